@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The NIC behind one receiver: chosen, set up and steered before and after its queue is bound to an
+ * area, and put back when the receiver is closed. All the engine needs to know about NICs.
+ *
+ * Order of calls: acquire, (register the queue), bound, steer_add and steer_remove as sockets come
+ * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes it.
+ */
+#ifndef ZCRX_KERNEL_NIC_H
+#define ZCRX_KERNEL_NIC_H
+
+#include "zcrx.h"
+
+struct zrx_nic;
+
+#define ZRX_NIC_NO_RULE UINT32_MAX
+
+/*
+ * Make the interface named in the options ready for a zcrx registration on *queue of *ifindex: set it up,
+ * or (ZRX_NIC_PREPARED) check that an administrator did. Without ZRX_QUEUE a free queue is chosen.
+ * On failure nothing has changed. Blocks for as long as the driver takes, which may be seconds.
+ */
+int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uint32_t *ifindex,
+		    uint32_t *queue, struct zrx_error *error);
+
+/* After the registration: verify that the queue is bound, and steer by port if that was asked for. */
+int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error);
+
+/*
+ * Lead the flow of the connected TCP socket fd to the queue. *rule is for steer_remove; it is
+ * ZRX_NIC_NO_RULE where this NIC is not steered by connection. Call it before the socket's peer
+ * sends: payload that another queue received is copied.
+ */
+int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error);
+void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule);
+
+/*
+ * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has taken
+ * the queue from the area. Frees nic. NULL does nothing.
+ */
+void zrx_nic_release(struct zrx_nic *nic);
+
+/*
+ * Why a registration on this queue failed: fills error with stage queue, the precondition that does not
+ * hold and the command that mends it. errno_value is positive. Returns -errno_value.
+ */
+int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint32_t rx_buf_len,
+		    struct zrx_error *error);
+
+#endif /* ZCRX_KERNEL_NIC_H */
