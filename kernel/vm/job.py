@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""One command for a guest: what the host hands in and what comes back.
+
+Host and guest share one directory, the same for every kind of guest (see guest/init): `mounts`
+and `command` go in; `stdout`, `stderr` and, last, `status` come out.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import Self
+
+from cache import VmError
+
+GUEST_FILES = Path(__file__).resolve().parent / "guest"
+# Where the guest has empty file systems of its own in memory.
+COVERED = ("/tmp", "/run", "/dev", "/proc", "/sys")
+# Names a place that the guest cannot write to; its /tmp is what programs then use.
+LEFT_OUT_OF_ENVIRONMENT = ("TMPDIR",)
+COPY_BYTES = 1 << 16
+ROOMY_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run in the guest, and where."""
+
+    arguments: Sequence[str]
+    directory: Path
+    environment: Mapping[str, str]
+    writable: Sequence[Path] = field(default=())
+
+    def shares(self) -> list[tuple[Path, str]]:
+        """Directories to mount one by one, in this order: path and ro or rw."""
+        shares = dict.fromkeys(self.writable, "rw")
+        if _is_covered(self.directory) and not any(
+            self.directory.is_relative_to(path) for path in shares
+        ):
+            shares[self.directory] = "ro"
+        return sorted(shares.items())
+
+    def script(self) -> str:
+        """The shell script that becomes the command."""
+        pairs = [
+            f"{name}={value}"
+            for name, value in self.environment.items()
+            if name not in LEFT_OUT_OF_ENVIRONMENT
+        ]
+        # Not the env of busybox, which would prefer its own applets to this machine's programs.
+        words = ["/usr/bin/env", "-i", *pairs, *self.arguments]
+        return (
+            f"cd {shlex.quote(str(self.directory))} || exit 125\n"
+            f"exec {' '.join(map(shlex.quote, words))}\n"
+        )
+
+
+class Job:
+    """The directory that host and guest share; gone when the with block ends."""
+
+    def __init__(self, command: Command, busybox: Path, platform: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="zcrx-vm-", dir=_job_parent()))
+        shutil.copy(busybox, self.path / "busybox")
+        shutil.copy(GUEST_FILES / "init", self.path / "init")
+        shutil.copy(GUEST_FILES / f"{platform}-start", self.path / "start")
+        (self.path / "start").chmod(0o755)
+        self._write("command", command.script())
+        self._write("mounts", "".join(map(_mount_line, command.shares())))
+        self._streams = [_Relay(self.path / "stdout", 1), _Relay(self.path / "stderr", 2)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for stream in self._streams:
+            stream.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def relay_output(self) -> None:
+        """Pass on what the command has written since the last call."""
+        for stream in self._streams:
+            stream.copy()
+
+    def status(self) -> int | None:
+        """The command's exit status, or None if the guest has not reported it."""
+        try:
+            return int((self.path / "status").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _write(self, name: str, text: str) -> None:
+        (self.path / name).write_text(text, errors="surrogateescape")
+
+
+class _Relay:
+    """Copies a growing file to a file descriptor of this process."""
+
+    def __init__(self, path: Path, target: int) -> None:
+        self._source = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._target = target
+
+    def copy(self) -> None:
+        while data := os.read(self._source, COPY_BYTES):
+            while data:
+                data = data[os.write(self._target, data) :]
+
+    def close(self) -> None:
+        os.close(self._source)
+
+
+def _mount_line(share: tuple[Path, str]) -> str:
+    path, mode = share
+    quoted = shlex.quote(str(path))
+    make = f"b mkdir -p {quoted}; " if _is_covered(path) else ""
+    return f"{make}share {quoted} {mode}\n"
+
+
+def _is_covered(path: PurePath) -> bool:
+    return any(path.is_relative_to(place) for place in COVERED)
+
+
+def _job_parent() -> Path:
+    """Memory if there is plenty of it (each write of the guest is synced), else the usual place."""
+    shm = Path("/dev/shm")
+    try:
+        if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free >= ROOMY_BYTES:
+            return shm
+    except OSError:
+        pass
+    parent = Path(tempfile.gettempdir())
+    if not os.access(parent, os.W_OK):
+        raise VmError(f"cannot write to {parent}")
+    return parent
