@@ -1,18 +1,66 @@
 /* SPDX-License-Identifier: MIT */
-/* Why the kernel refused: words for the errno of io_uring_setup and of a zcrx registration. */
-#ifndef ZCRX_KERNEL_PROBE_H
-#define ZCRX_KERNEL_PROBE_H
+/*
+ * What this kernel lets this process do. Observation (probe_observe.c) and judgement (probe.c) are kept
+ * apart: tests judge invented facts, and a simulated kernel can replace the observation.
+ */
+#ifndef ZRX_KERNEL_PROBE_H
+#define ZRX_KERNEL_PROBE_H
 
+#include "uapi.h"
 #include "zcrx.h"
+
+#define ZRX_PROBE_ABSENT (-1) /* of a /proc value: no such file */
+
+/* What stands between a process and the system calls it makes. */
+struct zrx_probe_process {
+	int32_t uring_disabled; /* sysctl kernel.io_uring_disabled: 0, 1, 2 or absent */
+	int32_t seccomp;        /* 0 none, 1 strict, 2 filter, or absent */
+	int32_t no_new_privs;
+	uint32_t cap_net_admin; /* effective, in whatever user namespace */
+	uint32_t cap_ipc_lock;
+	uint32_t initial_userns;
+	uint64_t memlock_bytes; /* soft limit; UINT64_MAX: none */
+};
+
+struct zrx_probe_facts {
+	char release[72]; /* uname -r */
+	uint32_t page_bytes;
+	struct zrx_probe_process process;
+	uint64_t hugepages_free;
+	uint64_t hugepage_bytes;
+	uint32_t thp; /* madvise(MADV_HUGEPAGE) can have an effect */
+	/* Negative errno of a trial, or 0: it worked. */
+	int32_t uring;             /* io_uring_setup */
+	int32_t defer_taskrun;     /* ... with SINGLE_ISSUER and DEFER_TASKRUN */
+	int32_t cqe32;             /* ... and CQE32 */
+	int32_t buffer_ring;       /* IORING_REGISTER_PBUF_RING */
+	int32_t incremental;       /* ... with IOU_PBUF_RING_INC */
+	int32_t multishot;         /* multishot receive from a socket pair */
+	int32_t zcrx_registration; /* with an unreadable argument: EFAULT or EPERM if it is known */
+	int32_t query_zcrx;        /* IORING_REGISTER_QUERY of the two below */
+	int32_t query_event;
+	struct zrx_uapi_query_zcrx zcrx;
+	struct zrx_uapi_query_zcrx_event event;
+};
+
+void zrx_probe_observe(struct zrx_probe_facts *facts);
+void zrx_probe_observe_process(struct zrx_probe_process *process);
+
+/* Pure: fills all of capabilities (a whole one of ours) but its size. */
+void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *capabilities);
 
 /* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends it. */
 void zrx_probe_uring_refusal(int errno_value, struct zrx_error *error);
+void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *process,
+			   struct zrx_error *error);
 
 /*
- * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev) or where the NIC is not to
- * blame: fills error with stage queue. For a NIC's queue ask zrx_nic_explain, which calls this where the
- * process or the kernel is at fault.
+ * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev), or on a NIC's queue where
+ * the process or the kernel is to blame: fills error with stage queue. For all that a NIC can
+ * be blamed for ask zrx_nic_explain, which comes here for the rest.
  */
 void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error);
+void zrx_probe_zcrx_words(int errno_value, int nodev, const struct zrx_probe_process *process,
+			  struct zrx_error *error);
 
-#endif /* ZCRX_KERNEL_PROBE_H */
+#endif /* ZRX_KERNEL_PROBE_H */
