@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""From a frame to the rings that take it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ..faults import Faults
+from ..offload import Frame
+from .filters import Filters
+from .rings import CompletionRing, Rings, RxRing
+from .vnic import Vnic, Vnics
+
+FCS_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A frame and where it goes."""
+
+    frame: Frame
+    vnic: Vnic
+    ring: RxRing
+    completion: CompletionRing
+    hash: int | None
+
+
+class Steering:
+    def __init__(
+        self, rings: Rings, vnics: Vnics, filters: Filters, faults: Faults, counters: Counter[str]
+    ) -> None:
+        self._rings = rings
+        self._vnics = vnics
+        self._filters = filters
+        self._faults = faults
+        self._counters = counters
+
+    def steer(self, frame: Frame) -> Parcel | None:
+        """None where the card drops the frame; the reason is counted."""
+        headers = frame.headers
+        vnic = self._filters.by_address(headers)
+        if vnic is None:
+            return self._drop("rx_not_for_us", frame)
+        target = self._filters.by_rule(headers)
+        if target is not None:
+            if target.drop:
+                return self._drop("rx_dropped_by_rule", frame)
+            vnic = self._vnics.get(target.vnic) or vnic
+        if frame.longest > vnic.mru + FCS_BYTES:
+            return self._drop("rx_vnic_stopped" if vnic.mru == 0 else "rx_too_long", frame)
+        value = vnic.hash_of(headers)
+        ring_id, completion_id = vnic.ring_for(value, target.table_index if target else None)
+        ring, completion = self._rings.rx(ring_id), self._rings.completion(completion_id)
+        if ring is None or completion is None:
+            return self._drop("rx_no_ring", frame)
+        return self._misdirect(Parcel(frame, vnic, ring, completion, value))
+
+    def _drop(self, reason: str, frame: Frame) -> None:
+        self._counters[reason] += frame.segments
+
+    def _misdirect(self, parcel: Parcel) -> Parcel:
+        """Fault: the packet goes to another queue than it should."""
+        queue = self._faults.take("misdirect", parcel.ring.logical_id)
+        if queue is None:
+            return parcel
+        for ring in self._rings:
+            if isinstance(ring, RxRing) and ring.logical_id == queue:
+                completion = self._rings.completion(self._vnics.completion_of(ring.ident) or 0)
+                if completion is not None:
+                    return Parcel(parcel.frame, parcel.vnic, ring, completion, parcel.hash)
+        return parcel

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What every modelled card is: registers towards its driver, and a port towards the cable."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from .faults import Faults
+from .offload import Frame
+from .pci import Bus, Card, Identity
+
+
+class Personality(Card):
+    """A card with one port. A subclass knows the registers, rings and commands of one driver."""
+
+    identity: Identity
+    driver: str
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.bus = Bus(self.identity.vectors)
+        self.faults = Faults()
+        self.counters: Counter[str] = Counter()
+        self.link_up = True
+        self.log = logging.getLogger(f"{self.driver}{number}")
+        self.transmit: Callable[[Frame], None] = self._no_cable
+
+    def _no_cable(self, _frame: Frame) -> None:
+        self.counters["tx_no_cable"] += 1
+
+    @property
+    def mac(self) -> bytes:
+        """A locally administered address, different for each port."""
+        return bytes((2, 0, 0, 0, 0x7A, self.number + 1))
+
+    def receive(self, frame: Frame) -> None:
+        """A frame arrives from the cable."""
+        raise NotImplementedError
+
+    def set_link(self, up: bool) -> None:
+        """Carrier comes or goes, and the driver is told."""
+        raise NotImplementedError
+
+    def request_reset(self) -> None:
+        """The device asks its driver to reset it, as failing hardware does."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Called after each batch of work: publish counters, fire interrupts."""
+        self.bus.interrupts.fire(lambda vector: self.faults.take("lose-interrupt", vector) is not None)
+
+    def state(self) -> dict[str, object]:
+        """A description of the rings, for whoever debugs a guest that hangs."""
+        return {}
