@@ -75,13 +75,10 @@ class Apt:
         self.run("apt-get", "-q", "-y", "--download-only", "install", *packages)
         return sorted(self._archives.glob("*.deb"))
 
-    def download(self, package: str, version: str) -> Path:
-        """Fetch one package alone; its .deb file."""
-        self.run("apt-get", "-q", "download", f"{package}={version}", cwd=self._archives)
-        found = list(self._archives.glob(f"{package}_*.deb"))
-        if len(found) != 1:
-            raise VmError(f"apt did not fetch {package}={version}")
-        return found[0]
+    def download(self, packages: Iterable[str], target: Path) -> list[Path]:
+        """Fetch PACKAGES alone into the directory TARGET; the .deb files."""
+        self.run("apt-get", "-q", "download", *packages, cwd=target)
+        return sorted(target.glob("*.deb"))
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
         """Run an apt command on the private lists; its output."""

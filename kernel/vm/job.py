@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Self
@@ -71,7 +72,7 @@ class Job:
         shutil.copy(GUEST_FILES / f"{platform}-start", self.path / "start")
         (self.path / "start").chmod(0o755)
         self._write("command", command.script())
-        self._write("mounts", "".join(map(_mount_line, command.shares())))
+        self._write("mounts", "".join(map(_mount_line, count(), command.shares())))
         self._streams = [_Relay(self.path / "stdout", 1), _Relay(self.path / "stderr", 2)]
 
     def __enter__(self) -> Self:
@@ -119,11 +120,11 @@ class _Relay:
         os.close(self._source)
 
 
-def _mount_line(share: tuple[Path, str]) -> str:
+def _mount_line(number: int, share: tuple[Path, str]) -> str:
     path, mode = share
     quoted = shlex.quote(str(path))
     make = f"b mkdir -p {quoted}; " if _is_covered(path) else ""
-    return f"{make}share {quoted} {mode}\n"
+    return f"{make}share {number} {quoted} {mode}\n"
 
 
 def _is_covered(path: PurePath) -> bool:

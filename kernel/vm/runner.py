@@ -37,10 +37,8 @@ class Guest:
     """What distinguishes one kind of guest from another."""
 
     name: str
-    # The program in the Debian root, given the parsed options and the console's place.
-    program: Callable[[argparse.Namespace, Path], Sequence[str]]
-    # Fills the job directory with what only this kind needs, before the start.
-    prepare: Callable[[argparse.Namespace, Job, Command], None]
+    # Puts into the job's directory what only this kind needs; the program to run in its root.
+    program: Callable[[argparse.Namespace, Command, Job], Sequence[str]]
     # Whether its processes take turns, and so are fastest on one CPU (four times and more).
     one_cpu: bool = False
 
@@ -117,9 +115,8 @@ def _check(guest: Guest) -> int:
 def _run(guest: Guest, options: argparse.Namespace, command: Command) -> int:
     root = debian_root(guest.name)
     with Job(command, root / "usr/bin/busybox", guest.name) as job:
-        guest.prepare(options, job, command)
         console = job.path / "console"
-        program = guest.program(options, console)
+        program = guest.program(options, command, job)
         size = options.memory + SPARE_BYTES
         with (
             cpus_for(guest.one_cpu) as cpus,

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Kernel images of Debian, unpacked without being installed.
+
+kernels.py list                              what the mirror has
+kernels.py fetch 7.2 --flavour cloud-amd64   the newest 7.2.x; prints where it is
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cache import VmError, cache_directory, locked, made_once
+from debapt import DOCUMENTATION, Apt, unpack
+
+SUITES = ("sid", "trixie-backports", "experimental")
+FLAVOURS = ("amd64", "cloud-amd64")
+# Newer packages of a kernel are split.
+PARTS = ("image", "binary", "modules", "base")
+# No virtual machine here has such devices, and they are most of the size.
+UNNEEDED = tuple(
+    f"./*lib/modules/*/kernel/{part}"
+    for part in ("sound", "drivers/gpu", "drivers/media", "drivers/net/wireless", "drivers/staging")
+)
+IMAGE = re.compile(r"linux-image-(?P<version>\d[^-]*(?:-rc\d+)?)-(?P<flavour>cloud-amd64|amd64)")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel: `uname -r` without the flavour, and the flavour."""
+
+    version: str
+    flavour: str
+
+    @property
+    def release(self) -> str:
+        """What `uname -r` says."""
+        return f"{self.version}-{self.flavour}"
+
+    @property
+    def directory(self) -> Path:
+        """Where it is, or would be, unpacked."""
+        return cache_directory() / f"kernel-{self.release}"
+
+    @property
+    def image(self) -> Path:
+        """What a boot loader loads."""
+        beside_modules = self.modules / "vmlinuz"
+        if beside_modules.exists():
+            return beside_modules
+        return self.directory / "boot" / f"vmlinuz-{self.release}"
+
+    @property
+    def modules(self) -> Path:
+        """The directory of its modules."""
+        return self.directory / "usr/lib/modules" / self.release
+
+    def matches(self, prefix: str, flavour: str) -> bool:
+        """Whether PREFIX (7, 7.2, 7.2.13) means this version."""
+        same = re.match(re.escape(prefix) + r"(?![0-9])", self.version)
+        return flavour == self.flavour and bool(same)
+
+    def age_key(self) -> tuple[list[int], str, str]:
+        """Sorts older before newer."""
+        numbers = re.match(r"[0-9.]+", self.version)
+        assert numbers, self.version
+        return [int(part) for part in numbers[0].strip(".").split(".")], self.version, self.flavour
+
+
+def available_kernels() -> list[Kernel]:
+    """What the mirror has now, oldest first."""
+    with locked("apt-kernels"):
+        return _available(_apt())
+
+
+def cached_kernels() -> list[Kernel]:
+    """What is unpacked already, oldest first."""
+    names = [path.name.removeprefix("kernel-") for path in cache_directory().glob("kernel-*")]
+    return _parse([f"linux-image-{name}" for name in names])
+
+
+def fetched_kernel(prefix: str, flavour: str) -> Kernel:
+    """The newest kernel of that version: of the cache, or else of the mirror."""
+    if cached := _newest(cached_kernels(), prefix, flavour):
+        return cached
+    with locked("apt-kernels"):
+        apt = _apt()
+        kernel = _newest(_available(apt), prefix, flavour)
+        if not kernel:
+            raise VmError(f"the mirror has no kernel {prefix} {flavour} (see kernels.py list)")
+        made_once(kernel.directory.name, lambda part: _make(apt, kernel, part))
+    return kernel
+
+
+def _apt() -> Apt:
+    apt = Apt(cache_directory() / "apt-kernels", SUITES)
+    apt.update()
+    return apt
+
+
+def _available(apt: Apt) -> list[Kernel]:
+    return _parse(apt.run("apt-cache", "pkgnames", "linux-image-").split())
+
+
+def _parse(names: list[str]) -> list[Kernel]:
+    found = {Kernel(**match.groupdict()) for name in names if (match := IMAGE.fullmatch(name))}
+    return sorted(found, key=Kernel.age_key)
+
+
+def _newest(kernels: list[Kernel], prefix: str, flavour: str) -> Kernel | None:
+    matching = [kernel for kernel in kernels if kernel.matches(prefix, flavour)]
+    return matching[-1] if matching else None
+
+
+def _make(apt: Apt, kernel: Kernel, directory: Path) -> None:
+    print(f"vm: fetching Debian's kernel {kernel.release}", file=sys.stderr)
+    known = set(apt.run("apt-cache", "pkgnames", "linux-").split())
+    packages = [f"linux-{part}-{kernel.release}" for part in PARTS]
+    (directory / "usr/lib").mkdir(parents=True)
+    (directory / "lib").symlink_to("usr/lib")
+    with tempfile.TemporaryDirectory(dir=cache_directory()) as target:
+        for package in apt.download(known.intersection(packages), Path(target)):
+            unpack(package, directory, DOCUMENTATION + UNNEEDED)
+
+
+def main(arguments: list[str]) -> int:
+    """List or fetch."""
+    parser = argparse.ArgumentParser(prog="kernels.py", description="Kernel images of Debian.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list", help="what the mirror has")
+    fetch = verbs.add_parser("fetch", help="unpack one into the cache, print where it is")
+    fetch.add_argument("version", help="or its beginning: 7.2")
+    fetch.add_argument("--flavour", choices=FLAVOURS, default=FLAVOURS[0])
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb == "list":
+            cached = cached_kernels()
+            for kernel in available_kernels():
+                mark = "cached" if kernel in cached else ""
+                print(f"{kernel.version:20} {kernel.flavour:12} {mark}".rstrip())
+        else:
+            print(fetched_kernel(options.version, options.flavour).directory)
+    except VmError as error:
+        print(f"kernels: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
