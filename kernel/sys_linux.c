@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The seam of core/sys.h, on Linux: libc and liburing. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
+
+#include "ethtool.h"
+
+static int ethtool_ioctl(int socket, const char *name, void *command)
+{
+	struct ifreq request = {.ifr_data = command};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	return ioctl(socket, SIOCETHTOOL, &request) ? -errno : 0;
+}
+
+int zrx_ethtool_driver(int socket, const char *name, struct zrx_ethtool_driver *found)
+{
+	struct ethtool_drvinfo information = {.cmd = ETHTOOL_GDRVINFO};
+	int result = ethtool_ioctl(socket, name, &information);
+
+	memset(found, 0, sizeof(*found));
+	if (result)
+		return result;
+	snprintf(found->driver, sizeof(found->driver), "%.31s", information.driver);
+	snprintf(found->version, sizeof(found->version), "%.31s", information.version);
+	snprintf(found->firmware, sizeof(found->firmware), "%.31s", information.fw_version);
+	snprintf(found->bus, sizeof(found->bus), "%.31s", information.bus_info);
+	return 0;
+}
+
+int zrx_ethtool_channels(int socket, const char *name, struct zrx_ethtool_channels *found)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	int result = ethtool_ioctl(socket, name, &channels);
+
+	memset(found, 0, sizeof(*found));
+	if (result)
+		return result;
+	found->rx = channels.rx_count + channels.combined_count;
+	found->max = channels.max_rx + channels.max_combined;
+	return 0;
+}
+
+static struct ethtool_rxfh_indir *ethtool_table(uint32_t command, uint32_t count)
+{
+	struct ethtool_rxfh_indir *table =
+		calloc(1, sizeof(*table) + (size_t)count * sizeof(table->ring_index[0]));
+
+	if (table) {
+		table->cmd = command;
+		table->size = count;
+	}
+	return table;
+}
+
+int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss)
+{
+	struct ethtool_rxfh_indir size = {.cmd = ETHTOOL_GRXFHINDIR}, *table;
+	int result = ethtool_ioctl(socket, name, &size);
+
+	memset(rss, 0, sizeof(*rss));
+	if (result)
+		return result == -EOPNOTSUPP ? 0 : result;
+	if (size.size > ZRX_RSS_ENTRIES)
+		return -EOVERFLOW;
+	table = ethtool_table(ETHTOOL_GRXFHINDIR, size.size);
+	if (!table)
+		return -ENOMEM;
+	result = ethtool_ioctl(socket, name, table);
+	if (!result) {
+		rss->count = size.size;
+		memcpy(rss->queue, table->ring_index, size.size * sizeof(rss->queue[0]));
+	}
+	free(table);
+	return result;
+}
+
+int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss)
+{
+	uint32_t count = rss ? rss->count : 0;
+	struct ethtool_rxfh_indir *table = ethtool_table(ETHTOOL_SRXFHINDIR, count);
+	int result;
+
+	if (!table)
+		return -ENOMEM;
+	if (rss)
+		memcpy(table->ring_index, rss->queue, count * sizeof(rss->queue[0]));
+	result = ethtool_ioctl(socket, name, table);
+	free(table);
+	return result;
+}
