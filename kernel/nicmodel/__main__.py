@@ -16,10 +16,11 @@ import sys
 
 from .bnxt.model import Bnxt
 from .cable import Cable
+from .gve.model import Gve
 from .personality import Personality
 from .server import Server
 
-DRIVERS: dict[str, type[Personality]] = {"bnxt": Bnxt}
+DRIVERS: dict[str, type[Personality]] = {"bnxt": Bnxt, "gve": Gve}
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
