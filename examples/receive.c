@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Receives TCP connections to their end and writes what comes to files, straight from the
+ * views: one writev() and one release for a whole batch.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+#include <zcrx.h>
+
+#define BATCH       256
+#define PROGRESS_NS 250000000
+
+struct settings {
+	char *listen;       /* HOST:PORT */
+	const char *output; /* NULL: discard */
+	uint64_t connections;
+	struct zrx_options options;
+	int sha256, json;
+};
+
+struct connection {
+	int socket;
+	int file; /* -1: discard */
+	EVP_MD_CTX *hash; /* NULL: not asked for */
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned digest_bytes;
+};
+
+struct program {
+	struct settings settings;
+	struct zrx_receiver *receiver;
+	int listener;
+	struct connection *connections;
+	uint64_t accepted, ended, failed;
+	uint64_t begun_ns, ended_ns, shown_ns;
+};
+
+__attribute__((noreturn)) static void die(const char *what, const char *why)
+{
+	fprintf(stderr, "receive: %s: %s\n", what, why);
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- settings ---- */
+
+static const char usage[] =
+	"usage: receive --listen HOST:PORT [--output FILE | --discard] [--connections N]\n"
+	"               [--engine auto|zcrx|zcrx-nodev|multishot|recv] [--interface I [--queue Q]]\n"
+	"               [--sha256] [--json]\n"
+	"  With more than one connection the files are FILE.0, FILE.1, ... in the order of accept.\n"
+	"  Port 0 takes a free one; \"listening on HOST:PORT\" goes to standard error.\n";
+
+static const struct option long_options[] = {
+	{"listen", required_argument, NULL, 'l'},
+	{"output", required_argument, NULL, 'o'},
+	{"discard", no_argument, NULL, 'd'},
+	{"connections", required_argument, NULL, 'c'},
+	{"engine", required_argument, NULL, 'e'},
+	{"interface", required_argument, NULL, 'i'},
+	{"queue", required_argument, NULL, 'q'},
+	{"sha256", no_argument, NULL, 's'},
+	{"json", no_argument, NULL, 'j'},
+	{NULL, 0, NULL, 0},
+};
+
+static void usage_error(void)
+{
+	fputs(usage, stderr);
+	exit(2);
+}
+
+static uint64_t number(const char *text, uint64_t most)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	if (end == text || *end || value > most)
+		usage_error();
+	return value;
+}
+
+static struct settings parse_arguments(int argc, char **argv)
+{
+	struct settings settings = {.connections = 1, .options = ZRX_OPTIONS_INIT};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'l':
+			settings.listen = optarg;
+			break;
+		case 'o':
+			settings.output = optarg;
+			break;
+		case 'd':
+			settings.output = NULL;
+			break;
+		case 'c':
+			settings.connections = number(optarg, 65536);
+			break;
+		case 'e':
+			if (zrx_engine_by_name(optarg, &settings.options.engine) < 0)
+				usage_error();
+			break;
+		case 'i':
+			settings.options.interface = optarg;
+			break;
+		case 'q':
+			settings.options.queue = (uint32_t)number(optarg, 65535);
+			settings.options.flags |= ZRX_QUEUE;
+			break;
+		case 's':
+			settings.sha256 = 1;
+			break;
+		case 'j':
+			settings.json = 1;
+			break;
+		default:
+			usage_error();
+		}
+	}
+	if (!settings.listen || !settings.connections || !strchr(settings.listen, ':') || optind != argc)
+		usage_error();
+	return settings;
+}
+
+/* ---- sockets and files ---- */
+
+static void listen_on(struct program *program)
+{
+	char *host = program->settings.listen, *colon = strrchr(host, ':');
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *address;
+	struct sockaddr_storage bound;
+	socklen_t length = sizeof(bound);
+	char port[16] = "";
+	int on = 1, result;
+
+	*colon = '\0';
+	if (host[0] == '[' && colon[-1] == ']') { /* [IPv6] */
+		colon[-1] = '\0';
+		host++;
+	}
+	result = getaddrinfo(*host ? host : NULL, colon + 1, &hints, &address);
+	if (result)
+		die(host, gai_strerror(result));
+	program->listener = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(program->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(program->listener, address->ai_addr, address->ai_addrlen) ||
+	    listen(program->listener, 1024))
+		die("listen", strerror(errno));
+	freeaddrinfo(address);
+	getsockname(program->listener, (struct sockaddr *)&bound, &length);
+	getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof(port), NI_NUMERICSERV);
+	fprintf(stderr, "listening on %s:%s\n", host, port);
+}
+
+static int open_output(const struct settings *settings, uint64_t connection)
+{
+	char path[4096];
+	int file;
+
+	if (!settings->output)
+		return -1;
+	if (settings->connections == 1)
+		snprintf(path, sizeof(path), "%s", settings->output);
+	else
+		snprintf(path, sizeof(path), "%s.%" PRIu64, settings->output, connection);
+	file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (file < 0)
+		die(path, strerror(errno));
+	return file;
+}
+
+static void accept_connection(struct program *program)
+{
+	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct connection *connection = &program->connections[program->accepted];
+	uint64_t stream;
+
+	connection->socket = accept4(program->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (connection->socket < 0)
+		die("accept", strerror(errno));
+	connection->file = open_output(&program->settings, program->accepted);
+	if (program->settings.sha256) {
+		connection->hash = EVP_MD_CTX_new();
+		if (!connection->hash || !EVP_DigestInit_ex(connection->hash, EVP_sha256(), NULL))
+			die("SHA-256", "not available");
+	}
+	options.tag = program->accepted;
+	if (zrx_receiver_add(program->receiver, connection->socket, &options, &stream) < 0) {
+		zrx_receiver_error(program->receiver, &error);
+		die(error.message, error.hint);
+	}
+	if (!program->accepted++)
+		program->begun_ns = now_ns();
+}
+
+/* ---- data ---- */
+
+static void write_all(int file, struct iovec *parts, int count)
+{
+	while (count) {
+		ssize_t written = writev(file, parts, count);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			die("write", strerror(errno));
+		for (; count && (size_t)written >= parts->iov_len; parts++, count--)
+			written -= (ssize_t)parts->iov_len;
+		if (count) {
+			parts->iov_base = (char *)parts->iov_base + written;
+			parts->iov_len -= (size_t)written;
+		}
+	}
+}
+
+static void end_connection(struct program *program, struct connection *connection,
+			   const struct zrx_event *event)
+{
+	if (event->kind == ZRX_EVENT_ERROR) {
+		fprintf(stderr, "receive: connection %" PRIu64 ": %s\n", event->tag,
+			strerror(-event->error));
+		program->failed++;
+	}
+	if (connection->hash)
+		EVP_DigestFinal_ex(connection->hash, connection->digest, &connection->digest_bytes);
+	EVP_MD_CTX_free(connection->hash);
+	if (connection->file >= 0 && close(connection->file))
+		die("close", strerror(errno));
+	close(connection->socket);
+	program->ended++;
+	program->ended_ns = now_ns();
+}
+
+/* The events at the front that are data of one connection. Returns how many. */
+static uint32_t take_data(struct connection *connection, const struct zrx_event *events,
+			  uint32_t count)
+{
+	struct iovec parts[BATCH];
+	uint32_t taken = 0;
+
+	while (taken < count && events[taken].kind == ZRX_EVENT_DATA &&
+	       events[taken].tag == events[0].tag) {
+		const struct zrx_buffer *buffer = &events[taken].buffer;
+
+		parts[taken++] = (struct iovec){(void *)buffer->data, buffer->length};
+		if (connection->hash)
+			EVP_DigestUpdate(connection->hash, buffer->data, buffer->length);
+	}
+	if (connection->file >= 0)
+		write_all(connection->file, parts, (int)taken);
+	return taken;
+}
+
+static void take_events(struct program *program, const struct zrx_event *events, uint32_t count)
+{
+	for (uint32_t done = 0; done < count;) {
+		struct connection *connection = &program->connections[events[done].tag];
+		uint32_t taken = take_data(connection, events + done, count - done);
+
+		if (!taken) {
+			end_connection(program, connection, &events[done]);
+			taken = 1;
+		}
+		done += taken;
+	}
+	zrx_event_release(events, count);
+}
+
+/* ---- what is shown ---- */
+
+static void show_progress(struct program *program)
+{
+	struct zrx_stats stats = ZRX_STATS_INIT;
+	uint64_t now = now_ns();
+
+	if (!isatty(STDERR_FILENO) || now - program->shown_ns < PROGRESS_NS)
+		return;
+	program->shown_ns = now;
+	zrx_receiver_stats(program->receiver, &stats);
+	fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " connections ended, %.1f MB\033[K",
+		program->ended, program->settings.connections, (double)stats.bytes / 1e6);
+}
+
+/* Why each better engine is not in use, as one line. */
+static void describe_refusals(const struct zrx_info *info, char *text, size_t size)
+{
+	size_t length = 0;
+
+	text[0] = '\0';
+	for (uint32_t engine = 1; engine < ZRX_ENGINE_COUNT && length < size; engine++)
+		if (info->refused[engine].code)
+			length += (size_t)snprintf(text + length, size - length, "%s%s: %s",
+						   length ? "; " : "", zrx_engine_name(engine),
+						   info->refused[engine].message);
+}
+
+static void print_json_string(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			printf("\\%c", *text);
+		else if ((unsigned char)*text < 0x20)
+			printf("\\u%04x", (unsigned)*text);
+		else
+			putchar(*text);
+	}
+	putchar('"');
+}
+
+static void print_digest(const struct connection *connection)
+{
+	for (unsigned i = 0; i < connection->digest_bytes; i++)
+		printf("%02x", connection->digest[i]);
+}
+
+static void print_json(const struct program *program, const char *engine, const char *reason,
+		       const struct zrx_stats *stats, double seconds)
+{
+	printf("{\"engine\": \"%s\", \"reason\": ", engine);
+	print_json_string(reason);
+	printf(", \"bytes\": %" PRIu64 ", \"seconds\": %.6f, \"buffers\": %" PRIu64
+	       ", \"copied_bytes\": ",
+	       stats->bytes, seconds, stats->buffers);
+	if (stats->copied_bytes == ZRX_UNKNOWN)
+		printf("null");
+	else
+		printf("%" PRIu64, stats->copied_bytes);
+	for (uint64_t i = 0; program->settings.sha256 && i < program->accepted; i++) {
+		printf("%s\"", i ? ", " : ", \"sha256\": [");
+		print_digest(&program->connections[i]);
+		putchar('"');
+	}
+	puts(program->settings.sha256 ? "]}" : "}");
+}
+
+static void report(const struct program *program)
+{
+	struct zrx_stats stats = ZRX_STATS_INIT;
+	struct zrx_info info = {.size = sizeof(info)};
+	double seconds = (double)(program->ended_ns - program->begun_ns) / 1e9;
+	char reason[ZRX_ENGINE_COUNT * 300];
+
+	zrx_receiver_stats(program->receiver, &stats);
+	zrx_receiver_info(program->receiver, &info);
+	describe_refusals(&info, reason, sizeof(reason));
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+	if (program->settings.json) {
+		print_json(program, zrx_engine_name(info.engine), reason, &stats, seconds);
+		return;
+	}
+	printf("engine %s%s%s\n%" PRIu64 " bytes in %" PRIu64 " buffers, %.3f s, %.3f GB/s\n",
+	       zrx_engine_name(info.engine), *reason ? ", because " : "", reason, stats.bytes,
+	       stats.buffers, seconds, (double)stats.bytes / 1e9 / seconds);
+	for (uint64_t i = 0; program->settings.sha256 && i < program->accepted; i++) {
+		print_digest(&program->connections[i]);
+		printf("  connection %" PRIu64 "\n", i);
+	}
+}
+
+/* ---- the loop ---- */
+
+static int receive_batch(struct program *program, int64_t timeout_ns)
+{
+	struct zrx_event events[BATCH];
+	int count = zrx_receiver_receive(program->receiver, events, BATCH, timeout_ns);
+
+	if (count < 0 && count != -EINTR)
+		die("receive", strerror(-count));
+	if (count > 0)
+		take_events(program, events, (uint32_t)count);
+	show_progress(program);
+	return count;
+}
+
+/* While connections are still to come the listener has to be watched, too. */
+static void accept_and_receive(struct program *program)
+{
+	struct pollfd polled[2] = {
+		{.fd = program->listener, .events = POLLIN},
+		{.fd = zrx_receiver_fd(program->receiver), .events = POLLIN},
+	};
+
+	while (program->accepted < program->settings.connections) {
+		if (poll(polled, 2, 1000) < 0 && errno != EINTR)
+			die("poll", strerror(errno));
+		if (polled[0].revents)
+			accept_connection(program);
+		while (receive_batch(program, 0) == BATCH)
+			;
+	}
+	close(program->listener);
+}
+
+static void open_receiver(struct program *program)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	if (zrx_receiver_open(&program->receiver, &program->settings.options, &error) < 0) {
+		fprintf(stderr, "receive: %s%s%s\n", error.message, *error.hint ? ". " : "",
+			error.hint);
+		exit(1);
+	}
+	program->connections =
+		calloc(program->settings.connections + 1, sizeof(*program->connections));
+	if (!program->connections)
+		die("connections", "no memory");
+}
+
+int main(int argc, char **argv)
+{
+	struct program program = {.settings = parse_arguments(argc, argv)};
+
+	open_receiver(&program);
+	listen_on(&program);
+	accept_and_receive(&program);
+	while (program.ended < program.accepted)
+		receive_batch(&program, PROGRESS_NS);
+	report(&program);
+	zrx_receiver_close(program.receiver);
+	free(program.connections);
+	return program.failed != 0;
+}

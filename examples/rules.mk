@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+EXAMPLES := $(B)/examples/minimal $(B)/examples/receive
+
+.PHONY: examples
+all: examples
+
+examples: $(EXAMPLES) ## build the examples
+
+$(B)/examples/%: $(B)/obj/examples/%.o $(LIBZCRX)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(EXAMPLE_LIBS) $(LDLIBS)
+
+$(B)/examples/receive: EXAMPLE_LIBS := -lcrypto
+
+-include $(EXAMPLES:$(B)/%=$(B)/obj/%.d)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* What the sender sends: a function of seed, stream and offset. */
+#ifndef PAYLOAD_H
+#define PAYLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Build the table; before any check. */
+void payload_init(void);
+
+/* Position of the first byte that differs from the payload, or length if none does. */
+size_t payload_check(const void *data, size_t length, uint64_t seed, uint64_t stream, uint64_t offset);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs the conformance scenarios against libzcrx, each in a process of its own. */
+#include "payload.h"
+#include "run.h"
+#include "verdict.h"
+
+#include <zcrx.h>
+
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SMALL_SECONDS 30
+#define LARGE_SECONDS 120
+#define GRACE_SECONDS 5 /* for a process that has been told to give up */
+
+struct settings {
+	const char *engines; /* comma-separated */
+	const char *glob;
+	const char *directory; /* of scenarios.txt and sender */
+	int list, fast, may_refuse;
+};
+
+struct totals {
+	unsigned passed, failed, skipped;
+};
+
+static const char usage[] =
+	"usage: conformance [--engine E[,E...]] [--scenario GLOB] [--list] [--fast] [--may-refuse]\n"
+	"                   [--directory DIR]\n"
+	"  --engine      recv, multishot, zcrx-nodev, zcrx, auto; default: multishot,recv\n"
+	"  --scenario    only those whose name matches\n"
+	"  --fast        leave out size=large\n"
+	"  --may-refuse  an engine that cannot be opened here is a skip, not a failure\n"
+	"  --directory   where scenarios.txt and sender are; default: tests/conformance\n";
+
+/* ---- in the scenario's own process ---- */
+
+static void *watchdog(void *argument)
+{
+	unsigned seconds = *(const unsigned *)argument;
+	char state[512];
+
+	sleep(seconds);
+	scenario_describe(state, sizeof(state));
+	fail("not done after %u s: %s", seconds, state);
+}
+
+static void start_watchdog(const unsigned *seconds)
+{
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, watchdog, (void *)seconds), "pthread_create");
+	pthread_detach(thread);
+}
+
+static void be_scenario(const struct scenario *scenario, const struct run_setup *setup,
+			unsigned seconds, int report)
+{
+	setpgid(0, 0);
+	verdict_to(report);
+	/* One heap, so that what threads allocate is no new mapping as large as an area. */
+	mallopt(M_ARENA_MAX, 1);
+	start_watchdog(&seconds);
+	scenario_run(scenario, setup);
+	fflush(stdout);
+	_exit(0);
+}
+
+/* ---- in the runner ---- */
+
+/* Reads what the scenario's process reports until it is gone or the time is over. */
+static void read_report(int fd, char *reason, size_t size, unsigned seconds)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	time_t end = time(NULL) + seconds + GRACE_SECONDS;
+	size_t length = 0;
+	ssize_t count = 1;
+
+	while (count > 0 && length < size - 1) {
+		time_t now = time(NULL);
+
+		if (now >= end || poll(&poll_fd, 1, (int)(end - now) * 1000) == 0) {
+			length = (size_t)snprintf(reason, size, "hangs beyond its own watchdog");
+			break;
+		}
+		count = read(fd, reason + length, size - 1 - length);
+		if (count > 0)
+			length += (size_t)count;
+	}
+	reason[length] = '\0';
+}
+
+static int run_in_process(const struct scenario *scenario, const struct run_setup *setup,
+			  char *reason, size_t size)
+{
+	unsigned seconds = scenario->large ? LARGE_SECONDS : SMALL_SECONDS;
+	int report[2], status = 0;
+	pid_t child;
+
+	fflush(stdout);
+	if (pipe2(report, O_CLOEXEC) || (child = fork()) < 0) {
+		perror("conformance");
+		exit(2);
+	}
+	if (child == 0)
+		be_scenario(scenario, setup, seconds, report[1]);
+	setpgid(child, child); /* whichever of the two is first */
+	close(report[1]);
+	read_report(report[0], reason, size, seconds);
+	close(report[0]);
+	kill(-child, SIGKILL);
+	waitpid(child, &status, 0);
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	if (!*reason)
+		snprintf(reason, size, "killed by signal %d", WTERMSIG(status));
+	return 1;
+}
+
+static const char *reason_to_skip(const struct settings *settings, const struct scenario *scenario,
+				  const char *engine)
+{
+	if (!scenario_list_has(scenario->engines, engine))
+		return "not for this engine";
+	if (scenario->large && settings->fast)
+		return "size=large";
+	return NULL;
+}
+
+static void run_scenario(const struct settings *settings, const struct scenario *scenario,
+			 const char *engine, struct totals *totals)
+{
+	const char *skip = reason_to_skip(settings, scenario, engine);
+	struct run_setup setup = {.may_refuse = settings->may_refuse};
+	char sender[4096], reason[1100];
+	int result;
+
+	if (skip) {
+		printf("skip %s: %s\n", scenario->name, skip);
+		totals->skipped++;
+		return;
+	}
+	snprintf(sender, sizeof(sender), "%s/sender", settings->directory);
+	setup.sender = sender;
+	zrx_engine_by_name(engine, &setup.engine);
+	if (setup.engine == ZRX_ENGINE_ZCRX)
+		setup.interface = getenv("ZRX_RIG_IFACE");
+	result = run_in_process(scenario, &setup, reason, sizeof(reason));
+	if (result == 0) {
+		printf("ok %s\n", scenario->name);
+		totals->passed++;
+	} else if (result == RUN_REFUSED) {
+		printf("skip %s: engine refused\n", scenario->name);
+		totals->skipped++;
+	} else {
+		printf("FAIL %s: %s\n", scenario->name, reason);
+		totals->failed++;
+	}
+	fflush(stdout);
+}
+
+static void run_engine(const struct settings *settings, const struct scenario_table *table,
+		       const char *engine, struct totals *totals)
+{
+	printf("# engine %s\n", engine);
+	for (unsigned i = 0; i < table->count; i++)
+		if (!fnmatch(settings->glob, table->scenarios[i].name, 0))
+			run_scenario(settings, &table->scenarios[i], engine, totals);
+}
+
+static struct settings parse_arguments(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"engine", required_argument, NULL, 'e'},
+		{"scenario", required_argument, NULL, 's'},
+		{"list", no_argument, NULL, 'l'},
+		{"fast", no_argument, NULL, 'f'},
+		{"may-refuse", no_argument, NULL, 'm'},
+		{"directory", required_argument, NULL, 'd'},
+		{NULL, 0, NULL, 0},
+	};
+	struct settings settings = {
+		.engines = "multishot,recv", .glob = "*", .directory = "tests/conformance"};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'e':
+			settings.engines = optarg;
+			break;
+		case 's':
+			settings.glob = optarg;
+			break;
+		case 'l':
+			settings.list = 1;
+			break;
+		case 'f':
+			settings.fast = 1;
+			break;
+		case 'm':
+			settings.may_refuse = 1;
+			break;
+		case 'd':
+			settings.directory = optarg;
+			break;
+		default:
+			fputs(usage, stderr);
+			exit(2);
+		}
+	}
+	return settings;
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void run_engines(const struct settings *settings, const struct scenario_table *table,
+			struct totals *totals)
+{
+	char *names = strdup(settings->engines), *rest = NULL;
+
+	for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+		uint32_t engine;
+
+		if (zrx_engine_by_name(name, &engine)) {
+			fprintf(stderr, "conformance: no engine %s\n", name);
+			exit(2);
+		}
+		run_engine(settings, table, name, totals);
+	}
+	free(names);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = parse_arguments(argc, argv);
+	struct scenario_table table;
+	struct totals totals = {0};
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/scenarios.txt", settings.directory);
+	if (scenario_table_read(&table, path))
+		return 2;
+	for (unsigned i = 0; settings.list && i < table.count; i++)
+		puts(table.scenarios[i].name);
+	if (!settings.list) {
+		payload_init();
+		raise_descriptor_limit();
+		run_engines(&settings, &table, &totals);
+		printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed,
+		       totals.skipped);
+	}
+	scenario_table_free(&table);
+	return totals.failed ? 1 : 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* One line of scenarios.txt; README.md says what each key means. */
+#ifndef SCENARIO_H
+#define SCENARIO_H
+
+#include <stdint.h>
+
+#define SCENARIO_WORDS  32
+#define SCENARIO_NEVER  UINT64_MAX       /* remove_at, fork_at: not given */
+#define SCENARIO_PARKED (UINT64_MAX - 1) /* remove_at=parked */
+
+enum wait_kind { WAIT_RECEIVE, WAIT_POLL };
+enum hold_kind { HOLD_COUNT, HOLD_END, HOLD_PARKED, HOLD_CLOSED };
+enum order_kind { ORDER_FIFO, ORDER_LIFO, ORDER_RANDOM };
+enum until_kind { UNTIL_ENDS, UNTIL_BYTES, UNTIL_TIMEOUT, UNTIL_WAKE };
+enum rest_kind { REST_NONE, REST_RECV, REST_ADD };
+enum end_kind { END_FIN, END_LIMIT, END_REMOVED, END_RESET, END_NONE };
+
+struct scenario {
+	char *name;
+	char *words[SCENARIO_WORDS + 1]; /* after the name, for the sender; NULL ends them */
+	char *engines;                   /* comma-separated, or "all" */
+	char *at_least;                  /* field:minimum,... or "" */
+	uint64_t connections, bytes, seed;
+	uint64_t area_bytes, buffer_bytes, ring_entries, refill_entries, limit;
+	uint64_t batch, hold_count, park_ms, release_batch, release_threads;
+	uint64_t remove_at, fork_at, wake_ms, signal_ms, until_bytes, closed_ms, repeat;
+	int64_t timeout_ms;
+	int connect_each, add_late, close_fd, double_release, close_on_thread, prefix, large;
+	enum wait_kind wait;
+	enum hold_kind hold;
+	enum order_kind order;
+	enum until_kind until;
+	enum rest_kind rest;
+	enum end_kind end;
+};
+
+struct scenario_table {
+	struct scenario *scenarios;
+	unsigned count;
+	char *text; /* what the scenarios' strings point into */
+};
+
+/* Returns 0, or -1 after it has said on standard error what is wrong, and in which line. */
+int scenario_table_read(struct scenario_table *table, const char *path);
+void scenario_table_free(struct scenario_table *table);
+
+/* Is `word` one of the comma-separated `list`, or `list` the word "all"? */
+int scenario_list_has(const char *list, const char *word);
+
+#endif
