@@ -20,6 +20,14 @@
 #define ZRX_UAPI_CQE_F_BUF_MORE        (1u << 4) /* ... and this one has more room */
 #define ZRX_UAPI_MEM_REGION_TYPE_USER  1u
 
+struct zrx_uapi_buf_reg {
+	uint64_t ring_addr;
+	uint32_t ring_entries;
+	uint16_t bgid;
+	uint16_t flags; /* 6.4; padding and zero before */
+	uint64_t resv[3];
+};
+
 /* Offsets in CQEs and refill entries: area id above, byte offset below. */
 #define ZRX_UAPI_AREA_SHIFT 48
 #define ZRX_UAPI_AREA_MASK  (~((1ull << ZRX_UAPI_AREA_SHIFT) - 1))
@@ -162,6 +170,7 @@ struct zrx_uapi_query_zcrx_event {
 	uint64_t resv2[4];
 };
 
+_Static_assert(sizeof(struct zrx_uapi_buf_reg) == 40, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_rqe) == 16, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_zcrx_cqe) == 16, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_offsets) == 32, "uAPI");

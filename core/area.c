@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "area.h"
+#include "error.h"
+#include "fork.h"
+#include "receiver.h"
+#include "sys.h"
+
+#define HUGE_BYTES (2u << 20)
+
+static int map_hugetlb(struct zrx_area *area)
+{
+	int error = 0;
+
+	/* Shared: a forked child then reads the same pages instead of needing a second set. */
+	area->base = zrx_sys_map(area->bytes, MAP_SHARED | MAP_HUGETLB, &error);
+	area->kind = ZRX_AREA_HUGETLB;
+	return error;
+}
+
+/*
+ * Start on a huge page boundary: transparent huge pages can fill the area from its first byte, and a
+ * rx_buf_len above a page finds it contiguous.
+ */
+static uint8_t *map_aligned(size_t bytes, int *error)
+{
+	uint8_t *raw = zrx_sys_map(bytes, 0, error);
+	size_t head;
+
+	if (!raw || (uintptr_t)raw % HUGE_BYTES == 0 || bytes < HUGE_BYTES)
+		return raw;
+	zrx_sys_unmap(raw, bytes);
+	raw = zrx_sys_map(bytes + HUGE_BYTES, 0, error);
+	if (!raw)
+		return NULL;
+	head = (HUGE_BYTES - (uintptr_t)raw % HUGE_BYTES) % HUGE_BYTES;
+	if (head)
+		zrx_sys_unmap(raw, head);
+	zrx_sys_unmap(raw + head + bytes, HUGE_BYTES - head);
+	return raw + head;
+}
+
+static int map_pages(struct zrx_area *area, int huge)
+{
+	int error = 0;
+
+	area->kind = ZRX_AREA_PAGES;
+	area->base = map_aligned(area->bytes, &error);
+	if (!area->base || !huge || !zrx_sys_thp_enabled())
+		return error;
+	if (!zrx_sys_advise(area->base, area->bytes, MADV_HUGEPAGE))
+		area->kind = ZRX_AREA_THP;
+	return 0;
+}
+
+static int map_anonymous(struct zrx_area *area, uint32_t kind, struct zrx_error *error)
+{
+	int result = -ENOMEM;
+
+	if (kind == ZRX_AREA_HUGETLB && area->bytes % HUGE_BYTES)
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_AREA,
+				     "set area_bytes to a multiple of 2 MiB",
+				     "area_bytes %" PRIu64 " is no multiple of the huge page size",
+				     area->bytes);
+	if (kind == ZRX_AREA_AUTO || kind == ZRX_AREA_HUGETLB)
+		result = area->bytes % HUGE_BYTES ? -EINVAL : map_hugetlb(area);
+	if (result && kind == ZRX_AREA_HUGETLB)
+		return zrx_error_set(error, result, ZRX_STAGE_AREA,
+				     "reserve huge pages: sysctl -w vm.nr_hugepages=N (2 MiB each)",
+				     "cannot get %" PRIu64 " bytes of explicit huge pages", area->bytes);
+	if (result)
+		result = map_pages(area, kind != ZRX_AREA_PAGES);
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_AREA,
+				     "ask for a smaller area, or raise the limit (ulimit -v, cgroup memory.max)",
+				     "cannot map an area of %" PRIu64 " bytes", area->bytes);
+	return 0;
+}
+
+static int use_caller_memory(struct zrx_area *area, const struct zrx_options *options,
+			     struct zrx_error *error)
+{
+	if (!options->area_memory || (uintptr_t)options->area_memory % zrx_sys_page_bytes())
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_AREA,
+				     "allocate it with mmap or aligned_alloc(page size)",
+				     "area_memory %p is not the start of a page", options->area_memory);
+	area->base = options->area_memory;
+	area->free = options->area_free;
+	area->free_context = options->area_context;
+	area->kind = ZRX_AREA_CALLER;
+	return 0;
+}
+
+static int use_dmabuf(struct zrx_area *area, const struct zrx_options *options,
+		      struct zrx_error *error)
+{
+	int ignored = 0;
+
+	area->dmabuf_fd = zrx_sys_dup(options->dmabuf_fd);
+	if (area->dmabuf_fd < 0)
+		return zrx_error_set(error, area->dmabuf_fd, ZRX_STAGE_AREA,
+				     "pass the descriptor of an open dma-buf",
+				     "dmabuf_fd %d cannot be duplicated", options->dmabuf_fd);
+	/* Device memory has no CPU view: buffers then carry offsets only. */
+	area->base = zrx_sys_map_fd(area->dmabuf_fd, area->bytes, 0, 0, &ignored);
+	area->kind = ZRX_AREA_DMABUF;
+	return 0;
+}
+
+static int get_memory(struct zrx_area *area, const struct zrx_options *options,
+		      struct zrx_error *error)
+{
+	switch (options->area_kind) {
+	case ZRX_AREA_CALLER:
+		return use_caller_memory(area, options, error);
+	case ZRX_AREA_DMABUF:
+		return use_dmabuf(area, options, error);
+	default:
+		return map_anonymous(area, options->area_kind, error);
+	}
+}
+
+static void put_memory(struct zrx_area *area)
+{
+	if (area->kind == ZRX_AREA_CALLER) {
+		if (area->free)
+			area->free(area->base, area->bytes, area->free_context);
+	} else if (area->base) {
+		zrx_sys_unmap(area->base, area->bytes);
+	}
+}
+
+int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint32_t chunk_bytes,
+		  struct zrx_error *error)
+{
+	struct zrx_area *area = zrx_sys_alloc(sizeof(*area));
+	int result;
+
+	if (!area)
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
+	area->magic = ZRX_AREA_MAGIC;
+	area->bytes = options->area_bytes;
+	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
+	area->dmabuf_fd = -1;
+	area->ring_fd = -1;
+	atomic_init(&area->references, 1);
+	area->wake_fd = zrx_sys_eventfd_open();
+	if (area->wake_fd < 0) {
+		result = zrx_error_set(error, area->wake_fd, ZRX_STAGE_RING,
+				       "raise the limit of open files: ulimit -n", "cannot open an eventfd");
+		goto free_area;
+	}
+	result = get_memory(area, options, error);
+	if (result)
+		goto close_wake;
+	result = zrx_fork_watch(area);
+	if (result) {
+		zrx_error_set(error, result, ZRX_STAGE_AREA, NULL, "cannot register fork handlers");
+		goto free_memory;
+	}
+	*out = area;
+	return 0;
+free_memory:
+	area->free = NULL;
+	put_memory(area);
+	if (area->dmabuf_fd >= 0)
+		zrx_sys_close(area->dmabuf_fd);
+close_wake:
+	zrx_sys_close(area->wake_fd);
+free_area:
+	zrx_sys_free(area);
+	return result;
+}
+
+static void destroy(struct zrx_area *area)
+{
+	if (area->deferred)
+		zrx_receiver_destroy(area->deferred);
+	zrx_fork_hold();
+	zrx_fork_unwatch(area);
+	zrx_sys_close(area->wake_fd);
+	if (area->dmabuf_fd >= 0)
+		zrx_sys_close(area->dmabuf_fd);
+	zrx_fork_allow();
+	put_memory(area);
+	zrx_sys_free(area->refill);
+	zrx_slots_destroy(&area->slots);
+	area->magic = 0;
+	zrx_sys_free(area);
+}
+
+void zrx_area_put(struct zrx_area *area, int64_t references)
+{
+	/* Release: what this thread read in its buffers comes before; acquire: the last one sees all of it. */
+	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) == references)
+		destroy(area);
+}
+
+void zrx_area_abandon(struct zrx_area *area)
+{
+	area->free = NULL;
+	zrx_area_put(area, 1);
+}
+
+int zrx_area_owned(const struct zrx_area *area)
+{
+	/* Relaxed: only a thread's own store can make this true. */
+	return atomic_load_explicit(&area->owner, memory_order_relaxed) == (uintptr_t)pthread_self();
+}

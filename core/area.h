@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The area: the memory that received bytes lie in, and all that buffers need after their receiver is
+ * gone. Counted: the receiver and each buffer that is out hold it.
+ */
+#ifndef ZRX_AREA_H
+#define ZRX_AREA_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "slot.h"
+#include "zcrx.h"
+
+struct zrx_refill;
+struct zrx_receiver;
+
+/* zrx_area.waiting: what the owner, asleep or away in an event loop, wants to be woken for. */
+#define ZRX_WAIT_RETURN  1u /* any buffer that comes back: streams are parked */
+#define ZRX_WAIT_BACKLOG 2u /* a refill ring that overflows: only the owner can wait for room */
+
+#define ZRX_AREA_MAGIC 0x7a72785f61726561ull
+
+struct zrx_area {
+	uint64_t magic; /* what is not an area is refused, as far as that can be told */
+	uint8_t *base; /* NULL where the CPU has no view of it */
+	uint64_t bytes;
+	uint32_t kind;        /* ZRX_AREA_*, never AUTO */
+	uint32_t chunk_shift; /* log2 of the chunk */
+	int dmabuf_fd;        /* -1, or our own */
+	int wake_fd;          /* eventfd; lives as long as anyone may signal it */
+	void (*free)(void *memory, uint64_t bytes, void *context);
+	void *free_context;
+
+	_Atomic uintptr_t owner; /* pthread_self of the receiving thread; 0: none yet */
+	_Atomic uint32_t closed; /* release only counts */
+	uint32_t forked;         /* set in a child: touch nothing */
+	struct zrx_receiver *receiver; /* the owner's, until closed */
+	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
+	struct zrx_refill *refill;     /* engines zcrx: any thread releases straight into it; freed with
+					  the area, because a releasing thread may still look at it */
+
+	/* Shared between the owner and releasing threads. */
+	_Atomic int64_t references;    /* receiver + buffers out */
+	_Atomic uint32_t returned;     /* chains released by other threads: index + 1 */
+	_Atomic uint64_t return_count; /* buffers released by other threads, ever */
+	_Atomic uint32_t waiting;      /* ZRX_WAIT_* */
+	_Atomic uint32_t wake_asked;   /* zrx_receiver_wake */
+
+	struct zrx_slots slots;
+
+	struct zrx_area *fork_next; /* registry of core/fork.c */
+	struct zrx_area *fork_previous;
+	int ring_fd; /* closed in a forked child; -1: none */
+};
+
+/*
+ * Get the memory that the options ask for, cut into chunks of chunk_bytes.
+ * Returns 0, -ENOMEM, or -EINVAL where it is too small or misaligned.
+ */
+int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uint32_t chunk_bytes,
+		  struct zrx_error *error);
+
+/* Let go of references; the last one frees the area and everything that hangs on it. */
+void zrx_area_put(struct zrx_area *area, int64_t references);
+
+/* Undo an open that nobody has seen: caller-supplied memory is not freed. */
+void zrx_area_abandon(struct zrx_area *area);
+
+/* Whether the calling thread is the owner. */
+int zrx_area_owned(const struct zrx_area *area);
+
+static inline uint32_t zrx_area_chunks(const struct zrx_area *area)
+{
+	return (uint32_t)(area->bytes >> area->chunk_shift);
+}
+
+#endif

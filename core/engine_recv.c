@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine recv: epoll says which sockets have bytes, recv() copies them into the area. */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "engine.h"
+#include "error.h"
+#include "fill.h"
+#include "fork.h"
+#include "options.h"
+#include "receiver.h"
+#include "sys.h"
+
+#define EPOLL_BATCH  64
+#define WAKE         0u /* no stream has this handle */
+#define POLL_EVERY   16u /* turns of ready streams before others are looked for */
+
+struct recv_state {
+	int epoll;
+	uint32_t turns;
+	struct zrx_chunks chunks;
+	struct zrx_fill fill;
+	struct zrx_stream_list ready; /* armed, and epoll said so, and not yet read empty */
+};
+
+static int recv_open(struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	uint32_t chunk = zrx_options_copy_chunk(&receiver->options);
+	struct recv_state *state;
+	int result = zrx_area_open(&receiver->area, &receiver->options, chunk, error);
+
+	if (result)
+		return result;
+	state = zrx_sys_alloc(sizeof(*state));
+	if (!state || zrx_chunks_open(&state->chunks, zrx_area_chunks(receiver->area))) {
+		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
+		goto abandon;
+	}
+	zrx_fork_hold();
+	state->epoll = zrx_sys_epoll_open();
+	receiver->area->ring_fd = state->epoll;
+	zrx_fork_allow();
+	if (state->epoll < 0) {
+		result = zrx_error_set(error, state->epoll, ZRX_STAGE_RING,
+				       "raise the limit of open files: ulimit -n", "cannot open an epoll instance");
+		goto abandon;
+	}
+	result = zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, receiver->area->wake_fd, EPOLLIN, WAKE);
+	if (result) {
+		zrx_error_set(error, result, ZRX_STAGE_RING, NULL, "cannot watch an eventfd");
+		zrx_sys_close(state->epoll);
+		receiver->area->ring_fd = -1;
+		goto abandon;
+	}
+	receiver->state = state;
+	receiver->info.engine = ZRX_ENGINE_RECV;
+	receiver->info.area_kind = receiver->area->kind;
+	receiver->info.area_bytes = receiver->area->bytes;
+	receiver->info.buffer_bytes = chunk;
+	return 0;
+abandon:
+	if (state)
+		zrx_chunks_close(&state->chunks);
+	zrx_sys_free(state);
+	zrx_area_abandon(receiver->area);
+	return result;
+}
+
+static int recv_start(struct zrx_receiver *receiver)
+{
+	(void)receiver;
+	return 0;
+}
+
+static int recv_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	struct recv_state *state = receiver->state;
+
+	return zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, stream->fd, EPOLLIN | EPOLLRDHUP,
+				     zrx_stream_handle(stream));
+}
+
+/* Out of the set, not just masked: epoll reports a hang-up whatever the mask, and would spin. */
+static void disarm(struct zrx_receiver *receiver, struct zrx_stream *stream, int64_t result)
+{
+	struct recv_state *state = receiver->state;
+
+	zrx_sys_epoll_control(state->epoll, EPOLL_CTL_DEL, stream->fd, 0, 0);
+	zrx_stream_final(receiver, stream, (int)result);
+}
+
+static int recv_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	disarm(receiver, stream, -ECANCELED);
+	return 0;
+}
+
+static uint32_t recv_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
+{
+	const struct recv_state *state = receiver->state;
+
+	(void)stream;
+	return zrx_fill_available(&state->fill, &state->chunks);
+}
+
+static int look(struct zrx_receiver *receiver, int64_t timeout_ns)
+{
+	struct recv_state *state = receiver->state;
+	struct epoll_event events[EPOLL_BATCH];
+	int count = zrx_sys_epoll_wait(state->epoll, events, EPOLL_BATCH, timeout_ns);
+
+	for (int i = 0; i < count; i++) {
+		struct zrx_stream *stream;
+
+		if (events[i].data.u64 == WAKE) {
+			zrx_sys_eventfd_drain(receiver->area->wake_fd);
+			continue;
+		}
+		stream = zrx_stream_at(&receiver->streams, events[i].data.u64);
+		if (!stream->list)
+			zrx_list_append(&state->ready, stream);
+	}
+	return count;
+}
+
+/* One recv. Returns 0, or -ENOMEM. */
+static int serve(struct zrx_receiver *receiver, struct zrx_stream *stream, struct zrx_sink *sink)
+{
+	struct recv_state *state = receiver->state;
+	uint64_t asked = 0;
+	int64_t result =
+		zrx_fill_receive(&state->fill, &state->chunks, receiver, stream, sink, &asked);
+
+	if (result == -ENOMEM)
+		return -ENOMEM;
+	if (result == -EAGAIN || result == -EINTR)
+		zrx_list_remove(stream); /* epoll reports it again if there is more */
+	else if (result <= 0 || !stream->remaining)
+		disarm(receiver, stream, result);
+	else if ((uint64_t)result < asked)
+		zrx_list_remove(stream);
+	else
+		zrx_list_append(&state->ready, stream); /* behind the others */
+	return 0;
+}
+
+static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	struct recv_state *state = receiver->state;
+	int result = 0;
+
+	/* Streams that always have more must not keep the others from being seen. */
+	if (state->ready.first && ++state->turns % POLL_EVERY == 0)
+		look(receiver, 0);
+	while (!result && state->ready.first && sink->count < sink->capacity)
+		result = serve(receiver, state->ready.first, sink);
+	return result;
+}
+
+static int recv_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
+{
+	struct recv_state *state = receiver->state;
+	int count = look(receiver, state->ready.first ? 0 : timeout_ns);
+
+	if (count < 0)
+		return count;
+	return count || state->ready.first ? 0 : -ETIME;
+}
+
+static void recv_take_back(struct zrx_receiver *receiver, struct zrx_chain chain)
+{
+	struct recv_state *state = receiver->state;
+
+	zrx_fill_take_back(&state->chunks, receiver->area, chain);
+}
+
+static void recv_collect(struct zrx_receiver *receiver)
+{
+	(void)receiver;
+}
+
+static int recv_stop(struct zrx_receiver *receiver)
+{
+	(void)receiver; /* nothing happens between two calls */
+	return 0;
+}
+
+static void recv_close(struct zrx_receiver *receiver)
+{
+	struct recv_state *state = receiver->state;
+
+	zrx_fork_hold();
+	receiver->area->ring_fd = -1;
+	zrx_sys_close(state->epoll);
+	zrx_fork_allow();
+	zrx_chunks_close(&state->chunks);
+	zrx_sys_free(state);
+}
+
+static void recv_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)
+{
+	(void)receiver;
+	stats->copied_bytes = stats->bytes;
+	stats->copied_buffers = stats->buffers;
+}
+
+const struct zrx_engine zrx_engine_recv = {
+	.id = ZRX_ENGINE_RECV,
+	.open = recv_open,
+	.start = recv_start,
+	.arm = recv_arm,
+	.cancel = recv_cancel,
+	.available = recv_available,
+	.harvest = recv_harvest,
+	.wait = recv_wait,
+	.take_back = recv_take_back,
+	.collect = recv_collect,
+	.stop = recv_stop,
+	.close = recv_close,
+	.stats = recv_stats,
+};

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Engines zcrx and zcrx-nodev: the kernel's zero-copy receive, on a NIC's queue or on none. Completions say
+ * where in the area the bytes are; released buffers go back through the refill ring.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "engine.h"
+#include "error.h"
+#include "nic.h"
+#include "receiver.h"
+#include "refill.h"
+#include "ring.h"
+#include "zcrx_queue.h"
+
+#define FLUSH_PART       4u         /* flush when a fourth of the chunks lies in the refill ring */
+#define RETRY_FIRST_NS   1000000u   /* parked, and nothing of ours to come back: look again */
+#define RETRY_LAST_NS    64000000u
+#define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
+#define BACKLOG_RETRY_NS 1000000u
+#define LIMIT_PART       (1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts */
+
+struct zcrx_state {
+	struct zrx_ring ring;
+	struct zrx_zcrx_queue queue;
+	uint64_t filled_at_shortage; /* refill entries written when a copy last found no chunk */
+	uint64_t retry_ns;
+	uint8_t nodev;
+	uint8_t retry;   /* the timer says: let the parked try again */
+	uint8_t suspect; /* streams may have stopped without saying so */
+	uint8_t active;  /* data since the last look */
+	uint8_t notice;  /* an event waits to be asked for again */
+	_Atomic uint64_t flushes;
+	_Atomic uint64_t alloc_failures;
+};
+
+static struct zrx_refill *refill_of(const struct zrx_receiver *receiver)
+{
+	return receiver->area->refill;
+}
+
+/* ---- open and close ---- */
+
+static void tell(struct zrx_receiver *receiver, const struct zcrx_state *state)
+{
+	struct zrx_info *info = &receiver->info;
+
+	info->engine = receiver->engine->id;
+	info->zero_copy = !state->nodev;
+	info->features |= state->queue.features;
+	info->area_kind = receiver->area->kind;
+	info->area_bytes = receiver->area->bytes;
+	info->buffer_bytes = state->queue.rx_buf_len;
+	info->refill_entries = state->queue.entries;
+	if (!state->nodev)
+		snprintf(info->interface, sizeof(info->interface), "%s", receiver->options.interface);
+}
+
+/* Ring first: closing it takes the area off the queue; then the NIC may be put back. */
+static void close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
+{
+	zrx_ring_close(&state->ring, receiver);
+	zrx_zcrx_forget(&state->queue);
+	zrx_nic_release(state->queue.nic);
+}
+
+static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, int nodev,
+		      struct zrx_error *error)
+{
+	int result;
+
+	state->nodev = (uint8_t)nodev;
+	state->retry_ns = RETRY_FIRST_NS;
+	result = zrx_ring_open(&state->ring, receiver, 1, error);
+	if (result)
+		return result;
+	result = zrx_zcrx_register(&state->queue, &state->ring, receiver->area->refill, receiver, nodev,
+				   error);
+	if (result)
+		close_queue(state, receiver);
+	return result;
+}
+
+static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
+{
+	struct zcrx_state *state;
+	int result = zrx_area_open(&receiver->area, &receiver->options,
+				   (uint32_t)zrx_sys_page_bytes(), error);
+
+	if (result)
+		return result;
+	state = zrx_sys_alloc(sizeof(*state));
+	receiver->area->refill = zrx_sys_alloc(sizeof(*receiver->area->refill));
+	if (!state || !receiver->area->refill)
+		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
+	else
+		result = open_state(state, receiver, nodev, error);
+	if (result) {
+		zrx_sys_free(state);
+		zrx_area_abandon(receiver->area);
+		return result;
+	}
+	receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
+	receiver->state = state;
+	tell(receiver, state);
+	return 0;
+}
+
+static int zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	return open_either(receiver, 0, error);
+}
+
+static int nodev_open(struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	return open_either(receiver, 1, error);
+}
+
+static int zcrx_start(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+
+	return zrx_ring_start(&state->ring);
+}
+
+static int zcrx_stop(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+
+	return zrx_ring_stop(&state->ring);
+}
+
+static void zcrx_close(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+
+	close_queue(state, receiver);
+	zrx_sys_free(state);
+}
+
+/* ---- streams ---- */
+
+static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	struct zcrx_state *state = receiver->state;
+
+	stream->rule = ZRX_NIC_NO_RULE;
+	if (state->nodev)
+		return 0;
+	return zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
+}
+
+static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	struct zcrx_state *state = receiver->state;
+
+	if (stream->rule != ZRX_NIC_NO_RULE)
+		zrx_nic_steer_remove(state->queue.nic, stream->rule);
+}
+
+static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	struct zcrx_state *state = receiver->state;
+	struct io_uring_sqe *sqe = zrx_ring_request(&state->ring, ZRX_UAPI_OP_RECV_ZC, stream->fd,
+						    zrx_stream_handle(stream));
+
+	if (!sqe)
+		return -EAGAIN;
+	sqe->ioprio = IORING_RECV_MULTISHOT;
+	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
+	if (stream->remaining != UINT64_MAX) {
+		sqe->len = stream->remaining % LIMIT_PART ? stream->remaining % LIMIT_PART : LIMIT_PART;
+		stream->flags |= ZRX_STREAM_FRESH;
+	}
+	return 0;
+}
+
+static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	struct zcrx_state *state = receiver->state;
+
+	return zrx_ring_cancel(&state->ring, stream);
+}
+
+/* ---- chunks ---- */
+
+/* Without a device each buffer has a chunk to itself, so what is left can be counted. */
+static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
+{
+	const struct zcrx_state *state = receiver->state;
+	int64_t out = atomic_load_explicit(&receiver->area->references, memory_order_relaxed) - 1;
+	uint64_t taken = (uint64_t)out + harvested + zrx_refill_pending(refill_of(receiver)) +
+			 zrx_refill_backlog(refill_of(receiver)) +
+			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
+	uint64_t chunks = zrx_area_chunks(receiver->area);
+
+	return taken < chunks ? (uint32_t)(chunks - taken) : 0;
+}
+
+static uint64_t filled(const struct zrx_receiver *receiver)
+{
+	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+}
+
+/* On a queue the driver holds most chunks: all that can be told is what came back since. */
+static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
+{
+	const struct zcrx_state *state = receiver->state;
+	uint64_t returned = filled(receiver) - state->filled_at_shortage;
+
+	(void)stream;
+	if (state->nodev)
+		return nodev_free(receiver, 0);
+	if (state->retry)
+		return UINT32_MAX;
+	return returned < UINT32_MAX ? (uint32_t)returned : UINT32_MAX;
+}
+
+/*
+ * Copies take their chunks from the free list, and only a flush moves released ones there: do it before they
+ * run out, and whenever streams wait.
+ */
+static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
+{
+	uint32_t pending = zrx_refill_pending(refill_of(receiver));
+	int due = receiver->parked.first != NULL;
+
+	if (!receiver->started || !(state->queue.features & ZRX_FEATURE_FLUSH) || !pending)
+		return;
+	if (state->nodev && (uint64_t)pending * FLUSH_PART >= zrx_area_chunks(receiver->area))
+		due = 1;
+	if (state->nodev && pending * 2 >= state->queue.entries)
+		due = 1;
+	if (!due || zrx_zcrx_flush(&state->queue, &state->ring))
+		return;
+	zrx_count(&state->flushes, 1);
+	zrx_refill_drain(receiver->area); /* there is room for the backlog now */
+}
+
+static void zcrx_collect(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+
+	zrx_refill_drain(receiver->area);
+	flush_if_due(state, receiver);
+	if (state->notice && receiver->started &&
+	    !zrx_zcrx_rearm_event(&state->queue, &state->ring, ZRX_UAPI_EVENT_ALLOC_FAIL))
+		state->notice = 0;
+}
+
+/* Owner's releases take the same way as everybody's. */
+static void zcrx_take_back(struct zrx_receiver *receiver, struct zrx_chain chain)
+{
+	zrx_chain_push(&receiver->area->slots, &receiver->area->returned, chain);
+	zrx_refill_drain(receiver->area);
+}
+
+/* ---- waiting ---- */
+
+static void kick_silent(void *context, struct zrx_stream *stream)
+{
+	struct zrx_receiver *receiver = context;
+
+	if (stream->state == ZRX_STREAM_ARMED && zrx_sys_socket_pending(stream->fd) > 0)
+		zrx_stream_kick(receiver, stream);
+}
+
+/*
+ * Kernels without the fix for it leave a request armed, and silent, after a delivery that was cut short by a full
+ * completion ring or an empty free list. Bytes that wait in the socket give it away.
+ */
+static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *receiver)
+{
+	if (!state->suspect)
+		return;
+	state->suspect = 0;
+	zrx_streams_each(&receiver->streams, kick_silent, receiver);
+}
+
+/* What must happen although no completion comes by itself. 0: there was no room to ask for it. */
+static int set_timer(struct zcrx_state *state, struct zrx_receiver *receiver)
+{
+	uint64_t delay;
+
+	if (state->ring.timer_armed)
+		return 1;
+	if (receiver->parked.first && !state->nodev) {
+		delay = state->retry_ns;
+		if (state->retry_ns < RETRY_LAST_NS)
+			state->retry_ns *= 2;
+	} else if (zrx_refill_backlog(refill_of(receiver))) {
+		delay = BACKLOG_RETRY_NS;
+	} else if (state->active) {
+		delay = WATCH_NS;
+	} else {
+		return 1;
+	}
+	return zrx_ring_set_timer(&state->ring, delay);
+}
+
+static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
+{
+	struct zcrx_state *state = receiver->state;
+
+	look_for_silent(state, receiver);
+	if (!set_timer(state, receiver) || receiver->cancels.first)
+		timeout_ns = 0;
+	return zrx_ring_wait(&state->ring, receiver, timeout_ns);
+}
+
+/* ---- completions ---- */
+
+static void internal(struct zcrx_state *state, struct zrx_receiver *receiver,
+		     const struct io_uring_cqe *cqe)
+{
+	zrx_ring_internal(&state->ring, receiver, cqe->user_data);
+	if (cqe->user_data == ZRX_RING_TIMER) {
+		state->retry = receiver->parked.first != NULL;
+		state->suspect |= state->active;
+		state->active = 0;
+	} else if (cqe->user_data == ZRX_RING_NOTICE && cqe->res == (int)ZRX_UAPI_EVENT_ALLOC_FAIL) {
+		zrx_count(&state->alloc_failures, 1);
+		state->notice = 1;
+	}
+}
+
+static void deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
+		    struct zrx_stream *stream, const struct io_uring_cqe *cqe, struct zrx_sink *sink)
+{
+	const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+
+	zrx_deliver(receiver, sink, stream, second->off & ~ZRX_UAPI_AREA_MASK, (uint32_t)cqe->res);
+	if (stream->remaining != UINT64_MAX) {
+		stream->remaining -= (uint32_t)cqe->res;
+		stream->flags &= (uint8_t)~ZRX_STREAM_FRESH;
+	}
+	state->active = 1;
+	state->retry_ns = RETRY_FIRST_NS;
+}
+
+/*
+ * Result 0 is the end of the stream and the end of a limited request alike. The latter comes right after
+ * bytes, and leaves whole parts.
+ */
+static int part_done(const struct zrx_stream *stream)
+{
+	return stream->remaining && stream->remaining != UINT64_MAX &&
+	       !(stream->flags & ZRX_STREAM_FRESH) && stream->remaining % LIMIT_PART == 0;
+}
+
+static void final(struct zcrx_state *state, struct zrx_receiver *receiver, struct zrx_stream *stream,
+		  const struct io_uring_cqe *cqe)
+{
+	int result = cqe->res;
+
+	state->ring.in_flight--;
+	if (result == -ENOSPC || result == -ENOMEM)
+		state->suspect = 1; /* others may have been cut short by the same */
+	if (result == -ENOMEM) {
+		state->retry = 0;
+		state->filled_at_shortage = filled(receiver);
+		/* Nothing of ours is out, so nothing of ours can help. */
+		if (!state->nodev && atomic_load_explicit(&receiver->area->references,
+							  memory_order_relaxed) == 1)
+			atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
+					      memory_order_relaxed);
+	}
+	if (result == 0 && part_done(stream))
+		result = -EINTR; /* the next part */
+	zrx_stream_final(receiver, stream, result);
+}
+
+static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	struct zcrx_state *state = receiver->state;
+	unsigned head = *state->ring.uring.cq.khead;
+	unsigned tail = zrx_ring_tail(&state->ring);
+	int result = 0;
+
+	while (head != tail && sink->count < sink->capacity) {
+		const struct io_uring_cqe *cqe = zrx_ring_cqe(&state->ring, head);
+
+		if (!(cqe->user_data >> 32)) {
+			internal(state, receiver, cqe);
+		} else if (cqe->flags & IORING_CQE_F_MORE) {
+			result = zrx_slots_reserve(&receiver->area->slots);
+			if (result)
+				break;
+			deliver(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data), cqe, sink);
+		} else {
+			final(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data), cqe);
+		}
+		head++;
+	}
+	zrx_ring_consumed(&state->ring, head);
+	if (state->ring.was_full || (state->nodev && !nodev_free(receiver, sink->buffers)))
+		state->suspect = 1;
+	state->ring.was_full = 0;
+	return result;
+}
+
+static void zcrx_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)
+{
+	const struct zcrx_state *state = receiver->state;
+	struct zrx_refill *refill = refill_of(receiver);
+	const volatile struct zrx_uapi_zcrx_stats *kernel = state->queue.stats;
+
+	stats->backlog = zrx_refill_backlog(refill);
+	stats->backlog_high = atomic_load_explicit(&refill->backlog_high, memory_order_relaxed);
+	stats->flushes = atomic_load_explicit(&state->flushes, memory_order_relaxed);
+	if (state->nodev) {
+		stats->copied_bytes = stats->bytes;
+		stats->copied_buffers = stats->buffers;
+	} else if (kernel) {
+		stats->copied_bytes = kernel->copy_bytes;
+		stats->copied_buffers = kernel->copy_count;
+	}
+	if (kernel && !state->nodev)
+		stats->alloc_failures = atomic_load_explicit(&state->alloc_failures, memory_order_relaxed);
+}
+
+const struct zrx_engine zrx_engine_zcrx = {
+	.id = ZRX_ENGINE_ZCRX,
+	.zero_copy = 1,
+	.open = zcrx_open,
+	.adopt = zcrx_adopt,
+	.leave = zcrx_leave,
+	.start = zcrx_start,
+	.arm = zcrx_arm,
+	.cancel = zcrx_cancel,
+	.available = zcrx_available,
+	.harvest = zcrx_harvest,
+	.wait = zcrx_wait,
+	.take_back = zcrx_take_back,
+	.collect = zcrx_collect,
+	.stop = zcrx_stop,
+	.close = zcrx_close,
+	.stats = zcrx_stats,
+};
+
+const struct zrx_engine zrx_engine_zcrx_nodev = {
+	.id = ZRX_ENGINE_ZCRX_NODEV,
+	.open = nodev_open,
+	.adopt = zcrx_adopt,
+	.leave = zcrx_leave,
+	.start = zcrx_start,
+	.arm = zcrx_arm,
+	.cancel = zcrx_cancel,
+	.available = zcrx_available,
+	.harvest = zcrx_harvest,
+	.wait = zcrx_wait,
+	.take_back = zcrx_take_back,
+	.collect = zcrx_collect,
+	.stop = zcrx_stop,
+	.close = zcrx_close,
+	.stats = zcrx_stats,
+};

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "fill.h"
+#include "sys.h"
+
+#define ALIGNMENT 64u /* views begin on a cache line of their own */
+#define LEAST_PART 4u /* a chunk with less than a fourth of room left is not filled further */
+
+static uint32_t chunk_bytes(const struct zrx_receiver *receiver)
+{
+	return 1u << receiver->area->chunk_shift;
+}
+
+int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
+			 struct zrx_receiver *receiver, struct zrx_stream *stream,
+			 struct zrx_sink *sink, uint64_t *asked)
+{
+	struct zrx_chunk *chunk;
+	uint64_t where, room;
+	int64_t result;
+
+	if (!fill->chunk) {
+		if (!chunks->free_count)
+			return -ENOBUFS;
+		fill->chunk = zrx_chunk_take(chunks) + 1;
+	}
+	result = zrx_slots_reserve(&receiver->area->slots);
+	if (result)
+		return result;
+	chunk = &chunks->chunks[fill->chunk - 1];
+	where = ((uint64_t)(fill->chunk - 1) << receiver->area->chunk_shift) + chunk->position;
+	room = chunk_bytes(receiver) - chunk->position;
+	*asked = room < stream->remaining ? room : stream->remaining;
+	result = zrx_sys_recv(stream->fd, receiver->area->base + where, *asked);
+	if (result <= 0)
+		return result;
+	zrx_deliver(receiver, sink, stream, where, (uint32_t)result);
+	if (stream->remaining != UINT64_MAX)
+		stream->remaining -= (uint64_t)result;
+	zrx_chunk_hold(chunks, fill->chunk - 1);
+	chunk->position = (chunk->position + (uint32_t)result + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	if (chunk->position + chunk_bytes(receiver) / LEAST_PART > chunk_bytes(receiver)) {
+		zrx_chunk_put(chunks, fill->chunk - 1);
+		fill->chunk = 0;
+	}
+	return result;
+}
+
+uint32_t zrx_fill_available(const struct zrx_fill *fill, const struct zrx_chunks *chunks)
+{
+	return chunks->free_count + !!fill->chunk;
+}
+
+void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct zrx_chain chain)
+{
+	for (uint32_t at = chain.head; at;) {
+		struct zrx_slot *slot = zrx_slot_at(&area->slots, at - 1);
+
+		zrx_chunk_put(chunks, (uint32_t)(slot->where >> area->chunk_shift));
+		at = at == chain.tail ? 0 : slot->next;
+	}
+	zrx_slots_free(&area->slots, chain);
+}

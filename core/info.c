@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* What a receiver tells of itself, and the two calls that reach it while it sleeps. */
+#include <errno.h>
+
+#include "error.h"
+#include "receiver.h"
+#include "refill.h"
+#include "sys.h"
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)
+{
+	const struct zrx_counters *counters = &receiver->counters;
+	int64_t references = atomic_load_explicit(&receiver->area->references, memory_order_relaxed);
+	uint64_t outstanding = references > 0 ? (uint64_t)references - 1 : 0;
+	struct zrx_stats filled = {
+		.size = sizeof(filled),
+		.stall = atomic_load_explicit(&counters->stall, memory_order_relaxed),
+		.bytes = load(&counters->bytes),
+		.buffers = load(&counters->buffers),
+		.outstanding = outstanding,
+		.streams = load(&counters->streams),
+		.parked = load(&counters->parked),
+		.parks = load(&counters->parks),
+		.rearms_ring_full = load(&counters->rearms_ring_full),
+		.rearms_no_buffer = load(&counters->rearms_no_buffer),
+		.rearms_silent = load(&counters->rearms_silent),
+		.rearms_interrupted = load(&counters->rearms_interrupted),
+		.copied_bytes = ZRX_UNKNOWN,
+		.copied_buffers = ZRX_UNKNOWN,
+		.alloc_failures = ZRX_UNKNOWN,
+		.waits = load(&counters->waits),
+		.wakes = load(&counters->wakes),
+	};
+
+	/* The two counters are read one after the other: never let their difference wrap. */
+	filled.released = filled.buffers > outstanding ? filled.buffers - outstanding : 0;
+	receiver->engine->stats(receiver, &filled);
+	return zrx_copy_out(stats, &filled, sizeof(filled));
+}
+
+int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info)
+{
+	return zrx_copy_out(info, &receiver->info, sizeof(receiver->info));
+}
+
+int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	return zrx_error_copy(error, &receiver->last);
+}
+
+int zrx_receiver_fd(const struct zrx_receiver *receiver)
+{
+	return receiver->area->ring_fd;
+}
+
+int zrx_receiver_wake(struct zrx_receiver *receiver)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (area->forked)
+		return 0;
+	/* Pairs with zrx_receiver_receive: asked comes before the signal, so what it wakes finds it. */
+	if (!atomic_exchange_explicit(&area->wake_asked, 1, memory_order_seq_cst))
+		zrx_sys_eventfd_signal(area->wake_fd);
+	return 0;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* A stream's life: added, armed, parked, kicked, removed, ended. */
+#include <errno.h>
+
+#include "error.h"
+#include "options.h"
+#include "receiver.h"
+#include "socket.h"
+#include "sys.h"
+
+static int check_thread(struct zrx_receiver *receiver)
+{
+	if (!receiver->started || zrx_area_owned(receiver->area))
+		return 0;
+	return zrx_error_set(&receiver->last, -EPERM, ZRX_STAGE_THREAD,
+			     "call it on the thread that receives", "another thread owns this receiver");
+}
+
+/* ---- add ---- */
+
+static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_options *given,
+			 struct zrx_stream_options *checked)
+{
+	static const struct zrx_stream_options defaults = ZRX_STREAM_OPTIONS_INIT;
+	int result = zrx_copy_in(checked, sizeof(*checked), given ? given : &defaults);
+
+	if (!result && checked->flags)
+		result = -EINVAL;
+	if (result)
+		return zrx_error_set(&receiver->last, result, ZRX_STAGE_OPTIONS,
+				     "start from ZRX_STREAM_OPTIONS_INIT",
+				     "stream options: size is not set, or unknown flags or bytes are");
+	return 0;
+}
+
+static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+{
+	struct zrx_stream *stream;
+	int own = zrx_sys_dup(fd);
+
+	if (own < 0) {
+		zrx_error_set(&receiver->last, own, ZRX_STAGE_SOCKET,
+			      "raise the limit of open files: ulimit -n", "cannot duplicate descriptor %d", fd);
+		return NULL;
+	}
+	stream = zrx_stream_new(&receiver->streams, cookie);
+	if (!stream) {
+		zrx_error_set(&receiver->last, -ENOMEM, ZRX_STAGE_STREAM, NULL,
+			      "out of memory for the table of streams");
+		zrx_sys_close(own);
+		return NULL;
+	}
+	stream->fd = own;
+	return stream;
+}
+
+int zrx_receiver_add(struct zrx_receiver *receiver, int fd, const struct zrx_stream_options *options,
+		     uint64_t *handle)
+{
+	struct zrx_stream_options checked;
+	struct zrx_stream *stream;
+	uint64_t cookie = 0;
+	int result = check_thread(receiver);
+
+	if (!result)
+		result = check_options(receiver, options, &checked);
+	if (!result)
+		result = zrx_socket_check(fd, &cookie, &receiver->last);
+	if (result)
+		return result;
+	if (zrx_stream_by_cookie(&receiver->streams, cookie))
+		return zrx_error_set(&receiver->last, -EEXIST, ZRX_STAGE_SOCKET,
+				     "remove it first, and wait for its end event",
+				     "the socket of descriptor %d is added already", fd);
+	stream = new_stream(receiver, fd, cookie);
+	if (!stream)
+		return receiver->last.code;
+	stream->tag = checked.tag;
+	if (checked.limit_bytes)
+		stream->remaining = checked.limit_bytes;
+	if (receiver->engine->adopt) {
+		result = receiver->engine->adopt(receiver, stream);
+		if (result) {
+			zrx_sys_close(stream->fd);
+			zrx_stream_free(&receiver->streams, stream);
+			return result;
+		}
+	}
+	/* An event loop that polls the descriptor has to be told that there is something to start. */
+	if (receiver->started && !receiver->queued.first)
+		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+	zrx_list_append(&receiver->queued, stream);
+	zrx_count(&receiver->counters.streams, 1);
+	if (handle)
+		*handle = zrx_stream_handle(stream);
+	return 0;
+}
+
+/* ---- the end, or another turn ---- */
+
+static void finish(struct zrx_receiver *receiver, struct zrx_stream *stream, int error,
+		   uint16_t end_flags)
+{
+	stream->state = ZRX_STREAM_DONE;
+	stream->error = error;
+	stream->end_flags = end_flags;
+	zrx_list_append(&receiver->done, stream);
+}
+
+static void again(struct zrx_receiver *receiver, struct zrx_stream *stream, _Atomic uint64_t *cause)
+{
+	zrx_count(cause, 1);
+	stream->state = ZRX_STREAM_QUEUED;
+	zrx_list_append(&receiver->queued, stream);
+}
+
+static void wait_for_buffer(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	if (receiver->engine->available(receiver, stream)) {
+		again(receiver, stream, &receiver->counters.rearms_no_buffer);
+		return;
+	}
+	stream->state = ZRX_STREAM_PARKED;
+	zrx_list_append(&receiver->parked, stream);
+	zrx_count(&receiver->counters.parks, 1);
+	zrx_count(&receiver->counters.rearms_no_buffer, 1);
+	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count, memory_order_relaxed);
+	if (atomic_load_explicit(&receiver->counters.stall, memory_order_relaxed) == ZRX_STALL_NONE)
+		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_BUFFERS, memory_order_relaxed);
+}
+
+void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, int result)
+{
+	struct zrx_counters *counters = &receiver->counters;
+	int kicked = stream->flags & ZRX_STREAM_KICKED;
+	int removing = stream->flags & ZRX_STREAM_REMOVING;
+
+	zrx_list_remove(stream); /* perhaps still among the cancels */
+	stream->flags &= (uint8_t)~ZRX_STREAM_KICKED;
+	if (stream->remaining == 0) {
+		finish(receiver, stream, 0, ZRX_END_LIMIT);
+		return;
+	}
+	switch (result) {
+	case 0:
+		finish(receiver, stream, 0, 0);
+		return;
+	case -ENOSPC:
+	case -EOVERFLOW:
+	case -ENOBUFS:
+	case -ENOMEM:
+	case -EINTR:
+	case -EAGAIN:
+	case -ECANCELED:
+		break;
+	default:
+		if (result < 0) {
+			finish(receiver, stream, result, 0);
+			return;
+		}
+	}
+	/* The kernel stopped, but the stream goes on. */
+	if (removing)
+		finish(receiver, stream, 0, ZRX_END_REMOVED);
+	else if (result == -ENOBUFS || result == -ENOMEM)
+		wait_for_buffer(receiver, stream);
+	else if (result == -ENOSPC || result == -EOVERFLOW || result > 0)
+		again(receiver, stream, &counters->rearms_ring_full);
+	else if (kicked)
+		again(receiver, stream, &counters->rearms_silent);
+	else
+		again(receiver, stream, &counters->rearms_interrupted);
+}
+
+void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	if (stream->state != ZRX_STREAM_ARMED ||
+	    stream->flags & (ZRX_STREAM_KICKED | ZRX_STREAM_REMOVING))
+		return;
+	stream->flags |= ZRX_STREAM_KICKED;
+	zrx_list_append(&receiver->cancels, stream);
+}
+
+/* ---- remove ---- */
+
+int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
+{
+	struct zrx_stream *stream;
+	int result = check_thread(receiver);
+
+	if (result)
+		return result;
+	stream = zrx_stream_find(&receiver->streams, handle);
+	if (!stream || stream->state == ZRX_STREAM_DONE || stream->flags & ZRX_STREAM_REMOVING)
+		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
+				     "the stream has ended, or never was");
+	if (receiver->started && !receiver->cancels.first)
+		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+	stream->flags |= ZRX_STREAM_REMOVING;
+	if (stream->state == ZRX_STREAM_ARMED) {
+		zrx_list_append(&receiver->cancels, stream);
+		return 0;
+	}
+	finish(receiver, stream, 0, ZRX_END_REMOVED);
+	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count, memory_order_relaxed);
+	return 0;
+}

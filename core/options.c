@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "error.h"
+#include "options.h"
+#include "sys.h"
+
+#define DEFAULT_AREA_BYTES   (64ull << 20)
+#define DEFAULT_COPY_CHUNK   (64u << 10)
+#define DEFAULT_RING_ENTRIES 4096u
+#define MAX_RING_ENTRIES     32768u
+#define MAX_BUFFER_BYTES     (1u << 30)
+#define MIN_COPY_CHUNKS      16u /* below that a default chunk is made smaller */
+
+int zrx_copy_in(void *to, size_t size, const void *from)
+{
+	uint32_t given;
+
+	memcpy(&given, from, sizeof(given));
+	if (given < sizeof(given))
+		return -EINVAL;
+	for (size_t i = size; i < given; i++) {
+		if (((const uint8_t *)from)[i])
+			return -E2BIG;
+	}
+	memset(to, 0, size);
+	memcpy(to, from, given < size ? given : size);
+	return 0;
+}
+
+static int refuse(struct zrx_error *error, const char *hint, const char *field, uint64_t value)
+{
+	return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, hint, "option %s: %" PRIu64 " will not do",
+			     field, value);
+}
+
+static int check_sizes(struct zrx_options *options, struct zrx_error *error)
+{
+	size_t page = zrx_sys_page_bytes();
+	uint32_t buffer = options->buffer_bytes;
+
+	if (!options->area_bytes)
+		options->area_bytes = DEFAULT_AREA_BYTES;
+	if (options->area_bytes % page)
+		return refuse(error, "round area_bytes up to whole pages", "area_bytes",
+			      options->area_bytes);
+	if (options->area_bytes >> 47)
+		return refuse(error, "ask for less than 128 TiB", "area_bytes", options->area_bytes);
+	if (options->area_bytes < 2 * page)
+		return refuse(error, "an area has at least two pages", "area_bytes", options->area_bytes);
+	if (buffer & (buffer - 1) || buffer > MAX_BUFFER_BYTES || (buffer && buffer < page))
+		return refuse(error, "take a power of two from the page size to 1 GiB", "buffer_bytes", buffer);
+	if (buffer && options->area_bytes < 2ull * buffer)
+		return refuse(error, "make area_bytes at least twice buffer_bytes", "area_bytes",
+			      options->area_bytes);
+	if (!options->ring_entries)
+		options->ring_entries = DEFAULT_RING_ENTRIES;
+	if (options->ring_entries > MAX_RING_ENTRIES)
+		return refuse(error, "take 1 to 32768", "ring_entries", options->ring_entries);
+	if (options->refill_entries > MAX_RING_ENTRIES)
+		return refuse(error, "take 1 to 32768", "refill_entries", options->refill_entries);
+	return 0;
+}
+
+static int check_choices(const struct zrx_options *options, struct zrx_error *error)
+{
+	if (options->engine >= ZRX_ENGINE_COUNT)
+		return refuse(error, "take one of ZRX_ENGINE_*", "engine", options->engine);
+	if (options->flags & ~ZRX_OPTION_FLAGS)
+		return refuse(error, "this library knows other flags than its caller: update it", "flags",
+			      options->flags);
+	if (options->area_kind > ZRX_AREA_DMABUF)
+		return refuse(error, "take one of ZRX_AREA_*", "area_kind", options->area_kind);
+	if (options->nic_mode > ZRX_NIC_PREPARED)
+		return refuse(error, "take one of ZRX_NIC_*", "nic_mode", options->nic_mode);
+	if (options->steer > ZRX_STEER_NONE)
+		return refuse(error, "take one of ZRX_STEER_*", "steer", options->steer);
+	if (options->steer_port > UINT16_MAX)
+		return refuse(error, "a TCP port is at most 65535", "steer_port", options->steer_port);
+	return 0;
+}
+
+static int check_combinations(const struct zrx_options *options, struct zrx_error *error)
+{
+	if (options->engine == ZRX_ENGINE_ZCRX && !options->interface)
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS,
+				     "set options.interface; `ip link` lists them",
+				     "engine zcrx needs the name of an interface");
+	if ((options->flags & ZRX_QUEUE) && !options->interface)
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set options.interface",
+				     "a queue without an interface");
+	if (options->steer == ZRX_STEER_PORT && !options->steer_port)
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set options.steer_port",
+				     "steering by port needs the port");
+	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++) {
+		if (options->reserved[i])
+			return refuse(error, "zero the struct before filling it", "reserved",
+				      options->reserved[i]);
+	}
+	return 0;
+}
+
+int zrx_options_check(struct zrx_options *checked, const struct zrx_options *given,
+		      struct zrx_error *error)
+{
+	static const struct zrx_options defaults = ZRX_OPTIONS_INIT;
+	int result = zrx_copy_in(checked, sizeof(*checked), given ? given : &defaults);
+
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_OPTIONS,
+				     "start from ZRX_OPTIONS_INIT; update the library if its caller is newer",
+				     result == -E2BIG ? "options set bytes that this library does not know"
+						      : "options.size is not set");
+	result = check_choices(checked, error);
+	if (!result)
+		result = check_sizes(checked, error);
+	if (!result)
+		result = check_combinations(checked, error);
+	return result;
+}
+
+uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
+{
+	uint32_t page = (uint32_t)zrx_sys_page_bytes();
+	uint32_t chunk = DEFAULT_COPY_CHUNK;
+
+	if (options->buffer_bytes)
+		return options->buffer_bytes;
+	while (chunk > page && options->area_bytes / chunk < MIN_COPY_CHUNKS)
+		chunk /= 2;
+	return chunk > page ? chunk : page;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Checking what callers pass in. */
+#ifndef ZRX_OPTIONS_H
+#define ZRX_OPTIONS_H
+
+#include "zcrx.h"
+
+/*
+ * Copy a caller-sized input struct into ours: shorter ones are zero-extended, an unknown tail
+ * that is not zero is refused. Returns 0, -EINVAL (no size) or -E2BIG.
+ */
+int zrx_copy_in(void *to, size_t size, const void *from);
+
+/* Check the options and fill in the defaults that do not depend on the engine. */
+int zrx_options_check(struct zrx_options *checked, const struct zrx_options *given,
+		      struct zrx_error *error);
+
+/* The chunk of a copying engine: what was asked for, or the default made to fit a small area. */
+uint32_t zrx_options_copy_chunk(const struct zrx_options *options);
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* Open, close and receive. */
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "options.h"
+#include "receiver.h"
+#include "refill.h"
+#include "sys.h"
+
+#define MAX_CAPACITY 65536u
+
+static int fail(struct zrx_receiver *receiver, int code, uint32_t stage, const char *hint,
+		const char *message)
+{
+	return zrx_error_set(&receiver->last, code, stage, hint, "%s", message);
+}
+
+/* ---- open and close ---- */
+
+int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *options,
+		      struct zrx_error *error)
+{
+	struct zrx_receiver *receiver;
+	int result;
+
+	zrx_error_clear(error);
+	if (!out)
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, NULL, "receiver is NULL");
+	receiver = zrx_sys_alloc(sizeof(*receiver));
+	if (!receiver)
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_OPTIONS, NULL, "out of memory");
+	receiver->last.size = sizeof(receiver->last);
+	receiver->info.size = sizeof(receiver->info);
+	result = zrx_options_check(&receiver->options, options, error);
+	if (!result)
+		result = zrx_engine_select(receiver, error);
+	if (result) {
+		zrx_sys_free(receiver);
+		return result;
+	}
+	receiver->area->receiver = receiver;
+	*out = receiver;
+	return 0;
+}
+
+static void close_stream(void *context, struct zrx_stream *stream)
+{
+	(void)context;
+	zrx_sys_close(stream->fd);
+}
+
+void zrx_receiver_destroy(struct zrx_receiver *receiver)
+{
+	receiver->engine->close(receiver);
+	zrx_streams_each(&receiver->streams, close_stream, NULL);
+	zrx_streams_destroy(&receiver->streams);
+	zrx_sys_free(receiver);
+}
+
+/*
+ * The kernel lets only the thread that enabled the ring cancel its requests. (pthread_self alone could be a new thread
+ * with an old name.)
+ */
+static int can_stop(const struct zrx_receiver *receiver)
+{
+	return !receiver->started ||
+	       (zrx_area_owned(receiver->area) && receiver->owner_tid == gettid());
+}
+
+int zrx_receiver_close(struct zrx_receiver *receiver)
+{
+	struct zrx_area *area;
+	int stopped;
+
+	if (!receiver)
+		return 0;
+	area = receiver->area;
+	if (area->forked) /* the parent's */
+		return 0;
+	stopped = can_stop(receiver) && receiver->engine->stop(receiver) == 0;
+	/* Release: a thread that sees it closed does not touch the ring; others hold the refill lock. */
+	atomic_store_explicit(&area->closed, 1, memory_order_release);
+	atomic_store_explicit(&area->waiting, 0, memory_order_seq_cst);
+	if (area->refill)
+		zrx_refill_close(area->refill);
+	if (stopped || atomic_load_explicit(&area->references, memory_order_acquire) == 1) {
+		zrx_receiver_destroy(receiver);
+		zrx_area_put(area, 1);
+		return 0;
+	}
+	/* A dying ring may still copy into chunks that are out: it has to live until none is. */
+	area->deferred = receiver;
+	zrx_area_put(area, 1);
+	return ZRX_CLOSE_DEFERRED;
+}
+
+/* ---- events that the receiver itself makes ---- */
+
+static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	while (receiver->done.first && sink->count < sink->capacity) {
+		struct zrx_stream *stream = receiver->done.first;
+
+		sink->events[sink->count++] = (struct zrx_event){
+			.kind = stream->error ? ZRX_EVENT_ERROR : ZRX_EVENT_END,
+			.flags = stream->end_flags,
+			.error = stream->error,
+			.stream = zrx_stream_handle(stream),
+			.tag = stream->tag,
+		};
+		/* The request is over, so this was the last reference that the receiver held. */
+		zrx_sys_close(stream->fd);
+		if (receiver->engine->leave)
+			receiver->engine->leave(receiver, stream);
+		zrx_stream_free(&receiver->streams, stream);
+		zrx_count(&receiver->counters.streams, (uint64_t)-1);
+	}
+}
+
+/* ---- streams that wait for buffers, and requests that wait to be made ---- */
+
+static void note_parked(struct zrx_receiver *receiver)
+{
+	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count, memory_order_relaxed);
+	if (!receiver->parked.count)
+		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_NONE, memory_order_relaxed);
+}
+
+/* Let as many parked streams try again as there may be buffers for; the longest waiting first. */
+static void resume(struct zrx_receiver *receiver)
+{
+	uint32_t resumed = 0;
+
+	while (receiver->parked.first) {
+		struct zrx_stream *stream = receiver->parked.first;
+
+		if (receiver->engine->available(receiver, stream) <= resumed)
+			break;
+		stream->state = ZRX_STREAM_QUEUED;
+		zrx_list_append(&receiver->queued, stream);
+		resumed++;
+	}
+	if (resumed)
+		note_parked(receiver);
+}
+
+static void make_requests(struct zrx_receiver *receiver)
+{
+	while (receiver->cancels.first) {
+		struct zrx_stream *stream = receiver->cancels.first;
+
+		zrx_list_remove(stream);
+		if (receiver->engine->cancel(receiver, stream) == -EAGAIN) {
+			zrx_list_append(&receiver->cancels, stream);
+			return;
+		}
+	}
+	while (receiver->queued.first) {
+		struct zrx_stream *stream = receiver->queued.first;
+		int result;
+
+		zrx_list_remove(stream);
+		stream->state = ZRX_STREAM_ARMED;
+		result = receiver->engine->arm(receiver, stream);
+		if (result == -EAGAIN) {
+			stream->state = ZRX_STREAM_QUEUED;
+			zrx_list_append(&receiver->queued, stream);
+			return;
+		}
+		if (result)
+			zrx_stream_final(receiver, stream, result);
+	}
+}
+
+static int has_requests(const struct zrx_receiver *receiver)
+{
+	return receiver->queued.first || receiver->cancels.first;
+}
+
+/* Buffers that other threads released, back to where the engine takes them from. */
+static void collect(struct zrx_receiver *receiver)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (!area->refill && atomic_load_explicit(&area->returned, memory_order_seq_cst)) {
+		/* Acquire pairs with the release in zrx_chain_push. */
+		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
+		struct zrx_chain chain = {.head = head};
+
+		for (uint32_t at = head; at; at = zrx_slot_at(&area->slots, at - 1)->next) {
+			chain.tail = at;
+			chain.count++;
+		}
+		receiver->engine->take_back(receiver, chain);
+	}
+	receiver->engine->collect(receiver);
+}
+
+/* ---- receive ---- */
+
+static int bind_owner(struct zrx_receiver *receiver)
+{
+	int result;
+
+	if (receiver->started) {
+		if (zrx_area_owned(receiver->area))
+			return 0;
+		return fail(receiver, -EPERM, ZRX_STAGE_THREAD,
+			    "receive on the thread that received first, or open one receiver per thread",
+			    "another thread owns this receiver");
+	}
+	if (receiver->area->forked)
+		return -EPERM;
+	result = receiver->engine->start(receiver);
+	if (result)
+		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
+	atomic_store_explicit(&receiver->area->owner, (uintptr_t)pthread_self(), memory_order_relaxed);
+	receiver->owner_tid = gettid();
+	receiver->started = 1;
+	return 0;
+}
+
+static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	int result;
+
+	emit_done(receiver, sink);
+	result = receiver->engine->harvest(receiver, sink);
+	emit_done(receiver, sink);
+	return result;
+}
+
+/*
+ * Say what to be woken for, then look once more whether it has happened meanwhile. Pairs with wake_waiter: one of
+ * the two sees the other.
+ */
+static int may_sleep(struct zrx_receiver *receiver)
+{
+	uint32_t want = ZRX_WAIT_BACKLOG | (receiver->parked.first ? ZRX_WAIT_RETURN : 0);
+
+	atomic_store_explicit(&receiver->area->waiting, want, memory_order_seq_cst);
+	if (!receiver->parked.first && !receiver->area->refill)
+		return 1;
+	collect(receiver);
+	return !receiver->parked.first ||
+	       !receiver->engine->available(receiver, receiver->parked.first);
+}
+
+/*
+ * Events, or nothing left to do but return to the caller: account for them, and see to it that the
+ * descriptor polls readable if there is more to do.
+ */
+static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (sink->buffers) {
+		/* Relaxed: no other thread has these buffers yet. */
+		atomic_fetch_add_explicit(&area->references, sink->buffers, memory_order_relaxed);
+		zrx_count(&receiver->counters.buffers, sink->buffers);
+		zrx_count(&receiver->counters.bytes, sink->bytes);
+	}
+	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver))
+		zrx_sys_eventfd_signal(area->wake_fd);
+	return (int)sink->count;
+}
+
+static int woken(struct zrx_receiver *receiver)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (!atomic_load_explicit(&area->wake_asked, memory_order_relaxed))
+		return 0;
+	atomic_store_explicit(&area->wake_asked, 0, memory_order_seq_cst);
+	zrx_count(&receiver->counters.wakes, 1);
+	return 1;
+}
+
+/* One turn of asking the kernel. Returns 1 to go on, 0 to return what there is, or an error. */
+static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t timeout_ns)
+{
+	int result, waited;
+
+	collect(receiver);
+	resume(receiver);
+	make_requests(receiver);
+	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver))
+		timeout_ns = 0;
+	zrx_count(&receiver->counters.waits, 1);
+	waited = receiver->engine->wait(receiver, timeout_ns);
+	atomic_store_explicit(&receiver->area->waiting, 0, memory_order_relaxed);
+	if (waited && waited != -ETIME && waited != -EINTR)
+		return fail(receiver, waited, ZRX_STAGE_RECEIVE, "close the receiver and open another",
+			    "the ring failed");
+	collect(receiver);
+	result = gather(receiver, sink);
+	if (sink->count)
+		return 0;
+	if (result)
+		return fail(receiver, result, ZRX_STAGE_RECEIVE, "free memory, then receive again",
+			    "out of memory for the table of buffers; nothing is lost");
+	if (woken(receiver))
+		return 0;
+	return waited == -EINTR ? -EINTR : 1;
+}
+
+int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events,
+			 uint32_t capacity, int64_t timeout_ns)
+{
+	struct zrx_sink sink = {.events = events, .capacity = capacity};
+	uint64_t deadline = 0;
+	int result;
+
+	if (!receiver || !events || !capacity || capacity > MAX_CAPACITY)
+		return receiver ? fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE, "capacity is 1 to 65536",
+				       "no room for events") : -EINVAL;
+	result = bind_owner(receiver);
+	if (result)
+		return result;
+	collect(receiver);
+	/* What is completed already costs no system call, unless streams wait for one. */
+	if (!has_requests(receiver) && !receiver->parked.first) {
+		gather(receiver, &sink);
+		if (sink.count)
+			return hand_over(receiver, &sink);
+	}
+	if (woken(receiver))
+		timeout_ns = 0;
+	if (timeout_ns > 0)
+		deadline = zrx_sys_now_ns() + (uint64_t)timeout_ns;
+	for (;;) {
+		uint64_t now;
+
+		result = turn(receiver, &sink, timeout_ns);
+		if (result < 0 || !result || !timeout_ns) {
+			int count = hand_over(receiver, &sink);
+
+			return result < 0 ? result : count;
+		}
+		if (timeout_ns < 0)
+			continue;
+		now = zrx_sys_now_ns();
+		if (now >= deadline)
+			return hand_over(receiver, &sink);
+		timeout_ns = (int64_t)(deadline - now);
+	}
+}

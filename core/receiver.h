@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* A receiver from the inside, and what engines call to report. */
+#ifndef ZRX_RECEIVER_H
+#define ZRX_RECEIVER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "area.h"
+#include "engine.h"
+#include "stream.h"
+#include "zcrx.h"
+
+/* Written by the owner alone, read by any thread: plain loads and stores that cannot tear. */
+struct zrx_counters {
+	_Atomic uint64_t bytes;
+	_Atomic uint64_t buffers;
+	_Atomic uint64_t streams;
+	_Atomic uint64_t parked;
+	_Atomic uint64_t parks;
+	_Atomic uint64_t rearms_ring_full;
+	_Atomic uint64_t rearms_no_buffer;
+	_Atomic uint64_t rearms_silent;
+	_Atomic uint64_t rearms_interrupted;
+	_Atomic uint64_t waits;
+	_Atomic uint64_t wakes;
+	_Atomic uint32_t stall;
+};
+
+static inline void zrx_count(_Atomic uint64_t *counter, uint64_t more)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+			      memory_order_relaxed);
+}
+
+struct zrx_receiver {
+	const struct zrx_engine *engine;
+	void *state; /* the engine's own */
+	struct zrx_area *area;
+	struct zrx_options options; /* checked, defaults filled in */
+	struct zrx_streams streams;
+	struct zrx_stream_list queued;  /* to be armed */
+	struct zrx_stream_list cancels; /* armed, to be cancelled */
+	struct zrx_stream_list parked;  /* waiting for buffers */
+	struct zrx_stream_list done;    /* last event not yet received */
+	pid_t owner_tid;
+	int started;
+	struct zrx_counters counters;
+	struct zrx_info info;
+	struct zrx_error last;
+};
+
+/* Where events go during one receive. */
+struct zrx_sink {
+	struct zrx_event *events;
+	uint32_t capacity;
+	uint32_t count;
+	uint32_t buffers; /* of them with a buffer */
+	uint64_t bytes;
+};
+
+/*
+ * Report bytes of a stream. The sink must have room and zrx_slots_reserve must have succeeded.
+ * where: offset in the area.
+ */
+static inline void zrx_deliver(struct zrx_receiver *receiver, struct zrx_sink *sink,
+			       const struct zrx_stream *stream, uint64_t where, uint32_t length)
+{
+	struct zrx_area *area = receiver->area;
+	struct zrx_event *event = &sink->events[sink->count++];
+	uint32_t generation;
+	uint32_t slot = zrx_slot_take(&area->slots, where, &generation);
+
+	*event = (struct zrx_event){
+		.kind = ZRX_EVENT_DATA,
+		.stream = zrx_stream_handle(stream),
+		.tag = stream->tag,
+		.buffer = {
+			.data = area->base ? area->base + where : NULL,
+			.offset = where,
+			.area = area,
+			.slot = slot,
+			.generation = generation,
+			.length = length,
+		},
+	};
+	sink->buffers++;
+	sink->bytes += length;
+}
+
+/*
+ * The request of an armed stream is over. result: 0 at the end of the stream, a negative errno, or positive where
+ * the kernel ended it for no reason of the stream's. Decides between end, error, park and
+ * arming again.
+ */
+void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, int result);
+
+/* Cancel an armed stream that may have stopped without saying so, and arm it again. */
+void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */
+void zrx_receiver_destroy(struct zrx_receiver *receiver);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "error.h"
+#include "fork.h"
+#include "probe.h"
+#include "receiver.h"
+#include "ring.h"
+#include "uapi.h"
+
+#define MAX_REQUESTS     256u
+#define STOP_ROUNDS      64
+#define STOP_PATIENCE_NS 100000000
+
+/* ---- open and close ---- */
+
+static uint32_t requests_for(uint32_t ring_entries)
+{
+	uint32_t entries = 1;
+
+	while (entries * 2 <= ring_entries && entries < MAX_REQUESTS)
+		entries *= 2;
+	return entries;
+}
+
+static int try_open(struct zrx_ring *ring, uint32_t entries, uint32_t flags)
+{
+	struct io_uring_params params;
+
+	memset(&params, 0, sizeof(params));
+	params.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+	params.cq_entries = entries;
+	ring->flags = params.flags;
+	return zrx_sys_ring_open(&ring->uring, requests_for(entries), &params);
+}
+
+int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide,
+		  struct zrx_error *error)
+{
+	/* Best first. Disabled at first, because the thread that enables the ring becomes its only user. */
+	static const uint32_t plain[] = {
+		IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN,
+		IORING_SETUP_R_DISABLED,
+	};
+	uint32_t entries = receiver->options.ring_entries;
+	int result = -EINVAL;
+
+	zrx_fork_hold();
+	if (wide)
+		result = try_open(ring, entries, plain[0] | IORING_SETUP_CQE32);
+	for (size_t i = 0; !wide && result == -EINVAL && i < sizeof(plain) / sizeof(plain[0]); i++)
+		result = try_open(ring, entries, plain[i]);
+	if (!result)
+		receiver->area->ring_fd = ring->uring.ring_fd;
+	zrx_fork_allow();
+	if (result) {
+		zrx_probe_uring_refusal(-result, error);
+		return result;
+	}
+	receiver->info.ring_entries = ring->uring.cq.ring_entries;
+	if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
+		receiver->info.features |= ZRX_FEATURE_DEFER_TASKRUN;
+	return 0;
+}
+
+void zrx_ring_close(struct zrx_ring *ring, struct zrx_receiver *receiver)
+{
+	zrx_fork_hold();
+	receiver->area->ring_fd = -1;
+	zrx_sys_ring_close(&ring->uring);
+	zrx_fork_allow();
+}
+
+int zrx_ring_start(struct zrx_ring *ring)
+{
+	return zrx_sys_ring_register(&ring->uring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+/* ---- requests ---- */
+
+struct io_uring_sqe *zrx_ring_request(struct zrx_ring *ring, uint8_t opcode, int fd,
+				      uint64_t user_data)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+
+	if (!sqe)
+		return NULL;
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = opcode;
+	sqe->fd = fd;
+	sqe->user_data = user_data;
+	ring->in_flight++;
+	return sqe;
+}
+
+int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream)
+{
+	struct io_uring_sqe *sqe = zrx_ring_request(ring, IORING_OP_ASYNC_CANCEL, -1, ZRX_RING_CANCEL);
+
+	if (!sqe)
+		return -EAGAIN;
+	sqe->addr = zrx_stream_handle(stream);
+	return 0;
+}
+
+int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t delay_ns)
+{
+	struct io_uring_sqe *sqe;
+
+	if (ring->timer_armed)
+		return 1;
+	sqe = zrx_ring_request(ring, IORING_OP_TIMEOUT, -1, ZRX_RING_TIMER);
+	if (!sqe)
+		return 0;
+	ring->timer.tv_sec = (int64_t)(delay_ns / 1000000000u);
+	ring->timer.tv_nsec = (int64_t)(delay_ns % 1000000000u);
+	sqe->addr = (uint64_t)(uintptr_t)&ring->timer;
+	sqe->len = 1;
+	ring->timer_armed = 1;
+	return 1;
+}
+
+static void watch_wake(struct zrx_ring *ring, const struct zrx_receiver *receiver)
+{
+	struct io_uring_sqe *sqe;
+
+	if (ring->wake_armed)
+		return;
+	sqe = zrx_ring_request(ring, IORING_OP_POLL_ADD, receiver->area->wake_fd, ZRX_RING_WAKE);
+	if (!sqe)
+		return; /* then the wait does not sleep: there are requests to submit */
+	sqe->poll32_events = POLLIN;
+	ring->wake_armed = 1;
+}
+
+void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uint64_t user_data)
+{
+	switch (user_data) {
+	case ZRX_RING_WAKE:
+		zrx_sys_eventfd_drain(receiver->area->wake_fd);
+		ring->wake_armed = 0;
+		ring->in_flight--;
+		break;
+	case ZRX_RING_TIMER:
+		ring->timer_armed = 0;
+		ring->in_flight--;
+		break;
+	case ZRX_RING_CANCEL:
+		ring->in_flight--;
+		break;
+	}
+}
+
+/* ---- waiting ---- */
+
+static int enter(struct zrx_ring *ring, int64_t timeout_ns)
+{
+	struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+					    .tv_nsec = timeout_ns % 1000000000};
+	int result;
+
+	if (timeout_ns == 0)
+		result = zrx_sys_ring_enter(&ring->uring, 0, NULL);
+	else
+		result = zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
+	if (zrx_ring_tail(ring) - *ring->uring.cq.khead == ring->uring.cq.ring_entries)
+		ring->was_full = 1;
+	return result < 0 ? result : 0;
+}
+
+int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns)
+{
+	int result;
+
+	watch_wake(ring, receiver);
+	if (!ring->wake_armed)
+		timeout_ns = 0;
+	result = enter(ring, timeout_ns);
+	/*
+	 * EBUSY, EAGAIN: completions overflowed, or the kernel is short of memory: consuming helps, waiting does not.
+	 */
+	return result == -EBUSY || result == -EAGAIN ? 0 : result;
+}
+
+static void reap(struct zrx_ring *ring)
+{
+	unsigned head = *ring->uring.cq.khead;
+	unsigned tail = zrx_ring_tail(ring);
+
+	for (; head != tail; head++) {
+		const struct io_uring_cqe *cqe = zrx_ring_cqe(ring, head);
+
+		if (!(cqe->flags & IORING_CQE_F_MORE) && cqe->user_data != ZRX_RING_NOTICE)
+			ring->in_flight--;
+	}
+	zrx_ring_consumed(ring, head);
+}
+
+/* Harmless: what is consumed, or waited for, or tried again, goes on. */
+static int passing(int result)
+{
+	return !result || result == -EINTR || result == -EBUSY || result == -EAGAIN || result == -ETIME;
+}
+
+static int request_stop(struct zrx_ring *ring)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = zrx_ring_request(ring, IORING_OP_ASYNC_CANCEL, -1, ZRX_RING_CANCEL))) {
+		int result = enter(ring, 0);
+
+		if (!passing(result))
+			return result;
+		reap(ring);
+	}
+	sqe->cancel_flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+	return 0;
+}
+
+int zrx_ring_stop(struct zrx_ring *ring)
+{
+	reap(ring);
+	while (ring->in_flight) {
+		int result = request_stop(ring);
+
+		/* A request that ran while the others were cancelled is caught by the next round. */
+		for (int round = 0; !result && ring->in_flight && round < STOP_ROUNDS; round++) {
+			result = enter(ring, STOP_PATIENCE_NS);
+			reap(ring);
+			if (result == -ETIME)
+				break;
+			if (passing(result))
+				result = 0;
+		}
+		if (!passing(result))
+			return result;
+	}
+	return 0;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Streams: the table of added sockets, their handles, and the lists they wait in. The owner's alone. */
+#ifndef ZRX_STREAM_H
+#define ZRX_STREAM_H
+
+#include <stdint.h>
+
+#define ZRX_STREAM_SLAB_SHIFT 8
+#define ZRX_STREAM_SLAB       (1u << ZRX_STREAM_SLAB_SHIFT)
+
+enum zrx_stream_state {
+	ZRX_STREAM_FREE,
+	ZRX_STREAM_QUEUED, /* waits to be armed: in receiver->queued */
+	ZRX_STREAM_ARMED,  /* the engine will tell when it ends; perhaps in ->cancels or an engine's list */
+	ZRX_STREAM_PARKED, /* waits for buffers: in receiver->parked */
+	ZRX_STREAM_DONE,   /* its last event waits to be received: in receiver->done */
+};
+
+#define ZRX_STREAM_REMOVING 1u /* the caller asked for its end */
+#define ZRX_STREAM_KICKED   2u /* cancelled only to be armed again */
+
+#define ZRX_STREAM_FRESH    4u /* armed with a limit, nothing received since */
+
+struct zrx_stream_list;
+
+struct zrx_stream {
+	struct zrx_stream *next;
+	struct zrx_stream *previous;
+	struct zrx_stream_list *list; /* the one it is in, or NULL */
+	uint64_t tag;
+	uint64_t cookie;     /* the kernel's name of the socket, never reused */
+	uint64_t remaining;  /* bytes until its limit; UINT64_MAX: no limit */
+	uint32_t index;
+	uint32_t generation; /* never 0, so that a handle is never below 1 << 32 */
+	uint32_t hash_next;  /* index + 1 */
+	uint32_t rule;       /* NIC flow rule, 0: none */
+	int32_t fd;          /* our own duplicate */
+	int32_t error;       /* of the last event */
+	uint16_t end_flags;  /* likewise */
+	uint8_t state;
+	uint8_t flags;
+};
+
+struct zrx_stream_list {
+	struct zrx_stream *first;
+	struct zrx_stream *last;
+	uint32_t count;
+};
+
+struct zrx_streams {
+	struct zrx_stream **slabs;
+	uint32_t slab_count;
+	uint32_t slab_room;
+	uint32_t live;
+	struct zrx_stream *free; /* linked by next */
+	uint32_t *buckets;       /* by cookie: index + 1 */
+	uint32_t bucket_count;   /* a power of two, or 0 */
+};
+
+static inline uint64_t zrx_stream_handle(const struct zrx_stream *stream)
+{
+	return (uint64_t)stream->generation << 32 | stream->index;
+}
+
+/* A stream known to be live, by its handle. */
+static inline struct zrx_stream *zrx_stream_at(const struct zrx_streams *streams, uint64_t handle)
+{
+	uint32_t index = (uint32_t)handle;
+
+	return &streams->slabs[index >> ZRX_STREAM_SLAB_SHIFT][index & (ZRX_STREAM_SLAB - 1)];
+}
+
+/* The live stream of this handle, or NULL. */
+struct zrx_stream *zrx_stream_find(const struct zrx_streams *streams, uint64_t handle);
+
+/* The live stream of this socket, or NULL. */
+struct zrx_stream *zrx_stream_by_cookie(const struct zrx_streams *streams, uint64_t cookie);
+
+/* A new stream, state QUEUED but in no list; NULL when out of memory. */
+struct zrx_stream *zrx_stream_new(struct zrx_streams *streams, uint64_t cookie);
+void zrx_stream_free(struct zrx_streams *streams, struct zrx_stream *stream);
+
+/* Call visit for each live stream. */
+void zrx_streams_each(struct zrx_streams *streams,
+		      void (*visit)(void *context, struct zrx_stream *stream), void *context);
+void zrx_streams_destroy(struct zrx_streams *streams);
+
+void zrx_list_append(struct zrx_stream_list *list, struct zrx_stream *stream);
+void zrx_list_remove(struct zrx_stream *stream); /* from the list it is in, if any */
+
+#endif
