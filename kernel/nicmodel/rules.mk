@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+.PHONY: test-nicmodel test-nic
+NIC_STREAM := build/nic/zcrx_stream
+# Driver, kernel, what to ask of it. The oldest on which the stock driver does zero-copy, the kernel that
+# tells of copies, and the newest; larger buffers where bnxt has them.
+NIC_RUNS := bnxt:6.16: bnxt:7.2: bnxt:7.2:32768 bnxt:7.3: gve:6.18: gve:7.2: gve:7.3:
+
+$(NIC_STREAM): kernel/nicmodel/tests/zcrx_stream.c kernel/uapi.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -o $@ $<
+
+test-nicmodel: ## unit tests of the NIC models
+	python3 -m unittest discover -s kernel/nicmodel/tests -t kernel
+
+test-nic: $(NIC_STREAM) ## boot stock kernels on the modelled NICs and receive by zcrx
+	kernel/nicmodel/tests/on_kernels --program $(NIC_STREAM) --log build/nic $(NIC_RUNS)
