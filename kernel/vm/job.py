@@ -2,23 +2,20 @@
 """One command for a guest: what the host hands in and what comes back.
 
 Host and guest share one directory, the same for every kind of guest (see guest/init): `mounts`
-and `command` go in; `stdout`, `stderr` and, last, `status` come out.
+and `command` go in; `stdout`, `stderr`, `dmesg` and, last, `status` come out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path, PurePath
-from types import TracebackType
-from typing import Self
-
-from cache import VmError
 
 GUEST_FILES = Path(__file__).resolve().parent / "guest"
 # Where the guest has empty file systems of its own in memory.
@@ -62,11 +59,20 @@ class Command:
         )
 
 
-class Job:
-    """The directory that host and guest share; gone when the with block ends."""
+@contextlib.contextmanager
+def job_directory() -> Iterator[Path]:
+    """An empty directory; gone afterwards."""
+    with tempfile.TemporaryDirectory(
+        prefix="zcrx-vm-", dir=_parent_directory(), ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
 
-    def __init__(self, command: Command, busybox: Path, platform: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="zcrx-vm-", dir=_job_parent()))
+
+class Job:
+    """The directory that host and guest share, filled for a command."""
+
+    def __init__(self, path: Path, command: Command, busybox: Path, platform: str) -> None:
+        self.path = path
         shutil.copy(busybox, self.path / "busybox")
         shutil.copy(GUEST_FILES / "init", self.path / "init")
         shutil.copy(GUEST_FILES / f"{platform}-start", self.path / "start")
@@ -75,18 +81,10 @@ class Job:
         self._write("mounts", "".join(map(_mount_line, count(), command.shares())))
         self._streams = [_Relay(self.path / "stdout", 1), _Relay(self.path / "stderr", 2)]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Read no more of the command's output."""
         for stream in self._streams:
             stream.close()
-        shutil.rmtree(self.path, ignore_errors=True)
 
     def relay_output(self) -> None:
         """Pass on what the command has written since the last call."""
@@ -99,6 +97,11 @@ class Job:
             return int((self.path / "status").read_text())
         except (OSError, ValueError):
             return None
+
+    def kernel_log(self, console: Path) -> Path:
+        """The kernel's whole log; if the guest did not come so far, what its console had."""
+        whole = self.path / "dmesg"
+        return whole if whole.exists() else console
 
     def _write(self, name: str, text: str) -> None:
         (self.path / name).write_text(text, errors="surrogateescape")
@@ -131,15 +134,9 @@ def _is_covered(path: PurePath) -> bool:
     return any(path.is_relative_to(place) for place in COVERED)
 
 
-def _job_parent() -> Path:
+def _parent_directory() -> Path:
     """Memory if there is plenty of it (each write of the guest is synced), else the usual place."""
     shm = Path("/dev/shm")
-    try:
-        if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free >= ROOMY_BYTES:
-            return shm
-    except OSError:
-        pass
-    parent = Path(tempfile.gettempdir())
-    if not os.access(parent, os.W_OK):
-        raise VmError(f"cannot write to {parent}")
-    return parent
+    if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free >= ROOMY_BYTES:
+        return shm
+    return Path(tempfile.gettempdir())

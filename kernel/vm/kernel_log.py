@@ -8,7 +8,7 @@ import re
 TROUBLE = re.compile(
     r"WARNING:|BUG:|\bOops\b|Call Trace:|Kernel panic|refcount_t:|memory leak|\bleaked\b"
     r"|UBSAN:|KASAN:|KFENCE:|general protection|INFO: task .* blocked|rcu.*(stall|starved)"
-    r"|possible circular locking|Bad page state"
+    r"|possible circular locking|Bad page state|stalled pool shutdown"
 )
 
 

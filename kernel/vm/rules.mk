@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: MIT
-.PHONY: vm-fetch
-vm-fetch: ## fetch what the virtual machines need (Debian sid's user-mode-linux and QEMU) into the cache
+.PHONY: vm-fetch test-vm test-vm-unit
+
+vm-fetch: ## fetch what the virtual machines need (user-mode Linux, QEMU, a kernel) into the cache
 	kernel/vm/debroot.py uml qemu
+	kernel/vm/kernels.py fetch 7.2
+
+test-vm-unit: ## test the virtual machines' parts that need no guest
+	cd kernel/vm && python3 -m unittest test_parts
+
+test-vm: test-vm-unit ## test that commands run in user-mode Linux and QEMU as they do here
+	cd kernel/vm && python3 -m unittest test_vm

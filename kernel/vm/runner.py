@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from cache import VmError
 from debapt import check_tools, machine_mirror
 from debroot import debian_root, is_cached
-from job import Command, Job
+from job import Command, Job, job_directory
 from kernel_log import read_log, troubles
 from sandbox import Sandbox, Stopped, check_namespaces, cpus_for, raise_stop_signals
 
@@ -97,8 +98,8 @@ def main(guest: Guest, parser: argparse.ArgumentParser, arguments: Sequence[str]
         return _complain(guest, str(error), EXIT_RIG)
     except Stopped as stop:
         return 128 + stop.number
-    except BrokenPipeError:
-        return _complain(guest, "nobody reads the output any more", EXIT_RIG)
+    except OSError as error:
+        return _complain(guest, str(error), EXIT_RIG)
 
 
 def _check(guest: Guest) -> int:
@@ -114,19 +115,21 @@ def _check(guest: Guest) -> int:
 
 def _run(guest: Guest, options: argparse.Namespace, command: Command) -> int:
     root = debian_root(guest.name)
-    with Job(command, root / "usr/bin/busybox", guest.name) as job:
-        console = job.path / "console"
+    with job_directory() as path:
+        job = Job(path, command, root / "usr/bin/busybox", guest.name)
+        console = path / "console"
         program = guest.program(options, command, job)
         size = options.memory + SPARE_BYTES
         with (
+            contextlib.closing(job),
             cpus_for(guest.one_cpu) as cpus,
-            Sandbox(root, job.path, size, program, console, cpus) as sandbox,
+            Sandbox(root, path, size, program, console, cpus) as sandbox,
         ):
             in_time = _wait(sandbox, job, time.monotonic() + options.timeout)
-        # What was written until the very end.
-        job.relay_output()
+            # What was written until the very end.
+            job.relay_output()
         if options.dmesg:
-            shutil.copyfile(console, options.dmesg)
+            shutil.copyfile(job.kernel_log(console), options.dmesg)
         return _outcome(guest, options, job, read_log(console.read_bytes()), in_time)
 
 
