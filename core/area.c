@@ -23,8 +23,8 @@ static int map_hugetlb(struct zrx_area *area)
 }
 
 /*
- * Start on a huge page boundary: transparent huge pages can fill the area from its first byte, and a
- * rx_buf_len above a page finds it contiguous.
+ * Start on a huge page boundary: transparent huge pages can fill the area from its first byte, and
+ * a rx_buf_len above a page finds it contiguous.
  */
 static uint8_t *map_aligned(size_t bytes, int *error)
 {
@@ -62,22 +62,23 @@ static int map_anonymous(struct zrx_area *area, uint32_t kind, struct zrx_error 
 	int result = -ENOMEM;
 
 	if (kind == ZRX_AREA_HUGETLB && area->bytes % HUGE_BYTES)
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_AREA,
-				     "set area_bytes to a multiple of 2 MiB",
-				     "area_bytes %" PRIu64 " is no multiple of the huge page size",
-				     area->bytes);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_AREA, "set area_bytes to a multiple of 2 MiB",
+			"area_bytes %" PRIu64 " is no multiple of the huge page size", area->bytes);
 	if (kind == ZRX_AREA_AUTO || kind == ZRX_AREA_HUGETLB)
 		result = area->bytes % HUGE_BYTES ? -EINVAL : map_hugetlb(area);
 	if (result && kind == ZRX_AREA_HUGETLB)
 		return zrx_error_set(error, result, ZRX_STAGE_AREA,
 				     "reserve huge pages: sysctl -w vm.nr_hugepages=N (2 MiB each)",
-				     "cannot get %" PRIu64 " bytes of explicit huge pages", area->bytes);
+				     "cannot get %" PRIu64 " bytes of explicit huge pages",
+				     area->bytes);
 	if (result)
 		result = map_pages(area, kind != ZRX_AREA_PAGES);
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_AREA,
-				     "ask for a smaller area, or raise the limit (ulimit -v, cgroup memory.max)",
-				     "cannot map an area of %" PRIu64 " bytes", area->bytes);
+		return zrx_error_set(
+			error, result, ZRX_STAGE_AREA,
+			"ask for a smaller area, or raise the limit (ulimit -v, cgroup memory.max)",
+			"cannot map an area of %" PRIu64 " bytes", area->bytes);
 	return 0;
 }
 
@@ -87,7 +88,8 @@ static int use_caller_memory(struct zrx_area *area, const struct zrx_options *op
 	if (!options->area_memory || (uintptr_t)options->area_memory % zrx_sys_page_bytes())
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_AREA,
 				     "allocate it with mmap or aligned_alloc(page size)",
-				     "area_memory %p is not the start of a page", options->area_memory);
+				     "area_memory %p is not the start of a page",
+				     options->area_memory);
 	area->base = options->area_memory;
 	area->free = options->area_free;
 	area->free_context = options->area_context;
@@ -151,7 +153,8 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	area->wake_fd = zrx_sys_eventfd_open();
 	if (area->wake_fd < 0) {
 		result = zrx_error_set(error, area->wake_fd, ZRX_STAGE_RING,
-				       "raise the limit of open files: ulimit -n", "cannot open an eventfd");
+				       "raise the limit of open files: ulimit -n",
+				       "cannot open an eventfd");
 		goto free_area;
 	}
 	result = get_memory(area, options, error);
@@ -195,8 +198,10 @@ static void destroy(struct zrx_area *area)
 
 void zrx_area_put(struct zrx_area *area, int64_t references)
 {
-	/* Release: what this thread read in its buffers comes before; acquire: the last one sees all of it. */
-	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) == references)
+	/* Release: what this thread read in its buffers comes before; acquire: the last one sees
+	 * all of it. */
+	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) ==
+	    references)
 		destroy(area);
 }
 
@@ -209,5 +214,6 @@ void zrx_area_abandon(struct zrx_area *area)
 int zrx_area_owned(const struct zrx_area *area)
 {
 	/* Relaxed: only a thread's own store can make this true. */
-	return atomic_load_explicit(&area->owner, memory_order_relaxed) == (uintptr_t)pthread_self();
+	return atomic_load_explicit(&area->owner, memory_order_relaxed) ==
+	       (uintptr_t)pthread_self();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The area: the memory that received bytes lie in, and all that buffers need after their receiver is
- * gone. Counted: the receiver and each buffer that is out hold it.
+ * The area: the memory that received bytes lie in, and all that buffers need after their receiver
+ * is gone. Counted: the receiver and each buffer that is out hold it.
  */
 #ifndef ZRX_AREA_H
 #define ZRX_AREA_H
@@ -23,7 +23,7 @@ struct zrx_receiver;
 
 struct zrx_area {
 	uint64_t magic; /* what is not an area is refused, as far as that can be told */
-	uint8_t *base; /* NULL where the CPU has no view of it */
+	uint8_t *base;  /* NULL where the CPU has no view of it */
 	uint64_t bytes;
 	uint32_t kind;        /* ZRX_AREA_*, never AUTO */
 	uint32_t chunk_shift; /* log2 of the chunk */
@@ -32,13 +32,13 @@ struct zrx_area {
 	void (*free)(void *memory, uint64_t bytes, void *context);
 	void *free_context;
 
-	_Atomic uintptr_t owner; /* pthread_self of the receiving thread; 0: none yet */
-	_Atomic uint32_t closed; /* release only counts */
-	uint32_t forked;         /* set in a child: touch nothing */
+	_Atomic uintptr_t owner;       /* pthread_self of the receiving thread; 0: none yet */
+	_Atomic uint32_t closed;       /* release only counts */
+	uint32_t forked;               /* set in a child: touch nothing */
 	struct zrx_receiver *receiver; /* the owner's, until closed */
 	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
-	struct zrx_refill *refill;     /* engines zcrx: any thread releases straight into it; freed with
-					  the area, because a releasing thread may still look at it */
+	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
+				      the area, because a releasing thread may still look at it */
 
 	/* Shared between the owner and releasing threads. */
 	_Atomic int64_t references;    /* receiver + buffers out */

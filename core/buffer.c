@@ -18,8 +18,8 @@ static inline int claim(struct zrx_area *area, const struct zrx_buffer *buffer,
 	if (!slot || !(generation & 1))
 		return -EINVAL;
 	/*
-	 * Of two releases at the same time one wins. Relaxed: what orders the bytes is the hand-over that
-	 * follows (refill tail, returned list, references), each a release.
+	 * Of two releases at the same time one wins. Relaxed: what orders the bytes is the
+	 * hand-over that follows (refill tail, returned list, references), each a release.
 	 */
 	if (!atomic_compare_exchange_strong_explicit(&slot->generation, &generation, generation + 1,
 						     memory_order_relaxed, memory_order_relaxed))
@@ -33,9 +33,9 @@ static inline int claim(struct zrx_area *area, const struct zrx_buffer *buffer,
 }
 
 /*
- * An owner that sleeps, or waits for the ring's descriptor in an event loop, asked to be woken. Sequentially
- * consistent, after the chain was handed over: either the owner sees the chain before it sleeps, or
- * this sees that it asks (zrx_receiver_receive, may_sleep).
+ * An owner that sleeps, or waits for the ring's descriptor in an event loop, asked to be woken.
+ * Sequentially consistent, after the chain was handed over: either the owner sees the chain before
+ * it sleeps, or this sees that it asks (zrx_receiver_receive, may_sleep).
  */
 static void wake_waiter(struct zrx_area *area)
 {
@@ -70,7 +70,8 @@ static inline const struct zrx_buffer *buffer_at(const void *first, size_t strid
 	return (const struct zrx_buffer *)(const void *)((const char *)first + stride * index);
 }
 
-/* Release buffers that lie stride bytes apart. skip_empty: entries without a buffer are no error. */
+/* Release buffers that lie stride bytes apart. skip_empty: entries without a buffer are no error.
+ */
 static int release(const void *first, size_t stride, uint32_t count, int skip_empty)
 {
 	int result = 0;

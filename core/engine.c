@@ -23,7 +23,8 @@ static int not_tried(const struct zrx_options *options, uint32_t engine, struct 
 	if ((options->flags & ZRX_REQUIRE_ZERO_COPY) && !engines[engine]->zero_copy)
 		return zrx_error_set(reason, -EOPNOTSUPP, ZRX_STAGE_OPTIONS,
 				     "open without ZRX_REQUIRE_ZERO_COPY, or use engine zcrx",
-				     "engine %s copies, and zero-copy was required", zrx_engine_name(engine));
+				     "engine %s copies, and zero-copy was required",
+				     zrx_engine_name(engine));
 	if (options->area_kind == ZRX_AREA_DMABUF && engine != ZRX_ENGINE_ZCRX)
 		return zrx_error_set(reason, -EOPNOTSUPP, ZRX_STAGE_AREA,
 				     "use engine zcrx, or another kind of area",
@@ -43,7 +44,8 @@ static int try(struct zrx_receiver *receiver, uint32_t engine, struct zrx_error 
 
 int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 {
-	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT, ZRX_ENGINE_RECV};
+	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT,
+					      ZRX_ENGINE_RECV};
 	struct zrx_error *refused = receiver->info.refused;
 	uint32_t first_tried = 0;
 	int result;

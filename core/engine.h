@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an engine must do: get the bytes of armed streams into the area and say where they are. Everything
- * else (streams, parking, events, buffers) is the receiver's, the same for all engines.
+ * What an engine must do: get the bytes of armed streams into the area and say where they are.
+ * Everything else (streams, parking, events, buffers) is the receiver's, the same for all engines.
  */
 #ifndef ZRX_ENGINE_H
 #define ZRX_ENGINE_H
@@ -27,7 +27,8 @@ struct zrx_engine {
 
 	/* All others: the owner's thread, but for close. */
 
-	/* A socket is added (NULL: nothing to do): lead its flow here. On failure receiver->last is filled. */
+	/* A socket is added (NULL: nothing to do): lead its flow here. On failure receiver->last is
+	 * filled. */
 	int (*adopt)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
 	/* Its last event is out (NULL: nothing to do): what adopt did is no longer needed. */
@@ -37,36 +38,40 @@ struct zrx_engine {
 	int (*start)(struct zrx_receiver *receiver);
 
 	/*
-	 * Ask the kernel for the bytes of a stream. From then on the engine reports, by zrx_deliver and
-	 * once by zrx_stream_final. -EAGAIN: no room for the request, call wait first.
+	 * Ask the kernel for the bytes of a stream. From then on the engine reports, by zrx_deliver
+	 * and once by zrx_stream_final. -EAGAIN: no room for the request, call wait first.
 	 */
 	int (*arm)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
-	/* Ask for the end of an armed stream; zrx_stream_final follows, perhaps at once. -EAGAIN as above. */
+	/* Ask for the end of an armed stream; zrx_stream_final follows, perhaps at once. -EAGAIN as
+	 * above. */
 	int (*cancel)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
 	/* How many streams like this parked one could get a buffer now, as far as can be told. */
 	uint32_t (*available)(struct zrx_receiver *receiver, const struct zrx_stream *stream);
 
 	/*
-	 * Turn what is completed into events, as far as the sink has room, without asking the kernel.
-	 * Returns 0 or a negative errno (out of memory: nothing was lost).
+	 * Turn what is completed into events, as far as the sink has room, without asking the
+	 * kernel. Returns 0 or a negative errno (out of memory: nothing was lost).
 	 */
 	int (*harvest)(struct zrx_receiver *receiver, struct zrx_sink *sink);
 
 	/*
-	 * Submit requests and wait until something completes. timeout_ns as in zrx_receiver_receive.
-	 * Returns 0, -ETIME, -EINTR, or what makes the ring unusable.
+	 * Submit requests and wait until something completes. timeout_ns as in
+	 * zrx_receiver_receive. Returns 0, -ETIME, -EINTR, or what makes the ring unusable.
 	 */
 	int (*wait)(struct zrx_receiver *receiver, int64_t timeout_ns);
 
-	/* Slots that were released come back: by the owner itself, or as collected from other threads. */
+	/* Slots that were released come back: by the owner itself, or as collected from other
+	 * threads. */
 	void (*take_back)(struct zrx_receiver *receiver, struct zrx_chain chain);
 
-	/* Before sleeping or returning: anything that must be done once others may have released. */
+	/* Before sleeping or returning: anything that must be done once others may have released.
+	 */
 	void (*collect)(struct zrx_receiver *receiver);
 
-	/* Cancel every request and see its end: after it the kernel writes nothing into the area. */
+	/* Cancel every request and see its end: after it the kernel writes nothing into the area.
+	 */
 	int (*stop)(struct zrx_receiver *receiver);
 
 	/* Any thread, after stop or where nothing can be out: let go of ring, queue and NIC. */

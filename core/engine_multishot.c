@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Engine multishot: one io_uring receive request per stream that completes again and again, each time with
- * bytes that the kernel copied into a chunk of the provided-buffer ring.
+ * Engine multishot: one io_uring receive request per stream that completes again and again, each
+ * time with bytes that the kernel copied into a chunk of the provided-buffer ring.
  *
- * Only a hot set of chunks is in the kernel's hands, the last released first, so that the copy lands in
- * cache. It doubles when the kernel runs out while others are free.
+ * Only a hot set of chunks is in the kernel's hands, the last released first, so that the copy
+ * lands in cache. It doubles when the kernel runs out while others are free.
  */
 #include <errno.h>
 #include <poll.h>
@@ -26,7 +26,8 @@
 struct multishot_state {
 	struct zrx_ring ring;
 	struct zrx_chunks chunks;
-	struct zrx_fill fill; /* streams with a limit are received by recv: it alone stops at a byte */
+	struct zrx_fill
+		fill; /* streams with a limit are received by recv: it alone stops at a byte */
 	struct io_uring_buf_ring *buffers;
 	uint32_t buffer_entries;
 	uint32_t posted;  /* chunks in the kernel's hands, as far as completions have told */
@@ -62,7 +63,8 @@ static int register_buffers(struct multishot_state *state, uint16_t flags)
 		.flags = flags,
 	};
 
-	return zrx_sys_ring_register(&state->ring.uring, ZRX_UAPI_REGISTER_PBUF_RING, &registration, 1);
+	return zrx_sys_ring_register(&state->ring.uring, ZRX_UAPI_REGISTER_PBUF_RING, &registration,
+				     1);
 }
 
 static int open_buffers(struct multishot_state *state, struct zrx_receiver *receiver,
@@ -73,7 +75,8 @@ static int open_buffers(struct multishot_state *state, struct zrx_receiver *rece
 	state->buffer_entries = buffer_ring_entries(receiver);
 	state->buffers = zrx_sys_map(buffer_ring_bytes(state), 0, &result);
 	if (!state->buffers)
-		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL, "cannot map the buffer ring");
+		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL,
+				     "cannot map the buffer ring");
 	result = zrx_sys_advise(state->buffers, buffer_ring_bytes(state), MADV_DONTFORK);
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL,
@@ -84,8 +87,8 @@ static int open_buffers(struct multishot_state *state, struct zrx_receiver *rece
 	if (result == -EINVAL) /* before 6.12 */
 		result = register_buffers(state, 0);
 	if (result)
-		return zrx_error_set(error, result == -EINVAL ? -EOPNOTSUPP : result, ZRX_STAGE_RING,
-				     "use Linux 6.0 or newer, or engine recv",
+		return zrx_error_set(error, result == -EINVAL ? -EOPNOTSUPP : result,
+				     ZRX_STAGE_RING, "use Linux 6.0 or newer, or engine recv",
 				     "the kernel takes no provided-buffer ring");
 	return 0;
 }
@@ -123,7 +126,8 @@ static void tell(struct zrx_receiver *receiver, const struct multishot_state *st
 static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error)
 {
 	struct multishot_state *state;
-	int result = zrx_area_open(&receiver->area, &receiver->options, chunk_for(&receiver->options), error);
+	int result = zrx_area_open(&receiver->area, &receiver->options,
+				   chunk_for(&receiver->options), error);
 
 	if (result)
 		return result;
@@ -195,8 +199,8 @@ static void post(struct multishot_state *state, struct zrx_area *area)
 		uint32_t chunk = zrx_chunk_take(&state->chunks);
 		uint8_t *memory = area->base + ((uint64_t)chunk << area->chunk_shift);
 
-		io_uring_buf_ring_add(state->buffers, memory, 1u << area->chunk_shift, (uint16_t)chunk, mask,
-				      count++);
+		io_uring_buf_ring_add(state->buffers, memory, 1u << area->chunk_shift,
+				      (uint16_t)chunk, mask, count++);
 		state->posted++;
 	}
 	if (count) /* a store-release: pairs with the kernel's load-acquire of the tail */
@@ -232,8 +236,9 @@ static int multishot_arm(struct zrx_receiver *receiver, struct zrx_stream *strea
 {
 	struct multishot_state *state = receiver->state;
 	int limited = stream->remaining != UINT64_MAX;
-	struct io_uring_sqe *sqe = zrx_ring_request(&state->ring, limited ? IORING_OP_POLL_ADD : IORING_OP_RECV,
-						    stream->fd, zrx_stream_handle(stream));
+	struct io_uring_sqe *sqe =
+		zrx_ring_request(&state->ring, limited ? IORING_OP_POLL_ADD : IORING_OP_RECV,
+				 stream->fd, zrx_stream_handle(stream));
 
 	if (!sqe)
 		return -EAGAIN;
@@ -264,7 +269,8 @@ static int multishot_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 /* ---- completions ---- */
 
 static void deliver(struct multishot_state *state, struct zrx_receiver *receiver,
-		    struct zrx_stream *stream, const struct io_uring_cqe *cqe, struct zrx_sink *sink)
+		    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
+		    struct zrx_sink *sink)
 {
 	uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 	struct zrx_chunk *chunk = &state->chunks.chunks[index];

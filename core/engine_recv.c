@@ -12,9 +12,9 @@
 #include "receiver.h"
 #include "sys.h"
 
-#define EPOLL_BATCH  64
-#define WAKE         0u /* no stream has this handle */
-#define POLL_EVERY   16u /* turns of ready streams before others are looked for */
+#define EPOLL_BATCH 64
+#define WAKE        0u  /* no stream has this handle */
+#define POLL_EVERY  16u /* turns of ready streams before others are looked for */
 
 struct recv_state {
 	int epoll;
@@ -43,10 +43,12 @@ static int recv_open(struct zrx_receiver *receiver, struct zrx_error *error)
 	zrx_fork_allow();
 	if (state->epoll < 0) {
 		result = zrx_error_set(error, state->epoll, ZRX_STAGE_RING,
-				       "raise the limit of open files: ulimit -n", "cannot open an epoll instance");
+				       "raise the limit of open files: ulimit -n",
+				       "cannot open an epoll instance");
 		goto abandon;
 	}
-	result = zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, receiver->area->wake_fd, EPOLLIN, WAKE);
+	result = zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, receiver->area->wake_fd,
+				       EPOLLIN, WAKE);
 	if (result) {
 		zrx_error_set(error, result, ZRX_STAGE_RING, NULL, "cannot watch an eventfd");
 		zrx_sys_close(state->epoll);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Engines zcrx and zcrx-nodev: the kernel's zero-copy receive, on a NIC's queue or on none. Completions say
- * where in the area the bytes are; released buffers go back through the refill ring.
+ * Engines zcrx and zcrx-nodev: the kernel's zero-copy receive, on a NIC's queue or on none.
+ * Completions say where in the area the bytes are; released buffers go back through the refill
+ * ring.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,12 +15,13 @@
 #include "ring.h"
 #include "zcrx_queue.h"
 
-#define FLUSH_PART       4u         /* flush when a fourth of the chunks lies in the refill ring */
-#define RETRY_FIRST_NS   1000000u   /* parked, and nothing of ours to come back: look again */
+#define FLUSH_PART       4u       /* flush when a fourth of the chunks lies in the refill ring */
+#define RETRY_FIRST_NS   1000000u /* parked, and nothing of ours to come back: look again */
 #define RETRY_LAST_NS    64000000u
 #define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
 #define BACKLOG_RETRY_NS 1000000u
-#define LIMIT_PART       (1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts */
+#define LIMIT_PART       (1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
+				     */
 
 struct zcrx_state {
 	struct zrx_ring ring;
@@ -54,7 +56,8 @@ static void tell(struct zrx_receiver *receiver, const struct zcrx_state *state)
 	info->buffer_bytes = state->queue.rx_buf_len;
 	info->refill_entries = state->queue.entries;
 	if (!state->nodev)
-		snprintf(info->interface, sizeof(info->interface), "%s", receiver->options.interface);
+		snprintf(info->interface, sizeof(info->interface), "%s",
+			 receiver->options.interface);
 }
 
 /* Ring first: closing it takes the area off the queue; then the NIC may be put back. */
@@ -75,8 +78,8 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 	result = zrx_ring_open(&state->ring, receiver, 1, error);
 	if (result)
 		return result;
-	result = zrx_zcrx_register(&state->queue, &state->ring, receiver->area->refill, receiver, nodev,
-				   error);
+	result = zrx_zcrx_register(&state->queue, &state->ring, receiver->area->refill, receiver,
+				   nodev, error);
 	if (result)
 		close_queue(state, receiver);
 	return result;
@@ -170,7 +173,8 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	if (stream->remaining != UINT64_MAX) {
-		sqe->len = stream->remaining % LIMIT_PART ? stream->remaining % LIMIT_PART : LIMIT_PART;
+		sqe->len = stream->remaining % LIMIT_PART ? stream->remaining % LIMIT_PART
+							  : LIMIT_PART;
 		stream->flags |= ZRX_STREAM_FRESH;
 	}
 	return 0;
@@ -218,8 +222,8 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 }
 
 /*
- * Copies take their chunks from the free list, and only a flush moves released ones there: do it before they
- * run out, and whenever streams wait.
+ * Copies take their chunks from the free list, and only a flush moves released ones there: do it
+ * before they run out, and whenever streams wait.
  */
 static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
@@ -267,8 +271,9 @@ static void kick_silent(void *context, struct zrx_stream *stream)
 }
 
 /*
- * Kernels without the fix for it leave a request armed, and silent, after a delivery that was cut short by a full
- * completion ring or an empty free list. Bytes that wait in the socket give it away.
+ * Kernels without the fix for it leave a request armed, and silent, after a delivery that was cut
+ * short by a full completion ring or an empty free list. Bytes that wait in the socket give it
+ * away.
  */
 static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
@@ -319,14 +324,16 @@ static void internal(struct zcrx_state *state, struct zrx_receiver *receiver,
 		state->retry = receiver->parked.first != NULL;
 		state->suspect |= state->active;
 		state->active = 0;
-	} else if (cqe->user_data == ZRX_RING_NOTICE && cqe->res == (int)ZRX_UAPI_EVENT_ALLOC_FAIL) {
+	} else if (cqe->user_data == ZRX_RING_NOTICE &&
+		   cqe->res == (int)ZRX_UAPI_EVENT_ALLOC_FAIL) {
 		zrx_count(&state->alloc_failures, 1);
 		state->notice = 1;
 	}
 }
 
 static void deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
-		    struct zrx_stream *stream, const struct io_uring_cqe *cqe, struct zrx_sink *sink)
+		    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
+		    struct zrx_sink *sink)
 {
 	const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
 
@@ -340,8 +347,8 @@ static void deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
 }
 
 /*
- * Result 0 is the end of the stream and the end of a limited request alike. The latter comes right after
- * bytes, and leaves whole parts.
+ * Result 0 is the end of the stream and the end of a limited request alike. The latter comes right
+ * after bytes, and leaves whole parts.
  */
 static int part_done(const struct zrx_stream *stream)
 {
@@ -349,8 +356,8 @@ static int part_done(const struct zrx_stream *stream)
 	       !(stream->flags & ZRX_STREAM_FRESH) && stream->remaining % LIMIT_PART == 0;
 }
 
-static void final(struct zcrx_state *state, struct zrx_receiver *receiver, struct zrx_stream *stream,
-		  const struct io_uring_cqe *cqe)
+static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
+		  struct zrx_stream *stream, const struct io_uring_cqe *cqe)
 {
 	int result = cqe->res;
 
@@ -361,8 +368,8 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver, struc
 		state->retry = 0;
 		state->filled_at_shortage = filled(receiver);
 		/* Nothing of ours is out, so nothing of ours can help. */
-		if (!state->nodev && atomic_load_explicit(&receiver->area->references,
-							  memory_order_relaxed) == 1)
+		if (!state->nodev &&
+		    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
 			atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
 					      memory_order_relaxed);
 	}
@@ -387,9 +394,11 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 			result = zrx_slots_reserve(&receiver->area->slots);
 			if (result)
 				break;
-			deliver(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data), cqe, sink);
+			deliver(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data),
+				cqe, sink);
 		} else {
-			final(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data), cqe);
+			final(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data),
+			      cqe);
 		}
 		head++;
 	}
@@ -417,7 +426,8 @@ static void zcrx_stats(const struct zrx_receiver *receiver, struct zrx_stats *st
 		stats->copied_buffers = kernel->copy_count;
 	}
 	if (kernel && !state->nodev)
-		stats->alloc_failures = atomic_load_explicit(&state->alloc_failures, memory_order_relaxed);
+		stats->alloc_failures =
+			atomic_load_explicit(&state->alloc_failures, memory_order_relaxed);
 }
 
 const struct zrx_engine zrx_engine_zcrx = {

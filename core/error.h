@@ -6,8 +6,8 @@
 #include "zcrx.h"
 
 /*
- * Fill *error (nothing if NULL) and return code, so that a failing call can be written as one return
- * statement. hint may be NULL.
+ * Fill *error (nothing if NULL) and return code, so that a failing call can be written as one
+ * return statement. hint may be NULL.
  */
 int zrx_error_set(struct zrx_error *error, int code, uint32_t stage, const char *hint,
 		  const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -22,8 +22,8 @@ void zrx_error_clear(struct zrx_error *error);
 int zrx_error_copy(struct zrx_error *to, const struct zrx_error *from);
 
 /*
- * Fill a caller-sized output struct from ours: as much as the caller has room for, and its size field kept.
- * Returns 0, or -EINVAL where the caller set no size.
+ * Fill a caller-sized output struct from ours: as much as the caller has room for, and its size
+ * field kept. Returns 0, or -EINVAL where the caller set no size.
  */
 int zrx_copy_out(void *to, const void *from, size_t size);
 

@@ -4,8 +4,8 @@
 #include "fill.h"
 #include "sys.h"
 
-#define ALIGNMENT 64u /* views begin on a cache line of their own */
-#define LEAST_PART 4u /* a chunk with less than a fourth of room left is not filled further */
+#define ALIGNMENT  64u /* views begin on a cache line of their own */
+#define LEAST_PART 4u  /* a chunk with less than a fourth of room left is not filled further */
 
 static uint32_t chunk_bytes(const struct zrx_receiver *receiver)
 {

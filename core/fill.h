@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Receiving by recv() into chunks: bytes of all streams one after the other, so that few bytes pin little. */
+/* Receiving by recv() into chunks: bytes of all streams one after the other, so that few bytes pin
+ * little. */
 #ifndef ZRX_FILL_H
 #define ZRX_FILL_H
 
@@ -12,8 +13,9 @@ struct zrx_fill {
 
 /*
  * One recv for this stream, delivered as one event. The sink must have room.
- * Returns the bytes, 0 at the end of the stream, -ENOBUFS when there is no chunk, or what recv returns.
- * *asked is how many bytes there was room for: less received means that the socket is empty for now.
+ * Returns the bytes, 0 at the end of the stream, -ENOBUFS when there is no chunk, or what recv
+ * returns. *asked is how many bytes there was room for: less received means that the socket is
+ * empty for now.
  */
 int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
 			 struct zrx_receiver *receiver, struct zrx_stream *stream,

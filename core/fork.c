@@ -7,7 +7,8 @@
 #include "sys.h"
 
 /*
- * The only mutable state of the library, and private to each copy of it: which areas a child has to let go.
+ * The only mutable state of the library, and private to each copy of it: which areas a child has to
+ * let go.
  */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct zrx_area *registry;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A forked child inherits descriptors and memory. It must not keep a ring alive that its parent
- * closes, nor touch shared rings: in the child, each area's descriptors are closed and it is marked.
+ * closes, nor touch shared rings: in the child, each area's descriptors are closed and it is
+ * marked.
  */
 #ifndef ZRX_FORK_H
 #define ZRX_FORK_H
@@ -12,8 +13,9 @@ struct zrx_area;
 int zrx_fork_watch(struct zrx_area *area);
 
 /*
- * No fork happens between these two: descriptors of a watched area are opened, recorded and closed inside,
- * or a child could inherit one unnoticed, or close a number that means something else by then.
+ * No fork happens between these two: descriptors of a watched area are opened, recorded and closed
+ * inside, or a child could inherit one unnoticed, or close a number that means something else by
+ * then.
  */
 void zrx_fork_hold(void);
 void zrx_fork_allow(void);

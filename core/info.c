@@ -15,7 +15,8 @@ static uint64_t load(const _Atomic uint64_t *counter)
 int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)
 {
 	const struct zrx_counters *counters = &receiver->counters;
-	int64_t references = atomic_load_explicit(&receiver->area->references, memory_order_relaxed);
+	int64_t references =
+		atomic_load_explicit(&receiver->area->references, memory_order_relaxed);
 	uint64_t outstanding = references > 0 ? (uint64_t)references - 1 : 0;
 	struct zrx_stats filled = {
 		.size = sizeof(filled),
@@ -64,7 +65,8 @@ int zrx_receiver_wake(struct zrx_receiver *receiver)
 
 	if (area->forked)
 		return 0;
-	/* Pairs with zrx_receiver_receive: asked comes before the signal, so what it wakes finds it. */
+	/* Pairs with zrx_receiver_receive: asked comes before the signal, so what it wakes finds
+	 * it. */
 	if (!atomic_exchange_explicit(&area->wake_asked, 1, memory_order_seq_cst))
 		zrx_sys_eventfd_signal(area->wake_fd);
 	return 0;

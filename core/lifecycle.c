@@ -13,7 +13,8 @@ static int check_thread(struct zrx_receiver *receiver)
 	if (!receiver->started || zrx_area_owned(receiver->area))
 		return 0;
 	return zrx_error_set(&receiver->last, -EPERM, ZRX_STAGE_THREAD,
-			     "call it on the thread that receives", "another thread owns this receiver");
+			     "call it on the thread that receives",
+			     "another thread owns this receiver");
 }
 
 /* ---- add ---- */
@@ -27,9 +28,10 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 	if (!result && checked->flags)
 		result = -EINVAL;
 	if (result)
-		return zrx_error_set(&receiver->last, result, ZRX_STAGE_OPTIONS,
-				     "start from ZRX_STREAM_OPTIONS_INIT",
-				     "stream options: size is not set, or unknown flags or bytes are");
+		return zrx_error_set(
+			&receiver->last, result, ZRX_STAGE_OPTIONS,
+			"start from ZRX_STREAM_OPTIONS_INIT",
+			"stream options: size is not set, or unknown flags or bytes are");
 	return 0;
 }
 
@@ -40,7 +42,8 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 
 	if (own < 0) {
 		zrx_error_set(&receiver->last, own, ZRX_STAGE_SOCKET,
-			      "raise the limit of open files: ulimit -n", "cannot duplicate descriptor %d", fd);
+			      "raise the limit of open files: ulimit -n",
+			      "cannot duplicate descriptor %d", fd);
 		return NULL;
 	}
 	stream = zrx_stream_new(&receiver->streams, cookie);
@@ -54,8 +57,8 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 	return stream;
 }
 
-int zrx_receiver_add(struct zrx_receiver *receiver, int fd, const struct zrx_stream_options *options,
-		     uint64_t *handle)
+int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
+		     const struct zrx_stream_options *options, uint64_t *handle)
 {
 	struct zrx_stream_options checked;
 	struct zrx_stream *stream;
@@ -86,7 +89,8 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd, const struct zrx_str
 			return result;
 		}
 	}
-	/* An event loop that polls the descriptor has to be told that there is something to start. */
+	/* An event loop that polls the descriptor has to be told that there is something to start.
+	 */
 	if (receiver->started && !receiver->queued.first)
 		zrx_sys_eventfd_signal(receiver->area->wake_fd);
 	zrx_list_append(&receiver->queued, stream);
@@ -124,9 +128,11 @@ static void wait_for_buffer(struct zrx_receiver *receiver, struct zrx_stream *st
 	zrx_list_append(&receiver->parked, stream);
 	zrx_count(&receiver->counters.parks, 1);
 	zrx_count(&receiver->counters.rearms_no_buffer, 1);
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count, memory_order_relaxed);
+	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
+			      memory_order_relaxed);
 	if (atomic_load_explicit(&receiver->counters.stall, memory_order_relaxed) == ZRX_STALL_NONE)
-		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_BUFFERS, memory_order_relaxed);
+		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_BUFFERS,
+				      memory_order_relaxed);
 }
 
 void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, int result)
@@ -202,6 +208,7 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 		return 0;
 	}
 	finish(receiver, stream, 0, ZRX_END_REMOVED);
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count, memory_order_relaxed);
+	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
+			      memory_order_relaxed);
 	return 0;
 }

@@ -26,7 +26,8 @@ static const char *const stage_names[ZRX_STAGE_COUNT] = {
 
 const char *zrx_version(void)
 {
-	return STRING(ZRX_VERSION_MAJOR) "." STRING(ZRX_VERSION_MINOR) "." STRING(ZRX_VERSION_PATCH);
+	return STRING(ZRX_VERSION_MAJOR) "." STRING(ZRX_VERSION_MINOR) "." STRING(
+		ZRX_VERSION_PATCH);
 }
 
 const char *zrx_engine_name(uint32_t engine)

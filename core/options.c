@@ -11,6 +11,7 @@
 #define DEFAULT_COPY_CHUNK   (64u << 10)
 #define DEFAULT_RING_ENTRIES 4096u
 #define MAX_RING_ENTRIES     32768u
+#define MIN_RING_ENTRIES     8u /* a wake, a timer and a cancel besides data */
 #define MAX_BUFFER_BYTES     (1u << 30)
 #define MIN_COPY_CHUNKS      16u /* below that a default chunk is made smaller */
 
@@ -32,8 +33,8 @@ int zrx_copy_in(void *to, size_t size, const void *from)
 
 static int refuse(struct zrx_error *error, const char *hint, const char *field, uint64_t value)
 {
-	return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, hint, "option %s: %" PRIu64 " will not do",
-			     field, value);
+	return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, hint,
+			     "option %s: %" PRIu64 " will not do", field, value);
 }
 
 static int check_sizes(struct zrx_options *options, struct zrx_error *error)
@@ -47,11 +48,14 @@ static int check_sizes(struct zrx_options *options, struct zrx_error *error)
 		return refuse(error, "round area_bytes up to whole pages", "area_bytes",
 			      options->area_bytes);
 	if (options->area_bytes >> 47)
-		return refuse(error, "ask for less than 128 TiB", "area_bytes", options->area_bytes);
+		return refuse(error, "ask for less than 128 TiB", "area_bytes",
+			      options->area_bytes);
 	if (options->area_bytes < 2 * page)
-		return refuse(error, "an area has at least two pages", "area_bytes", options->area_bytes);
+		return refuse(error, "an area has at least two pages", "area_bytes",
+			      options->area_bytes);
 	if (buffer & (buffer - 1) || buffer > MAX_BUFFER_BYTES || (buffer && buffer < page))
-		return refuse(error, "take a power of two from the page size to 1 GiB", "buffer_bytes", buffer);
+		return refuse(error, "take a power of two from the page size to 1 GiB",
+			      "buffer_bytes", buffer);
 	if (buffer && options->area_bytes < 2ull * buffer)
 		return refuse(error, "make area_bytes at least twice buffer_bytes", "area_bytes",
 			      options->area_bytes);
@@ -59,6 +63,8 @@ static int check_sizes(struct zrx_options *options, struct zrx_error *error)
 		options->ring_entries = DEFAULT_RING_ENTRIES;
 	if (options->ring_entries > MAX_RING_ENTRIES)
 		return refuse(error, "take 1 to 32768", "ring_entries", options->ring_entries);
+	if (options->ring_entries < MIN_RING_ENTRIES)
+		options->ring_entries = MIN_RING_ENTRIES;
 	if (options->refill_entries > MAX_RING_ENTRIES)
 		return refuse(error, "take 1 to 32768", "refill_entries", options->refill_entries);
 	return 0;
@@ -69,8 +75,8 @@ static int check_choices(const struct zrx_options *options, struct zrx_error *er
 	if (options->engine >= ZRX_ENGINE_COUNT)
 		return refuse(error, "take one of ZRX_ENGINE_*", "engine", options->engine);
 	if (options->flags & ~ZRX_OPTION_FLAGS)
-		return refuse(error, "this library knows other flags than its caller: update it", "flags",
-			      options->flags);
+		return refuse(error, "this library knows other flags than its caller: update it",
+			      "flags", options->flags);
 	if (options->area_kind > ZRX_AREA_DMABUF)
 		return refuse(error, "take one of ZRX_AREA_*", "area_kind", options->area_kind);
 	if (options->nic_mode > ZRX_NIC_PREPARED)
@@ -78,7 +84,8 @@ static int check_choices(const struct zrx_options *options, struct zrx_error *er
 	if (options->steer > ZRX_STEER_NONE)
 		return refuse(error, "take one of ZRX_STEER_*", "steer", options->steer);
 	if (options->steer_port > UINT16_MAX)
-		return refuse(error, "a TCP port is at most 65535", "steer_port", options->steer_port);
+		return refuse(error, "a TCP port is at most 65535", "steer_port",
+			      options->steer_port);
 	return 0;
 }
 
@@ -109,10 +116,11 @@ int zrx_options_check(struct zrx_options *checked, const struct zrx_options *giv
 	int result = zrx_copy_in(checked, sizeof(*checked), given ? given : &defaults);
 
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_OPTIONS,
-				     "start from ZRX_OPTIONS_INIT; update the library if its caller is newer",
-				     result == -E2BIG ? "options set bytes that this library does not know"
-						      : "options.size is not set");
+		return zrx_error_set(
+			error, result, ZRX_STAGE_OPTIONS,
+			"start from ZRX_OPTIONS_INIT; update the library if its caller is newer",
+			result == -E2BIG ? "options set bytes that this library does not know"
+					 : "options.size is not set");
 	result = check_choices(checked, error);
 	if (!result)
 		result = check_sizes(checked, error);

@@ -61,8 +61,8 @@ void zrx_receiver_destroy(struct zrx_receiver *receiver)
 }
 
 /*
- * The kernel lets only the thread that enabled the ring cancel its requests. (pthread_self alone could be a new thread
- * with an old name.)
+ * The kernel lets only the thread that enabled the ring cancel its requests. (pthread_self alone
+ * could be a new thread with an old name.)
  */
 static int can_stop(const struct zrx_receiver *receiver)
 {
@@ -81,7 +81,8 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	if (area->forked) /* the parent's */
 		return 0;
 	stopped = can_stop(receiver) && receiver->engine->stop(receiver) == 0;
-	/* Release: a thread that sees it closed does not touch the ring; others hold the refill lock. */
+	/* Release: a thread that sees it closed does not touch the ring; others hold the refill
+	 * lock. */
 	atomic_store_explicit(&area->closed, 1, memory_order_release);
 	atomic_store_explicit(&area->waiting, 0, memory_order_seq_cst);
 	if (area->refill)
@@ -124,9 +125,11 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 static void note_parked(struct zrx_receiver *receiver)
 {
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count, memory_order_relaxed);
+	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
+			      memory_order_relaxed);
 	if (!receiver->parked.count)
-		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_NONE, memory_order_relaxed);
+		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_NONE,
+				      memory_order_relaxed);
 }
 
 /* Let as many parked streams try again as there may be buffers for; the longest waiting first. */
@@ -209,7 +212,8 @@ static int bind_owner(struct zrx_receiver *receiver)
 		if (zrx_area_owned(receiver->area))
 			return 0;
 		return fail(receiver, -EPERM, ZRX_STAGE_THREAD,
-			    "receive on the thread that received first, or open one receiver per thread",
+			    "receive on the thread that received first, or open one receiver per "
+			    "thread",
 			    "another thread owns this receiver");
 	}
 	if (receiver->area->forked)
@@ -217,7 +221,8 @@ static int bind_owner(struct zrx_receiver *receiver)
 	result = receiver->engine->start(receiver);
 	if (result)
 		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
-	atomic_store_explicit(&receiver->area->owner, (uintptr_t)pthread_self(), memory_order_relaxed);
+	atomic_store_explicit(&receiver->area->owner, (uintptr_t)pthread_self(),
+			      memory_order_relaxed);
 	receiver->owner_tid = gettid();
 	receiver->started = 1;
 	return 0;
@@ -234,8 +239,8 @@ static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
 }
 
 /*
- * Say what to be woken for, then look once more whether it has happened meanwhile. Pairs with wake_waiter: one of
- * the two sees the other.
+ * Say what to be woken for, then look once more whether it has happened meanwhile. Pairs with
+ * wake_waiter: one of the two sees the other.
  */
 static int may_sleep(struct zrx_receiver *receiver)
 {
@@ -293,8 +298,8 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 	waited = receiver->engine->wait(receiver, timeout_ns);
 	atomic_store_explicit(&receiver->area->waiting, 0, memory_order_relaxed);
 	if (waited && waited != -ETIME && waited != -EINTR)
-		return fail(receiver, waited, ZRX_STAGE_RECEIVE, "close the receiver and open another",
-			    "the ring failed");
+		return fail(receiver, waited, ZRX_STAGE_RECEIVE,
+			    "close the receiver and open another", "the ring failed");
 	collect(receiver);
 	result = gather(receiver, sink);
 	if (sink->count)
@@ -307,16 +312,17 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 	return waited == -EINTR ? -EINTR : 1;
 }
 
-int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events,
-			 uint32_t capacity, int64_t timeout_ns)
+int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events, uint32_t capacity,
+			 int64_t timeout_ns)
 {
 	struct zrx_sink sink = {.events = events, .capacity = capacity};
 	uint64_t deadline = 0;
 	int result;
 
 	if (!receiver || !events || !capacity || capacity > MAX_CAPACITY)
-		return receiver ? fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE, "capacity is 1 to 65536",
-				       "no room for events") : -EINVAL;
+		return receiver ? fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE,
+				       "capacity is 1 to 65536", "no room for events")
+				: -EINVAL;
 	result = bind_owner(receiver);
 	if (result)
 		return result;

@@ -76,23 +76,24 @@ static inline void zrx_deliver(struct zrx_receiver *receiver, struct zrx_sink *s
 		.kind = ZRX_EVENT_DATA,
 		.stream = zrx_stream_handle(stream),
 		.tag = stream->tag,
-		.buffer = {
-			.data = area->base ? area->base + where : NULL,
-			.offset = where,
-			.area = area,
-			.slot = slot,
-			.generation = generation,
-			.length = length,
-		},
+		.buffer =
+			{
+				.data = area->base ? area->base + where : NULL,
+				.offset = where,
+				.area = area,
+				.slot = slot,
+				.generation = generation,
+				.length = length,
+			},
 	};
 	sink->buffers++;
 	sink->bytes += length;
 }
 
 /*
- * The request of an armed stream is over. result: 0 at the end of the stream, a negative errno, or positive where
- * the kernel ended it for no reason of the stream's. Decides between end, error, park and
- * arming again.
+ * The request of an armed stream is over. result: 0 at the end of the stream, a negative errno, or
+ * positive where the kernel ended it for no reason of the stream's. Decides between end, error,
+ * park and arming again.
  */
 void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, int result);
 

@@ -16,7 +16,8 @@ static void unlock(struct zrx_refill *refill)
 }
 
 /* Put as much of the chain into the ring as it has room for; returns the rest. */
-static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
+static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
+			     struct zrx_chain chain)
 {
 	uint32_t tail = atomic_load_explicit(refill->tail, memory_order_relaxed);
 	uint32_t room = refill->entry_count - zrx_refill_pending(refill);
@@ -27,7 +28,8 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill, s
 		struct zrx_uapi_rqe *entry = &refill->entries[tail & (refill->entry_count - 1)];
 
 		entry->off = refill->area_token | slot->where;
-		entry->len = 0; /* not read by any kernel: the reference is counted, not the bytes */
+		entry->len =
+			0; /* not read by any kernel: the reference is counted, not the bytes */
 		entry->pad = 0;
 		tail++;
 		room--;
@@ -38,10 +40,12 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill, s
 	chain.count -= done.count;
 	if (!done.count)
 		return chain;
-	/* Release: the entries, and the last reads of the buffers, come before the kernel's acquire of tail. */
+	/* Release: the entries, and the last reads of the buffers, come before the kernel's acquire
+	 * of tail. */
 	atomic_store_explicit(refill->tail, tail, memory_order_release);
 	atomic_store_explicit(&refill->filled,
-			      atomic_load_explicit(&refill->filled, memory_order_relaxed) + done.count,
+			      atomic_load_explicit(&refill->filled, memory_order_relaxed) +
+				      done.count,
 			      memory_order_relaxed);
 	zrx_slots_free_remote(&area->slots, done);
 	return chain;
@@ -85,9 +89,9 @@ void zrx_refill_drain(struct zrx_area *area)
 	struct zrx_refill *refill = area->refill;
 
 	/*
-	 * A thread that pushes to the list and finds the lock taken leaves the rest to the holder: its push comes
-	 * before its try_lock, and the holder looks at the list again after unlock; all four are
-	 * sequentially consistent, so one of the two sees the other.
+	 * A thread that pushes to the list and finds the lock taken leaves the rest to the holder:
+	 * its push comes before its try_lock, and the holder looks at the list again after unlock;
+	 * all four are sequentially consistent, so one of the two sees the other.
 	 */
 	while (try_lock(refill)) {
 		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);

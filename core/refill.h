@@ -27,10 +27,10 @@ struct zrx_refill {
 	_Atomic uint32_t lock;
 	/* Under the lock: */
 	uint32_t closed;
-	struct zrx_chain backlog;        /* released, but the ring was full */
-	_Atomic uint64_t backlog_count;  /* for stats */
+	struct zrx_chain backlog;       /* released, but the ring was full */
+	_Atomic uint64_t backlog_count; /* for stats */
 	_Atomic uint64_t backlog_high;
-	_Atomic uint64_t filled;         /* entries ever written */
+	_Atomic uint64_t filled; /* entries ever written */
 };
 
 /*

@@ -39,7 +39,8 @@ static int try_open(struct zrx_ring *ring, uint32_t entries, uint32_t flags)
 int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide,
 		  struct zrx_error *error)
 {
-	/* Best first. Disabled at first, because the thread that enables the ring becomes its only user. */
+	/* Best first. Disabled at first, because the thread that enables the ring becomes its only
+	 * user. */
 	static const uint32_t plain[] = {
 		IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
 		IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN,
@@ -98,7 +99,8 @@ struct io_uring_sqe *zrx_ring_request(struct zrx_ring *ring, uint8_t opcode, int
 
 int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream)
 {
-	struct io_uring_sqe *sqe = zrx_ring_request(ring, IORING_OP_ASYNC_CANCEL, -1, ZRX_RING_CANCEL);
+	struct io_uring_sqe *sqe =
+		zrx_ring_request(ring, IORING_OP_ASYNC_CANCEL, -1, ZRX_RING_CANCEL);
 
 	if (!sqe)
 		return -EAGAIN;
@@ -180,7 +182,8 @@ int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t 
 		timeout_ns = 0;
 	result = enter(ring, timeout_ns);
 	/*
-	 * EBUSY, EAGAIN: completions overflowed, or the kernel is short of memory: consuming helps, waiting does not.
+	 * EBUSY, EAGAIN: completions overflowed, or the kernel is short of memory: consuming helps,
+	 * waiting does not.
 	 */
 	return result == -EBUSY || result == -EAGAIN ? 0 : result;
 }
@@ -202,7 +205,8 @@ static void reap(struct zrx_ring *ring)
 /* Harmless: what is consumed, or waited for, or tried again, goes on. */
 static int passing(int result)
 {
-	return !result || result == -EINTR || result == -EBUSY || result == -EAGAIN || result == -ETIME;
+	return !result || result == -EINTR || result == -EBUSY || result == -EAGAIN ||
+	       result == -ETIME;
 }
 
 static int request_stop(struct zrx_ring *ring)
@@ -226,7 +230,8 @@ int zrx_ring_stop(struct zrx_ring *ring)
 	while (ring->in_flight) {
 		int result = request_stop(ring);
 
-		/* A request that ran while the others were cancelled is caught by the next round. */
+		/* A request that ran while the others were cancelled is caught by the next round.
+		 */
 		for (int round = 0; !result && ring->in_flight && round < STOP_ROUNDS; round++) {
 			result = enter(ring, STOP_PATIENCE_NS);
 			reap(ring);

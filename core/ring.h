@@ -25,13 +25,14 @@ struct zrx_ring {
 	uint32_t in_flight; /* requests whose last completion is not yet seen */
 	uint8_t wake_armed;
 	uint8_t timer_armed;
-	uint8_t was_full;   /* the completion ring was seen full */
+	uint8_t was_full; /* the completion ring was seen full */
 	struct __kernel_timespec timer;
 };
 
 /*
- * Create a ring with room for options.ring_entries completions and publish its descriptor in the area.
- * wide: 32-byte completions and deferred task work, or an error; else the best flags the kernel has.
+ * Create a ring with room for options.ring_entries completions and publish its descriptor in the
+ * area. wide: 32-byte completions and deferred task work, or an error; else the best flags the
+ * kernel has.
  */
 int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide,
 		  struct zrx_error *error);
@@ -46,7 +47,8 @@ struct io_uring_sqe *zrx_ring_request(struct zrx_ring *ring, uint8_t opcode, int
 
 int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream); /* 0 or -EAGAIN */
 
-/* A completion ZRX_RING_TIMER after so long, unless one is on its way already. 0: no room for the request. */
+/* A completion ZRX_RING_TIMER after so long, unless one is on its way already. 0: no room for the
+ * request. */
 int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t delay_ns);
 
 /* Submit and wait, as zrx_engine.wait; watches the area's eventfd. */

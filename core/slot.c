@@ -45,13 +45,14 @@ void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_
 	uint32_t head = atomic_load_explicit(list, memory_order_relaxed);
 
 	/*
-	 * Lists are only ever taken whole, so a stale head cannot be mistaken for a current one. Sequentially
-	 * consistent because zrx_refill_drain looks at the list after it has let go of its lock.
+	 * Lists are only ever taken whole, so a stale head cannot be mistaken for a current one.
+	 * Sequentially consistent because zrx_refill_drain looks at the list after it has let go of
+	 * its lock.
 	 */
 	do {
 		tail->next = head;
-	} while (!atomic_compare_exchange_weak_explicit(list, &head, chain.head, memory_order_seq_cst,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		list, &head, chain.head, memory_order_seq_cst, memory_order_relaxed));
 }
 
 void zrx_slots_free_remote(struct zrx_slots *slots, struct zrx_chain chain)

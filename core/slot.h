@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slots: one for each buffer that is out. A slot remembers where the bytes are and, by its generation,
- * whether they have been released. Odd generation: out; even: free.
+ * Slots: one for each buffer that is out. A slot remembers where the bytes are and, by its
+ * generation, whether they have been released. Odd generation: out; even: free.
  *
- * The table grows in slabs that stay until the area goes, so any thread may look a slot up without a lock.
+ * The table grows in slabs that stay until the area goes, so any thread may look a slot up without
+ * a lock.
  */
 #ifndef ZRX_SLOT_H
 #define ZRX_SLOT_H

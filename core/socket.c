@@ -28,20 +28,24 @@ static int check_protocol(int fd, struct zrx_error *error)
 	int result = number_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol);
 
 	if (result == -EBADF || result == -ENOTSOCK)
-		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "pass the descriptor of a connected TCP socket",
+		return zrx_error_set(error, result, ZRX_STAGE_SOCKET,
+				     "pass the descriptor of a connected TCP socket",
 				     "descriptor %d is %s", fd,
 				     result == -EBADF ? "not open" : "not a socket");
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, NULL, "cannot examine descriptor %d", fd);
+		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, NULL,
+				     "cannot examine descriptor %d", fd);
 	if (protocol != IPPROTO_TCP)
-		return zrx_error_set(error, -EPROTONOSUPPORT, ZRX_STAGE_SOCKET,
-				     "only plain TCP can be received: open the socket with IPPROTO_TCP",
-				     "descriptor %d is not plain TCP (protocol %d)", fd, protocol);
+		return zrx_error_set(
+			error, -EPROTONOSUPPORT, ZRX_STAGE_SOCKET,
+			"only plain TCP can be received: open the socket with IPPROTO_TCP",
+			"descriptor %d is not plain TCP (protocol %d)", fd, protocol);
 	if (!zrx_sys_socket_option(fd, IPPROTO_TCP, TCP_ULP, protocol_name, &length) &&
 	    !strcmp(protocol_name, "tls"))
-		return zrx_error_set(error, -EPROTONOSUPPORT, ZRX_STAGE_SOCKET,
-				     "do TLS in user space over the buffers, or read this socket by recv",
-				     "descriptor %d has TLS in the kernel", fd);
+		return zrx_error_set(
+			error, -EPROTONOSUPPORT, ZRX_STAGE_SOCKET,
+			"do TLS in user space over the buffers, or read this socket by recv",
+			"descriptor %d has TLS in the kernel", fd);
 	return 0;
 }
 
@@ -59,14 +63,16 @@ static int check_state(int fd, struct zrx_error *error)
 				     "cannot read the state of descriptor %d", fd);
 	switch (info.tcpi_state) {
 	case TCP_LISTEN:
-		return zrx_error_set(error, -ENOTCONN, ZRX_STAGE_SOCKET, "add what accept() returns",
-				     "descriptor %d listens", fd);
+		return zrx_error_set(error, -ENOTCONN, ZRX_STAGE_SOCKET,
+				     "add what accept() returns", "descriptor %d listens", fd);
 	case TCP_SYN_SENT:
 	case TCP_SYN_RECV:
-		return zrx_error_set(error, -ENOTCONN, ZRX_STAGE_SOCKET, "wait until connect() is done",
+		return zrx_error_set(error, -ENOTCONN, ZRX_STAGE_SOCKET,
+				     "wait until connect() is done",
 				     "descriptor %d is still connecting", fd);
 	case TCP_CLOSE:
-		/* A reset connection is closed too, but has an error or an end to report: receiving tells. */
+		/* A reset connection is closed too, but has an error or an end to report: receiving
+		 * tells. */
 		if (info.tcpi_advmss)
 			return 0;
 		return zrx_error_set(error, -ENOTCONN, ZRX_STAGE_SOCKET, "connect or accept first",

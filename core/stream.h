@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams: the table of added sockets, their handles, and the lists they wait in. The owner's alone. */
+/* Streams: the table of added sockets, their handles, and the lists they wait in. The owner's
+ * alone. */
 #ifndef ZRX_STREAM_H
 #define ZRX_STREAM_H
 
@@ -11,7 +12,8 @@
 enum zrx_stream_state {
 	ZRX_STREAM_FREE,
 	ZRX_STREAM_QUEUED, /* waits to be armed: in receiver->queued */
-	ZRX_STREAM_ARMED,  /* the engine will tell when it ends; perhaps in ->cancels or an engine's list */
+	ZRX_STREAM_ARMED,  /* the engine will tell when it ends; perhaps in ->cancels or an engine's
+			      list */
 	ZRX_STREAM_PARKED, /* waits for buffers: in receiver->parked */
 	ZRX_STREAM_DONE,   /* its last event waits to be received: in receiver->done */
 };
@@ -19,7 +21,7 @@ enum zrx_stream_state {
 #define ZRX_STREAM_REMOVING 1u /* the caller asked for its end */
 #define ZRX_STREAM_KICKED   2u /* cancelled only to be armed again */
 
-#define ZRX_STREAM_FRESH    4u /* armed with a limit, nothing received since */
+#define ZRX_STREAM_FRESH 4u /* armed with a limit, nothing received since */
 
 struct zrx_stream_list;
 
@@ -28,8 +30,8 @@ struct zrx_stream {
 	struct zrx_stream *previous;
 	struct zrx_stream_list *list; /* the one it is in, or NULL */
 	uint64_t tag;
-	uint64_t cookie;     /* the kernel's name of the socket, never reused */
-	uint64_t remaining;  /* bytes until its limit; UINT64_MAX: no limit */
+	uint64_t cookie;    /* the kernel's name of the socket, never reused */
+	uint64_t remaining; /* bytes until its limit; UINT64_MAX: no limit */
 	uint32_t index;
 	uint32_t generation; /* never 0, so that a handle is never below 1 << 32 */
 	uint32_t hash_next;  /* index + 1 */

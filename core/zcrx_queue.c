@@ -61,7 +61,8 @@ static uint32_t entries_for(const struct zrx_receiver *receiver)
 }
 
 /*
- * A page for the ring's header, whose layout the kernel tells only afterwards; the entries; the statistics.
+ * A page for the ring's header, whose layout the kernel tells only afterwards; the entries; the
+ * statistics.
  */
 static void lay_out(struct zrx_zcrx_queue *queue, uint32_t entries)
 {
@@ -82,7 +83,8 @@ static int map_region(struct zrx_zcrx_queue *queue, struct zrx_error *error)
 	if (queue->region)
 		result = zrx_sys_advise(queue->region, queue->region_bytes, MADV_DONTFORK);
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL, "cannot map the refill ring");
+		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL,
+				     "cannot map the refill ring");
 	return 0;
 }
 
@@ -92,12 +94,13 @@ static int map_kernel_region(struct zrx_zcrx_queue *queue, struct zrx_ring *ring
 {
 	int result = 0;
 
-	queue->region =
-		zrx_sys_map_fd(ring->uring.ring_fd, queue->region_bytes, region->mmap_offset, 1, &result);
+	queue->region = zrx_sys_map_fd(ring->uring.ring_fd, queue->region_bytes,
+				       region->mmap_offset, 1, &result);
 	if (queue->region)
 		result = zrx_sys_advise(queue->region, queue->region_bytes, MADV_DONTFORK);
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_RING, "open without ZRX_REFILL_RING_KERNEL",
+		return zrx_error_set(error, result, ZRX_STAGE_RING,
+				     "open without ZRX_REFILL_RING_KERNEL",
 				     "cannot map the kernel's refill ring");
 	return 0;
 }
@@ -120,7 +123,9 @@ static void attach(struct zrx_zcrx_queue *queue, struct zrx_refill *refill,
 	refill->entry_count = queue->entries;
 	refill->area_token = token;
 	if (queue->event_types)
-		queue->stats = (const struct zrx_uapi_zcrx_stats *)(const void *)(base + queue->stats_offset);
+		queue->stats =
+			(const struct zrx_uapi_zcrx_stats *)(const void *)(base +
+									   queue->stats_offset);
 }
 
 /* ---- registration ---- */
@@ -161,8 +166,8 @@ static void describe(struct registration *registration, const struct zrx_zcrx_qu
 }
 
 static int attempt(struct registration *registration, struct zrx_ring *ring,
-		   const struct zrx_zcrx_queue *queue, const struct zrx_area *area, uint32_t ifindex,
-		   uint32_t rxq, uint32_t rx_buf_len, int nodev)
+		   const struct zrx_zcrx_queue *queue, const struct zrx_area *area,
+		   uint32_t ifindex, uint32_t rxq, uint32_t rx_buf_len, int nodev)
 {
 	describe(registration, queue, area);
 	registration->ifq.rx_buf_len = rx_buf_len;
@@ -172,12 +177,13 @@ static int attempt(struct registration *registration, struct zrx_ring *ring,
 		registration->ifq.if_idx = ifindex;
 		registration->ifq.if_rxq = rxq;
 	}
-	return zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_IFQ, &registration->ifq, 1);
+	return zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_IFQ, &registration->ifq,
+				     1);
 }
 
 /* Buffers above a page, if they are asked for and to be had; a page otherwise. */
-static uint32_t wanted_rx_buf_len(const struct zrx_zcrx_queue *queue, const struct zrx_options *options,
-				  int nodev)
+static uint32_t wanted_rx_buf_len(const struct zrx_zcrx_queue *queue,
+				  const struct zrx_options *options, int nodev)
 {
 	if (nodev || !(queue->features & ZRX_FEATURE_RX_BUF_LEN) ||
 	    options->buffer_bytes <= zrx_sys_page_bytes())
@@ -201,11 +207,13 @@ static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 {
 	struct registration registration;
 	uint32_t rx_buf_len = wanted_rx_buf_len(queue, &receiver->options, nodev);
-	int result = attempt(&registration, ring, queue, receiver->area, ifindex, rxq, rx_buf_len, nodev);
+	int result = attempt(&registration, ring, queue, receiver->area, ifindex, rxq, rx_buf_len,
+			     nodev);
 
 	if (rx_buf_len && (result == -EOPNOTSUPP || result == -ERANGE || result == -EINVAL)) {
 		rx_buf_len = 0; /* the driver, or the memory, cannot: pages always work */
-		result = attempt(&registration, ring, queue, receiver->area, ifindex, rxq, 0, nodev);
+		result =
+			attempt(&registration, ring, queue, receiver->area, ifindex, rxq, 0, nodev);
 	}
 	if (result)
 		return explain(result, receiver, nodev, rxq, rx_buf_len, error);
@@ -219,8 +227,9 @@ static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 	return 0;
 }
 
-int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring, struct zrx_refill *refill,
-		      struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
+int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
+		      struct zrx_refill *refill, struct zrx_receiver *receiver, int nodev,
+		      struct zrx_error *error)
 {
 	uint32_t ifindex = 0, rxq = receiver->options.queue;
 	int result = 0;
@@ -243,7 +252,8 @@ int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring, struc
 
 /* ---- control ---- */
 
-static int control(const struct zrx_zcrx_queue *queue, struct zrx_ring *ring, struct zrx_uapi_ctrl *ctrl)
+static int control(const struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
+		   struct zrx_uapi_ctrl *ctrl)
 {
 	ctrl->zcrx_id = queue->id;
 	return zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_CTRL, ctrl, 0);

@@ -29,8 +29,9 @@ uint32_t zrx_zcrx_features(struct zrx_ring *ring);
  * Register the receiver's area on the queue that its options name (nodev: on none), and fill
  * refill. On failure everything is undone and error says which precondition does not hold.
  */
-int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring, struct zrx_refill *refill,
-		      struct zrx_receiver *receiver, int nodev, struct zrx_error *error);
+int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
+		      struct zrx_refill *refill, struct zrx_receiver *receiver, int nodev,
+		      struct zrx_error *error);
 
 /* After the ring is closed: unmap the refill ring. */
 void zrx_zcrx_forget(struct zrx_zcrx_queue *queue);

@@ -31,6 +31,7 @@
  * Source of the kernel behaviour named here: Documentation/networking/iou-zcrx.rst
  * and io_uring/zcrx.c of the Linux kernel, 6.15 to 7.3.
  */
+/* clang-format off: laid out by hand, as documentation */
 #ifndef ZCRX_H
 #define ZCRX_H
 
@@ -156,7 +157,7 @@ struct zrx_options {
 	uint32_t buffer_bytes;     /* largest buffer: a power of two. Default: the page size on zcrx
 				      (rx_buf_len; larger needs Linux 7.0 and a driver that can, and
 				      falls back to a page if not), 64 KiB where the kernel copies */
-	uint32_t ring_entries;     /* completions the ring can hold; default 4096; at most 32768 */
+	uint32_t ring_entries;     /* completions the ring can hold; default 4096; 8 to 32768 */
 	uint32_t refill_entries;   /* refill ring; default: one for each chunk of the area, at most
 				      32768; rounded up to a power of two */
 	uint32_t area_kind;        /* ZRX_AREA_* */
@@ -490,4 +491,5 @@ ZRX_ASSERT(sizeof(struct zrx_check) == 512, "ABI");
 }
 #endif
 
+/* clang-format on */
 #endif /* ZCRX_H */
