@@ -198,8 +198,10 @@ static void destroy(struct zrx_area *area)
 
 void zrx_area_put(struct zrx_area *area, int64_t references)
 {
-	/* Release: what this thread read in its buffers comes before; acquire: the last one sees
-	 * all of it. */
+	/*
+	 * Release: what this thread read in its buffers comes before; acquire: the last one sees
+	 * all of it.
+	 */
 	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) ==
 	    references)
 		destroy(area);

@@ -70,7 +70,8 @@ static inline const struct zrx_buffer *buffer_at(const void *first, size_t strid
 	return (const struct zrx_buffer *)(const void *)((const char *)first + stride * index);
 }
 
-/* Release buffers that lie stride bytes apart. skip_empty: entries without a buffer are no error.
+/*
+ * Release buffers that lie stride bytes apart. skip_empty: entries without a buffer are no error.
  */
 static int release(const void *first, size_t stride, uint32_t count, int skip_empty)
 {

@@ -27,8 +27,10 @@ struct zrx_engine {
 
 	/* All others: the owner's thread, but for close. */
 
-	/* A socket is added (NULL: nothing to do): lead its flow here. On failure receiver->last is
-	 * filled. */
+	/*
+	 * A socket is added (NULL: nothing to do): lead its flow here. On failure receiver->last is
+	 * filled.
+	 */
 	int (*adopt)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
 	/* Its last event is out (NULL: nothing to do): what adopt did is no longer needed. */
@@ -43,8 +45,10 @@ struct zrx_engine {
 	 */
 	int (*arm)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
-	/* Ask for the end of an armed stream; zrx_stream_final follows, perhaps at once. -EAGAIN as
-	 * above. */
+	/*
+	 * Ask for the end of an armed stream; zrx_stream_final follows, perhaps at once. -EAGAIN as
+	 * above.
+	 */
 	int (*cancel)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
 	/* How many streams like this parked one could get a buffer now, as far as can be told. */
@@ -62,15 +66,19 @@ struct zrx_engine {
 	 */
 	int (*wait)(struct zrx_receiver *receiver, int64_t timeout_ns);
 
-	/* Slots that were released come back: by the owner itself, or as collected from other
-	 * threads. */
+	/*
+	 * Slots that were released come back: by the owner itself, or as collected from other
+	 * threads.
+	 */
 	void (*take_back)(struct zrx_receiver *receiver, struct zrx_chain chain);
 
-	/* Before sleeping or returning: anything that must be done once others may have released.
+	/*
+	 * Before sleeping or returning: anything that must be done once others may have released.
 	 */
 	void (*collect)(struct zrx_receiver *receiver);
 
-	/* Cancel every request and see its end: after it the kernel writes nothing into the area.
+	/*
+	 * Cancel every request and see its end: after it the kernel writes nothing into the area.
 	 */
 	int (*stop)(struct zrx_receiver *receiver);
 

@@ -20,8 +20,9 @@
 #define RETRY_LAST_NS    64000000u
 #define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
 #define BACKLOG_RETRY_NS 1000000u
-#define LIMIT_PART       (1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
-				     */
+#define LIMIT_PART                                                                     \
+	(1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
+		    */
 
 struct zcrx_state {
 	struct zrx_ring ring;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Receiving by recv() into chunks: bytes of all streams one after the other, so that few bytes pin
- * little. */
+/*
+ * Receiving by recv() into chunks: bytes of all streams one after the other, so that few bytes pin
+ * little.
+ */
 #ifndef ZRX_FILL_H
 #define ZRX_FILL_H
 

@@ -65,8 +65,10 @@ int zrx_receiver_wake(struct zrx_receiver *receiver)
 
 	if (area->forked)
 		return 0;
-	/* Pairs with zrx_receiver_receive: asked comes before the signal, so what it wakes finds
-	 * it. */
+	/*
+	 * Pairs with zrx_receiver_receive: asked comes before the signal, so what it wakes finds
+	 * it.
+	 */
 	if (!atomic_exchange_explicit(&area->wake_asked, 1, memory_order_seq_cst))
 		zrx_sys_eventfd_signal(area->wake_fd);
 	return 0;

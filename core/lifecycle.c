@@ -89,7 +89,8 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 			return result;
 		}
 	}
-	/* An event loop that polls the descriptor has to be told that there is something to start.
+	/*
+	 * An event loop that polls the descriptor has to be told that there is something to start.
 	 */
 	if (receiver->started && !receiver->queued.first)
 		zrx_sys_eventfd_signal(receiver->area->wake_fd);

@@ -81,8 +81,10 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	if (area->forked) /* the parent's */
 		return 0;
 	stopped = can_stop(receiver) && receiver->engine->stop(receiver) == 0;
-	/* Release: a thread that sees it closed does not touch the ring; others hold the refill
-	 * lock. */
+	/*
+	 * Release: a thread that sees it closed does not touch the ring; others hold the refill
+	 * lock.
+	 */
 	atomic_store_explicit(&area->closed, 1, memory_order_release);
 	atomic_store_explicit(&area->waiting, 0, memory_order_seq_cst);
 	if (area->refill)

@@ -40,8 +40,10 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
 	chain.count -= done.count;
 	if (!done.count)
 		return chain;
-	/* Release: the entries, and the last reads of the buffers, come before the kernel's acquire
-	 * of tail. */
+	/*
+	 * Release: the entries, and the last reads of the buffers, come before the kernel's acquire
+	 * of tail.
+	 */
 	atomic_store_explicit(refill->tail, tail, memory_order_release);
 	atomic_store_explicit(&refill->filled,
 			      atomic_load_explicit(&refill->filled, memory_order_relaxed) +

@@ -39,8 +39,10 @@ static int try_open(struct zrx_ring *ring, uint32_t entries, uint32_t flags)
 int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide,
 		  struct zrx_error *error)
 {
-	/* Best first. Disabled at first, because the thread that enables the ring becomes its only
-	 * user. */
+	/*
+	 * Best first. Disabled at first, because the thread that enables the ring becomes its only
+	 * user.
+	 */
 	static const uint32_t plain[] = {
 		IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
 		IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN,
@@ -230,7 +232,8 @@ int zrx_ring_stop(struct zrx_ring *ring)
 	while (ring->in_flight) {
 		int result = request_stop(ring);
 
-		/* A request that ran while the others were cancelled is caught by the next round.
+		/*
+		 * A request that ran while the others were cancelled is caught by the next round.
 		 */
 		for (int round = 0; !result && ring->in_flight && round < STOP_ROUNDS; round++) {
 			result = enter(ring, STOP_PATIENCE_NS);

@@ -47,8 +47,10 @@ struct io_uring_sqe *zrx_ring_request(struct zrx_ring *ring, uint8_t opcode, int
 
 int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream); /* 0 or -EAGAIN */
 
-/* A completion ZRX_RING_TIMER after so long, unless one is on its way already. 0: no room for the
- * request. */
+/*
+ * A completion ZRX_RING_TIMER after so long, unless one is on its way already. 0: no room for the
+ * request.
+ */
 int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t delay_ns);
 
 /* Submit and wait, as zrx_engine.wait; watches the area's eventfd. */

@@ -71,8 +71,10 @@ static int check_state(int fd, struct zrx_error *error)
 				     "wait until connect() is done",
 				     "descriptor %d is still connecting", fd);
 	case TCP_CLOSE:
-		/* A reset connection is closed too, but has an error or an end to report: receiving
-		 * tells. */
+		/*
+		 * A reset connection is closed too, but has an error or an end to report: receiving
+		 * tells.
+		 */
 		if (info.tcpi_advmss)
 			return 0;
 		return zrx_error_set(error, -ENOTCONN, ZRX_STAGE_SOCKET, "connect or accept first",

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams: the table of added sockets, their handles, and the lists they wait in. The owner's
- * alone. */
+/*
+ * Streams: the table of added sockets, their handles, and the lists they wait in. The owner's
+ * alone.
+ */
 #ifndef ZRX_STREAM_H
 #define ZRX_STREAM_H
 

@@ -17,7 +17,8 @@
 /* ---- heap and mappings ---- */
 void *zrx_sys_alloc(size_t size); /* zeroed; NULL when there is none */
 void zrx_sys_free(void *memory);
-/* Anonymous memory: flags as for mmap beyond MAP_ANONYMOUS. Errors come back as -errno in *error.
+/*
+ * Anonymous memory: flags as for mmap beyond MAP_ANONYMOUS. Errors come back as -errno in *error.
  */
 void *zrx_sys_map(size_t size, int flags, int *error);
 /* A region that the ring owns (refill ring in kernel memory), or a mappable fd (udmabuf). */

@@ -31,7 +31,6 @@
  * Source of the kernel behaviour named here: Documentation/networking/iou-zcrx.rst
  * and io_uring/zcrx.c of the Linux kernel, 6.15 to 7.3.
  */
-/* clang-format off: laid out by hand, as documentation */
 #ifndef ZCRX_H
 #define ZCRX_H
 
@@ -466,6 +465,114 @@ struct zrx_capabilities {
  */
 ZRX_API int zrx_probe(struct zrx_capabilities *capabilities);
 
+/* ---- NIC ----------------------------------------------------------------------------- */
+
+/*
+ * What engine zcrx needs of an interface: traffic of others led away from the queue (RSS), header/data split
+ * on, its threshold 0, flow rules possible. zrx_receiver_open sees to all of it by itself
+ * (ZRX_NIC_SETUP) and puts everything back at close. The calls below are for looking (inspect, plan), for
+ * setting up ahead of time, for programs that run with fewer rights (apply, undo), and for what a killed
+ * process left (restore). Every change is in a journal in /run/zcrx before it is made.
+ */
+
+/* zrx_nic_report.split */
+#define ZRX_NIC_SPLIT_UNKNOWN 0u /* the driver does not tell, or has no split */
+#define ZRX_NIC_SPLIT_OFF     1u
+#define ZRX_NIC_SPLIT_ON      2u
+
+/* zrx_nic_report.bound: who feeds the queue with memory */
+#define ZRX_NIC_BOUND_IO_URING (1u << 0) /* a zcrx area */
+#define ZRX_NIC_BOUND_DMABUF   (1u << 1) /* device memory */
+#define ZRX_NIC_BOUND_XSK      (1u << 2) /* an AF_XDP socket */
+#define ZRX_NIC_BOUND_LEASE    (1u << 3) /* lent to another interface */
+
+#define ZRX_NIC_FREE_QUEUE UINT32_MAX /* in place of a queue's number: one that is free */
+#define ZRX_NIC_CHECKS     12
+
+/* One interface and one of its receive queues, now. */
+struct zrx_nic_report {
+	uint32_t size;
+	uint32_t ifindex;
+	uint32_t queue;         /* the one looked at; ZRX_NIC_FREE_QUEUE if there is no free one */
+	uint32_t queue_count;   /* receive queues; 0 while the interface is down and does not tell */
+	char driver[32];
+	char firmware[32];
+	uint32_t ring_entries;  /* of each receive queue; 0: not known */
+	uint32_t split;         /* ZRX_NIC_SPLIT_* */
+	uint32_t hds_thresh;    /* bytes: smaller packets are not split */
+	uint32_t ntuple;        /* 1: flow rules are on */
+	uint32_t rules;         /* flow rules that there are */
+	uint32_t rss_entries;   /* of the indirection table; 0: none */
+	uint32_t rss_to_queue;  /* ... that lead to the queue */
+	uint32_t bound;         /* ZRX_NIC_BOUND_* of the queue */
+	uint32_t napi_id;       /* of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not known */
+	uint32_t check_count;
+	struct zrx_check checks[ZRX_NIC_CHECKS]; /* the first check_count are filled */
+};
+
+/*
+ * Look at an interface and a queue of it. Changes nothing; needs no rights.
+ *
+ * Returns 0, -ENODEV if there is no such interface, -EINVAL if report->size is not set, or what reading gave. A
+ * setting that is missing is no error but a check. Any thread. Does not block. Since 0.1.
+ */
+ZRX_API int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report *report,
+			    struct zrx_error *error);
+
+#define ZRX_NIC_STEPS 8
+
+/* One change of a plan. */
+struct zrx_nic_step {
+	char setting[40];  /* "rss", "tcp-data-split", "hds-thresh", "ntuple", "rule", ... */
+	char command[216]; /* the equivalent ethtool line */
+};
+
+/*
+ * Tell what zrx_receiver_open or zrx_nic_apply would change with these options (interface, flags, queue,
+ * steer and steer_port count), in order. Changes nothing; needs no rights.
+ *
+ * steps  array of at least ZRX_NIC_STEPS
+ * queue  which queue would be taken
+ *
+ * Returns how many steps were written, or the error that those calls would give. Any thread. May wait some seconds
+ * for a queue that is just being let go. Since 0.1.
+ */
+ZRX_API int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps,
+			 uint32_t *queue, struct zrx_error *error);
+
+/*
+ * Set a queue up for receivers that come later, in this or any process, with ZRX_NIC_PREPARED and this queue. It
+ * stays so until zrx_nic_undo. With ZRX_STEER_PORT the rules for steer_port are set as well.
+ *
+ * queue  which queue it is; may be NULL
+ *
+ * Returns 0 or a negative errno; on failure nothing has changed. The most common: -EPERM and -EACCES (needs
+ * CAP_NET_ADMIN and a writable /run), -EBUSY (no queue is free), -EOPNOTSUPP (the driver cannot split), -EEXIST
+ * (the queue is taken), -EUCLEAN (a damaged journal: the hint says what to do). Any thread. Blocks for as
+ * long as the driver takes, which may be seconds. Since 0.1.
+ */
+ZRX_API int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue,
+			  struct zrx_error *error);
+
+/*
+ * Undo zrx_nic_apply for one queue (ZRX_NIC_FREE_QUEUE: for all queues) of an interface. Settings that another
+ * receiver or set-up still needs go back when the last of them ends; what somebody else has changed since
+ * stays as it is.
+ *
+ * Returns how many set-ups were undone (0: there was none), or -EBUSY while a receiver is bound to the queue:
+ * close it first. Any thread. Blocks, as above. Since 0.1.
+ */
+ZRX_API int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error);
+
+/*
+ * Undo what processes that died have left, from their journals. interface NULL: on all interfaces. The next
+ * zrx_receiver_open on the interface does the same.
+ *
+ * Returns how many set-ups were undone, or a negative errno; error then tells which, and the rest was done
+ * nevertheless. Any thread. Blocks, as above. Since 0.1.
+ */
+ZRX_API int zrx_nic_restore(const char *interface, struct zrx_error *error);
+
 /* ---- Layout, checked wherever this header is compiled ---------------------------------- */
 
 #ifdef __cplusplus
@@ -485,11 +592,12 @@ ZRX_ASSERT(sizeof(struct zrx_stream_options) == 24, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_stats, wakes) == 152, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_info, refused) == 64, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_check) == 512, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_report, checks) == 120, "ABI");
+ZRX_ASSERT(sizeof(struct zrx_nic_step) == 256, "ABI");
 #undef ZRX_ASSERT
 
 #ifdef __cplusplus
 }
 #endif
 
-/* clang-format on */
 #endif /* ZCRX_H */
