@@ -58,6 +58,7 @@ int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_tabl
 	if (result)
 		return result;
 	table->any = !!(count.data & RX_CLS_LOC_SPECIAL);
+	table->size = (uint32_t)(count.data & ~(uint64_t)RX_CLS_LOC_SPECIAL);
 	if (count.rule_cnt > ZRX_RULES)
 		return -EOVERFLOW;
 	list = calloc(1, sizeof(*list) + ZRX_RULES * sizeof(list->rule_locs[0]));
@@ -67,7 +68,8 @@ int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_tabl
 	list->rule_cnt = count.rule_cnt;
 	result = rules_ioctl(socket, name, list);
 	if (!result && list->rule_cnt <= ZRX_RULES) {
-		table->size = (uint32_t)(list->data & ~(uint64_t)RX_CLS_LOC_SPECIAL);
+		if (!table->size) /* some drivers tell the size of the table only here */
+			table->size = (uint32_t)list->data;
 		table->count = list->rule_cnt;
 		memcpy(table->location, list->rule_locs,
 		       table->count * sizeof(table->location[0]));

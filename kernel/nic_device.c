@@ -156,12 +156,12 @@ static int device_connect(struct device_real *real, struct zrx_error *error)
 	real->socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (real->socket < 0)
 		return zrx_error_set(error, -errno, ZRX_STAGE_NIC, "raise it: ulimit -n",
-				     "socket: %s", strerrordesc_np(errno));
+				     "socket: %s", strerror(errno));
 	result = zrx_genl_open(&real->ethtool, "ethtool");
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_NIC,
 				     "boot a kernel with CONFIG_ETHTOOL_NETLINK=y",
-				     "generic netlink family ethtool: %s", strerrordesc_np(-result));
+				     "generic netlink family ethtool: %s", strerror(-result));
 	real->has_netdev = !zrx_genl_open(&real->netdev, "netdev");
 	return 0;
 }

@@ -119,7 +119,7 @@ static void probe_check_zcrx(const struct zrx_probe_facts *facts, const struct p
 			    "the kernel has no zero-copy receive");
 	if (facts->defer_taskrun)
 		probe_check(to, ZRX_CHECK_MISSING, "defer_taskrun", "boot Linux 6.1 or newer",
-			    "no IORING_SETUP_DEFER_TASKRUN: %s", strerrordesc_np(-facts->defer_taskrun));
+			    "no IORING_SETUP_DEFER_TASKRUN: %s", strerror(-facts->defer_taskrun));
 	else
 		probe_check(to, ZRX_CHECK_OK, "defer_taskrun", "", "completions run on the owner's thread");
 }

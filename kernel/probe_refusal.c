@@ -75,7 +75,7 @@ void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *proc
 		return;
 	default:
 		zrx_error_set(error, -errno_value, ZRX_STAGE_RING, NULL, "io_uring_setup: %s",
-			      strerrordesc_np(errno_value));
+			      strerror(errno_value));
 	}
 }
 
@@ -135,7 +135,7 @@ void zrx_probe_zcrx_words(int errno_value, int nodev, const struct zrx_probe_pro
 		return;
 	default:
 		zrx_error_set(error, -errno_value, ZRX_STAGE_QUEUE, NULL, "zcrx registration: %s",
-			      strerrordesc_np(errno_value));
+			      strerror(errno_value));
 	}
 }
 

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking the steps of a plan, and putting settings back. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "nic_settings.h"
+
+/* ---- read back ---- */
+
+static int apply_split_is(struct zrx_nic_device *device, uint32_t split)
+{
+	struct zrx_ethtool_rings rings;
+	int result = device->ops->rings(device, &rings);
+
+	return result ? result : rings.split == split ? 0 : -EIO;
+}
+
+static int apply_thresh_is(struct zrx_nic_device *device, uint32_t thresh)
+{
+	struct zrx_ethtool_rings rings;
+	int result = device->ops->rings(device, &rings);
+
+	return result ? result : rings.thresh == thresh ? 0 : -EIO;
+}
+
+static int apply_feature_set(struct zrx_nic_device *device, const char *feature, int on)
+{
+	uint32_t state;
+	int result = device->ops->feature_set(device, feature, on);
+
+	if (!result)
+		result = device->ops->feature(device, feature, &state);
+	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0 : -EIO;
+}
+
+static int apply_rss_is(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
+{
+	struct zrx_ethtool_rss *now = malloc(sizeof(*now));
+	int result = -ENOMEM;
+
+	if (now)
+		result = device->ops->rss(device, now);
+	if (!result && !zrx_rss_equal(now, rss))
+		result = -EIO;
+	free(now);
+	return result;
+}
+
+static int apply_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
+{
+	int result = device->ops->rss_set(device, rss);
+
+	return result ? result : apply_rss_is(device, rss);
+}
+
+/* ---- apply ---- */
+
+static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct zrx_nic_plan *plan)
+{
+	int result;
+
+	switch (step) {
+	case ZRX_STEP_RSS:
+		return apply_rss_set(device, &plan->rss);
+	case ZRX_STEP_HW_GRO:
+		return apply_feature_set(device, ZRX_NIC_HW_GRO, 1);
+	case ZRX_STEP_SPLIT:
+		result = device->ops->split_set(device, ZRX_SPLIT_ON);
+		return result ? result : apply_split_is(device, ZRX_SPLIT_ON);
+	case ZRX_STEP_THRESH:
+		result = device->ops->thresh_set(device, 0);
+		return result ? result : apply_thresh_is(device, 0);
+	default:
+		return apply_feature_set(device, ZRX_NIC_NTUPLE, 1);
+	}
+}
+
+static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
+			 const struct zrx_nic_plan *plan, struct zrx_error *error)
+{
+	char text[128], command[200];
+
+	/* The undo that follows asks the kernel again. */
+	memcpy(text, device->kernel_text, sizeof(text));
+	zrx_nic_step_command(step, plan, device->name, command, sizeof(command));
+	if (code == -EPERM)
+		zrx_error_set(error, code, ZRX_STAGE_NIC, "run with CAP_NET_ADMIN, or have an "
+			      "administrator prepare the NIC (ZRX_NIC_PREPARED)",
+			      "%s: %s cannot be set: no CAP_NET_ADMIN", device->name,
+			      zrx_nic_step_name(step));
+	else
+		zrx_error_set(error, code, ZRX_STAGE_NIC, command, "%s: %s cannot be set: %s",
+			      device->name, zrx_nic_step_name(step),
+			      code == -EIO ? "it reads back otherwise" : strerror(-code));
+	zrx_error_kernel_text(error, text);
+	return code;
+}
+
+int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
+		       const struct zrx_nic_plan *plan, zrx_nic_note note, void *context,
+		       uint32_t *left, struct zrx_error *error)
+{
+	uint32_t taken = 0;
+	int result = 0;
+
+	*left = 0;
+	for (uint32_t i = 0; !result && i < ZRX_STEPS; i++) {
+		uint32_t step = plan->steps & 1u << i;
+
+		if (!step)
+			continue;
+		result = note(context, step);
+		if (result) {
+			zrx_error_set(error, result, ZRX_STAGE_NIC,
+				      "make /run writable, or prepare the NIC by hand",
+				      "%s: the journal cannot be written: %s", device->name,
+				      strerror(-result));
+			break;
+		}
+		result = apply_step(device, step, plan);
+		if (result)
+			apply_refused(device, step, result, plan, error);
+		/* A step that failed may have done its work nevertheless. Only split cannot tell. */
+		if (!result || step != ZRX_STEP_SPLIT || apply_split_is(device, before->split))
+			taken |= step;
+	}
+	if (result)
+		*left = zrx_nic_settings_undo(device, before, taken, NULL);
+	return result;
+}
+
+/* ---- undo ---- */
+
+static int apply_undo_rss(struct zrx_nic_device *device, const struct zrx_ethtool_rss *before)
+{
+	struct zrx_ethtool_rss *now = malloc(sizeof(*now));
+	int result = -ENOMEM, foreign = 0;
+
+	if (now)
+		result = device->ops->rss(device, now);
+	if (!result)
+		foreign = zrx_rss_equal(before, now) || !zrx_rss_is_descendant(before, now);
+	free(now);
+	if (result || foreign)
+		return result;
+	/* A table that was never set by anybody follows the number of channels: make it so again. */
+	if (zrx_rss_is_default(before) && !device->ops->rss_set(device, NULL) &&
+	    !apply_rss_is(device, before))
+		return 0;
+	result = apply_rss_set(device, before);
+	/* The queues that it names may be gone meanwhile (ethtool -L). */
+	return result == -EINVAL ? device->ops->rss_set(device, NULL) : result;
+}
+
+/* What reads as on or off may have been the driver's choice: that is tried first. */
+static int apply_undo_split(struct zrx_nic_device *device, uint32_t before)
+{
+	struct zrx_ethtool_rings rings;
+	int result = device->ops->rings(device, &rings);
+
+	if (result || rings.split != ZRX_SPLIT_ON)
+		return result;
+	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN);
+	if (!result && !apply_split_is(device, before))
+		return 0;
+	if (before != ZRX_SPLIT_UNKNOWN)
+		result = device->ops->split_set(device, before);
+	return result ? result : apply_split_is(device, before);
+}
+
+static int apply_undo_thresh(struct zrx_nic_device *device, uint32_t before)
+{
+	int result = apply_thresh_is(device, 0);
+
+	if (result)
+		return result == -EIO ? 0 : result;
+	result = device->ops->thresh_set(device, before);
+	return result ? result : apply_thresh_is(device, before);
+}
+
+/* Turning ntuple off deletes every rule: not while somebody else has some. */
+static int apply_undo_ntuple(struct zrx_nic_device *device)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	uint32_t count = 0;
+	int result = -ENOMEM;
+
+	if (table) {
+		result = device->ops->rules(device, table);
+		count = table->count;
+	}
+	free(table);
+	if (result && result != -EOPNOTSUPP)
+		return result;
+	return count ? 0 : apply_feature_set(device, ZRX_NIC_NTUPLE, 0);
+}
+
+static int apply_undo_step(struct zrx_nic_device *device, uint32_t step,
+			   const struct zrx_nic_settings *before)
+{
+	switch (step) {
+	case ZRX_STEP_RSS:
+		return apply_undo_rss(device, &before->rss);
+	case ZRX_STEP_HW_GRO:
+		return apply_feature_set(device, ZRX_NIC_HW_GRO, (int)before->hw_gro);
+	case ZRX_STEP_SPLIT:
+		return apply_undo_split(device, before->split);
+	case ZRX_STEP_THRESH:
+		return apply_undo_thresh(device, before->thresh);
+	default:
+		return before->ntuple ? 0 : apply_undo_ntuple(device);
+	}
+}
+
+uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
+			       uint32_t steps, struct zrx_error *error)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = ZRX_STEPS; i-- > 0;) {
+		uint32_t step = steps & 1u << i;
+		int result = step ? apply_undo_step(device, step, before) : 0;
+
+		if (!result)
+			continue;
+		if (!left) {
+			zrx_error_set(error, result, ZRX_STAGE_NIC,
+				      "when nothing is bound any more: zcrx nic restore",
+				      "%s: %s cannot be put back: %s", device->name,
+				      zrx_nic_step_name(step), strerror(-result));
+			zrx_error_kernel_text(error, device->kernel_text);
+		}
+		left |= step;
+	}
+	return left;
+}

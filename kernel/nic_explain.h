@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The judgement behind zrx_nic_explain, apart from how its facts are found. */
+#ifndef ZRX_KERNEL_NIC_EXPLAIN_H
+#define ZRX_KERNEL_NIC_EXPLAIN_H
+
+#include "ethtool.h"
+#include "zcrx.h"
+
+struct zrx_nic_case {
+	char interface[32];
+	char driver[32]; /* empty: not known to ethtool, as loopback */
+	char bus[32];    /* empty: virtual */
+	char holder[64]; /* who seems to hold the queue; empty: not found */
+	uint32_t queue;
+	uint32_t queue_count;
+	uint32_t rx_buf_len; /* as registered; 0: the page size */
+	uint32_t page_bytes;
+	uint32_t bound;      /* ZRX_BOUND_* */
+	int rings_error;     /* rings could not be read */
+	struct zrx_ethtool_rings rings;
+};
+
+/* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value. */
+int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error);
+
+#endif /* ZRX_KERNEL_NIC_EXPLAIN_H */

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nic_holder.h"
+#include "uapi.h"
+
+/* Whether the ring behind this fdinfo has a request of the zero-copy receive operation armed. */
+static int holder_ring_receives(const char *fdinfo)
+{
+	FILE *file = fopen(fdinfo, "re");
+	char line[256];
+	unsigned operation;
+	int found = 0;
+
+	if (!file)
+		return 0;
+	while (!found && fgets(line, sizeof(line), file))
+		found = sscanf(line, " op=%u,", &operation) == 1 && operation == ZRX_UAPI_OP_RECV_ZC;
+	fclose(file);
+	return found;
+}
+
+static int holder_process_receives(const char *pid)
+{
+	char path[64 + 2 * 256], target[64];
+	struct dirent *entry;
+	int found = 0;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	fds = opendir(path);
+	if (!fds)
+		return 0;
+	while (!found && (entry = readdir(fds))) {
+		ssize_t length;
+
+		snprintf(path, sizeof(path), "/proc/%s/fd/%s", pid, entry->d_name);
+		length = readlink(path, target, sizeof(target) - 1);
+		if (length <= 0)
+			continue;
+		target[length] = '\0';
+		if (strcmp(target, "anon_inode:[io_uring]") != 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid, entry->d_name);
+		found = holder_ring_receives(path);
+	}
+	closedir(fds);
+	return found;
+}
+
+static void holder_describe(const char *pid, char *text, size_t size)
+{
+	char path[64 + 256], name[32] = "?";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	file = fopen(path, "re");
+	if (file) {
+		if (fgets(name, sizeof(name), file))
+			name[strcspn(name, "\n")] = '\0';
+		fclose(file);
+	}
+	snprintf(text, size, "process %.16s (%s)", pid, name);
+}
+
+int zrx_nic_holder_find(char *text, size_t size)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+	int found = 0;
+
+	text[0] = '\0';
+	if (!processes)
+		return -ENOENT;
+	while (found < 2 && (entry = readdir(processes))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    !holder_process_receives(entry->d_name))
+			continue;
+		if (!found++)
+			holder_describe(entry->d_name, text, size);
+	}
+	closedir(processes);
+	if (found > 1)
+		text[0] = '\0';
+	return found == 1 ? 0 : found ? -ENOTUNIQ : -ENOENT;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "nic_choose.h"
+#include "nic_holder.h"
+#include "nic_inspect.h"
+#include "nic_quirks.h"
+
+struct inspection {
+	struct zrx_nic_device *device;
+	struct zrx_nic_report *report;
+	const struct zrx_nic_quirk *quirk;
+	struct zrx_ethtool_rings rings;
+	struct zrx_ethtool_rss rss;
+	struct zrx_netdev_queue queues[ZRX_NETDEV_QUEUES];
+	int rings_error;
+	int queues_error;
+	uint32_t listed; /* queues that the kernel lists */
+	uint32_t hw_gro;
+	uint32_t ntuple_state;
+};
+
+static void __attribute__((format(printf, 4, 5)))
+inspect_check(struct inspection *to, uint32_t state, const char *name, const char *format, ...)
+{
+	struct zrx_check *check = &to->report->checks[to->report->check_count++];
+	va_list arguments;
+
+	check->state = state;
+	snprintf(check->name, sizeof(check->name), "%s", name);
+	va_start(arguments, format);
+	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
+	va_end(arguments);
+}
+
+/* Of the check that was added last. */
+static void __attribute__((format(printf, 2, 3)))
+inspect_hint(struct inspection *to, const char *format, ...)
+{
+	struct zrx_check *check = &to->report->checks[to->report->check_count - 1];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
+	va_end(arguments);
+}
+
+static uint32_t inspect_free_queue(const struct inspection *at)
+{
+	struct zrx_queue_set named = {0}, none = {0};
+	uint32_t first = at->quirk ? at->quirk->first_queue : 0, queue;
+
+	for (uint32_t i = 0; i < at->rss.count; i++)
+		zrx_queue_set_add(&named, at->rss.queue[i]);
+	queue = zrx_nic_choose(at->queues, at->listed, &named, first);
+	return queue != ZRX_NO_QUEUE ? queue : zrx_nic_choose(at->queues, at->listed, &none, first);
+}
+
+static void inspect_read(struct inspection *at)
+{
+	struct zrx_nic_device *device = at->device;
+	struct zrx_nic_report *report = at->report;
+	struct zrx_ethtool_rule_table *rules = malloc(sizeof(*rules));
+	struct zrx_ethtool_driver driver;
+	uint32_t state;
+	int count;
+
+	if (!device->ops->driver(device, &driver)) {
+		snprintf(report->driver, sizeof(report->driver), "%s", driver.driver);
+		snprintf(report->firmware, sizeof(report->firmware), "%s", driver.firmware);
+	}
+	at->quirk = zrx_nic_quirk_find(report->driver);
+	at->rings_error = device->ops->rings(device, &at->rings);
+	report->ring_entries = at->rings.rx;
+	report->split = at->rings.split;
+	report->hds_thresh = at->rings.thresh;
+	if (!device->ops->feature(device, ZRX_NIC_NTUPLE, &at->ntuple_state))
+		report->ntuple = !!(at->ntuple_state & ZRX_FEATURE_STATE_ON);
+	if (!device->ops->feature(device, ZRX_NIC_HW_GRO, &state))
+		at->hw_gro = !!(state & ZRX_FEATURE_STATE_ON);
+	if (rules && !device->ops->rules(device, rules))
+		report->rules = rules->count;
+	free(rules);
+	if (device->ops->rss(device, &at->rss))
+		at->rss.count = 0;
+	report->rss_entries = at->rss.count;
+	count = device->ops->queues(device, at->queues, ZRX_NETDEV_QUEUES);
+	at->queues_error = count < 0 ? count : 0;
+	at->listed = count > 0 ? (uint32_t)count : 0;
+	report->queue_count = zrx_nic_device_queue_count(device);
+}
+
+static void inspect_queue(struct inspection *at)
+{
+	struct zrx_nic_report *report = at->report;
+	char holder[64] = "";
+
+	if (at->queues_error) {
+		inspect_check(at, ZRX_CHECK_MISSING, "queues", "the kernel does not list queues: %s",
+			      strerror(-at->queues_error));
+		inspect_hint(at, "boot Linux 6.15 or newer");
+		return;
+	}
+	if (!at->listed) {
+		inspect_check(at, ZRX_CHECK_MISSING, "up", "the interface is down");
+		inspect_hint(at, "ip link set dev %s up", at->device->name);
+		return;
+	}
+	inspect_check(at, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
+	if (report->queue >= at->listed || (at->quirk && report->queue < at->quirk->first_queue)) {
+		inspect_check(at, ZRX_CHECK_MISSING, "queue", "there is no queue %u that can be bound",
+			      report->queue);
+		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u", at->device->name,
+			     at->listed + 1);
+		return;
+	}
+	report->bound = at->queues[report->queue].bound;
+	report->napi_id = at->queues[report->queue].napi_id;
+	report->rss_to_queue = zrx_rss_count(&at->rss, report->queue);
+	if (!report->bound) {
+		inspect_check(at, ZRX_CHECK_OK, "queue", "queue %u is free", report->queue);
+		return;
+	}
+	if (report->bound & ZRX_BOUND_IO_URING)
+		zrx_nic_holder_find(holder, sizeof(holder));
+	inspect_check(at, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s", report->queue,
+		      report->bound & ZRX_BOUND_IO_URING ? "a zcrx area"
+		      : report->bound & ZRX_BOUND_XSK	 ? "an AF_XDP socket"
+		      : report->bound & ZRX_BOUND_DMABUF ? "device memory"
+							 : "another interface",
+		      holder[0] ? ", it seems by " : "", holder);
+	inspect_hint(at, "choose another queue, or stop it");
+}
+
+static void inspect_split(struct inspection *at)
+{
+	const char *name = at->device->name;
+
+	if (at->rings_error) {
+		inspect_check(at, ZRX_CHECK_MISSING, "tcp-data-split",
+			      "no header/data split: ring parameters: %s", strerror(-at->rings_error));
+		inspect_hint(at, "name a physical interface whose driver can, or use engine multishot");
+		return;
+	}
+	inspect_check(at, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
+		      "tcp-data-split", "%s",
+		      at->rings.split == ZRX_SPLIT_ON	 ? "on"
+		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
+							 : "not set");
+	if (at->rings.split != ZRX_SPLIT_ON)
+		inspect_hint(at, "ethtool -G %s tcp-data-split on", name);
+	if (!at->rings.has_thresh)
+		return;
+	inspect_check(at, at->rings.thresh ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "hds-thresh", "%u",
+		      at->rings.thresh);
+	if (at->rings.thresh)
+		inspect_hint(at, "ethtool -G %s hds-thresh 0", name);
+}
+
+static void inspect_sharing(struct inspection *at)
+{
+	const char *name = at->device->name;
+	struct zrx_nic_report *report = at->report;
+
+	if (report->rss_to_queue) {
+		inspect_check(at, ZRX_CHECK_WARN, "rss",
+			      "%u of %u entries lead to queue %u: sockets of others would fail there",
+			      report->rss_to_queue, report->rss_entries, report->queue);
+		inspect_hint(at, "ethtool -X %s: lead them to other queues", name);
+	} else if (report->rss_entries) {
+		inspect_check(at, ZRX_CHECK_OK, "rss", "none of %u entries leads to queue %u",
+			      report->rss_entries, report->queue);
+	} else {
+		inspect_check(at, ZRX_CHECK_UNKNOWN, "rss", "no indirection table");
+		inspect_hint(at, "see that no other traffic reaches the queue");
+	}
+	if (report->ntuple) {
+		inspect_check(at, ZRX_CHECK_OK, "ntuple", "flow rules are on (%u there)",
+			      report->rules);
+	} else {
+		int fixed = at->ntuple_state & ZRX_FEATURE_STATE_FIXED;
+
+		inspect_check(at, ZRX_CHECK_WARN, "ntuple",
+			      fixed ? "this driver has no flow rules" : "flow rules are off");
+		inspect_hint(at, fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
+				       : "ethtool -K %s ntuple on",
+			     name);
+	}
+	if (at->quirk && at->quirk->needs_hw_gro) {
+		inspect_check(at, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw", "%s",
+			      at->hw_gro ? "on" : "off, and this driver splits only with it");
+		if (!at->hw_gro)
+			inspect_hint(at, "ethtool -K %s rx-gro-hw on", name);
+	}
+	if (at->quirk && at->quirk->needs) {
+		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed", report->driver);
+		inspect_hint(at, "%s", at->quirk->needs);
+	}
+}
+
+void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue, struct zrx_nic_report *report)
+{
+	struct inspection *at = calloc(1, sizeof(*at));
+
+	memset(report, 0, sizeof(*report));
+	report->size = sizeof(*report);
+	report->ifindex = device->ifindex;
+	report->queue = queue;
+	if (!at)
+		return;
+	at->device = device;
+	at->report = report;
+	inspect_read(at);
+	if (queue == ZRX_NIC_FREE_QUEUE)
+		report->queue = inspect_free_queue(at);
+	inspect_queue(at);
+	inspect_split(at);
+	inspect_sharing(at);
+	free(at);
+}
+
+int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error *error)
+{
+	for (uint32_t i = 0; i < report->check_count; i++) {
+		const struct zrx_check *check = &report->checks[i];
+
+		if (check->state == ZRX_CHECK_MISSING)
+			return zrx_error_set(error, report->bound ? -EEXIST : -EOPNOTSUPP,
+					     ZRX_STAGE_NIC, check->hint, "the NIC is not prepared: %s: %s",
+					     check->name, check->detail);
+	}
+	return 0;
+}

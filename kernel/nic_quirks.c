@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#include <stddef.h>
+#include <string.h>
+
+#include "nic_quirks.h"
+
+static const struct zrx_nic_quirk quirks[] = {
+	{
+		.driver = "gve",
+		.first_queue = 1,
+		.source = "tried on Linux 6.18 to 7.3: binding queue 0 gives ERANGE",
+	},
+	{
+		.driver = "mlx5_core",
+		.needs_hw_gro = 1,
+		.needs = "CQE compression off: ethtool --set-priv-flags NAME rx_cqe_compress off",
+		.source = "reports of users; not tried here: header split rides on HW-GRO's queues",
+	},
+};
+
+const struct zrx_nic_quirk *zrx_nic_quirk_find(const char *driver)
+{
+	for (size_t i = 0; i < sizeof(quirks) / sizeof(quirks[0]); i++)
+		if (!strcmp(quirks[i].driver, driver))
+			return &quirks[i];
+	return NULL;
+}
