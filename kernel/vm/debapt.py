@@ -112,6 +112,8 @@ def _private_settings(directory: Path) -> str:
         'Acquire::Check-Valid-Until "false";\n'
         'Acquire::Languages "none";\n'
         'Acquire::PDiffs "false";\n'
+        'Dir::Cache::pkgcache "";\n'
+        'Dir::Cache::srcpkgcache "";\n'
         'Acquire::Retries "3";\n'
         'APT::Install-Recommends "false";\n'
         'APT::Sandbox::User "root";\n'

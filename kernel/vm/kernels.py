@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cache import VmError, cache_directory, locked, made_once
 from debapt import DOCUMENTATION, Apt, unpack
+from vmlinux import extract_vmlinux
 
 SUITES = ("sid", "trixie-backports", "experimental")
 FLAVOURS = ("amd64", "cloud-amd64")
@@ -48,12 +49,9 @@ class Kernel:
         return cache_directory() / f"kernel-{self.release}"
 
     @property
-    def image(self) -> Path:
-        """What a boot loader loads."""
-        beside_modules = self.modules / "vmlinuz"
-        if beside_modules.exists():
-            return beside_modules
-        return self.directory / "boot" / f"vmlinuz-{self.release}"
+    def vmlinux(self) -> Path:
+        """The kernel itself, as an ELF file."""
+        return self.directory / "vmlinux"
 
     @property
     def modules(self) -> Path:
@@ -126,6 +124,12 @@ def _make(apt: Apt, kernel: Kernel, directory: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache_directory()) as target:
         for package in apt.download(known.intersection(packages), Path(target)):
             unpack(package, directory, DOCUMENTATION + UNNEEDED)
+    # Newer packages have it beside the modules.
+    places = [f"boot/vmlinuz-{kernel.release}", f"usr/lib/modules/{kernel.release}/vmlinuz"]
+    images = [directory / place for place in places if (directory / place).exists()]
+    if not images:
+        raise VmError(f"no image in Debian's packages of {kernel.release}")
+    extract_vmlinux(images[0], directory / "vmlinux")
 
 
 def main(arguments: list[str]) -> int:

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,8 +20,9 @@ import cache
 import debapt
 from job import Command
 from kernel_log import troubles
-from kernels import Kernel, cached_kernels
+from kernels import cached_kernels
 from modules import Modules
+from vmlinux import extract_vmlinux
 
 
 class TemporaryCache(unittest.TestCase):
@@ -99,13 +102,6 @@ class KernelsTest(TemporaryCache):
         self.assertFalse(kernels[1].matches("6.1", "amd64"))
         self.assertFalse(kernels[3].matches("6.16", "amd64"))
 
-    def test_image_of_old_and_new_packages(self) -> None:
-        kernel = Kernel("7.2.13+deb14", "amd64")
-        self.assertEqual(kernel.image, kernel.directory / "boot/vmlinuz-7.2.13+deb14-amd64")
-        kernel.modules.mkdir(parents=True)
-        (kernel.modules / "vmlinuz").touch()
-        self.assertEqual(kernel.image, kernel.modules / "vmlinuz")
-
 
 class ModulesTest(TemporaryCache):
     """The order of loading comes from the modules themselves."""
@@ -134,6 +130,34 @@ class ModulesTest(TemporaryCache):
     def test_unknown_module(self) -> None:
         with self.assertRaisesRegex(cache.VmError, "no module nowhere"):
             self.modules.load_order(["nowhere"])
+
+
+class VmlinuxTest(TemporaryCache):
+    """The kernel comes out of its boot image whole."""
+
+    KERNEL = b"\x7fELF" + bytes(range(256)) * 64
+
+    def image(self, payload: bytes) -> Path:
+        setup = bytearray(3 * 512)
+        setup[0x1F1] = 2
+        setup[0x202:0x206] = b"HdrS"
+        struct.pack_into("<II", setup, 0x248, 64, len(payload) + 4)
+        path = self.path / "vmlinuz"
+        size = struct.pack("<I", len(self.KERNEL))
+        path.write_bytes(bytes(setup) + bytes(64) + payload + size + b"behind")
+        return path
+
+    def test_extraction(self) -> None:
+        for compress in (lzma.compress, gzip.compress):
+            with self.subTest(compress=compress):
+                extract_vmlinux(self.image(compress(self.KERNEL)), self.path / "vmlinux")
+                self.assertEqual((self.path / "vmlinux").read_bytes(), self.KERNEL)
+
+    def test_damage_is_noticed(self) -> None:
+        whole = lzma.compress(self.KERNEL)
+        for payload in (b"unknown", whole[: len(whole) // 2], lzma.compress(b"no ELF file")):
+            with self.subTest(payload=payload[:8]), self.assertRaises(cache.VmError):
+                extract_vmlinux(self.image(payload), self.path / "vmlinux")
 
 
 class KernelLogTest(unittest.TestCase):
