@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "disturb.h"
-#include "verdict.h"
+#include "thread.h"
 
 #include <signal.h>
-#include <string.h>
 #include <time.h>
 
 static void ignore(int number)
@@ -31,8 +30,6 @@ void disturb_start(struct disturber *disturber, const struct scenario *scenario,
 		   struct zrx_receiver *receiver)
 {
 	struct sigaction action = {.sa_handler = ignore};
-	pthread_attr_t attributes;
-	int result;
 
 	*disturber = (struct disturber){
 		.receiver = receiver,
@@ -44,11 +41,7 @@ void disturb_start(struct disturber *disturber, const struct scenario *scenario,
 		return;
 	sigaction(SIGUSR1, &action, NULL); /* without SA_RESTART: a wait is interrupted */
 	atomic_store(&disturber->running, 1);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 256u << 10);
-	result = pthread_create(&disturber->thread, &attributes, disturb, disturber);
-	CHECK(!result, "pthread_create: %s", strerror(result));
-	pthread_attr_destroy(&attributes);
+	thread_start(&disturber->thread, disturb, disturber);
 }
 
 void disturb_stop(struct disturber *disturber)

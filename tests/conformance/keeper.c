@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "keeper.h"
 #include "payload.h"
+#include "thread.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -11,8 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STACK_BYTES (256u << 10)
-#define WATCH_NS    1000000
+#define WATCH_NS 1000000
 
 /* ---- lists ---- */
 
@@ -190,18 +190,6 @@ static void *watch(void *argument)
 
 /* ---- life ---- */
 
-static void start_thread(pthread_t *thread, void *(*run)(void *), struct keeper *keeper)
-{
-	pthread_attr_t attributes;
-	int result;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	result = pthread_create(thread, &attributes, run, keeper);
-	CHECK(!result, "pthread_create: %s", strerror(result));
-	pthread_attr_destroy(&attributes);
-}
-
 void keeper_start(struct keeper *keeper, const struct scenario *scenario,
 		  struct zrx_receiver *receiver)
 {
@@ -214,10 +202,10 @@ void keeper_start(struct keeper *keeper, const struct scenario *scenario,
 	pthread_cond_init(&keeper->changed, NULL);
 	CHECK(scenario->release_threads <= KEEPER_THREADS, "too many release threads");
 	for (uint64_t i = 0; i < scenario->release_threads; i++)
-		start_thread(&keeper->threads[i], release_due, keeper);
+		thread_start(&keeper->threads[i], release_due, keeper);
 	if (scenario->hold == HOLD_PARKED) {
 		atomic_store(&keeper->watching, 1);
-		start_thread(&keeper->watcher, watch, keeper);
+		thread_start(&keeper->watcher, watch, keeper);
 	}
 }
 

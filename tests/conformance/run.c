@@ -6,6 +6,7 @@
 #include "ledger.h"
 #include "payload.h"
 #include "peer.h"
+#include "thread.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -332,7 +333,7 @@ static void close_receiver(struct run *run)
 		void *returned = NULL;
 		pthread_t thread;
 
-		CHECK(!pthread_create(&thread, NULL, close_in_thread, receiver), "pthread_create");
+		thread_start(&thread, close_in_thread, receiver);
 		pthread_join(thread, &returned);
 		result = (intptr_t)returned;
 		CHECK(result == (out ? ZRX_CLOSE_DEFERRED : 0),

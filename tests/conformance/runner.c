@@ -2,6 +2,7 @@
 /* Runs the conformance scenarios against libzcrx, each in a process of its own. */
 #include "payload.h"
 #include "run.h"
+#include "thread.h"
 #include "verdict.h"
 
 #include <zcrx.h>
@@ -61,7 +62,7 @@ static void start_watchdog(const unsigned *seconds)
 {
 	pthread_t thread;
 
-	CHECK(!pthread_create(&thread, NULL, watchdog, (void *)seconds), "pthread_create");
+	thread_start(&thread, watchdog, (void *)seconds);
 	pthread_detach(thread);
 }
 
