@@ -13,8 +13,9 @@
 #include "sys.h"
 
 #define EPOLL_BATCH 64
-#define WAKE        0u  /* no stream has this handle */
-#define POLL_EVERY  16u /* turns of ready streams before others are looked for */
+#define WAKE        0u           /* no stream has this handle */
+#define POLL_EVERY  16u          /* turns of ready streams before others are looked for */
+#define HOT_BYTES   (256u << 10) /* of one batch: more would leave the cache */
 
 struct recv_state {
 	int epoll;
@@ -155,7 +156,8 @@ static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	/* Streams that always have more must not keep the others from being seen. */
 	if (state->ready.first && ++state->turns % POLL_EVERY == 0)
 		look(receiver, 0);
-	while (!result && state->ready.first && sink->count < sink->capacity)
+	while (!result && state->ready.first && sink->count < sink->capacity &&
+	       sink->bytes < HOT_BYTES)
 		result = serve(receiver, state->ready.first, sink);
 	return result;
 }
