@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Two ports joined by a cable that can delay, lose and reorder packets, the same way for each seed."""
+"""Two ports joined by a cable that can delay, lose and reorder packets, the same way for each
+seed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ Receiver = Callable[[Frame], None]
 
 @dataclass
 class Impairment:
-    """Probabilities are per packet, the delay is for each. `reorder`: a packet is overtaken by the next."""
+    """Probabilities are per packet, the delay is for each. `reorder`: a packet is overtaken by the
+    next."""
 
     delay_ns: int = 0
     loss: float = 0.0

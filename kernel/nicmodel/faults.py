@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Faults on command. A fault is set by `control`, and taken by the card at the place it concerns."""
+"""Faults on command. A fault is set by `control`, and taken by the card at the place it
+concerns."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ ANY = -1
 
 
 class Faults:
-    """Counted faults, by kind and by what they concern (queue, vector or command name; ANY fits all)."""
+    """Counted faults, by kind and by what they concern
+    (queue, vector or command name; ANY fits all)."""
 
     def __init__(self) -> None:
         self._left: Counter[tuple[str, int | str]] = Counter()
@@ -17,7 +19,8 @@ class Faults:
         self.taken: Counter[str] = Counter()
 
     def set(self, kind: str, concerns: int | str, count: int, value: int = 0) -> None:
-        """The next `count` occasions go wrong; 0 takes the fault back, a negative count is for ever."""
+        """The next `count` occasions go wrong; 0 takes the fault back, a negative count is for
+        ever."""
         key = (kind, concerns)
         self._values[key] = value
         self._left[key] = count

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prepare a NIC for zero-copy receive without ethtool, whose older versions lack some of the settings.
+"""Prepare a NIC for zero-copy receive without ethtool, whose older versions lack some of the
+settings.
 
-    guest_nic.py prepare INTERFACE QUEUE    split on, threshold 0, flow rules on, RSS away from QUEUE
-    guest_nic.py rule INTERFACE QUEUE tcp4|tcp6 PORT    packets to this port go to QUEUE; prints the rule
+    guest_nic.py prepare INTERFACE QUEUE    split on, threshold 0, flow rules on, RSS away from
+    QUEUE
+    guest_nic.py rule INTERFACE QUEUE tcp4|tcp6 PORT    packets to this port go to QUEUE; prints
+    the rule
 
 The rig runs it in the guest. It sets; it does not record or restore anything."""
 
@@ -45,11 +48,14 @@ PORT_AT = {"tcp4": 10, "tcp6": 34}  # of the destination port in the flow's fiel
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    return (struct.pack("=HH", 4 + len(payload), kind) + payload).ljust(4 + len(payload) + 3 & ~3, b"\0")
+    return (struct.pack("=HH", 4 + len(payload), kind) + payload).ljust(
+        4 + len(payload) + 3 & ~3, b"\0"
+    )
 
 
 def exchange(sock: socket.socket, family: int, command: int, payload: bytes) -> bytes:
-    """One generic netlink request; returns the attributes of the reply, b"" for a plain acknowledgement."""
+    """One generic netlink request; returns the attributes of the reply, b"" for a plain
+    acknowledgement."""
     body = GENL.pack(command, 1, 0) + payload
     sock.send(NLMSG.pack(NLMSG.size + len(body), family, REQUEST_ACK, 1, 0) + body)
     answer = b""
@@ -97,7 +103,7 @@ def threshold(sock: socket.socket, family: int, header: bytes) -> int | None:
     return None if value is None else int(struct.unpack("=I", value)[0])
 
 
-def ioctl(interface: str, data: bytes) -> bytes:
+def ioctl(interface: str, data: bytes | bytearray) -> bytes:
     """SIOCETHTOOL: `data` goes in, and comes back as the driver left it."""
     buffer = array.array("B", data)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -124,7 +130,8 @@ def rxnfc(command: int, extra: int = 0) -> bytearray:
 
 
 def free_location(interface: str) -> int:
-    """Where to put a rule: wherever the driver likes, if it chooses itself, else the last free place."""
+    """Where to put a rule: wherever the driver likes, if it chooses itself, else the last free
+    place."""
     reply = ioctl(interface, rxnfc(GET_RULE_COUNT))
     size = struct.unpack_from("=Q", reply, 8)[0]
     if size & RULE_LOCATION_SPECIAL:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs in the rig's guest: one modelled port in this network namespace, the other in `peer`, then a command.
+"""Runs in the rig's guest: one modelled port in this network namespace, the other in `peer`, then
+a command.
 
     guest_setup.py --driver D [--mtu N] [--prepare QUEUE] -- COMMAND...
 
@@ -15,9 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import guest_nic  # noqa: E402
+from nicmodel import guest_nic  # noqa: E402
 
 MODULES = {"bnxt": "bnxt_en", "gve": "gve"}
 NAMESPACE = "peer"

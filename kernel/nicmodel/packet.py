@@ -16,7 +16,15 @@ FIN, PSH, CWR = 0x01, 0x08, 0x80
 class Headers:
     """Where the headers of one frame lie. `length` is 0 unless TCP or UDP was recognised."""
 
-    __slots__ = ("destination", "ethertype", "protocol", "addresses", "ports", "l4_offset", "length")
+    __slots__ = (
+        "destination",
+        "ethertype",
+        "protocol",
+        "addresses",
+        "ports",
+        "l4_offset",
+        "length",
+    )
 
     def __init__(self, data: bytes) -> None:
         self.destination = data[:6]
@@ -108,7 +116,11 @@ def build(
         l4 = struct.pack(">HHHH", *ports, UDP_BYTES + len(payload), 0)
     length = len(l4) + len(payload)
     if ethertype == IPV4:
-        ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + length, 1, 0, 64, protocol, 0) + source + destination
+        ip = (
+            struct.pack(">BBHHHBBH", 0x45, 0, 20 + length, 1, 0, 64, protocol, 0)
+            + source
+            + destination
+        )
         ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
     else:
         ip = struct.pack(">IHBB", 6 << 28, length, protocol, 64) + source + destination

@@ -49,7 +49,9 @@ class Personality(Card):
 
     def flush(self) -> None:
         """Called after each batch of work: publish counters, fire interrupts."""
-        self.bus.interrupts.fire(lambda vector: self.faults.take("lose-interrupt", vector) is not None)
+        self.bus.interrupts.fire(
+            lambda vector: self.faults.take("lose-interrupt", vector) is not None
+        )
 
     def state(self) -> dict[str, object]:
         """A description of the rings, for whoever debugs a guest that hangs."""

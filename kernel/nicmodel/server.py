@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .cable import Cable
+from .control import Control, Session
+from .offload import Frame
 from .pci import PciFunction
 from .personality import Personality
 from .vfio_user import Connection, Disconnected, listen
@@ -25,16 +27,33 @@ class Pollable(Protocol):
 class Server:
     """Runs until every client that came has gone."""
 
-    def __init__(self, cards: list[Personality], cable: Cable, paths: list[str]) -> None:
+    def __init__(
+        self,
+        cards: list[Personality],
+        cable: Cable,
+        paths: list[str],
+        control_path: str | None = None,
+    ) -> None:
         self.cards = cards
         self.cable = cable
+        self.control = Control(cards, cable)
         self._selector = selectors.DefaultSelector()
         self._clients = 0
         self._done = False
         for card, path in zip(cards, paths, strict=True):
-            end = cable.attach(card.receive)
-            card.transmit = lambda frame, end=end: cable.send(end, frame)  # type: ignore[misc]
+            self._plug_in(card)
             self._listen_for_client(card, path)
+        if control_path:
+            self._listen_for_control(control_path)
+
+    def _plug_in(self, card: Personality) -> None:
+        end = self.cable.attach(card.receive)
+
+        def transmit(frame: Frame) -> None:
+            if not self.control.intercept(card, frame):
+                self.cable.send(end, frame)
+
+        card.transmit = transmit
 
     def watch(self, source: Pollable, ready: Callable[[], None]) -> None:
         self._selector.register(source, selectors.EVENT_READ, ready)
@@ -64,19 +83,38 @@ class Server:
             self._clients -= 1
             self._done = self._clients == 0
 
+    def _listen_for_control(self, path: str) -> None:
+        listener = listen(path)
+        self.watch(listener, lambda: self._accept_control(listener))
+
+    def _accept_control(self, listener: socket.socket) -> None:
+        session = Session(listener.accept()[0], self.control)
+        self.watch(session, lambda: self._serve_control(session))
+
+    def _serve_control(self, session: Session) -> None:
+        if not session.ready():
+            self.unwatch(session)
+            session.sock.close()
+
     def _timeout(self) -> float | None:
-        due = self.cable.next_due_ns()
-        return None if due is None else max(0.0, (due - time.monotonic_ns()) / 1e9)
+        """How long nothing happens by itself."""
+        due = [
+            ns for ns in (self.cable.next_due_ns(), self.control.next_due_ns()) if ns is not None
+        ]
+        return max(0.0, (min(due) - time.monotonic_ns()) / 1e9) if due else None
+
+    def _flush(self) -> None:
+        for card in self.cards:
+            card.flush()
 
     def run(self) -> None:
         while not self._done:
             events = self._selector.select(self._timeout())
-            self.cable.advance(time.monotonic_ns())
+            now = time.monotonic_ns()
+            self.cable.advance(now)
+            self.control.advance(now)
+            self._flush()
             for key, _ in events:
                 key.data()
-                for card in self.cards:
-                    card.flush()
-            if not events:
-                for card in self.cards:
-                    card.flush()
+                self._flush()
         self._selector.close()

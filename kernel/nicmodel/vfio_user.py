@@ -123,7 +123,9 @@ class Connection:
         ident, command, size, flags, _ = HEADER.unpack(receive_exactly(self.sock, HEADER.size, fds))
         if not HEADER.size <= size <= MAX_MESSAGE:
             raise ProtocolError(f"message of {size} bytes")
-        return Message(ident, command, flags, receive_exactly(self.sock, size - HEADER.size, fds), fds)
+        return Message(
+            ident, command, flags, receive_exactly(self.sock, size - HEADER.size, fds), fds
+        )
 
     def handle(self) -> None:
         message = self.receive()

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What the card says of itself, and what the driver reserves (`bnxt.c`: bnxt_hwrm_func_qcaps and around)."""
+"""What the card says of itself, and what the driver reserves (`bnxt.c`: bnxt_hwrm_func_qcaps and
+around)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from .hwrm import RESOURCE_ALLOC_ERROR, HwrmError, Request
+from .hwrm import RESOURCE_ALLOC_ERROR, Handler, HwrmError, Request, Values
 
 CHIP_BCM57508 = 0x1750
 VECTORS = 16
@@ -69,7 +70,7 @@ class Capabilities:
         self._set_async_ring = set_async_ring
         self.reserved: dict[str, int] = {}
         self.clear()
-        self.handlers = {
+        self.handlers: dict[str, Handler] = {
             "VER_GET": self._version,
             "FUNC_QCAPS": self._function,
             "FUNC_RESOURCE_QCAPS": self._resources,
@@ -86,7 +87,7 @@ class Capabilities:
     def clear(self) -> None:
         self.reserved = dict.fromkeys([*RESERVE, "l2_contexts", "ring_groups"], 0)
 
-    def _version(self, _request: Request) -> Mapping[str, int | bytes]:
+    def _version(self, _request: Request) -> Values:
         return {
             "interface_8b": bytes((1, 10, 3)),
             "firmware_8b": bytes((230, 0, 1)),
@@ -95,7 +96,9 @@ class Capabilities:
             "interface_build": 3,
             "firmware_major": 230,
             "firmware_build": 1,
-            "device_capabilities": SHORT_COMMANDS_SUPPORTED | SHORT_COMMANDS_REQUIRED | ADVANCED_FLOWS,
+            "device_capabilities": SHORT_COMMANDS_SUPPORTED
+            | SHORT_COMMANDS_REQUIRED
+            | ADVANCED_FLOWS,
             "chip_number": CHIP_BCM57508,
             "chip_revision": 1,
             "max_request_window": 128,
@@ -106,7 +109,7 @@ class Capabilities:
             "package_name": b"model",
         }
 
-    def _function(self, _request: Request) -> Mapping[str, int | bytes]:
+    def _function(self, _request: Request) -> Values:
         return {
             **self._identity,
             **{f"max_{name}": value for name, value in LIMITS.items()},
@@ -117,7 +120,7 @@ class Capabilities:
             "extended_flags": EXTENDED_STATISTICS,
         }
 
-    def _resources(self, _request: Request) -> Mapping[str, int]:
+    def _resources(self, _request: Request) -> Values:
         return {
             **{f"max_{name}": value for name, value in LIMITS.items()},
             "max_vectors": VECTORS,
@@ -128,7 +131,7 @@ class Capabilities:
             "max_tx_schedulers": 16,
         }
 
-    def _reservation(self, _request: Request) -> Mapping[str, int | bytes]:
+    def _reservation(self, _request: Request) -> Values:
         return {
             **self._identity,
             **self.reserved,
@@ -136,8 +139,10 @@ class Capabilities:
             "doorbell_bar_kb": self._doorbell_bar_bytes // 1024,
         }
 
-    def _reserve(self, request: Request) -> Mapping[str, int]:
-        wanted = {name: getattr(request, name) for name, bit in RESERVE.items() if request.enables & bit}
+    def _reserve(self, request: Request) -> Values:
+        wanted = {
+            name: getattr(request, name) for name, bit in RESERVE.items() if request.enables & bit
+        }
         for name, count in wanted.items():
             if count > LIMITS.get(name, VECTORS):
                 raise HwrmError(RESOURCE_ALLOC_ERROR, f"{count} {name}")
@@ -149,14 +154,14 @@ class Capabilities:
             self._set_async_ring(request.async_event_ring)
         return {}
 
-    def _vnics(self, _request: Request) -> Mapping[str, int]:
+    def _vnics(self, _request: Request) -> Values:
         return {
             "mru": MAX_MRU,
             "flags": VNIC_FLUSHES_PIPELINE,
             "max_aggregations": MAX_AGGREGATIONS,
         }
 
-    def _port(self, _request: Request) -> Mapping[str, int]:
+    def _port(self, _request: Request) -> Values:
         return {
             "link": LINK_UP if self._link_up() else NO_LINK,
             "speed_100m": SPEED_100G if self._link_up() else 0,

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Filters: which VNIC, and by a flow rule which queue in it, takes a packet (`bnxt.c`: bnxt_hwrm_l2_filter_alloc,
-bnxt_hwrm_cfa_ntuple_filter_alloc)."""
+"""Filters: which VNIC, and by a flow rule which queue in it, takes a packet (`bnxt.c`:
+bnxt_hwrm_l2_filter_alloc, bnxt_hwrm_cfa_ntuple_filter_alloc)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..packet import IPV6, Headers
 from ..steering import FlowRule, FlowTable
-from .hwrm import INVALID_PARAMETERS, RESOURCE_ALLOC_ERROR, HwrmError, Request
+from .hwrm import INVALID_PARAMETERS, RESOURCE_ALLOC_ERROR, Handler, HwrmError, Request, Values
 from .vnic import Vnic, Vnics
 
 MAX_RULES = 256
@@ -20,7 +19,8 @@ RULE_HAS_RING_INDEX = 0x80000
 
 @dataclass(frozen=True)
 class Target:
-    """Where a rule sends its packets: to a VNIC, perhaps to one entry of its RSS table, or nowhere."""
+    """Where a rule sends its packets: to a VNIC, perhaps to one entry of its RSS table, or
+    nowhere."""
 
     vnic: int
     table_index: int | None
@@ -35,7 +35,7 @@ class Filters:
         self._last_id = 0
         self._mask = 0
         vnics.on_free = self._forget_vnic
-        self.handlers = {
+        self.handlers: dict[str, Handler] = {
             "CFA_L2_FILTER_ALLOC": self._add_address,
             "CFA_L2_FILTER_FREE": self._remove_address,
             "CFA_L2_SET_RX_MASK": self._set_mask,
@@ -64,27 +64,29 @@ class Filters:
             if rule is not None and rule.result.vnic == vnic:
                 self._rules.remove(ident)
 
-    def _add_address(self, request: Request) -> Mapping[str, int]:
+    def _add_address(self, request: Request) -> Values:
         if self._vnics.get(request.vnic) is None:
             raise HwrmError(INVALID_PARAMETERS, f"no VNIC {request.vnic}")
         ident = self._new_id()
         self._addresses[ident] = (request.raw("mac"), request.vnic)
         return {"filter": ident}
 
-    def _remove_address(self, request: Request) -> Mapping[str, int]:
+    def _remove_address(self, request: Request) -> Values:
         self._addresses.pop(request.filter, None)
         return {}
 
-    def _set_mask(self, request: Request) -> Mapping[str, int]:
+    def _set_mask(self, request: Request) -> Values:
         self._mask = request.mask
         return {}
 
-    def _add_rule(self, request: Request) -> Mapping[str, int]:
+    def _add_rule(self, request: Request) -> Values:
         if len(self._rules) >= MAX_RULES:
             raise HwrmError(RESOURCE_ALLOC_ERROR, "no room for another rule")
         drop = bool(request.flags & RULE_DROPS)
         if not drop and self._vnics.get(request.vnic) is None:
-            raise HwrmError(INVALID_PARAMETERS, f"rule to VNIC {request.vnic}, which does not exist")
+            raise HwrmError(
+                INVALID_PARAMETERS, f"rule to VNIC {request.vnic}, which does not exist"
+            )
         by_index = request.enables & RULE_HAS_RING_INDEX
         target = Target(request.vnic, request.ring_table_index if by_index else None, drop)
         width = 16 if request.ethertype == IPV6 else 4
@@ -92,7 +94,10 @@ class Filters:
         rule = FlowRule(
             request.ethertype,
             request.protocol,
-            request.raw("source")[:width] + request.raw("destination")[:width] + ports[0:2] + ports[4:6],
+            request.raw("source")[:width]
+            + request.raw("destination")[:width]
+            + ports[0:2]
+            + ports[4:6],
             request.raw("source_mask")[:width]
             + request.raw("destination_mask")[:width]
             + ports[2:4]
@@ -103,7 +108,7 @@ class Filters:
         self._rules.add(ident, rule)
         return {"filter": ident}
 
-    def _remove_rule(self, request: Request) -> Mapping[str, int]:
+    def _remove_rule(self, request: Request) -> Values:
         if not self._rules.remove(request.filter):
             raise HwrmError(INVALID_PARAMETERS, f"no rule {request.filter}")
         return {}

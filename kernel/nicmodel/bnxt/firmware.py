@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from ..dma import DmaError
 from ..faults import Faults
@@ -22,14 +22,13 @@ from .hwrm import (
     REQUEST_HEADER,
     SHORT_REQUEST,
     SHORT_SIGNATURE,
+    Handler,
     HwrmError,
     Request,
     encode_error,
     encode_response,
 )
 from .rings import CompletionRing, NotificationQueue, Rings
-
-Handler = Callable[[Request], Mapping[str, int | bytes] | Mapping[str, int] | Mapping[str, bytes]]
 
 WINDOW_BYTES = 128
 TRIGGER = 0x100

@@ -9,10 +9,12 @@ and the file named in each section below.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-REQUEST_HEADER = struct.Struct("<HHHHQ")  # type, completion ring, sequence, target, response address
+REQUEST_HEADER = struct.Struct(
+    "<HHHHQ"
+)  # type, completion ring, sequence, target, response address
 RESPONSE_HEADER = struct.Struct("<HHHH")  # error, type, sequence, length
 SHORT_REQUEST = struct.Struct("<HHHHQ")  # type, signature, target, size, request address
 SHORT_SIGNATURE = 0x4321
@@ -237,7 +239,8 @@ COMMANDS: dict[str, Command] = {
     "VNIC_ALLOC": Command(0x40, request={"flags": u32(16)}, response={"vnic": u32(8)}),
     "VNIC_FREE": Command(0x41, request={"vnic": u32(16)}),
     "VNIC_CFG": Command(
-        0x42, request={"vnic": u16(24), "mru": u16(34), "rx_ring": u16(36), "completion_ring": u16(38)}
+        0x42,
+        request={"vnic": u16(24), "mru": u16(34), "rx_ring": u16(36), "completion_ring": u16(38)},
     ),
     "VNIC_UPDATE": Command(0x4B, request={"vnic": u32(16), "enables": u32(20), "mru": u16(26)}),
     "VNIC_QCAPS": Command(
@@ -253,7 +256,9 @@ COMMANDS: dict[str, Command] = {
             "split_threshold": u16(32),
         },
     ),
-    "VNIC_TPA_CFG": Command(0x44, request={"flags": u32(16), "vnic": u16(24), "max_segments": u16(26)}),
+    "VNIC_TPA_CFG": Command(
+        0x44, request={"flags": u32(16), "vnic": u16(24), "max_segments": u16(26)}
+    ),
     "VNIC_RSS_COS_LB_CTX_ALLOC": Command(0x70, response={"context": u16(8)}),
     "VNIC_RSS_COS_LB_CTX_FREE": Command(0x71),
     "VNIC_RSS_CFG": Command(
@@ -266,7 +271,9 @@ COMMANDS: dict[str, Command] = {
             "key": u64(32),
         },
     ),
-    "VNIC_RSS_QCFG": Command(0x47, request={"vnic": u16(18)}, response={"hash_type": u32(8)}, length=64),
+    "VNIC_RSS_QCFG": Command(
+        0x47, request={"vnic": u16(18)}, response={"hash_type": u32(8)}, length=64
+    ),
     # Filters (bnxt.c: bnxt_hwrm_l2_filter_alloc, bnxt_hwrm_cfa_ntuple_filter_alloc).
     "CFA_L2_FILTER_ALLOC": Command(
         0x90, request={"mac": raw(24, 6), "vnic": u16(78)}, response={"filter": u64(8)}, length=24
@@ -322,16 +329,19 @@ class Request:
         return self._data[at.offset : at.offset + at.width]
 
 
-def encode_response(name: str, sequence: int, values: Mapping[str, int | bytes]) -> bytes:
+Values = Mapping[str, int | bytes]
+Handler = Callable[[Request], Values]
+
+
+def encode_response(name: str, sequence: int, values: Values) -> bytes:
     """A whole, valid response."""
     command = COMMANDS[name]
     data = bytearray(command.length)
     RESPONSE_HEADER.pack_into(data, 0, 0, command.code, sequence, command.length)
     for key, value in values.items():
         at = command.response[key]
-        if isinstance(value, int):
-            value = value.to_bytes(at.width, "little")
-        data[at.offset : at.offset + at.width] = value.ljust(at.width, b"\0")[: at.width]
+        encoded = value.to_bytes(at.width, "little") if isinstance(value, int) else value
+        data[at.offset : at.offset + at.width] = encoded.ljust(at.width, b"\0")[: at.width]
     data[-1] = VALID
     return bytes(data)
 

@@ -11,7 +11,7 @@ from ..personality import Personality
 from .capabilities import CHIP_BCM57508, VECTORS, Capabilities
 from .filters import Filters
 from .firmware import EVENT_LINK_STATUS_CHANGE, EVENT_RESET_NOTIFY, RESET_WAIT, Firmware
-from .hwrm import NO_COMPLETION_RING, Request
+from .hwrm import NO_COMPLETION_RING, Request, Values
 from .rings import DescriptorRing, EventRing, Rings
 from .rx import Receiver
 from .stats import Statistics
@@ -59,7 +59,7 @@ class Bnxt(Personality):
     def _set_async_ring(self, ring: int) -> None:
         self.firmware.async_ring = ring
 
-    def _function_reset(self, _request: Request) -> dict[str, int]:
+    def _function_reset(self, _request: Request) -> Values:
         self.reset()
         return {}
 
@@ -118,7 +118,9 @@ class Bnxt(Personality):
         return {
             "rings": rings,
             "rules": self.filters.rules,
-            "vnics": [f"{v.ident} mru {v.mru} ring {v.ring} table {v.table[:8]}" for v in self.vnics],
+            "vnics": [
+                f"{v.ident} mru {v.mru} ring {v.ring} table {v.table[:8]}" for v in self.vnics
+            ],
             "commands": dict(self.firmware.calls),
             "refused": dict(self.firmware.refused),
         }

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..dma import GuestMemory
 from ..pci import Bus
-from .hwrm import INVALID_PARAMETERS, RESOURCE_ALLOC_ERROR, HwrmError, Request
+from .hwrm import INVALID_PARAMETERS, RESOURCE_ALLOC_ERROR, Handler, HwrmError, Request, Values
 from .stats import StatContext, Statistics
 
 if TYPE_CHECKING:
@@ -34,11 +34,16 @@ DOORBELL_COMPLETION, DOORBELL_COMPLETION_ARM = 0x4, 0x6
 DOORBELL_QUEUE, DOORBELL_QUEUE_ARM, DOORBELL_QUEUE_MASK = 0xA, 0xB, 0xE
 
 
+def mark(entry: bytes) -> bytes:
+    """The entry with its phase bit set."""
+    word = VALID_WORD.unpack_from(entry, VALID_WORD_AT)[0] | 1
+    return entry[:VALID_WORD_AT] + VALID_WORD.pack(word) + entry[VALID_WORD_AT + 4 :]
+
+
 class Ring:
     def __init__(self, ident: int, request: Request, memory: GuestMemory) -> None:
         self.ident = ident
-        self.kind = request.type
-        self.size = request.length
+        self.size: int = request.length
         self.logical_id = request.logical_id
         self.memory = memory
         shift = request.page_shift or DEFAULT_PAGE_SHIFT
@@ -47,7 +52,9 @@ class Ring:
         if request.page_table_depth:
             count = max(1, self.size * ENTRY_BYTES >> shift)
             table = memory.read(request.page_table, 8 * count)
-            self._pages = [page & ~PAGE_TABLE_FLAGS for page in struct.unpack(f"<{count}Q", table)]
+            self._pages: list[int] = [
+                page & ~PAGE_TABLE_FLAGS for page in struct.unpack(f"<{count}Q", table)
+            ]
         else:
             self._pages = [request.page_table]
 
@@ -65,13 +72,11 @@ class EventRing(Ring):
         self.armed = False
 
     def put(self, entries: Sequence[bytes]) -> None:
-        """Write entries (phase bit clear); the first becomes valid last, so all are seen together."""
+        """Write entries (phase bit clear); the first becomes valid last, so all are seen
+        together."""
         ready: list[tuple[int, bytes]] = []
         for entry in entries:
-            if self.phase:
-                word = VALID_WORD.unpack_from(entry, VALID_WORD_AT)[0] | 1
-                entry = entry[:8] + VALID_WORD.pack(word) + entry[12:]
-            ready.append((self.address(self.producer), entry))
+            ready.append((self.address(self.producer), mark(entry) if self.phase else entry))
             self.producer += 1
             if self.producer == self.size:
                 self.producer = 0
@@ -195,7 +200,7 @@ class Rings:
         self._last_id = 0
         self.on_transmit: Callable[[TxRing], None] = lambda ring: None
         self.on_posted: Callable[[RxRing], None] = lambda ring: None
-        self.handlers = {"RING_ALLOC": self._allocate, "RING_FREE": self._free}
+        self.handlers: dict[str, Handler] = {"RING_ALLOC": self._allocate, "RING_FREE": self._free}
 
     def __iter__(self) -> Iterator[Ring]:
         return iter(self._rings.values())
@@ -225,7 +230,7 @@ class Rings:
             if self._last_id not in self._rings:
                 return self._last_id
 
-    def _allocate(self, request: Request) -> Mapping[str, int]:
+    def _allocate(self, request: Request) -> Values:
         size = request.length
         if size < 2 or size > MAX_ENTRIES or size & (size - 1):
             raise HwrmError(INVALID_PARAMETERS, f"ring of {size} entries")
@@ -260,7 +265,7 @@ class Rings:
         owner.aggregation = AggregationRing(ident, request, self._bus.memory, owner)
         return owner.aggregation
 
-    def _free(self, request: Request) -> Mapping[str, int]:
+    def _free(self, request: Request) -> Values:
         ring = self._rings.pop(request.ring, None)
         if ring is None:
             raise HwrmError(INVALID_PARAMETERS, f"no ring {request.ring}")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Reception: places a packet in posted buffers and writes its completion (`bnxt.h`: struct rx_cmp, rx_agg_cmp;
-`bnxt.c`: bnxt_rx_pkt). Aggregates are `tpa`'s."""
+"""Reception: places a packet in posted buffers and writes its completion (`bnxt.h`: struct rx_cmp,
+rx_agg_cmp; `bnxt.c`: bnxt_rx_pkt). Aggregates are `tpa`'s."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Receiver:
             self._accept(Parcel(packet, parcel.vnic, parcel.ring, parcel.completion, parcel.hash))
 
     def _accept(self, parcel: Parcel) -> None:
-        """Place it; hold it for a moment where the ring is short; drop it where too much is held."""
+        """Place it; hold it for a moment where the ring is short; drop it where too much is
+        held."""
         ring = parcel.ring
         starved = self._faults.take("starve", ring.logical_id) is not None
         if not starved and not ring.waiting and self._place(parcel):

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Statistics contexts: counters that the card writes to guest memory (`bnxt.c`: bnxt_hwrm_stat_ctx_alloc).
+"""Statistics contexts: counters that the card writes to guest memory
+(`bnxt.c`: bnxt_hwrm_stat_ctx_alloc).
 
 The order of the counters is that of the driver's extended hardware statistics."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 
 from ..dma import DmaError, GuestMemory
 from ..offload import Frame
-from .hwrm import Request
+from .hwrm import Handler, Request, Values
 
 COUNTERS = 22
 LAYOUT = struct.Struct(f"<{COUNTERS}Q")
@@ -51,7 +51,7 @@ class Statistics:
         self._memory = memory
         self._contexts: dict[int, StatContext] = {}
         self._last_id = 0
-        self.handlers = {
+        self.handlers: dict[str, Handler] = {
             "STAT_CTX_ALLOC": self._allocate,
             "STAT_CTX_FREE": self._free,
             "FUNC_QSTATS_EXT": self._masks,
@@ -64,16 +64,16 @@ class Statistics:
         self._contexts.clear()
         self._last_id = 0
 
-    def _allocate(self, request: Request) -> Mapping[str, int]:
+    def _allocate(self, request: Request) -> Values:
         self._last_id += 1
         self._contexts[self._last_id] = StatContext(request.address, request.length)
         return {"stat_context": self._last_id}
 
-    def _free(self, request: Request) -> Mapping[str, int]:
+    def _free(self, request: Request) -> Values:
         self._contexts.pop(request.stat_context, None)
         return {}
 
-    def _masks(self, _request: Request) -> Mapping[str, bytes]:
+    def _masks(self, _request: Request) -> Values:
         """How wide each counter is, so that the driver sees it wrap."""
         return {"counters": LAYOUT.pack(*[(1 << COUNTER_BITS) - 1] * COUNTERS)}
 

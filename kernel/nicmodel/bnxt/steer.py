@@ -41,19 +41,23 @@ class Steering:
         headers = frame.headers
         vnic = self._filters.by_address(headers)
         if vnic is None:
-            return self._drop("rx_not_for_us", frame)
+            self._drop("rx_not_for_us", frame)
+            return None
         target = self._filters.by_rule(headers)
         if target is not None:
             if target.drop:
-                return self._drop("rx_dropped_by_rule", frame)
+                self._drop("rx_dropped_by_rule", frame)
+                return None
             vnic = self._vnics.get(target.vnic) or vnic
         if frame.longest > vnic.mru + FCS_BYTES:
-            return self._drop("rx_vnic_stopped" if vnic.mru == 0 else "rx_too_long", frame)
+            self._drop("rx_too_long" if vnic.mru else "rx_vnic_stopped", frame)
+            return None
         value = vnic.hash_of(headers)
         ring_id, completion_id = vnic.ring_for(value, target.table_index if target else None)
         ring, completion = self._rings.rx(ring_id), self._rings.completion(completion_id)
         if ring is None or completion is None:
-            return self._drop("rx_no_ring", frame)
+            self._drop("rx_no_ring", frame)
+            return None
         return self._misdirect(Parcel(frame, vnic, ring, completion, value))
 
     def _drop(self, reason: str, frame: Frame) -> None:

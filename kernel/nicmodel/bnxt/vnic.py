@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""VNICs: a set of queues with one way of hashing to them and of placing packets (`bnxt.c`: bnxt_hwrm_vnic_*)."""
+"""VNICs: a set of queues with one way of hashing to them and of placing packets (`bnxt.c`:
+bnxt_hwrm_vnic_*)."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ..dma import GuestMemory
 from ..packet import IPV4, IPV6, TCP, UDP, Headers
 from ..steering import KEY_BYTES, FlowHash, HashTypes
 from .capabilities import LIMITS, MAX_MRU
-from .hwrm import INVALID_PARAMETERS, RESOURCE_ALLOC_ERROR, HwrmError, Request
+from .hwrm import INVALID_PARAMETERS, RESOURCE_ALLOC_ERROR, Handler, HwrmError, Request, Values
 
 DEFAULT_VNIC = 0x1
 UPDATE_MRU = 0x2
@@ -67,7 +68,7 @@ class Vnics:
         self._last_id = 0
         self._contexts = 0
         self.on_free: Callable[[int], None] = lambda ident: None
-        self.handlers = {
+        self.handlers: dict[str, Handler] = {
             "VNIC_ALLOC": self._allocate,
             "VNIC_FREE": self._free,
             "VNIC_CFG": self._configure,
@@ -103,32 +104,32 @@ class Vnics:
             raise HwrmError(INVALID_PARAMETERS, f"no VNIC {request.vnic}")
         return vnic
 
-    def _allocate(self, request: Request) -> Mapping[str, int]:
+    def _allocate(self, request: Request) -> Values:
         if len(self._vnics) >= LIMITS["vnics"]:
             raise HwrmError(RESOURCE_ALLOC_ERROR, "no VNIC left")
         self._last_id += 1
         self._vnics[self._last_id] = Vnic(self._last_id, bool(request.flags & DEFAULT_VNIC))
         return {"vnic": self._last_id}
 
-    def _free(self, request: Request) -> Mapping[str, int]:
+    def _free(self, request: Request) -> Values:
         vnic = self._named(request)
         del self._vnics[vnic.ident]
         self.on_free(vnic.ident)
         return {}
 
-    def _configure(self, request: Request) -> Mapping[str, int]:
+    def _configure(self, request: Request) -> Values:
         vnic = self._named(request)
         vnic.mru = request.mru
         vnic.ring = (request.rx_ring, request.completion_ring)
         return {}
 
-    def _update(self, request: Request) -> Mapping[str, int]:
+    def _update(self, request: Request) -> Values:
         """An MRU of 0 stops the VNIC: the driver does so while it restarts a queue."""
         if request.enables & UPDATE_MRU:
             self._named(request).mru = request.mru
         return {}
 
-    def _placement(self, request: Request) -> Mapping[str, int]:
+    def _placement(self, request: Request) -> Values:
         vnic, flags = self._named(request), request.flags
         split = {IPV4: SPLIT_IPV4, IPV6: SPLIT_IPV6}
         vnic.split_ethertypes = frozenset(kind for kind, bit in split.items() if flags & bit)
@@ -138,18 +139,19 @@ class Vnics:
             vnic.split_threshold = request.split_threshold
         return {}
 
-    def _aggregation(self, request: Request) -> Mapping[str, int]:
+    def _aggregation(self, request: Request) -> Values:
         vnic = self._named(request)
         vnic.aggregate = bool(request.flags & AGGREGATE)
         vnic.max_segments = request.max_segments
         return {}
 
-    def _context(self, _request: Request) -> Mapping[str, int]:
-        """RSS contexts are only counted: a VNIC's table parts are numbered by the command that sets them."""
+    def _context(self, _request: Request) -> Values:
+        """RSS contexts are only counted: a VNIC's table parts are numbered by the command that
+        sets them."""
         self._contexts += 1
         return {"context": self._contexts}
 
-    def _rss(self, request: Request) -> Mapping[str, int]:
+    def _rss(self, request: Request) -> Values:
         vnic = self._named(request)
         if not request.table:
             vnic.table = []
@@ -167,5 +169,5 @@ class Vnics:
             vnic.hash = FlowHash(key)
         return {}
 
-    def _rss_query(self, request: Request) -> Mapping[str, int]:
+    def _rss_query(self, request: Request) -> Values:
         return {"hash_type": self._named(request).hash_type}

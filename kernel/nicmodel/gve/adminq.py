@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The admin queue: commands of 64 bytes in guest memory, big endian (`gve_adminq.c`, `gve_adminq.h`).
+"""The admin queue: commands of 64 bytes in guest memory, big endian
+(`gve_adminq.c`, `gve_adminq.h`).
 
 A command is an operation, a status that the device fills in, and a body whose layout is below."""
 
@@ -88,7 +89,9 @@ class AdminQueue:
             at = self.address + (self.done & self._mask) * COMMAND_BYTES
             command = self._memory.read(at, COMMAND_BYTES)
             operation = HEAD.unpack_from(command)[0]
-            self._memory.write(at + STATUS_AT, STATUS.pack(self._execute(operation, command[HEAD.size :])))
+            self._memory.write(
+                at + STATUS_AT, STATUS.pack(self._execute(operation, command[HEAD.size :]))
+            )
             self.done = self.done + 1 & 0xFFFFFFFF
 
     def _execute(self, operation: int, body: bytes) -> int:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the device says of itself: descriptor, options, packet types (`gve_adminq.c`: gve_adminq_describe_device)."""
+"""What the device says of itself: descriptor, options, packet types (`gve_adminq.c`:
+gve_adminq_describe_device)."""
 
 from __future__ import annotations
 
@@ -40,7 +41,12 @@ def options() -> list[bytes]:
         return OPTION.pack(ident, len(payload), 0) + payload
 
     rings = struct.pack(
-        ">IHHHH", MODIFY_RING, MAX_RING_ENTRIES, MAX_RING_ENTRIES, MIN_RING_ENTRIES, MIN_RING_ENTRIES
+        ">IHHHH",
+        MODIFY_RING,
+        MAX_RING_ENTRIES,
+        MAX_RING_ENTRIES,
+        MIN_RING_ENTRIES,
+        MIN_RING_ENTRIES,
     )
     return [
         option(0x4, struct.pack(">II", ALL_FEATURES, 0)),  # DQO queues, raw addressing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The card put together: registers (`gve_register.h`) in front, admin queue and data path behind."""
+"""The card put together: registers (`gve_register.h`), with admin queue and data path behind."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ class Gve(Personality):
     def state(self) -> dict[str, object]:
         tx = [f"tx {queue.ident} head {queue.head}" for queue in self.queues.tx.values()]
         rx = [
-            f"rx {queue.ident} posted {queue.posted} taken {queue.taken} waiting {len(queue.waiting)}"
-            for queue in self.queues.rx.values()
+            f"rx {q.ident} posted {q.posted} taken {q.taken} waiting {len(q.waiting)}"
+            for q in self.queues.rx.values()
         ]
         return {
             "queues": tx + rx,

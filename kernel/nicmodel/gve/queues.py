@@ -16,7 +16,9 @@ from .device import MAX_QUEUES, MAX_RING_ENTRIES
 if TYPE_CHECKING:
     from .rx import Parcel
 
-RESOURCES = struct.Struct(">QQIIIIB")  # counters, doorbell table, counts of both, stride, base vector
+RESOURCES = struct.Struct(
+    ">QQIIIIB"
+)  # counters, doorbell table, counts of both, stride, base vector
 CREATE_TX = struct.Struct(">IIQQIIQHH")
 CREATE_RX = struct.Struct(">IIIIQQQIHHHBBH")
 QUEUE_RESOURCES = struct.Struct(">II")  # doorbell index, counter index
@@ -72,9 +74,17 @@ class Lap:
 
 class TxQueue:
     def __init__(self, body: bytes, block: Block) -> None:
-        (self.ident, _, self.resources, self.ring, _, _, self._completions, self.size, completions) = (
-            CREATE_TX.unpack_from(body)
-        )
+        (
+            self.ident,
+            _,
+            self.resources,
+            self.ring,
+            _,
+            _,
+            self._completions,
+            self.size,
+            completions,
+        ) = CREATE_TX.unpack_from(body)
         self.block = block
         self.head = 0
         self._lap = Lap(completions)
@@ -90,8 +100,10 @@ class RxQueue:
         fields = CREATE_RX.unpack_from(body)
         self.ident, self.resources = fields[0], fields[4]
         self.completions, self.buffers = fields[5], fields[6]
-        self.buffer_bytes, self.size = fields[9], fields[10]
-        self.aggregate, self.header_bytes = bool(fields[11]), fields[13]
+        self.buffer_bytes: int = fields[9]
+        self.size: int = fields[10]
+        self.aggregate = bool(fields[11])
+        self.header_bytes: int = fields[13]
         self.block = block
         self.posted = 0
         self.taken = 0

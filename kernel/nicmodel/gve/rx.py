@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reception (`gve_desc_dqo.h`: gve_rx_desc_dqo, gve_rx_compl_desc_dqo; `gve_rx_dqo.c`: gve_rx_dqo)."""
+"""Reception (`gve_desc_dqo.h`: gve_rx_desc_dqo, gve_rx_compl_desc_dqo; `gve_rx_dqo.c`)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ class Receiver:
         return frame.payload_bytes <= MAX_AGGREGATE_BUFFERS * queue.buffer_bytes
 
     def _accept(self, queue: RxQueue, parcel: Parcel) -> None:
-        """Place it; hold it for a moment where buffers are short; drop it where too much is held."""
+        """Place it; hold it for a moment where buffers are short; drop it where too much is
+        held."""
         starved = self._faults.take("starve", queue.ident) is not None
         if not starved and not queue.waiting and self._place(queue, parcel):
             return

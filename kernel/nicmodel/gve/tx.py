@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Transmission (`gve_desc_dqo.h`: gve_tx_pkt_desc_dqo, gve_tx_tso_context_desc_dqo; `gve_tx_dqo.c`)."""
+"""Transmission (`gve_desc_dqo.h`: gve_tx_pkt_desc_dqo, gve_tx_tso_context_desc_dqo;
+`gve_tx_dqo.c`)."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ class Transmitter:
         parts: list[bytes] = []
         segment_bytes = 0
         while queue.head != tail:
-            descriptor = self._memory.read(queue.ring + queue.head * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)
+            descriptor = self._memory.read(
+                queue.ring + queue.head * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES
+            )
             queue.head = (queue.head + 1) % queue.size
             kind = descriptor[TYPE_AT] & TYPE_MASK
             if kind == TYPE_SEGMENTATION:
@@ -44,7 +47,9 @@ class Transmitter:
             address, flags, _, _, tag, size = DATA.unpack(descriptor)
             parts.append(self._memory.read(address, size & SIZE_MASK))
             if flags & PACKET_END:
-                self._finish(queue, Frame(b"".join(parts), segment_bytes), tag, bool(flags & REPORT))
+                self._finish(
+                    queue, Frame(b"".join(parts), segment_bytes), tag, bool(flags & REPORT)
+                )
                 parts, segment_bytes = [], 0
         queue.block.notify()
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""In the rig's guest: receive a steered stream from the peer by zcrx, and demand that nothing was copied.
+"""In the rig's guest: receive a steered stream from the peer by zcrx, and demand that nothing was
+copied.
 
     receive_stream.py PROGRAM [--bytes N] [--queue Q] [--rx-buf-len N]
 
@@ -15,9 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-import guest_nic  # noqa: E402
+from nicmodel import guest_nic  # noqa: E402
 
 PORT = 9999
 HUGE_PAGES = 16  # chunks above a page must lie in one piece: the area is made of huge pages then
@@ -33,7 +34,9 @@ def receive(options: argparse.Namespace) -> dict[str, float | None]:
         Path("/proc/sys/vm/nr_hugepages").write_text(str(HUGE_PAGES))
         arguments.append(str(options.rx_buf_len))
     receiver = subprocess.Popen(
-        ["timeout", str(SECONDS), options.program, "receive", *arguments], stdout=subprocess.PIPE, text=True
+        ["timeout", str(SECONDS), options.program, "receive", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert receiver.stdout is not None
     if receiver.stdout.readline() != "ready\n":
