@@ -9,12 +9,15 @@
 
 /* ---- read back ---- */
 
+/* The setting was accepted, or never made, but is not what it should be. */
+#define APPLY_OTHERWISE (-EBADMSG)
+
 static int apply_split_is(struct zrx_nic_device *device, uint32_t split)
 {
 	struct zrx_ethtool_rings rings;
 	int result = device->ops->rings(device, &rings);
 
-	return result ? result : rings.split == split ? 0 : -EIO;
+	return result ? result : rings.split == split ? 0 : APPLY_OTHERWISE;
 }
 
 static int apply_thresh_is(struct zrx_nic_device *device, uint32_t thresh)
@@ -22,7 +25,7 @@ static int apply_thresh_is(struct zrx_nic_device *device, uint32_t thresh)
 	struct zrx_ethtool_rings rings;
 	int result = device->ops->rings(device, &rings);
 
-	return result ? result : rings.thresh == thresh ? 0 : -EIO;
+	return result ? result : rings.thresh == thresh ? 0 : APPLY_OTHERWISE;
 }
 
 static int apply_feature_set(struct zrx_nic_device *device, const char *feature, int on)
@@ -32,7 +35,8 @@ static int apply_feature_set(struct zrx_nic_device *device, const char *feature,
 
 	if (!result)
 		result = device->ops->feature(device, feature, &state);
-	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0 : -EIO;
+	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0
+							     : APPLY_OTHERWISE;
 }
 
 static int apply_rss_is(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
@@ -43,7 +47,7 @@ static int apply_rss_is(struct zrx_nic_device *device, const struct zrx_ethtool_
 	if (now)
 		result = device->ops->rss(device, now);
 	if (!result && !zrx_rss_equal(now, rss))
-		result = -EIO;
+		result = APPLY_OTHERWISE;
 	free(now);
 	return result;
 }
@@ -93,7 +97,8 @@ static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 	else
 		zrx_error_set(error, code, ZRX_STAGE_NIC, command, "%s: %s cannot be set: %s",
 			      device->name, zrx_nic_step_name(step),
-			      code == -EIO ? "it reads back otherwise" : strerror(-code));
+			      code == APPLY_OTHERWISE ? "it reads back otherwise"
+						      : strerror(-code));
 	zrx_error_kernel_text(error, text);
 	return code;
 }
@@ -119,21 +124,20 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 				      strerror(-result));
 			break;
 		}
+		taken |= step; /* one that fails may have done its work nevertheless */
 		result = apply_step(device, step, plan);
 		if (result)
 			apply_refused(device, step, result, plan, error);
-		/* A step that failed may have done its work nevertheless. Only split cannot tell. */
-		if (!result || step != ZRX_STEP_SPLIT || apply_split_is(device, before->split))
-			taken |= step;
 	}
 	if (result)
-		*left = zrx_nic_settings_undo(device, before, taken, NULL);
+		*left = zrx_nic_settings_undo(device, before, plan->queue, taken, NULL);
 	return result;
 }
 
 /* ---- undo ---- */
 
-static int apply_undo_rss(struct zrx_nic_device *device, const struct zrx_ethtool_rss *before)
+static int apply_undo_rss(struct zrx_nic_device *device, const struct zrx_ethtool_rss *before,
+			  uint32_t queue)
 {
 	struct zrx_ethtool_rss *now = malloc(sizeof(*now));
 	int result = -ENOMEM, foreign = 0;
@@ -141,7 +145,7 @@ static int apply_undo_rss(struct zrx_nic_device *device, const struct zrx_ethtoo
 	if (now)
 		result = device->ops->rss(device, now);
 	if (!result)
-		foreign = zrx_rss_equal(before, now) || !zrx_rss_is_descendant(before, now);
+		foreign = !zrx_rss_is_moved(before, now, queue);
 	free(now);
 	if (result || foreign)
 		return result;
@@ -163,10 +167,13 @@ static int apply_undo_split(struct zrx_nic_device *device, uint32_t before)
 	if (result || rings.split != ZRX_SPLIT_ON)
 		return result;
 	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN);
-	if (!result && !apply_split_is(device, before))
-		return 0;
-	if (before != ZRX_SPLIT_UNKNOWN)
-		result = device->ops->split_set(device, before);
+	if (!result)
+		result = apply_split_is(device, before);
+	if (!result || (result == -EOPNOTSUPP && before == ZRX_SPLIT_ON))
+		return 0; /* as it was; or it could not be set in the first place */
+	if (result != APPLY_OTHERWISE || before == ZRX_SPLIT_UNKNOWN)
+		return result;
+	result = device->ops->split_set(device, before);
 	return result ? result : apply_split_is(device, before);
 }
 
@@ -175,7 +182,7 @@ static int apply_undo_thresh(struct zrx_nic_device *device, uint32_t before)
 	int result = apply_thresh_is(device, 0);
 
 	if (result)
-		return result == -EIO ? 0 : result;
+		return result == APPLY_OTHERWISE ? 0 : result;
 	result = device->ops->thresh_set(device, before);
 	return result ? result : apply_thresh_is(device, before);
 }
@@ -198,11 +205,11 @@ static int apply_undo_ntuple(struct zrx_nic_device *device)
 }
 
 static int apply_undo_step(struct zrx_nic_device *device, uint32_t step,
-			   const struct zrx_nic_settings *before)
+			   const struct zrx_nic_settings *before, uint32_t queue)
 {
 	switch (step) {
 	case ZRX_STEP_RSS:
-		return apply_undo_rss(device, &before->rss);
+		return apply_undo_rss(device, &before->rss, queue);
 	case ZRX_STEP_HW_GRO:
 		return apply_feature_set(device, ZRX_NIC_HW_GRO, (int)before->hw_gro);
 	case ZRX_STEP_SPLIT:
@@ -215,13 +222,13 @@ static int apply_undo_step(struct zrx_nic_device *device, uint32_t step,
 }
 
 uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
-			       uint32_t steps, struct zrx_error *error)
+			       uint32_t queue, uint32_t steps, struct zrx_error *error)
 {
 	uint32_t left = 0;
 
 	for (uint32_t i = ZRX_STEPS; i-- > 0;) {
 		uint32_t step = steps & 1u << i;
-		int result = step ? apply_undo_step(device, step, before) : 0;
+		int result = step ? apply_undo_step(device, step, before, queue) : 0;
 
 		if (!result)
 			continue;

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "nic.h"
 #include "nic_choose.h"
 #include "nic_claim.h"
+#include "nic_explain.h"
 #include "nic_quirks.h"
 
 /* Everything that taking a claim looks at before it changes anything. */
@@ -72,7 +72,7 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 			     struct zrx_error *error)
 {
 	if (queue >= view->queue_count || queue < view->first_queue)
-		return zrx_nic_explain(device->name, queue, ERANGE, 0, error);
+		return zrx_nic_explain_device(device, queue, ERANGE, 0, error);
 	if (zrx_queue_set_has(&view->taken, queue))
 		return zrx_error_set(error, -EEXIST, ZRX_STAGE_QUEUE,
 				     "choose another queue, or none (a free one is found)",
@@ -81,9 +81,9 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (view->queues[queue].bound & ZRX_BOUND_IO_URING &&
 	    zrx_claim_wait_unbound(device, queue))
-		return zrx_nic_explain(device->name, queue, EEXIST, 0, error);
+		return zrx_nic_explain_device(device, queue, EEXIST, 0, error);
 	if (view->queues[queue].bound & ~ZRX_BOUND_IO_URING)
-		return zrx_nic_explain(device->name, queue, EBUSY, 0, error);
+		return zrx_nic_explain_device(device, queue, EBUSY, 0, error);
 	return 0;
 }
 

@@ -14,7 +14,8 @@
 struct zrx_claim_rule {
 	struct zrx_flow flow;
 	uint32_t location;
-	uint32_t uses; /* 0: free slot */
+	uint32_t uses;
+	uint32_t stuck; /* could be neither set nor surely removed: its number stays taken */
 };
 
 struct zrx_claim {
@@ -52,6 +53,9 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
 /* Forget a persistent claim; the NIC stays as it is. */
 void zrx_claim_leave(struct zrx_claim *claim);
+
+/* Remove the rule that leads this flow to this queue, wherever it is; 0 too if there is none. */
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue);
 
 /* Bounded wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
 int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue);

@@ -172,17 +172,26 @@ static void explain_gather(struct zrx_nic_device *device, struct zrx_nic_case *f
 		zrx_nic_holder_find(facts->holder, sizeof(facts->holder));
 }
 
+int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
+			   uint32_t rx_buf_len, struct zrx_error *error)
+{
+	struct zrx_nic_case facts = {.queue = queue, .rx_buf_len = rx_buf_len};
+
+	facts.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	snprintf(facts.interface, sizeof(facts.interface), "%s", device->name);
+	explain_gather(device, &facts);
+	return zrx_nic_explain_case(&facts, errno_value, error);
+}
+
 int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint32_t rx_buf_len,
 		    struct zrx_error *error)
 {
-	struct zrx_nic_case facts = {.queue = queue, .rx_buf_len = rx_buf_len};
 	struct zrx_nic_device *device;
+	int result = zrx_nic_device_open(&device, interface, error);
 
-	facts.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
-	snprintf(facts.interface, sizeof(facts.interface), "%s", interface ? interface : "");
-	if (zrx_nic_device_open(&device, interface, error))
-		return zrx_nic_explain_case(&facts, ENODEV, error);
-	explain_gather(device, &facts);
+	if (result)
+		return result;
+	result = zrx_nic_explain_device(device, queue, errno_value, rx_buf_len, error);
 	zrx_nic_device_close(device);
-	return zrx_nic_explain_case(&facts, errno_value, error);
+	return result;
 }

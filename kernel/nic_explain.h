@@ -4,6 +4,7 @@
 #define ZRX_KERNEL_NIC_EXPLAIN_H
 
 #include "ethtool.h"
+#include "nic_device.h"
 #include "zcrx.h"
 
 struct zrx_nic_case {
@@ -19,6 +20,10 @@ struct zrx_nic_case {
 	int rings_error;     /* rings could not be read */
 	struct zrx_ethtool_rings rings;
 };
+
+/* zrx_nic_explain on an interface that is open already. */
+int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
+			   uint32_t rx_buf_len, struct zrx_error *error);
 
 /* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value. */
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error);

@@ -54,6 +54,7 @@ int zrx_nic_plan_make(const struct zrx_nic_settings *now, const struct zrx_nic_w
 	int moved = zrx_rss_move_away(&now->rss, wish->queue, wish->queue_count, &wish->avoid,
 				      &plan->rss);
 
+	plan->queue = wish->queue;
 	plan->steps = 0;
 	if (moved < 0) {
 		snprintf(hint, sizeof(hint), "ethtool -L %s combined %u", interface,

@@ -60,16 +60,14 @@ int zrx_rss_move_away(const struct zrx_ethtool_rss *now, uint32_t queue, uint32_
 	return (int)moved;
 }
 
-int zrx_rss_is_descendant(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now)
+int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now,
+		     uint32_t queue)
 {
-	struct zrx_queue_set named = {0};
-
 	if (before->count != now->count)
 		return 0;
 	for (uint32_t i = 0; i < now->count; i++)
-		zrx_queue_set_add(&named, now->queue[i]);
-	for (uint32_t i = 0; i < now->count; i++)
-		if (before->queue[i] != now->queue[i] && zrx_queue_set_has(&named, before->queue[i]))
+		if (before->queue[i] == queue ? now->queue[i] == queue
+					      : now->queue[i] != before->queue[i])
 			return 0;
 	return 1;
 }

@@ -29,10 +29,11 @@ int zrx_rss_move_away(const struct zrx_ethtool_rss *now, uint32_t queue, uint32_
 		      const struct zrx_queue_set *avoid, struct zrx_ethtool_rss *next);
 
 /*
- * Whether now can have come from before by moving queues away, as above: where the two differ, the queue that
- * before names is named nowhere in now. If not, somebody else has changed the table since.
+ * Whether now can have come from before by moving the queue away, as above. If not, somebody else has changed
+ * the table since.
  */
-int zrx_rss_is_descendant(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now);
+int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now,
+		     uint32_t queue);
 
 int zrx_rss_equal(const struct zrx_ethtool_rss *a, const struct zrx_ethtool_rss *b);
 

@@ -27,6 +27,7 @@ struct zrx_nic_settings {
 };
 
 struct zrx_nic_plan {
+	uint32_t queue;             /* made ready */
 	uint32_t steps;             /* ZRX_STEP_* to take */
 	struct zrx_ethtool_rss rss; /* the table after ZRX_STEP_RSS */
 };
@@ -66,10 +67,10 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 		       uint32_t *left, struct zrx_error *error);
 
 /*
- * Put back the settings that the steps changed, last first, unless somebody else has changed them since.
+ * Put back the settings that the steps for this queue changed, last first, unless somebody else has changed them since.
  * Returns the steps that could not be undone; error tells about the first of them.
  */
 uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
-			       uint32_t steps, struct zrx_error *error);
+			       uint32_t queue, uint32_t steps, struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_SETTINGS_H */

@@ -78,11 +78,7 @@ static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, ui
 		return result;
 	*location = rule.location;
 	result = device->ops->rule(device, rule.location, &found);
-	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
-		result = -EIO;
-	if (result)
-		device->ops->rule_remove(device, rule.location);
-	return result;
+	return result || zrx_flow_is_rule(flow, claim->queue, &found) ? result : -EIO;
 }
 
 /* A free slot for a rule, or -ENOMEM. */
@@ -91,7 +87,7 @@ static int steer_slot(struct zrx_claim *claim)
 	struct zrx_claim_rule *rules;
 	uint32_t slot = 0;
 
-	while (slot < claim->rule_count && claim->rules[slot].uses)
+	while (slot < claim->rule_count && (claim->rules[slot].uses || claim->rules[slot].stuck))
 		slot++;
 	if (slot < claim->rule_count)
 		return (int)slot;
@@ -99,7 +95,7 @@ static int steer_slot(struct zrx_claim *claim)
 	if (!rules)
 		return -ENOMEM;
 	claim->rules = rules;
-	claim->rules[slot].uses = 0;
+	memset(&claim->rules[slot], 0, sizeof(claim->rules[slot]));
 	return (int)slot;
 }
 
@@ -123,7 +119,9 @@ static int steer_new(struct zrx_claim *claim, const struct zrx_flow *flow, uint3
 	rule->flow = *flow;
 	result = steer_insert(claim, flow, &rule->location);
 	if (result) {
-		zrx_journal_rule_gone(&claim->file, *number);
+		/* It may have been taken nevertheless: what is not surely gone stays written. */
+		rule->stuck = zrx_claim_remove_rule(claim->device, flow, claim->queue) ||
+			      zrx_journal_rule_gone(&claim->file, *number);
 		return steer_refused(claim, flow, result, error);
 	}
 	/* If this line is lost, the sweep finds the rule by its content. */
@@ -186,8 +184,8 @@ void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule)
 	if (--found->uses)
 		return;
 	result = claim->device->ops->rule_remove(claim->device, found->location);
-	if (!result || result == -ENOENT)
-		zrx_journal_rule_gone(&claim->file, rule);
-	else
+	if (result && result != -ENOENT)
 		found->uses = 1; /* still there: the drop tries again */
+	else
+		found->stuck = !!zrx_journal_rule_gone(&claim->file, rule);
 }

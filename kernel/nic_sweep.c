@@ -24,46 +24,74 @@ int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
 	return -EBUSY;
 }
 
-static int sweep_remove_at(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue,
-			   uint32_t location)
+/* A location that cannot be read is free, unless the NIC lists it. */
+static int sweep_rule_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
+			 uint32_t location, struct ethtool_rx_flow_spec *rule)
 {
-	struct ethtool_rx_flow_spec rule;
+	int result = device->ops->rule(device, location, rule);
 
-	/* By now somebody else's rule may have the location. */
-	if (device->ops->rule(device, location, &rule) || !zrx_flow_is_rule(flow, queue, &rule))
-		return 0;
-	return device->ops->rule_remove(device, location);
+	for (uint32_t i = 0; result && i < table->count; i++)
+		if (table->location[i] == location)
+			return result;
+	return result ? -ENOENT : 0;
 }
 
-/* Its process died while the NIC was asked: if it was accepted, it is somewhere in the table. */
-static int sweep_remove_anywhere(struct zrx_nic_device *device, const struct zrx_flow *flow,
-				 uint32_t queue)
+/* Only a rule that is ours: by now somebody else's may have the location. */
+static int sweep_remove_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
+			   const struct zrx_flow *flow, uint32_t queue, uint32_t location)
+{
+	struct ethtool_rx_flow_spec rule;
+	int result = sweep_rule_at(device, table, location, &rule);
+
+	if (result)
+		return result == -ENOENT ? 0 : result;
+	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location) : 0;
+}
+
+static int sweep_remove_anywhere(struct zrx_nic_device *device,
+				 const struct zrx_ethtool_rule_table *table,
+				 const struct zrx_flow *flow, uint32_t queue)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; !result && i < table->count; i++)
+		result = sweep_remove_at(device, table, flow, queue, table->location[i]);
+	return result;
+}
+
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue)
 {
 	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
 	int result = table ? device->ops->rules(device, table) : -ENOMEM;
 
-	for (uint32_t i = 0; !result && i < table->count; i++)
-		result = sweep_remove_at(device, flow, queue, table->location[i]);
+	if (!result)
+		result = sweep_remove_anywhere(device, table, flow, queue);
 	free(table);
 	return result == -EOPNOTSUPP ? 0 : result;
 }
 
 static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *journal)
 {
-	int result = 0;
+	struct zrx_ethtool_rule_table *table;
+	int result;
 
-	for (uint32_t i = journal->rule_count; i-- > 0;) {
+	if (!journal->rule_count)
+		return 0;
+	table = malloc(sizeof(*table));
+	result = table ? device->ops->rules(device, table) : -ENOMEM;
+	for (uint32_t i = journal->rule_count; !result && i-- > 0;) {
 		const struct zrx_journal_rule *rule = &journal->rules[i];
-		int code = 0;
 
 		if (rule->gone)
 			continue;
-		code = rule->located
-			       ? sweep_remove_at(device, &rule->flow, journal->queue, rule->location)
-			       : sweep_remove_anywhere(device, &rule->flow, journal->queue);
-		result = result ? result : code;
+		if (rule->located)
+			result = sweep_remove_at(device, table, &rule->flow, journal->queue,
+						 rule->location);
+		else /* died while the NIC was asked: if it was accepted, it is somewhere */
+			result = sweep_remove_anywhere(device, table, &rule->flow, journal->queue);
 	}
-	return result;
+	free(table);
+	return result == -EOPNOTSUPP ? 0 : result;
 }
 
 static int sweep_is_dead(const struct zrx_journal_entry *entry)
@@ -108,7 +136,8 @@ static int sweep_one(struct zrx_nic_device *device, int directory, const struct 
 					     device->name, strerror(-result));
 		if (alive && journal->steps)
 			return 0;
-		if (zrx_nic_settings_undo(device, &journal->before, journal->steps, error))
+		if (zrx_nic_settings_undo(device, &journal->before, journal->queue,
+					  journal->steps, error))
 			return -EBUSY;
 	}
 	result = zrx_journal_remove(directory, entry->name);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fake_nic.h"
+
+static struct fake_nic *fake_of(struct zrx_nic_device *device)
+{
+	return (struct fake_nic *)device;
+}
+
+/* What becomes of this call: 0 go on, FAKE_*. */
+static int fake_fate(struct fake_nic *fake)
+{
+	if (++fake->calls != fake->fail_call)
+		return 0;
+	if (fake->fail_how == FAKE_DIE_BEFORE)
+		_exit(0);
+	if (fake->fail_how == FAKE_FAIL_CLEAN || fake->fail_how == FAKE_FAIL_DONE)
+		snprintf(fake->base.kernel_text, sizeof(fake->base.kernel_text), "as told");
+	return fake->fail_how;
+}
+
+static int fake_bound_count(const struct fake_nic *fake)
+{
+	int count = 0;
+
+	for (int i = 0; i < FAKE_QUEUES; i++)
+		count += !!fake->bound[i];
+	return count;
+}
+
+/* A call that reads: it can fail, or be the last of its process. */
+static int fake_read(struct zrx_nic_device *device)
+{
+	int fate = fake_fate(fake_of(device));
+
+	if (fate == FAKE_DIE_AFTER)
+		_exit(0);
+	return fate == FAKE_FAIL_CLEAN || fate == FAKE_FAIL_DONE ? -EIO : 0;
+}
+
+/* A call that changes a setting, if the kernel's rules (refusal: 0 or -errno) let it. */
+static int fake_write(struct zrx_nic_device *device, int refusal, void *setting, const void *value,
+		      size_t size)
+{
+	int fate = fake_fate(fake_of(device));
+
+	if (fate == FAKE_FAIL_CLEAN)
+		return -EIO;
+	if (fate != FAKE_LIE && refusal)
+		return refusal;
+	if (fate != FAKE_LIE)
+		memcpy(setting, value, size);
+	if (fate == FAKE_DIE_AFTER)
+		_exit(0);
+	return fate == FAKE_FAIL_DONE ? -EIO : 0;
+}
+
+static int fake_driver(struct zrx_nic_device *device, struct zrx_ethtool_driver *found)
+{
+	memset(found, 0, sizeof(*found));
+	snprintf(found->driver, sizeof(found->driver), "%s", fake_of(device)->driver);
+	snprintf(found->bus, sizeof(found->bus), "0000:00:01.0");
+	return 0;
+}
+
+static int fake_channels(struct zrx_nic_device *device, struct zrx_ethtool_channels *found)
+{
+	(void)device;
+	found->rx = found->max = FAKE_QUEUES;
+	return 0;
+}
+
+static int fake_queues(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
+		       uint32_t capacity)
+{
+	struct fake_nic *fake = fake_of(device);
+	int result = fake_read(device);
+
+	if (result || fake->down)
+		return result;
+	for (uint32_t i = 0; i < FAKE_QUEUES && i < capacity; i++) {
+		memset(&found[i], 0, sizeof(found[i]));
+		found[i].id = i;
+		found[i].napi_id = 100 + i;
+		found[i].bound = fake->bound[i];
+	}
+	return FAKE_QUEUES;
+}
+
+static int fake_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
+{
+	struct fake_nic *fake = fake_of(device);
+
+	memset(rings, 0, sizeof(*rings));
+	rings->rx = rings->rx_max = 512;
+	rings->split = fake->state.split ? fake->state.split : fake->split_default;
+	rings->has_thresh = 1;
+	rings->thresh = fake->state.thresh;
+	return fake_read(device);
+}
+
+static int fake_split_set(struct zrx_nic_device *device, uint32_t split)
+{
+	struct fake_nic *fake = fake_of(device);
+	int refusal = split != ZRX_SPLIT_ON && fake_bound_count(fake) ? -EINVAL
+		      : split == ZRX_SPLIT_OFF && fake->no_disable    ? -EINVAL
+								      : 0;
+
+	return fake_write(device, refusal, &fake->state.split, &split, sizeof(split));
+}
+
+static int fake_thresh_set(struct zrx_nic_device *device, uint32_t thresh)
+{
+	struct fake_nic *fake = fake_of(device);
+
+	return fake_write(device, thresh && fake_bound_count(fake) ? -EINVAL : 0, &fake->state.thresh,
+			  &thresh, sizeof(thresh));
+}
+
+static uint32_t *fake_feature_of(struct fake_nic *fake, const char *feature)
+{
+	return strcmp(feature, ZRX_NIC_NTUPLE) ? &fake->state.hw_gro : &fake->state.ntuple;
+}
+
+static int fake_feature(struct zrx_nic_device *device, const char *feature, uint32_t *state)
+{
+	*state = *fake_feature_of(fake_of(device), feature) ? ZRX_FEATURE_STATE_ON : 0;
+	return fake_read(device);
+}
+
+static int fake_feature_set(struct zrx_nic_device *device, const char *feature, int on)
+{
+	struct fake_nic *fake = fake_of(device);
+	uint32_t value = (uint32_t)on;
+	int result = fake_write(device, 0, fake_feature_of(fake, feature), &value, sizeof(value));
+
+	if (!fake->state.ntuple)
+		memset(fake->state.rule_used, 0, sizeof(fake->state.rule_used));
+	return result;
+}
+
+static int fake_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss)
+{
+	*rss = fake_of(device)->state.rss;
+	return fake_read(device);
+}
+
+static int fake_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
+{
+	struct fake_nic *fake = fake_of(device);
+	struct zrx_ethtool_rss plain = {.count = fake->state.rss.count};
+
+	for (uint32_t i = 0; i < plain.count; i++)
+		plain.queue[i] = i % FAKE_QUEUES;
+	return fake_write(device, 0, &fake->state.rss, rss ? rss : &plain, sizeof(plain));
+}
+
+static int fake_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table)
+{
+	struct fake_nic *fake = fake_of(device);
+
+	memset(table, 0, sizeof(*table));
+	table->size = FAKE_RULES;
+	table->any = fake->chooses;
+	for (uint32_t i = 0; i < FAKE_RULES; i++)
+		if (fake->state.rule_used[i])
+			table->location[table->count++] = i;
+	return fake_read(device);
+}
+
+static int fake_rule(struct zrx_nic_device *device, uint32_t location,
+		     struct ethtool_rx_flow_spec *rule)
+{
+	struct fake_nic *fake = fake_of(device);
+	int result = fake_read(device);
+
+	if (result)
+		return result;
+	if (location >= FAKE_RULES || !fake->state.rule_used[location])
+		return -ENOENT;
+	*rule = fake->state.rules[location];
+	return 0;
+}
+
+static int fake_rule_refusal(const struct fake_nic *fake, const struct ethtool_rx_flow_spec *rule,
+			     uint32_t *place)
+{
+	*place = rule->location;
+	if (!fake->state.ntuple)
+		return -EPERM;
+	if (fake->chooses != (rule->location == RX_CLS_LOC_ANY))
+		return -EINVAL;
+	for (uint32_t i = 0; i < FAKE_RULES; i++)
+		if (fake->state.rule_used[i] &&
+		    !memcmp(&fake->state.rules[i].h_u, &rule->h_u, sizeof(rule->h_u)))
+			return -EEXIST;
+	for (uint32_t i = 0; fake->chooses && i < FAKE_RULES; i++)
+		if (!fake->state.rule_used[i])
+			*place = i;
+	return *place < FAKE_RULES ? 0 : -ENOSPC;
+}
+
+static int fake_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule)
+{
+	struct fake_nic *fake = fake_of(device);
+	uint32_t place, used = 1;
+	int refusal = fake_rule_refusal(fake, rule, &place);
+	int known = !refusal;
+
+	if (known) {
+		fake->state.rules[place] = *rule;
+		fake->state.rules[place].location = place;
+	}
+	refusal = fake_write(device, refusal, &fake->state.rule_used[known ? place : 0], &used,
+			     sizeof(used));
+	if (!refusal)
+		rule->location = place;
+	return refusal;
+}
+
+static int fake_rule_remove(struct zrx_nic_device *device, uint32_t location)
+{
+	struct fake_nic *fake = fake_of(device);
+	uint32_t used = 0;
+
+	if (location >= FAKE_RULES || !fake->state.rule_used[location])
+		return -ENOENT;
+	return fake_write(device, 0, &fake->state.rule_used[location], &used, sizeof(used));
+}
+
+static void fake_pause(struct zrx_nic_device *device, uint32_t milliseconds)
+{
+	struct fake_nic *fake = fake_of(device);
+
+	(void)milliseconds;
+	if (++fake->pauses == fake->unbind_after)
+		memset(fake->bound, 0, sizeof(fake->bound));
+}
+
+static const struct zrx_nic_ops fake_ops = {
+	.driver = fake_driver,
+	.channels = fake_channels,
+	.queues = fake_queues,
+	.rings = fake_rings,
+	.split_set = fake_split_set,
+	.thresh_set = fake_thresh_set,
+	.feature = fake_feature,
+	.feature_set = fake_feature_set,
+	.rss = fake_rss,
+	.rss_set = fake_rss_set,
+	.rules = fake_rules,
+	.rule = fake_rule,
+	.rule_add = fake_rule_add,
+	.rule_remove = fake_rule_remove,
+	.pause_ms = fake_pause,
+};
+
+struct fake_nic *fake_new(void)
+{
+	struct fake_nic *fake = mmap(NULL, sizeof(*fake), PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (fake == MAP_FAILED)
+		abort();
+	fake->base.ops = &fake_ops;
+	fake->base.ifindex = 4242;
+	snprintf(fake->base.name, sizeof(fake->base.name), "fake0");
+	fake->driver = "fake";
+	fake->split_default = ZRX_SPLIT_OFF;
+	fake->state.thresh = 256;
+	fake->state.rss.count = 32;
+	for (uint32_t i = 0; i < fake->state.rss.count; i++)
+		fake->state.rss.queue[i] = i % FAKE_QUEUES;
+	return fake;
+}
+
+void fake_free(struct fake_nic *fake)
+{
+	munmap(fake, sizeof(*fake));
+}
+
+int fake_differs(const struct fake_state *a, const struct fake_state *b)
+{
+	if (a->split != b->split || a->thresh != b->thresh || a->ntuple != b->ntuple ||
+	    a->hw_gro != b->hw_gro || memcmp(&a->rss, &b->rss, sizeof(a->rss)) ||
+	    memcmp(a->rule_used, b->rule_used, sizeof(a->rule_used)))
+		return 1;
+	for (int i = 0; i < FAKE_RULES; i++)
+		if (a->rule_used[i] && memcmp(&a->rules[i], &b->rules[i], sizeof(a->rules[i])))
+			return 1;
+	return 0;
+}

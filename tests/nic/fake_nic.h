@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A NIC in memory that may be shared between processes. It keeps the rules that the kernel keeps, and fails where it is
+ * told to.
+ */
+#ifndef ZRX_TESTS_NIC_FAKE_NIC_H
+#define ZRX_TESTS_NIC_FAKE_NIC_H
+
+#include "nic_device.h"
+#include "nic_flow.h"
+
+#define FAKE_QUEUES 8
+#define FAKE_RULES  8
+
+#define FAKE_FAIL_CLEAN 1 /* the call fails and has done nothing */
+#define FAKE_FAIL_DONE  2 /* the call fails and has done it */
+#define FAKE_LIE        3 /* the call succeeds and has done nothing */
+#define FAKE_DIE_BEFORE 4 /* the process exits instead of the call */
+#define FAKE_DIE_AFTER  5 /* the process exits after the call */
+
+/* All that set-up can change. */
+struct fake_state {
+	uint32_t split; /* as set; ZRX_SPLIT_UNKNOWN: the driver's choice */
+	uint32_t thresh;
+	uint32_t ntuple;
+	uint32_t hw_gro;
+	struct zrx_ethtool_rss rss;
+	uint32_t rule_used[FAKE_RULES];
+	struct ethtool_rx_flow_spec rules[FAKE_RULES];
+};
+
+struct fake_nic {
+	struct zrx_nic_device base;
+	const char *driver;
+	struct fake_state state;
+	uint32_t split_default; /* what the driver's choice reads as */
+	uint32_t no_disable;    /* refuses to set split off, as bnxt does */
+	uint32_t chooses;       /* takes no rule location */
+	uint32_t down;
+	uint32_t bound[FAKE_QUEUES];
+	uint32_t unbind_after;  /* pauses until all queues are unbound; 0: never */
+	uint32_t pauses;
+	int calls;
+	int fail_call; /* the call to fail, from 1; 0: none */
+	int fail_how;
+};
+
+/* In shared memory; free by fake_free. */
+struct fake_nic *fake_new(void);
+void fake_free(struct fake_nic *fake);
+
+/* 0 if both are the same to the last rule. */
+int fake_differs(const struct fake_state *a, const struct fake_state *b);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every call to the NIC fails once, in every way, at every place of the transaction: afterwards the NIC is as
+ * it was, at once or (where undoing is what failed) after the next sweep.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "fake_nic.h"
+#include "nic_claim.h"
+#include "scratch.h"
+
+static const struct zrx_options port_options = {
+	.size = sizeof(port_options), .steer = ZRX_STEER_PORT, .steer_port = 5000};
+
+/* A whole life. Returns what taking and steering gave; *dropped what dropping gave. */
+static int live(struct fake_nic *fake, int *dropped)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_claim claim;
+	int result = zrx_claim_take(&claim, &fake->base, scratch_name(), &port_options, 0, &error);
+
+	*dropped = 0;
+	if (result) {
+		CHECK(error.code == result && error.message[0], "call %d: no reason given",
+		      fake->fail_call);
+		return result;
+	}
+	result = zrx_claim_steer_port(&claim, 5000, NULL);
+	*dropped = zrx_claim_drop(&claim, NULL);
+	return result;
+}
+
+static void check_restored(struct fake_nic *fake, int directory, const struct fake_state *before,
+			   const char *what)
+{
+	uint32_t alive;
+
+	fake->fail_call = 0;
+	CHECK(zrx_claim_sweep(&fake->base, directory, zrx_journal_net_space(), &alive, NULL) >= 0,
+	      "%s: sweep", what);
+	CHECK(!alive, "%s: %u alive", what, alive);
+	CHECK(!fake_differs(before, &fake->state), "%s: not as before", what);
+	CHECK(!scratch_journals(), "%s: %d journals left", what, scratch_journals());
+}
+
+/* Returns whether the call with this number was made at all. */
+static int fail_at(int call, int how, uint32_t split_default)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open(), result, dropped, made;
+	struct fake_state before;
+	char what[64];
+
+	fake->split_default = split_default;
+	fake->no_disable = split_default == ZRX_SPLIT_ON;
+	before = fake->state;
+	fake->fail_call = call;
+	fake->fail_how = how;
+	snprintf(what, sizeof(what), "call %d failed in way %d", call, how);
+	result = live(fake, &dropped);
+	made = fake->calls >= call;
+	/* One that failed as a whole has left nothing for later. */
+	if (result && !dropped)
+		CHECK(!fake_differs(&before, &fake->state), "%s: %d, yet not undone", what, result);
+	/* A driver that only claims to take "auto" is told what it read as before: that must do. */
+	if (how == FAKE_LIE && fake->state.split == split_default)
+		fake->state.split = before.split;
+	check_restored(fake, directory, &before, what);
+	scratch_close(directory);
+	fake_free(fake);
+	return made;
+}
+
+/* The process dies at the call; the next one sweeps. Returns whether the call was made at all. */
+static int die_at(int call, int how)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open(), dropped, made;
+	struct fake_state before = fake->state;
+	char what[64];
+	pid_t child;
+
+	fake->fail_call = call;
+	fake->fail_how = how;
+	child = fork();
+	if (!child) {
+		live(fake, &dropped);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	made = fake->calls >= call;
+	snprintf(what, sizeof(what), "died at call %d in way %d", call, how);
+	check_restored(fake, directory, &before, what);
+	scratch_close(directory);
+	fake_free(fake);
+	return made;
+}
+
+/* The journal can grow to so many bytes only. Returns whether that was enough. */
+static int fail_journal_at(rlim_t bytes)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open(), status = 0;
+	struct fake_state before = fake->state;
+	char what[64];
+	pid_t child = fork();
+
+	if (!child) {
+		struct rlimit limit = {bytes, bytes};
+		int dropped;
+
+		signal(SIGXFSZ, SIG_IGN);
+		if (setrlimit(RLIMIT_FSIZE, &limit))
+			_exit(2);
+		_exit(live(fake, &dropped) || dropped ? 1 : 0);
+	}
+	waitpid(child, &status, 0);
+	snprintf(what, sizeof(what), "journal of %lu bytes", (unsigned long)bytes);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) < 2, "%s: status %x", what, status);
+	check_restored(fake, directory, &before, what);
+	scratch_close(directory);
+	fake_free(fake);
+	return !WEXITSTATUS(status);
+}
+
+void test_faults(void)
+{
+	static const uint32_t defaults[] = {ZRX_SPLIT_OFF, ZRX_SPLIT_ON};
+	static const int failures[] = {FAKE_FAIL_CLEAN, FAKE_FAIL_DONE, FAKE_LIE};
+	static const int deaths[] = {FAKE_DIE_BEFORE, FAKE_DIE_AFTER};
+	int call;
+	rlim_t bytes;
+
+	for (size_t i = 0; i < 2; i++)
+		for (size_t j = 0; j < 3; j++) {
+			for (call = 1; fail_at(call, failures[j], defaults[i]); call++)
+				;
+			CHECK(call > 30, "only %d calls in a whole life", call);
+		}
+	for (size_t i = 0; i < 2; i++)
+		for (call = 1; die_at(call, deaths[i]); call++)
+			;
+	for (bytes = 0; !fail_journal_at(bytes); bytes += 7)
+		CHECK(bytes < 4096, "never enough");
+}

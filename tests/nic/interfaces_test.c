@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Interfaces that every kernel has, in a network namespace of the test's own: every refusal has its text. */
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <libmnl/libmnl.h>
+
+#include "check.h"
+#include "nic.h"
+
+static void set_up(const char *name)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifreq request = {.ifr_flags = IFF_UP};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	CHECK(!ioctl(fd, SIOCSIFFLAGS, &request), "%s up", name);
+	close(fd);
+}
+
+/* "ip link add va type veth peer name vb" */
+static int add_veth(void)
+{
+	char buffer[1024];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
+	struct nlattr *info, *data, *peer;
+	struct nlmsgerr *answer;
+
+	request->nlmsg_type = RTM_NEWLINK;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(request, IFLA_IFNAME, "va");
+	info = mnl_attr_nest_start(request, IFLA_LINKINFO);
+	mnl_attr_put_strz(request, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(request, IFLA_INFO_DATA);
+	peer = mnl_attr_nest_start(request, VETH_INFO_PEER);
+	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(request, IFLA_IFNAME, "vb");
+	mnl_attr_nest_end(request, peer);
+	mnl_attr_nest_end(request, data);
+	mnl_attr_nest_end(request, info);
+	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ||
+	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0 ||
+	    mnl_socket_recvfrom(socket, buffer, sizeof(buffer)) < 0)
+		return -EIO;
+	answer = mnl_nlmsg_get_payload((struct nlmsghdr *)buffer);
+	mnl_socket_close(socket);
+	return answer->error;
+}
+
+static void check_inspect(const char *name)
+{
+	struct zrx_nic_report report = {.size = sizeof(report)};
+	struct zrx_error error = ZRX_ERROR_INIT;
+	int split = 0;
+
+	CHECK(!zrx_nic_inspect(name, ZRX_NIC_FREE_QUEUE, &report, &error), "%s: %s", name,
+	      error.message);
+	CHECK(report.ifindex == if_nametoindex(name), "%s: index", name);
+	CHECK(report.queue_count >= 1, "%s: %u queues", name, report.queue_count);
+	for (uint32_t i = 0; i < report.check_count; i++)
+		split |= !strcmp(report.checks[i].name, "tcp-data-split") &&
+			 report.checks[i].state == ZRX_CHECK_MISSING && report.checks[i].hint[0];
+	CHECK(split, "%s: nothing said on header/data split", name);
+}
+
+static void check_refused(const char *name, int code, const char *words)
+{
+	struct zrx_options options = {.size = sizeof(options), .interface = name};
+	struct zrx_nic_step steps[ZRX_NIC_STEPS];
+	struct zrx_error error = ZRX_ERROR_INIT;
+	uint32_t queue = 0, ifindex = 0;
+	struct zrx_nic *nic = NULL;
+
+	CHECK(zrx_nic_plan(&options, steps, &queue, &error) == code, "%s: %d", name, error.code);
+	CHECK_HAS(error.message, words);
+	CHECK(error.hint[0], "%s: no hint", name);
+	CHECK(zrx_nic_apply(&options, &queue, &error) == code, "%s: %d", name, error.code);
+	CHECK(zrx_nic_acquire(&nic, &options, &ifindex, &queue, &error) == code && !nic, "%s: %d",
+	      name, error.code);
+	CHECK_HAS(error.message, words);
+	options.nic_mode = ZRX_NIC_PREPARED;
+	CHECK(zrx_nic_acquire(&nic, &options, &ifindex, &queue, &error) < 0 && !nic, "%s: prepared",
+	      name);
+	CHECK(error.hint[0], "%s: no hint", name);
+}
+
+static void check_explained(void)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	CHECK(zrx_nic_explain("lo", 0, EOPNOTSUPP, 0, &error) == -EOPNOTSUPP, "lo");
+	CHECK_HAS(error.message, "virtual interface");
+	CHECK(zrx_nic_explain("va", 0, EOPNOTSUPP, 0, &error) == -EOPNOTSUPP, "veth");
+	CHECK_HAS(error.message, "veth");
+	CHECK(zrx_nic_explain("va", 77, ERANGE, 0, &error) == -ERANGE, "veth");
+	CHECK_HAS(error.message, "no queue 77");
+	CHECK(zrx_nic_explain("nope", 0, EINVAL, 0, &error) == -ENODEV, "nope");
+}
+
+static void in_a_namespace(void)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	CHECK(!mount("none", "/run", "tmpfs", 0, NULL), "a /run of its own");
+	CHECK(zrx_nic_restore(NULL, &error) == 0, "nothing to restore");
+	set_up("lo");
+	CHECK(!add_veth(), "veth");
+	check_refused("va", -ENETDOWN, "is down");
+	set_up("va");
+	set_up("vb");
+	check_inspect("lo");
+	check_inspect("va");
+	check_refused("lo", -EOPNOTSUPP, "ring parameters");
+	check_refused("va", -EOPNOTSUPP, "ring parameters");
+	check_refused("nope", -ENODEV, "no interface \"nope\"");
+	check_explained();
+	CHECK(zrx_nic_undo("va", ZRX_NIC_FREE_QUEUE, &error) == 0, "nothing to undo");
+	CHECK(zrx_nic_restore("va", &error) == 0, "nothing to restore");
+}
+
+void test_interfaces(void)
+{
+	int status = 0, before = checks_failed;
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+			perror("interfaces: needs root for a network namespace");
+			_exit(1);
+		}
+		in_a_namespace();
+		_exit(checks_failed > before ? 1 : 0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && !status, "in the namespace");
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* Judging kernels and sandboxes that are not at hand; and the one that is. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "probe.h"
+
+static struct zrx_probe_facts good_facts(void)
+{
+	struct zrx_probe_facts facts = {
+		.release = "7.2.13-amd64",
+		.page_bytes = 4096,
+		.process = {.cap_net_admin = 1, .initial_userns = 1, .memlock_bytes = UINT64_MAX},
+		.thp = 1,
+		.zcrx_registration = -EFAULT,
+		.zcrx = {.register_flags = ZRX_UAPI_REG_IMPORT | ZRX_UAPI_REG_NODEV,
+			 .area_flags = ZRX_UAPI_AREA_DMABUF,
+			 .nr_ctrl_opcodes = 3,
+			 .features = ZRX_UAPI_FEATURE_RX_PAGE_SIZE | ZRX_UAPI_FEATURE_EVENT},
+	};
+
+	return facts;
+}
+
+static const struct zrx_check *find(const struct zrx_capabilities *from, const char *name)
+{
+	static const struct zrx_check none;
+
+	for (uint32_t i = 0; i < from->check_count; i++)
+		if (!strcmp(from->checks[i].name, name))
+			return &from->checks[i];
+	CHECK(0, "no check \"%s\"", name);
+	return &none;
+}
+
+static void test_all_there(void)
+{
+	struct zrx_probe_facts facts = good_facts();
+	struct zrx_capabilities found;
+
+	zrx_probe_judge(&facts, &found);
+	CHECK(found.engines == (1u << ZRX_ENGINE_COUNT) - 1, "engines %x", found.engines);
+	CHECK(found.features == 0x7f, "features %x", found.features);
+	CHECK(found.kernel_version == (7 << 16 | 2 << 8 | 13), "version %x", found.kernel_version);
+	for (uint32_t i = 0; i < found.check_count; i++)
+		CHECK(found.checks[i].state == ZRX_CHECK_OK && !found.checks[i].hint[0], "%s",
+		      found.checks[i].name);
+	for (uint32_t i = 0; i < ZRX_ENGINE_COUNT; i++)
+		CHECK(!found.refused[i].code, "%u", i);
+}
+
+static void test_no_uring(int code, int disabled, int seccomp, const char *words, const char *hint)
+{
+	struct zrx_probe_facts facts = good_facts();
+	struct zrx_capabilities found;
+
+	facts.uring = facts.defer_taskrun = facts.cqe32 = facts.multishot = -code;
+	facts.zcrx_registration = facts.query_zcrx = facts.query_event = -code;
+	facts.buffer_ring = facts.incremental = -code;
+	facts.process.uring_disabled = disabled;
+	facts.process.seccomp = seccomp;
+	zrx_probe_judge(&facts, &found);
+	CHECK(found.engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "engines %x",
+	      found.engines);
+	CHECK(!found.features, "features %x", found.features);
+	CHECK(find(&found, "io_uring")->state == ZRX_CHECK_MISSING, "%s", words);
+	CHECK_HAS(find(&found, "io_uring")->detail, words);
+	CHECK_HAS(find(&found, "io_uring")->hint, hint);
+	CHECK(found.refused[ZRX_ENGINE_MULTISHOT].code == -code, "%d",
+	      found.refused[ZRX_ENGINE_MULTISHOT].code);
+	CHECK_HAS(found.refused[ZRX_ENGINE_ZCRX].message, words);
+}
+
+static void test_rights(void)
+{
+	struct zrx_probe_facts facts = good_facts();
+	struct zrx_capabilities found;
+
+	facts.process.cap_net_admin = 0;
+	facts.process.memlock_bytes = 65536;
+	facts.zcrx_registration = -EPERM;
+	zrx_probe_judge(&facts, &found);
+	CHECK(!(found.engines & 1u << ZRX_ENGINE_ZCRX), "engines %x", found.engines);
+	CHECK(found.engines & 1u << ZRX_ENGINE_MULTISHOT, "engines %x", found.engines);
+	CHECK_HAS(found.refused[ZRX_ENGINE_ZCRX].hint, "cap_net_admin");
+	CHECK(find(&found, "cap_net_admin")->state == ZRX_CHECK_MISSING, "no capability");
+	CHECK(find(&found, "zcrx")->state == ZRX_CHECK_OK, "the kernel has it nevertheless");
+	CHECK(find(&found, "memlock")->state == ZRX_CHECK_WARN, "64 KiB");
+	CHECK_HAS(find(&found, "memlock")->hint, "ulimit -l");
+
+	facts.process.cap_net_admin = 1;
+	facts.process.initial_userns = 0;
+	zrx_probe_judge(&facts, &found);
+	CHECK_HAS(found.refused[ZRX_ENGINE_ZCRX].message, "initial user namespace");
+	facts.process.cap_ipc_lock = 1;
+	zrx_probe_judge(&facts, &found);
+	CHECK(find(&found, "memlock")->state == ZRX_CHECK_OK, "CAP_IPC_LOCK");
+}
+
+static void test_older_kernels(void)
+{
+	struct zrx_probe_facts facts = good_facts();
+	struct zrx_capabilities found;
+
+	facts.query_zcrx = facts.query_event = -EINVAL; /* 6.15 */
+	zrx_probe_judge(&facts, &found);
+	CHECK(found.engines & 1u << ZRX_ENGINE_ZCRX, "found by trial: %x", found.engines);
+	CHECK(!(found.engines & 1u << ZRX_ENGINE_ZCRX_NODEV), "engines %x", found.engines);
+	CHECK(find(&found, "flush")->state == ZRX_CHECK_WARN, "no flush");
+
+	facts.zcrx_registration = -EINVAL; /* 6.12 */
+	zrx_probe_judge(&facts, &found);
+	CHECK(find(&found, "zcrx")->state == ZRX_CHECK_MISSING, "no zcrx");
+	CHECK(found.refused[ZRX_ENGINE_ZCRX].code == -EOPNOTSUPP, "%d",
+	      found.refused[ZRX_ENGINE_ZCRX].code);
+
+	facts.multishot = facts.incremental = facts.defer_taskrun = facts.cqe32 = -EINVAL; /* 5.15 */
+	zrx_probe_judge(&facts, &found);
+	CHECK(found.engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "engines %x",
+	      found.engines);
+	CHECK(!found.features, "features %x", found.features);
+}
+
+static void test_refused_registrations(void)
+{
+	static const struct {
+		int code, nodev;
+		const char *words;
+	} cases[] = {
+		{EPERM, 0, "CAP_NET_ADMIN"},	{EOPNOTSUPP, 0, "without zcrx"},
+		{EINVAL, 1, "without a device"}, {EINVAL, 0, "does not know zcrx"},
+		{ENOMEM, 0, "RLIMIT_MEMLOCK"},	{EFAULT, 0, "memory"},
+		{EEXIST, 0, "another thread"},	{ENXIO, 0, "No such device or address"},
+	};
+	struct zrx_probe_process process = {.memlock_bytes = 65536};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct zrx_error error = ZRX_ERROR_INIT;
+
+		zrx_probe_zcrx_words(cases[i].code, cases[i].nodev, &process, &error);
+		CHECK(error.code == -cases[i].code, "%d", error.code);
+		CHECK_HAS(error.message, cases[i].words);
+	}
+}
+
+/* The kernel under the test: what it says must be what other system calls say. */
+static void test_here(void)
+{
+	struct zrx_capabilities found = {.size = sizeof(found)}, small = {.size = 12};
+
+	CHECK(zrx_probe(NULL) == -EINVAL, "NULL");
+	CHECK(zrx_probe(&found) == 0, "here");
+	CHECK(found.page_bytes == (uint32_t)sysconf(_SC_PAGESIZE), "%u", found.page_bytes);
+	CHECK(found.engines & 1u << ZRX_ENGINE_RECV, "engines %x", found.engines);
+	CHECK(found.check_count >= 10, "%u checks", found.check_count);
+	for (uint32_t i = 0; i < ZRX_ENGINE_COUNT; i++)
+		CHECK(!(found.engines & 1u << i) == !!found.refused[i].code, "engine %u", i);
+	for (uint32_t i = 0; i < found.check_count; i++)
+		CHECK(!found.checks[i].hint[0] == (found.checks[i].state == ZRX_CHECK_OK),
+		      "%s: a hint exactly where it is needed", found.checks[i].name);
+	small.page_bytes = 77;
+	CHECK(zrx_probe(&small) == 0, "a caller of an older release");
+	CHECK(small.engines == found.engines && small.page_bytes == 77 && small.size == 12,
+	      "filled no further than its size");
+}
+
+void test_probe(void)
+{
+	test_all_there();
+	test_no_uring(EPERM, 2, 0, "disabled for every process", "io_uring_disabled=0");
+	test_no_uring(EPERM, 1, 0, "unprivileged", "io_uring_group");
+	test_no_uring(EPERM, 0, 2, "seccomp filter", "seccomp profile");
+	test_no_uring(EPERM, 0, 0, "security module", "audit");
+	test_no_uring(ENOSYS, ZRX_PROBE_ABSENT, 0, "built without io_uring", "CONFIG_IO_URING");
+	test_no_uring(ENOSYS, 0, 2, "hides io_uring", "seccomp profile");
+	test_no_uring(ENOSYS, ZRX_PROBE_ABSENT, 2, "or not built", "CONFIG_IO_URING");
+	test_rights();
+	test_older_kernels();
+	test_refused_registrations();
+	test_here();
+}
