@@ -8,6 +8,7 @@ keyring. Nothing is installed: packages are downloaded and unpacked.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TOOLS = ("apt-get", "apt-cache", "apt-config", "dpkg-deb", "tar")
 DOCUMENTATION = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./usr/share/info")
 
+MAIN_INDEX = re.compile(r"'(?P<mirror>.+)/dists/(?P<suite>[^/]+)/main/binary-")
+
 
 def machine_mirror() -> str:
     """The Debian mirror that this machine's apt is configured to use."""
@@ -28,14 +31,11 @@ def machine_mirror() -> str:
     if release.get("ID") != "debian":
         raise VmError("not a Debian system: name a Debian mirror in ZCRX_DEBIAN_MIRROR")
     suites = {release.get("VERSION_CODENAME", ""), "stable", "testing", "unstable", "sid"}
-    targets = _output(
-        ["apt-get", "indextargets", "--format", "$(COMPONENT) $(RELEASE) $(REPO_URI)",
-         "Created-By: Packages"]
-    )  # fmt: skip
-    for line in targets.splitlines():
-        component, suite, uri = line.split(" ", 2)
-        if component == "main" and suite in suites:
-            return uri.rstrip("/")
+    # What it would fetch: known even where it never has.
+    for line in _output(["apt-get", "update", "--print-uris"]).splitlines():
+        index = MAIN_INDEX.match(line)
+        if index and index["suite"] in suites:
+            return index["mirror"]
     raise VmError("no Debian mirror in this machine's apt sources")
 
 

@@ -222,11 +222,16 @@ class MirrorTest(unittest.TestCase):
             return debapt.machine_mirror()
 
     def test_others_repositories_are_passed_over(self) -> None:
-        targets = (
-            "stable bookworm http://example.org/other/debian/\n"
-            "main vendor-bookworm http://example.org/vendor/\n"
-            "main bookworm-security http://example.org/debian-security/\n"
-            "main bookworm http://example.org/debian/\n"
+        places = (
+            "other/debian/dists/bookworm/stable",
+            "vendor/dists/vendor-bookworm/main",
+            "debian-security/dists/bookworm-security/main",
+            "debian/dists/bookworm/main",
+            "second/debian/dists/bookworm/main",
+        )
+        targets = "'http://example.org/debian/dists/bookworm/InRelease' some_name 0\n" + "".join(
+            f"'http://example.org/{place}/binary-amd64/Packages.xz' some_name 0\n"
+            for place in places
         )
         debian = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
         self.assertEqual(self.mirror(debian, targets), "http://example.org/debian")
