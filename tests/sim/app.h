@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The application: it adds sockets, receives, holds views and releases them, and checks at each step what the
+ * contract promises.
+ */
+#ifndef SIM_APP_H
+#define SIM_APP_H
+
+#include <stdint.h>
+
+#include "sim.h"
+#include "tcp_model.h"
+
+#define APP_STREAMS 512
+#define APP_VIEWS   8192
+#define APP_BATCH   64
+
+struct app_stream {
+	struct sim_socket *socket;
+	uint64_t handle;
+	uint64_t start;    /* offset of its first byte in the socket's payload */
+	uint64_t received;
+	uint64_t limit;    /* 0: none */
+	uint32_t live;
+	uint32_t removing;
+};
+
+struct app_view {
+	struct zrx_buffer buffer;
+	const struct sim_socket *socket;
+	uint64_t offset; /* in the socket's payload */
+};
+
+struct app {
+	struct zrx_receiver *receiver; /* NULL: closed */
+	struct zrx_area *area;
+	uint32_t engine;
+	uint64_t area_bytes;
+	uint32_t released_elsewhere; /* other threads release views */
+	uint32_t polls;              /* it waits for the receiver's descriptor */
+	uint32_t hold;               /* views it likes to keep */
+	uint32_t capacity;           /* of its receives, at most */
+	uint32_t stream_count, live;
+	uint64_t bytes, buffers, ended;
+	uint32_t area_freed;
+	uint32_t leaps; /* of time, in vain */
+	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */
+	struct app_stream streams[APP_STREAMS];
+	uint32_t view_count;
+	struct app_view views[APP_VIEWS];
+};
+
+extern struct app app;
+
+void app_begin(void);
+void app_add_socket(void);   /* a new connection, or one whose stream is over */
+void app_remove(void);
+void app_receive(int64_t timeout_ns);
+void app_wait_for_descriptor(void);
+void app_check_stats(void);
+
+/* ---- views.c ---- */
+
+void app_hold(const struct zrx_buffer *buffer, const struct sim_socket *socket, uint64_t offset);
+/* Release some views, chosen at random; elsewhere: as another thread. */
+void app_release(uint32_t count, int elsewhere);
+void app_release_wrongly(void);
+void app_check_views(void);
+
+/* ---- around.c ---- */
+
+/* What the receiver owes: text, or NULL if it may sleep. */
+const char *app_owed(void);
+/* Run a call as a thread that does not own the receiver. */
+uintptr_t app_become_another(void);
+void app_become_owner(uintptr_t saved);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Run seeds, on as many processes as there are processors. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "scenario.h"
+#include "sim.h"
+
+#define SEED_SECONDS 60 /* the longest takes a fraction of one */
+
+struct worker {
+	uint64_t seed; /* the one that is running */
+	uint64_t steps;
+	uint64_t runs;
+};
+
+static void work(struct worker *worker, uint64_t first, uint64_t last, uint64_t stride)
+{
+	for (uint64_t seed = first; seed <= last; seed += stride) {
+		worker->seed = seed;
+		alarm(SEED_SECONDS);
+		sim_scenario(seed);
+		worker->steps = sim.steps;
+		worker->runs++;
+	}
+}
+
+static int parse_range(const char *text, uint64_t *first, uint64_t *last)
+{
+	char *rest;
+
+	*first = *last = strtoull(text, &rest, 10);
+	if (*rest == '-')
+		*last = strtoull(rest + 1, &rest, 10);
+	return *text && !*rest && *first <= *last;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: sim [--trace] FIRST[-LAST]\n");
+	return 2;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Returns the number of workers that failed. */
+static int run_all(struct worker *workers, long count, uint64_t first, uint64_t last)
+{
+	int failed = 0;
+
+	for (long i = 0; i < count; i++) {
+		if (fork())
+			continue;
+		work(&workers[i], first + (uint64_t)i, last, (uint64_t)count);
+		fflush(NULL);
+		_exit(0);
+	}
+	for (long i = 0; i < count; i++) {
+		int status;
+
+		wait(&status);
+		failed += status != 0;
+	}
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	long count = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t first, last, steps = 0, runs = 0;
+	struct worker *workers;
+	double began = now();
+	int failed;
+
+	if (argc == 3 && !strcmp(argv[1], "--trace"))
+		sim.tracing = 1;
+	else if (argc != 2)
+		return usage();
+	if (!parse_range(argv[argc - 1], &first, &last))
+		return usage();
+	if (count > (long)(last - first + 1))
+		count = (long)(last - first + 1);
+	workers = mmap(NULL, (size_t)count * sizeof(*workers), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (workers == MAP_FAILED)
+		return 1;
+	failed = run_all(workers, count, first, last);
+	for (long i = 0; i < count; i++) {
+		steps += workers[i].steps;
+		runs += workers[i].runs;
+	}
+	printf("sim: %llu runs, %llu events in %.1f s\n", (unsigned long long)runs, (unsigned long long)steps,
+	       now() - began);
+	if (failed)
+		for (long i = 0; i < count; i++)
+			printf("sim: worker %ld was last at seed %llu\n", i, (unsigned long long)workers[i].seed);
+	return failed != 0;
+}

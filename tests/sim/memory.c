@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* Heap and mappings: counted, sometimes refused, and watched for views when they go. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "sim.h"
+#include "zcrx_model.h"
+
+#define REGIONS_MAX 64
+#define ALIGNMENT   4096
+
+struct region {
+	void *address;
+	size_t size;
+};
+
+static struct region regions[REGIONS_MAX];
+static _Atomic int64_t allocations;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the last release may be any thread's */
+
+void sim_memory_begin(void)
+{
+	memset(regions, 0, sizeof(regions));
+	allocations = 0;
+}
+
+void sim_memory_check_empty(void)
+{
+	if (allocations)
+		sim_fail("%lld allocations were not freed", (long long)allocations);
+	for (int i = 0; i < REGIONS_MAX; i++) {
+		if (regions[i].address)
+			sim_fail("a mapping of %zu bytes was not unmapped", regions[i].size);
+	}
+}
+
+void *zrx_sys_alloc(size_t size)
+{
+	if (sim_chance(sim.kernel.short_memory)) {
+		sim_trace("an allocation of %zu bytes fails", size);
+		return NULL;
+	}
+	atomic_fetch_add(&allocations, 1);
+	return calloc(1, size);
+}
+
+void zrx_sys_free(void *memory)
+{
+	if (memory)
+		atomic_fetch_sub(&allocations, 1);
+	free(memory);
+}
+
+static void *new_region(size_t size, int *error)
+{
+	void *address = NULL;
+
+	if (sim_chance(sim.kernel.short_memory)) {
+		*error = -ENOMEM;
+		return NULL;
+	}
+	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	if (posix_memalign(&address, ALIGNMENT, size))
+		abort();
+	memset(address, 0, size);
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < REGIONS_MAX; i++) {
+		if (!regions[i].address) {
+			regions[i] = (struct region){address, size};
+			pthread_mutex_unlock(&lock);
+			return address;
+		}
+	}
+	abort();
+}
+
+void *zrx_sys_map(size_t size, int flags, int *error)
+{
+	if (flags & MAP_HUGETLB) {
+		*error = -ENOMEM;
+		return NULL;
+	}
+	return new_region(size, error);
+}
+
+void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error)
+{
+	void *address;
+
+	(void)offset;
+	(void)writable;
+	if (sim_fd_kind(fd) != SIM_FD_RING) {
+		*error = -ENODEV;
+		return NULL;
+	}
+	address = new_region(size, error);
+	if (address)
+		sim_zcrx_mapped(address);
+	return address;
+}
+
+void zrx_sys_unmap(void *address, size_t size)
+{
+	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	sim_check_unused(address, size, "unmapped");
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < REGIONS_MAX; i++) {
+		if (regions[i].address == address && regions[i].size == size) {
+			regions[i].address = NULL;
+			pthread_mutex_unlock(&lock);
+			free(address);
+			return;
+		}
+	}
+	sim_fail("unmapping %zu bytes that were never mapped", size);
+}
+
+int zrx_sys_advise(void *address, size_t size, int advice)
+{
+	(void)address;
+	(void)size;
+	(void)advice;
+	return 0;
+}
+
+int zrx_sys_thp_enabled(void)
+{
+	return sim_chance(50);
+}
+
+size_t zrx_sys_page_bytes(void)
+{
+	return sim.kernel.page_bytes;
+}

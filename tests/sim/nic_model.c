@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "error.h"
+#include "nic.h"
+#include "nic_model.h"
+#include "probe.h"
+#include "sim.h"
+#include "tcp_model.h"
+#include "uring.h"
+
+struct zrx_nic {
+	uint32_t held;
+	uint32_t rules;
+};
+
+static struct zrx_nic the_nic;
+
+void sim_nic_begin(void)
+{
+	the_nic = (struct zrx_nic){0};
+}
+
+void sim_nic_check_empty(void)
+{
+	if (the_nic.held)
+		sim_fail("the NIC was not released");
+}
+
+int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uint32_t *ifindex,
+		    uint32_t *queue, struct zrx_error *error)
+{
+	(void)options;
+	if (sim_chance(sim.kernel.short_memory))
+		return zrx_error_set(error, -EBUSY, ZRX_STAGE_NIC, NULL, "the simulated NIC is busy");
+	the_nic.held = 1;
+	*nic = &the_nic;
+	*ifindex = 7;
+	*queue = 1;
+	return 0;
+}
+
+int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
+{
+	(void)nic;
+	if (sim_chance(sim.kernel.short_memory))
+		return zrx_error_set(error, -EIO, ZRX_STAGE_NIC, NULL, "the simulated queue is not bound");
+	return 0;
+}
+
+int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error)
+{
+	struct sim_socket *socket = sim_fd_object(fd, SIM_FD_SOCKET);
+
+	if (sim_chance(sim.kernel.short_memory))
+		return zrx_error_set(error, -ENOSPC, ZRX_STAGE_NIC, NULL, "the simulated NIC has no more rules");
+	*rule = sim_chance(10) ? ZRX_NIC_NO_RULE : ++nic->rules;
+	socket->on_queue = 1;
+	return 0;
+}
+
+void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule)
+{
+	if (!nic->held || !rule || rule > nic->rules)
+		sim_fail("flow rule %u is removed, and there is none", rule);
+}
+
+void zrx_nic_release(struct zrx_nic *nic)
+{
+	if (!nic)
+		return;
+	if (!nic->held)
+		sim_fail("a NIC is released twice");
+	if (sim_uring.user)
+		sim_fail("the NIC is released before the ring is closed");
+	nic->held = 0;
+}
+
+int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint32_t rx_buf_len,
+		    struct zrx_error *error)
+{
+	(void)rx_buf_len;
+	return zrx_error_set(error, -errno_value, ZRX_STAGE_QUEUE, NULL, "simulated %s queue %u",
+			     interface, queue);
+}
+
+void zrx_probe_uring_refusal(int errno_value, struct zrx_error *error)
+{
+	zrx_error_set(error, -errno_value, ZRX_STAGE_RING, NULL, "simulated refusal");
+}
+
+void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error)
+{
+	(void)nodev;
+	zrx_error_set(error, -errno_value, ZRX_STAGE_QUEUE, NULL, "simulated refusal");
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* A run: what is opened, what the application does, how it ends. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "app.h"
+#include "area.h"
+#include "nic_model.h"
+#include "receiver.h"
+#include "refill.h"
+#include "scenario.h"
+#include "uring.h"
+#include "zcrx_model.h"
+
+#define ACTIONS_MOST  4000
+#define DRAINS_MOST   20000
+#define PATIENCE_NS   200000000
+
+/* ---- open ---- */
+
+/* An engine is only worth simulating on a kernel that has it. */
+static void choose_engine(struct zrx_options *options)
+{
+	app.engine = (uint32_t)(sim.seed % 4) + 1;
+	if (app.engine == ZRX_ENGINE_ZCRX || app.engine == ZRX_ENGINE_ZCRX_NODEV)
+		sim.kernel.defer_taskrun = 1;
+	if (app.engine == ZRX_ENGINE_ZCRX_NODEV)
+		sim.kernel.query = sim.kernel.flush = sim.kernel.rx_page_size = sim.kernel.nodev = 1;
+	options->engine = app.engine;
+	options->interface = app.engine == ZRX_ENGINE_ZCRX ? "sim0" : NULL;
+}
+
+static void free_area(void *memory, uint64_t bytes, void *context)
+{
+	struct app *owner = context;
+
+	if (bytes != owner->area_bytes || owner->area_freed++)
+		sim_fail("the caller's area is given back wrongly");
+	sim_check_unused(memory, bytes, "given back");
+	free(memory);
+}
+
+static void choose_area(struct zrx_options *options)
+{
+	uint32_t page = sim.kernel.page_bytes;
+	uint32_t chunk = page << (sim_chance(60) ? 0 : sim_below(4));
+	uint32_t chunks = sim_chance(50) ? sim_between(2, 8) : sim_between(8, 128);
+
+	options->buffer_bytes = chunk;
+	options->area_bytes = app.area_bytes = (uint64_t)chunk * chunks;
+	if (sim_chance(20)) {
+		options->area_kind = ZRX_AREA_CALLER;
+		options->area_free = free_area;
+		options->area_context = &app;
+		if (posix_memalign(&options->area_memory, 4096, app.area_bytes))
+			abort();
+	}
+	options->ring_entries = 1u << sim_below(9);
+	if (sim_chance(60))
+		options->refill_entries = sim_between(1, chunks);
+	if (sim_chance(20))
+		options->flags |= ZRX_REFILL_RING_KERNEL;
+}
+
+/* Returns 0 if the simulated shortage was in the way: then nothing may be left behind. */
+static int open_receiver(void)
+{
+	struct zrx_options options = ZRX_OPTIONS_INIT;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	int result;
+
+	choose_engine(&options);
+	choose_area(&options);
+	result = zrx_receiver_open(&app.receiver, &options, &error);
+	sim_trace("open engine %s, %llu bytes, buffers of %u, page %u: %d %s",
+		  zrx_engine_name(options.engine), (unsigned long long)options.area_bytes,
+		  options.buffer_bytes, sim.kernel.page_bytes, result, error.message);
+	if (!result) {
+		app.area = app.receiver->area;
+		return 1;
+	}
+	if (!sim.kernel.short_memory || error.code != result || !error.stage)
+		sim_fail("open gives %d (stage %u: %s)", result, error.stage, error.message);
+	if (options.area_memory)
+		free(options.area_memory);
+	return 0;
+}
+
+static void choose_habits(void)
+{
+	app.released_elsewhere = sim_chance(60);
+	app.polls = sim_chance(30);
+	app.hold = sim_chance(50) ? sim_below(8) : sim_below(300);
+	app.capacity = sim_chance(50) ? sim_between(1, 8) : APP_BATCH;
+}
+
+/* ---- in between ---- */
+
+/* zcrx: each reference of the user is a view, a completion, or on its way back. */
+static void check_references(void)
+{
+	uint32_t returned = 0, unread = 0;
+	struct zrx_stats stats = ZRX_STATS_INIT;
+	uint32_t mask = sim_uring.cq_mask;
+
+	if (!app.area->refill)
+		return;
+	zrx_receiver_stats(app.receiver, &stats);
+	for (uint32_t at = atomic_load(&app.area->returned); at; at = zrx_slot_at(&app.area->slots, at - 1)->next)
+		returned++;
+	for (uint32_t i = sim_uring.cq_head; i != sim_uring.cq_tail; i++)
+		unread += !!(sim_uring.cqes[(i & mask) * 2].flags & IORING_CQE_F_MORE);
+	if (sim_zcrx_user_references() !=
+	    app.view_count + unread + sim_zcrx_pending() + stats.backlog + returned)
+		sim_fail("%u references are out: %u views, %u completions, %u refill entries, %llu in the "
+			 "backlog, %u returned", sim_zcrx_user_references(), app.view_count, unread,
+			 sim_zcrx_pending(), (unsigned long long)stats.backlog, returned);
+}
+
+static void receive(void)
+{
+	if (app.polls && sim_chance(70))
+		app_wait_for_descriptor();
+	else if (sim_chance(40))
+		app_receive(0);
+	else
+		app_receive(sim_chance(50) ? -1 : (int64_t)sim_between(1, PATIENCE_NS));
+	if (app.view_count > app.hold)
+		app_release(app.view_count - app.hold, app.released_elsewhere && sim_chance(50));
+}
+
+static void act(void)
+{
+	uint32_t choice = sim_below(100);
+
+	if (choice < 8)
+		app_add_socket();
+	else if (choice < 11)
+		app_remove();
+	else if (choice < 13)
+		app_release_wrongly();
+	else if (choice < 15)
+		zrx_receiver_wake(app.receiver);
+	else if (choice < 30)
+		app_release(sim_between(1, 16), app.released_elsewhere && sim_chance(50));
+	else if (choice < 32)
+		app_check_views();
+	else if (choice < 40)
+		sim_world_maybe();
+	else
+		receive();
+	check_references();
+}
+
+/* Receive until nothing is owed and nothing more will come. */
+static void drain(void)
+{
+	for (uint32_t i = 0; i < DRAINS_MOST; i++) {
+		app_receive(PATIENCE_NS);
+		app_release(app.view_count, 0);
+		check_references();
+		if (!app_owed() && !sim_world_step())
+			return;
+	}
+	sim_fail("after %u receives %s", DRAINS_MOST, app_owed() ? app_owed() : "the world still moves");
+}
+
+/* ---- the end ---- */
+
+static void close_receiver(void)
+{
+	int elsewhere = sim_chance(30), started = app.receiver->started;
+	uintptr_t saved = elsewhere ? app_become_another() : 0;
+	uint32_t out = app.view_count;
+	int result = zrx_receiver_close(app.receiver);
+
+	sim_trace("close with %u views out%s: %d", out, elsewhere ? ", elsewhere" : "", result);
+	if (result != (elsewhere && started && out ? ZRX_CLOSE_DEFERRED : 0))
+		sim_fail("close with %u views out gives %d", out, result);
+	app.receiver = NULL;
+	if (!out)
+		app.area = NULL;
+	else if (elsewhere)
+		app_become_owner(saved);
+}
+
+static void after_close(void)
+{
+	while (app.view_count) {
+		uint32_t count = sim_between(1, 1 + app.view_count / 4);
+
+		app_check_views();
+		for (uint32_t i = 0; i < SIM_SOCKETS && i < sim_socket_count; i++)
+			sim_socket_arrive(&sim_sockets[i]); /* what the kernel still does must not show */
+		if (count >= app.view_count)
+			app.area = NULL;
+		app_release(count, 0);
+	}
+}
+
+static void check_nothing_left(void)
+{
+	for (uint32_t i = 0; i < sim_socket_count; i++) {
+		if (app.app_fd[i] >= 0)
+			zrx_sys_close(app.app_fd[i]);
+		if (sim_sockets[i].descriptors || sim_sockets[i].requests)
+			sim_fail("socket %u is still held", i);
+	}
+	sim_fd_check_empty();
+	sim_memory_check_empty();
+	sim_nic_check_empty();
+}
+
+void sim_scenario(uint64_t seed)
+{
+	uint32_t actions;
+
+	sim_begin(seed);
+	sim_uring_begin();
+	sim_sockets_begin();
+	sim_nic_begin();
+	app_begin();
+	if (open_receiver()) {
+		choose_habits();
+		for (actions = sim_between(10, ACTIONS_MOST); actions; actions--)
+			act();
+		if (sim_chance(80))
+			drain();
+		close_receiver();
+		after_close();
+	}
+	check_nothing_left();
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+#define IDLE_TURNS_MOST 400
+
+struct sim_world sim;
+
+uint64_t sim_random(void)
+{
+	uint64_t x = sim.random += 0x9e3779b97f4a7c15ull; /* splitmix64 */
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
+uint32_t sim_below(uint32_t limit)
+{
+	return (uint32_t)((sim_random() >> 32) * limit >> 32);
+}
+
+uint32_t sim_between(uint32_t low, uint32_t high)
+{
+	return low + sim_below(high - low + 1);
+}
+
+int sim_chance(uint32_t percent)
+{
+	return percent && sim_below(100) < percent;
+}
+
+/* Mostly 0, so that a fault is seen alone as well as among others. */
+static uint32_t sometimes(uint32_t percent)
+{
+	return sim_chance(30) ? sim_between(1, percent) : 0;
+}
+
+static void choose_kernel(struct sim_kernel *kernel)
+{
+	static const uint32_t pages[] = {256, 256, 1024, 4096};
+
+	kernel->page_bytes = pages[sim_below(4)];
+	kernel->defer_taskrun = sim_chance(80);
+	kernel->incremental = sim_chance(50);
+	kernel->query = sim_chance(80);
+	kernel->flush = kernel->query && sim_chance(75);
+	kernel->rx_page_size = kernel->flush && sim_chance(60);
+	kernel->nodev = kernel->rx_page_size && sim_chance(80);
+	kernel->events = kernel->nodev && sim_chance(60);
+	kernel->requeues_early_stop = sim_chance(50);
+	kernel->area_token = (uint64_t)sim_below(4) << ZRX_UAPI_AREA_SHIFT;
+	kernel->short_memory = sometimes(10);
+	kernel->interrupted = sometimes(20);
+	kernel->refuses_enter = sometimes(20);
+	kernel->partial_submit = sometimes(30);
+	kernel->short_read = sometimes(60);
+	kernel->late_cancel = sim_chance(50) ? 60 : 0;
+	kernel->copies = sim_chance(50) ? sim_between(1, 100) : 0;
+	kernel->pool_keeps = sim_below(101);
+}
+
+void sim_begin(uint64_t seed)
+{
+	uint32_t tracing = sim.tracing, threads = sim.threads;
+	uint64_t steps = sim.steps;
+
+	sim = (struct sim_world){.seed = seed, .random = seed * 0x2545f4914f6cdd1dull, .steps = steps};
+	sim.tracing = tracing;
+	sim.threads = threads;
+	sim.now_ns = 1000000000;
+	choose_kernel(&sim.kernel);
+	sim_memory_begin();
+	sim_fds_begin();
+	sim_epoll_begin();
+}
+
+void sim_say(const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "%9.3f ms  ", (double)sim.now_ns / 1e6);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+}
+
+void sim_fail(const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "sim: seed %llu: ", (unsigned long long)sim.seed);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\nsim: to see it again: make simulate SEEDS=%llu%s TRACE=1\n",
+		(unsigned long long)sim.seed, sim.threads ? " THREADS=1" : "");
+	fflush(stderr);
+	abort();
+}
+
+void sim_turns_restart(void)
+{
+	sim.idle_turns = 0;
+}
+
+void sim_turn(void)
+{
+	if (sim.progress != sim.seen_progress)
+		sim.idle_turns = 0;
+	sim.seen_progress = sim.progress;
+	if (++sim.idle_turns > IDLE_TURNS_MOST)
+		sim_fail("the receiver spins: %u turns in one call without anything to do",
+			 IDLE_TURNS_MOST);
+}
+
+uint64_t zrx_sys_now_ns(void)
+{
+	sim.now_ns += 1000;
+	return sim.now_ns;
+}
