@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//! The array that receiving fills, and the buffers in it that nobody has taken yet.
+
+use std::iter::FusedIterator;
+use std::mem::{self, MaybeUninit};
+use std::slice;
+
+use zcrx_sys::zrx_event;
+
+use crate::{Event, EventRef, Receiver, ffi};
+
+/// Owns the buffers of the events from `next` to `end`.
+#[derive(Default)]
+pub(crate) struct Batch {
+    storage: Box<[MaybeUninit<zrx_event>]>,
+    next: usize,
+    end: usize,
+}
+
+impl Batch {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { storage: Box::new_uninit_slice(capacity), next: 0, end: 0 }
+    }
+
+    /// Fill it: `receive` gets the array and its capacity, and tells how many it wrote.
+    ///
+    /// # Safety
+    ///
+    /// `receive` writes as many events as it says, and hands over their buffers.
+    pub(crate) unsafe fn fill<E>(
+        &mut self,
+        receive: impl FnOnce(*mut zrx_event, u32) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        self.release();
+        self.end = receive(self.storage.as_mut_ptr().cast(), self.storage.len() as u32)?;
+        debug_assert!(self.end <= self.storage.len());
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn pending(&self) -> &[zrx_event] {
+        // SAFETY: next <= end <= the events written.
+        unsafe {
+            let first = self.storage.as_ptr().add(self.next).cast();
+            slice::from_raw_parts(first, self.end - self.next)
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self, receiver: u32) -> Option<Event> {
+        if self.next == self.end {
+            return None;
+        }
+        // SAFETY: below end, so it was written; moving next makes the buffer the event's alone.
+        let event = unsafe {
+            let raw = self.storage.get_unchecked(self.next).assume_init_ref();
+            Event::from_raw(raw, receiver)
+        };
+        self.next += 1;
+        Some(event)
+    }
+
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        let pending = self.pending();
+        // SAFETY: received, and owned by nobody else; they are forgotten below.
+        let result = unsafe { ffi::zrx_event_release(pending.as_ptr(), pending.len() as u32) };
+        debug_assert_eq!(result, 0);
+        self.next = 0;
+        self.end = 0;
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// A batch of events.
+///
+/// As an iterator it hands out each [`Event`], whose buffer is then the taker's. [`iter`](Events::iter) only
+/// shows what is still in it, and is the cheaper way. What was not taken is released, all at once, when
+/// the batch is dropped.
+///
+/// ```no_run
+/// # fn example(rx: &zcrx::Receiver) -> zcrx::Result<()> {
+/// let events = rx.receive(None)?;
+/// for event in events.iter() {
+///     if let zcrx::EventRef::Data { bytes, .. } = event {
+///         println!("{} bytes", bytes.len());
+///     }
+/// } // every buffer is released here
+/// # Ok(())
+/// # }
+/// ```
+pub struct Events<'rx> {
+    batch: Batch,
+    receiver: &'rx Receiver,
+}
+
+impl<'rx> Events<'rx> {
+    #[inline]
+    pub(crate) fn new(batch: Batch, receiver: &'rx Receiver) -> Self {
+        Self { batch, receiver }
+    }
+
+    /// How many events are left.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.batch.pending().len()
+    }
+
+    /// Whether none is left. A receive whose time was over, or that was woken, gives an empty batch.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether receiving filled it: there may be more at once.
+
+    /// Look at the events that are left, without taking them.
+    #[inline]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { events: self.batch.pending().iter(), receiver: self.receiver.number() }
+    }
+}
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    #[inline]
+    fn next(&mut self) -> Option<Event> {
+        self.batch.pop(self.receiver.number())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}
+impl FusedIterator for Events<'_> {}
+
+impl<'a> IntoIterator for &'a Events<'_> {
+    type Item = EventRef<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl Drop for Events<'_> {
+    fn drop(&mut self) {
+        self.batch.release();
+        self.receiver.keep_for_later(mem::take(&mut self.batch));
+    }
+}
+
+impl std::fmt::Debug for Events<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// The events of a batch, only looked at; made by [`Events::iter`].
+#[derive(Clone)]
+pub struct Iter<'a> {
+    events: slice::Iter<'a, zrx_event>,
+    receiver: u32,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = EventRef<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<EventRef<'a>> {
+        let raw = self.events.next()?;
+        // SAFETY: the batch is borrowed, so none of its buffers is released.
+        Some(unsafe { EventRef::from_raw(raw, self.receiver) })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.events.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+impl FusedIterator for Iter<'_> {}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod batch;
+mod buffer;
+mod engine;
+mod error;
+mod event;
+mod ffi;
+mod handle;
+mod info;
+#[cfg(feature = "nic")]
+pub mod nic;
+mod options;
+mod probe;
+mod reader;
+mod receiver;
+mod stats;
+mod stream;
+
+pub use batch::{Events, Iter};
+pub use buffer::Buffer;
+pub use engine::Engine;
+pub use error::{Error, Result, Stage};
+pub use event::{End, Event, EventRef};
+pub use handle::Handle;
+pub use info::{Features, Info, Refusal};
+pub use options::{AreaKind, Builder, Steer};
+pub use probe::{Capabilities, Check, CheckState, probe};
+pub use reader::{Buffers, Reader};
+pub use receiver::Receiver;
+pub use stats::{Stall, Stats};
+pub use stream::{Stream, StreamOptions};

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+//! Setting a NIC up ahead of time, and looking at one (feature `nic`).
+//!
+//! Opening a receiver with an interface sets the NIC up by itself, and dropping it puts everything back. This module
+//! is for looking first ([`inspect`], [`Setup::plan`]), for programs that prepare the NIC with more rights than
+//! those that receive ([`Setup::apply`]), and for what a killed process left ([`restore`]).
+
+use std::ffi::{CString, c_char};
+use std::mem;
+use std::ptr;
+
+use zcrx_sys as sys;
+
+use crate::error::text;
+use crate::options::EINVAL;
+use crate::{Check, Error, Result, Stage, Steer};
+
+/// Whether a NIC puts headers and payload apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Split {
+    /// The driver does not tell, or cannot.
+    Unknown,
+    /// It does not.
+    Off,
+    /// It does.
+    On,
+}
+
+/// One interface and one of its receive queues, now.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The queue looked at; `None` if a free one was asked for and there is none.
+    pub queue: Option<u32>,
+    /// Receive queues; 0 while the interface is down and does not tell.
+    pub queue_count: u32,
+    /// Name of the driver.
+    pub driver: String,
+    /// Version of the firmware.
+    pub firmware: String,
+    /// Entries of each receive queue; 0: not known.
+    pub ring_entries: u32,
+    /// Header/data split.
+    pub split: Split,
+    /// Packets smaller than so many bytes are not split.
+    pub hds_thresh: u32,
+    /// Whether flow rules are on.
+    pub ntuple: bool,
+    /// Flow rules that there are.
+    pub rules: u32,
+    /// Entries of the RSS table; 0: there is none.
+    pub rss_entries: u32,
+    /// Those that lead to the queue.
+    pub rss_to_queue: u32,
+    /// Whether something feeds the queue with memory already.
+    pub bound: bool,
+    /// The queue's NAPI id, as `SO_INCOMING_NAPI_ID` tells it; 0: not known.
+    pub napi_id: u32,
+    /// What zero-copy needs, and how it stands.
+    pub checks: Vec<Check>,
+}
+
+/// One change that a set-up makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Step {
+    /// `"rss"`, `"tcp-data-split"`, `"hds-thresh"`, `"ntuple"`, `"rule"`, ...
+    pub setting: String,
+    /// The equivalent `ethtool` line.
+    pub command: String,
+}
+
+/// Look at an interface, and at one of its queues or at one that is free. Changes nothing; needs no rights.
+///
+/// ```
+/// let error = zcrx::nic::inspect("no-such-nic", None).unwrap_err();
+/// assert_eq!(error.errno(), 19); // ENODEV
+/// ```
+pub fn inspect(interface: &str, queue: Option<u32>) -> Result<Report> {
+    let interface = name(interface)?;
+    let mut raw = sys::zrx_nic_report::init();
+    call(|error| {
+        // SAFETY: all three live until the call returns.
+        unsafe { sys::zrx_nic_inspect(interface.as_ptr(), number(queue), &mut raw, error) }
+    })?;
+    Ok(Report {
+        queue: Some(raw.queue).filter(|queue| *queue != sys::ZRX_NIC_FREE_QUEUE),
+        queue_count: raw.queue_count,
+        driver: text(&raw.driver),
+        firmware: text(&raw.firmware),
+        ring_entries: raw.ring_entries,
+        split: match raw.split {
+            sys::ZRX_NIC_SPLIT_OFF => Split::Off,
+            sys::ZRX_NIC_SPLIT_ON => Split::On,
+            _ => Split::Unknown,
+        },
+        hds_thresh: raw.hds_thresh,
+        ntuple: raw.ntuple != 0,
+        rules: raw.rules,
+        rss_entries: raw.rss_entries,
+        rss_to_queue: raw.rss_to_queue,
+        bound: raw.bound != 0,
+        napi_id: raw.napi_id,
+        checks: raw.checks[..raw.check_count as usize].iter().map(Check::from_raw).collect(),
+    })
+}
+
+/// Undo what processes that died have left, on one interface or on all. Returns how many set-ups were undone.
+pub fn restore(interface: Option<&str>) -> Result<usize> {
+    let interface = interface.map(name).transpose()?;
+    let pointer = interface.as_ref().map_or(ptr::null(), |interface| interface.as_ptr());
+    // SAFETY: null, or a string that lives until the call returns.
+    call(|error| unsafe { sys::zrx_nic_restore(pointer, error) })
+}
+
+/// How to set a NIC up.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Setup {
+    interface: String,
+    queue: Option<u32>,
+    steer: Steer,
+}
+
+impl Setup {
+    /// For this interface, a free queue of it, and connections steered as they are added.
+    pub fn new(interface: &str) -> Self {
+        Self { interface: interface.to_owned(), queue: None, steer: Steer::default() }
+    }
+
+    /// This queue.
+    pub fn queue(self, queue: u32) -> Self {
+        Self { queue: Some(queue), ..self }
+    }
+
+    /// Which flows are led to the queue.
+    pub fn steer(self, steer: Steer) -> Self {
+        Self { steer, ..self }
+    }
+
+    /// What would be changed, in order, and on which queue. Changes nothing; needs no rights.
+    pub fn plan(&self) -> Result<(Vec<Step>, u32)> {
+        let interface = name(&self.interface)?;
+        let options = self.options(&interface);
+        let mut queue = 0;
+        // SAFETY: an array of texts: all zero is valid.
+        let mut steps: [sys::zrx_nic_step; sys::ZRX_NIC_STEPS as usize] = unsafe { mem::zeroed() };
+        let count = call(|error| {
+            // SAFETY: all of them live until the call returns; there are as many steps as it needs.
+            unsafe { sys::zrx_nic_plan(&options, steps.as_mut_ptr(), &mut queue, error) }
+        })?;
+        let steps = steps[..count].iter();
+        let step = |raw: &sys::zrx_nic_step| Step {
+            setting: text(&raw.setting),
+            command: text(&raw.command),
+        };
+        Ok((steps.map(step).collect(), queue))
+    }
+
+    /// Set the NIC up, for receivers with [`Builder::nic_prepared`](crate::Builder::nic_prepared) and the queue that this
+    /// took. Dropping the guard puts everything back.
+    pub fn apply(self) -> Result<Applied> {
+        let interface = name(&self.interface)?;
+        let options = self.options(&interface);
+        let mut queue = 0;
+        // SAFETY: all of them live until the call returns.
+        call(|error| unsafe { sys::zrx_nic_apply(&options, &mut queue, error) })?;
+        Ok(Applied { interface, queue, kept: false })
+    }
+
+    fn options(&self, interface: &CString) -> sys::zrx_options {
+        let mut builder = crate::Receiver::builder().steer(self.steer);
+        if let Some(queue) = self.queue {
+            builder = builder.queue(queue);
+        }
+        let interface: *const c_char = interface.as_ptr();
+        sys::zrx_options { interface, ..builder.plain() }
+    }
+}
+
+/// A NIC that is set up. Dropping it puts everything back.
+#[derive(Debug)]
+#[must_use]
+pub struct Applied {
+    interface: CString,
+    queue: u32,
+    kept: bool,
+}
+
+impl Applied {
+    /// The queue that was set up.
+    pub fn queue(&self) -> u32 {
+        self.queue
+    }
+
+    /// Put everything back, and tell if that failed; dropping it cannot. While a receiver is bound to the queue the
+    /// set-up stays, for [`restore`].
+    pub fn undo(mut self) -> Result<()> {
+        self.kept = true;
+        self.put_back().map(drop)
+    }
+
+    /// Leave the NIC as it is, also when this process ends: until [`undo`].
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+
+    fn put_back(&self) -> Result<usize> {
+        // SAFETY: both live until the call returns.
+        call(|error| unsafe { sys::zrx_nic_undo(self.interface.as_ptr(), self.queue, error) })
+    }
+}
+
+impl Drop for Applied {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Nobody to tell; the journal has it for the next `restore`.
+            let _ = self.put_back();
+        }
+    }
+}
+
+/// Undo what [`Setup::apply`] set up and [`Applied::keep`] left, for one queue or for all of an interface. Returns
+/// how many set-ups were undone.
+pub fn undo(interface: &str, queue: Option<u32>) -> Result<usize> {
+    let interface = name(interface)?;
+    // SAFETY: both live until the call returns.
+    call(|error| unsafe { sys::zrx_nic_undo(interface.as_ptr(), number(queue), error) })
+}
+
+fn name(interface: &str) -> Result<CString> {
+    CString::new(interface)
+        .map_err(|_| Error::new(EINVAL, Stage::Nic, "the interface's name has a zero byte", ""))
+}
+
+fn number(queue: Option<u32>) -> u32 {
+    queue.unwrap_or(sys::ZRX_NIC_FREE_QUEUE)
+}
+
+fn call(function: impl FnOnce(*mut sys::zrx_error) -> i32) -> Result<usize> {
+    let mut error = sys::zrx_error::init();
+    let code = function(&mut error);
+    if code < 0 { Err(Error::from_raw(code, &error)) } else { Ok(code as usize) }
+}

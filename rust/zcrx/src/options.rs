@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT
+use std::ffi::{CString, c_void};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use zcrx_sys as sys;
+
+use crate::{Buffers, Engine, Error, Reader, Receiver, Result, Stage};
+
+pub(crate) const EINVAL: i32 = 22;
+
+const DEFAULT_BATCH: usize = 64;
+const LARGEST_BATCH: usize = 65536;
+
+/// What memory the area is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AreaKind {
+    /// Explicit huge pages if there are any, else transparent ones, else pages.
+    #[default]
+    Auto,
+    /// Explicit huge pages (`vm.nr_hugepages`).
+    HugeTlb,
+    /// Anonymous memory, advised to be huge.
+    TransparentHuge,
+    /// Anonymous memory in pages of the system's size.
+    Pages,
+    /// Memory that the program provided.
+    Caller,
+    /// A dma-buf.
+    DmaBuf,
+}
+
+impl AreaKind {
+    pub(crate) fn from_raw(raw: u32) -> Self {
+        match raw {
+            sys::ZRX_AREA_HUGETLB => Self::HugeTlb,
+            sys::ZRX_AREA_THP => Self::TransparentHuge,
+            sys::ZRX_AREA_PAGES => Self::Pages,
+            sys::ZRX_AREA_CALLER => Self::Caller,
+            sys::ZRX_AREA_DMABUF => Self::DmaBuf,
+            _ => Self::Auto,
+        }
+    }
+}
+
+/// Which flows are led to the NIC's queue (engine `zcrx`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Steer {
+    /// Each connection's own, by a rule made when its socket is added.
+    #[default]
+    Connection,
+    /// All to this local TCP port, by one rule made when the receiver is opened.
+    Port(u16),
+    /// None: the program sees to it.
+    Nothing,
+}
+
+/// Pages of memory, in which the program chose to receive.
+enum Area {
+    Own(u32),
+    Memory(Box<dyn Memory>),
+    DmaBuf(OwnedFd),
+}
+
+/// What a builder needs of caller-provided memory once its type is forgotten.
+trait Memory: Send {
+    fn into_raw(self: Box<Self>) -> RawMemory;
+}
+
+struct RawMemory {
+    address: *mut c_void,
+    bytes: usize,
+    /// The value that owns the memory, on the heap.
+    owner: *mut c_void,
+    free: unsafe extern "C" fn(*mut c_void, u64, *mut c_void),
+}
+
+impl<M: AsMut<[u8]> + Send + 'static> Memory for M {
+    fn into_raw(self: Box<Self>) -> RawMemory {
+        // The box becomes a pointer before the memory is asked for: nothing moves or borrows it later.
+        let owner = Box::into_raw(self);
+        // SAFETY: it was a box just now.
+        let memory = unsafe { &mut *owner }.as_mut();
+        RawMemory {
+            address: memory.as_mut_ptr().cast(),
+            bytes: memory.len(),
+            owner: owner.cast(),
+            free: drop_owner::<M>,
+        }
+    }
+}
+
+/// The core calls it once, when nothing uses the memory any more, on whichever thread let go last.
+unsafe extern "C" fn drop_owner<M>(_memory: *mut c_void, _bytes: u64, owner: *mut c_void) {
+    // SAFETY: `owner` came from Box::into_raw of this type.
+    let owner = unsafe { Box::from_raw(owner.cast::<M>()) };
+    // A panic in the owner's destructor has been reported by the panic hook, and must not unwind into C.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(owner)));
+}
+
+/// How to open a [`Receiver`]. Made by [`Receiver::builder`].
+///
+/// ```
+/// # fn main() -> zcrx::Result<()> {
+/// let rx = zcrx::Receiver::builder()
+///     .engine(zcrx::Engine::Recv)
+///     .area_bytes(4 << 20)
+///     .open()?;
+/// assert_eq!(rx.info().area_bytes, 4 << 20);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Builder {
+    engine: Engine,
+    flags: u32,
+    interface: String,
+    queue: u32,
+    area_bytes: u64,
+    buffer_bytes: u32,
+    ring_entries: u32,
+    refill_entries: u32,
+    area: Area,
+    prepared: bool,
+    steer: Steer,
+    batch: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            engine: Engine::Auto,
+            flags: 0,
+            interface: String::new(),
+            queue: 0,
+            area_bytes: 0,
+            buffer_bytes: 0,
+            ring_entries: 0,
+            refill_entries: 0,
+            area: Area::Own(sys::ZRX_AREA_AUTO),
+            prepared: false,
+            steer: Steer::default(),
+            batch: DEFAULT_BATCH,
+        }
+    }
+}
+
+impl Builder {
+    /// This engine or an error. Default: the best there is, see [`Engine::Auto`].
+    pub fn engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Refuse every engine that copies.
+    pub fn require_zero_copy(self, yes: bool) -> Self {
+        self.flag(sys::ZRX_REQUIRE_ZERO_COPY, yes)
+    }
+
+    /// The network interface for engine `zcrx`: `"eth0"`.
+    pub fn interface(self, name: &str) -> Self {
+        Self { interface: name.to_owned(), ..self }
+    }
+
+    /// The interface's receive queue. Default: one that is free.
+    pub fn queue(self, queue: u32) -> Self {
+        Self { queue, ..self }.flag(sys::ZRX_QUEUE, true)
+    }
+
+    /// An administrator has set the NIC up: change nothing, only check. Default: set up when the receiver
+    /// is opened, and put back when it is dropped.
+    pub fn nic_prepared(self, prepared: bool) -> Self {
+        Self { prepared, ..self }
+    }
+
+    /// Which flows are led to the queue.
+    pub fn steer(self, steer: Steer) -> Self {
+        Self { steer, ..self }
+    }
+
+    /// Size of the area: a multiple of the page size. Default: 64 MiB.
+    pub fn area_bytes(self, bytes: u64) -> Self {
+        Self { area_bytes: bytes, ..self }
+    }
+
+    /// What the area is made of: this or an error. [`AreaKind::Caller`] and [`AreaKind::DmaBuf`] have methods
+    /// of their own, [`area_memory`](Self::area_memory) and [`area_dmabuf`](Self::area_dmabuf); here they
+    /// are refused when the receiver is opened.
+    pub fn area(self, kind: AreaKind) -> Self {
+        let raw = match kind {
+            AreaKind::Auto => sys::ZRX_AREA_AUTO,
+            AreaKind::HugeTlb => sys::ZRX_AREA_HUGETLB,
+            AreaKind::TransparentHuge => sys::ZRX_AREA_THP,
+            AreaKind::Pages => sys::ZRX_AREA_PAGES,
+            AreaKind::Caller => sys::ZRX_AREA_CALLER,
+            AreaKind::DmaBuf => sys::ZRX_AREA_DMABUF,
+        };
+        Self { area: Area::Own(raw), ..self }
+    }
+
+    /// Receive into this memory, which is page-aligned and a multiple of the page size, a memory mapping
+    /// for instance. It is dropped when neither the receiver nor any buffer uses it any more, on
+    /// whichever thread let go last; or when opening fails.
+    pub fn area_memory<M: AsMut<[u8]> + Send + 'static>(self, memory: M) -> Self {
+        Self { area: Area::Memory(Box::new(memory)), ..self }
+    }
+
+    /// Receive into the first `bytes` of a dma-buf (engine `zcrx`, Linux 6.16). Its memory has no view in
+    /// the address space: buffers deref to nothing, [`Buffer::area_offset`](crate::Buffer::area_offset) and
+    /// [`Buffer::byte_count`](crate::Buffer::byte_count) tell where in the dma-buf the bytes are.
+    ///
+    /// # Safety
+    ///
+    /// The NIC writes the dma-buf whenever it likes, until the receiver and all of its buffers are gone: as long
+    /// nothing may hold references into a mapping of it, except to the bytes of a buffer that is held.
+    pub unsafe fn area_dmabuf(self, dmabuf: OwnedFd, bytes: u64) -> Self {
+        Self { area: Area::DmaBuf(dmabuf), area_bytes: bytes, ..self }
+    }
+
+    /// Largest buffer: a power of two. Default: a page on engine `zcrx`, 64 KiB where the kernel copies.
+    pub fn buffer_bytes(self, bytes: u32) -> Self {
+        Self { buffer_bytes: bytes, ..self }
+    }
+
+    /// Completions that the ring can hold. Default: 4096.
+    pub fn ring_entries(self, entries: u32) -> Self {
+        Self { ring_entries: entries, ..self }
+    }
+
+    /// Size of the refill ring. Default: one entry for each chunk of the area.
+    pub fn refill_entries(self, entries: u32) -> Self {
+        Self { refill_entries: entries, ..self }
+    }
+
+    /// Have the kernel allocate the refill ring.
+    pub fn refill_ring_in_kernel(self, yes: bool) -> Self {
+        self.flag(sys::ZRX_REFILL_RING_KERNEL, yes)
+    }
+
+    /// The most events that one receive hands out, 1 to 65536. Default: 64.
+    pub fn batch(self, events: usize) -> Self {
+        Self { batch: events, ..self }
+    }
+
+    /// Open the receiver. It belongs to the thread that does.
+    pub fn open(self) -> Result<Receiver> {
+        if !(1..=LARGEST_BATCH).contains(&self.batch) {
+            return Err(refuse("batch is out of range", "1 to 65536"));
+        }
+        let interface = CString::new(self.interface.as_str())
+            .map_err(|_| refuse("interface: the name contains a zero byte", ""))?;
+        let batch = self.batch;
+        let mut options = self.plain();
+        if !interface.is_empty() {
+            options.interface = interface.as_ptr();
+        }
+        let mut memory = None;
+        match self.area {
+            Area::Own(kind) => options.area_kind = kind,
+            Area::DmaBuf(ref fd) => {
+                options.area_kind = sys::ZRX_AREA_DMABUF;
+                options.dmabuf_fd = fd.as_raw_fd();
+            }
+            Area::Memory(owner) => memory = Some(owner.into_raw()),
+        }
+        if let Some(memory) = &memory {
+            options.area_kind = sys::ZRX_AREA_CALLER;
+            options.area_memory = memory.address;
+            options.area_bytes = memory.bytes as u64;
+            options.area_free = Some(memory.free);
+            options.area_context = memory.owner;
+        }
+        let mut raw = ptr::null_mut();
+        let mut error = sys::zrx_error::init();
+        // SAFETY: options and what they point to live until the call returns; the memory until it is freed.
+        let code = unsafe { sys::zrx_receiver_open(&mut raw, &options, &mut error) };
+        if code < 0 {
+            if let Some(memory) = memory {
+                // SAFETY: when open fails the core has not freed it, and will not.
+                unsafe { (memory.free)(memory.address, memory.bytes as u64, memory.owner) };
+            }
+            return Err(Error::from_raw(code, &error));
+        }
+        // SAFETY: just opened, and nobody else has it.
+        Ok(unsafe { Receiver::from_raw(raw, batch) })
+    }
+
+    /// Open a receiver for one socket and read it as a byte stream.
+    pub fn reader(self, socket: impl AsFd) -> Result<Reader> {
+        Reader::open(self, socket)
+    }
+
+    /// Open a receiver for one socket and iterate over its buffers.
+    pub fn buffers(self, socket: impl AsFd) -> Result<Buffers> {
+        Buffers::open(self, socket)
+    }
+
+    fn flag(self, flag: u32, yes: bool) -> Self {
+        let flags = if yes { self.flags | flag } else { self.flags & !flag };
+        Self { flags, ..self }
+    }
+
+    /// All that are numbers.
+    pub(crate) fn plain(&self) -> sys::zrx_options {
+        let (steer, steer_port) = match self.steer {
+            Steer::Connection => (sys::ZRX_STEER_CONNECTION, 0),
+            Steer::Port(port) => (sys::ZRX_STEER_PORT, port.into()),
+            Steer::Nothing => (sys::ZRX_STEER_NONE, 0),
+        };
+        sys::zrx_options {
+            engine: self.engine.raw(),
+            flags: self.flags,
+            queue: self.queue,
+            area_bytes: self.area_bytes,
+            buffer_bytes: self.buffer_bytes,
+            ring_entries: self.ring_entries,
+            refill_entries: self.refill_entries,
+            nic_mode: if self.prepared { sys::ZRX_NIC_PREPARED } else { sys::ZRX_NIC_SETUP },
+            steer,
+            steer_port,
+            ..sys::zrx_options::init()
+        }
+    }
+}
+
+fn refuse(message: &str, hint: &str) -> Error {
+    Error::new(EINVAL, Stage::Options, message, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    struct Owned {
+        bytes: Vec<u8>,
+        drops: Arc<AtomicUsize>,
+        panics: bool,
+    }
+
+    impl AsMut<[u8]> for Owned {
+        fn as_mut(&mut self) -> &mut [u8] {
+            &mut self.bytes
+        }
+    }
+
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            self.drops.fetch_add(1, Ordering::Relaxed);
+            assert!(!self.panics, "on purpose: a panic in the memory's destructor");
+        }
+    }
+
+    fn freed_once(panics: bool) {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let owned: Box<dyn Memory> =
+            Box::new(Owned { bytes: vec![0; 64], drops: drops.clone(), panics });
+        let raw = owned.into_raw();
+        // SAFETY: the memory is ours to write until it is freed, and freed once.
+        unsafe {
+            raw.address.cast::<u8>().write_bytes(7, raw.bytes);
+            (raw.free)(raw.address, raw.bytes as u64, raw.owner);
+        }
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn memory_is_dropped_once() {
+        freed_once(false);
+    }
+
+    #[test]
+    fn a_panic_in_its_destructor_stops_there() {
+        freed_once(true);
+    }
+
+    #[test]
+    fn numbers_reach_the_core_as_given() {
+        let builder = Builder::default().queue(3).steer(Steer::Port(80)).batch(7);
+        let raw = builder.require_zero_copy(true).require_zero_copy(false).plain();
+        assert_eq!((raw.flags, raw.queue), (sys::ZRX_QUEUE, 3));
+        assert_eq!((raw.steer, raw.steer_port), (sys::ZRX_STEER_PORT, 80));
+        assert_eq!(raw.size as usize, size_of::<sys::zrx_options>());
+    }
+}

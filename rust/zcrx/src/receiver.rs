@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use zcrx_sys as sys;
+
+use crate::batch::Batch;
+use crate::handle::Shared;
+use crate::{Builder, Error, Events, Handle, Info, Result, Stage, Stats, Stream, StreamOptions};
+
+const ENOENT: i32 = 2;
+
+/// One ring, one area of memory and one refill ring: receives from the sockets added to it.
+///
+/// It stays on the thread that opened it; [`Buffer`](crate::Buffer)s and [`Handle`]s go anywhere.
+/// Dropping it cancels what the kernel is at, lets go of the sockets (which stay open), and puts the NIC back;
+/// buffers that are out stay valid.
+///
+/// ```
+/// use std::io::Write;
+/// use std::net::{TcpListener, TcpStream};
+/// use zcrx::{Event, Receiver};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut peer = TcpStream::connect(listener.local_addr()?)?;
+/// peer.write_all(b"hello")?;
+/// drop(peer);
+///
+/// let rx = Receiver::open()?;
+/// rx.add(listener.accept()?.0)?;
+/// let mut received = Vec::new();
+/// 'receiving: loop {
+///     for event in rx.receive(None)? {
+///         match event {
+///             Event::Data { buffer, .. } => received.extend_from_slice(&buffer),
+///             Event::End { .. } => break 'receiving,
+///             Event::Error { error, .. } => return Err(error.into()),
+///         }
+///     }
+/// }
+/// assert_eq!(received, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// let rx = zcrx::Receiver::open().unwrap();
+/// std::thread::spawn(move || rx.receive(None).map(drop)); // not Send
+/// ```
+/// ```compile_fail
+/// let rx = zcrx::Receiver::open().unwrap();
+/// std::thread::scope(|s| s.spawn(|| rx.stats()).join()); // not Sync
+/// ```
+/// ```compile_fail
+/// let rx = zcrx::Receiver::open().unwrap();
+/// let events = rx.receive(None).unwrap();
+/// drop(rx); // events still borrow it
+/// drop(events);
+/// ```
+pub struct Receiver {
+    shared: Arc<Shared>,
+    raw: *mut sys::zrx_receiver,
+    number: u32,
+    batch: usize,
+    spare: Cell<Option<Batch>>,
+    /// Its thread is the owner.
+    thread: PhantomData<*mut ()>,
+}
+
+impl Receiver {
+    /// Open one with the defaults.
+    pub fn open() -> Result<Self> {
+        Self::builder().open()
+    }
+
+    /// Choose how to open one.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// # Safety
+    ///
+    /// `raw` is open, and nobody else uses or closes it.
+    pub(crate) unsafe fn from_raw(raw: *mut sys::zrx_receiver, batch: usize) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        Self {
+            // SAFETY: as the caller promises.
+            shared: Arc::new(unsafe { Shared::new(raw) }),
+            raw,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            batch,
+            spare: Cell::new(None),
+            thread: PhantomData,
+        }
+    }
+
+    /// Add a connected TCP socket.
+    ///
+    /// The socket stays the program's, which may write to it, but reads it by no other means while it is added. The
+    /// receiver holds a reference of its own until the stream ends: dropping the socket before sends no
+    /// FIN, shutting it down does.
+    pub fn add(&self, socket: impl AsFd) -> Result<Stream> {
+        self.add_with(socket, StreamOptions::new())
+    }
+
+    /// Add a connected TCP socket, with options.
+    pub fn add_with(&self, socket: impl AsFd, options: StreamOptions) -> Result<Stream> {
+        let raw = sys::zrx_stream_options {
+            limit_bytes: options.limit_bytes,
+            tag: options.tag,
+            ..sys::zrx_stream_options::init()
+        };
+        let mut handle = 0;
+        let fd = socket.as_fd().as_raw_fd();
+        // SAFETY: open, and on its thread.
+        let code = unsafe { sys::zrx_receiver_add(self.raw, fd, &raw, &mut handle) };
+        self.check(code)?;
+        Ok(Stream { handle, tag: options.tag, receiver: self.number })
+    }
+
+    /// Remove a stream: what the kernel has delivered still comes, then its end. The rest stays in the socket.
+    ///
+    /// An error of kind [`NotFound`](std::io::ErrorKind::NotFound) says that it has ended already.
+    pub fn remove(&self, stream: Stream) -> Result<()> {
+        if stream.receiver != self.number {
+            return Err(Error::new(ENOENT, Stage::Stream, "a stream of another receiver", ""));
+        }
+        // SAFETY: open, and on its thread.
+        let code = unsafe { sys::zrx_receiver_remove(self.raw, stream.handle) };
+        self.check(code)?;
+        Ok(())
+    }
+
+    /// Receive a batch of events; wait for at most `timeout`, for ever if it is `None`.
+    ///
+    /// The batch is empty when the time is over or somebody called [`Handle::wake`]. An error of kind
+    /// [`Interrupted`](std::io::ErrorKind::Interrupted) says that a signal came; nothing is lost.
+    pub fn receive(&self, timeout: impl Into<Option<Duration>>) -> Result<Events<'_>> {
+        let mut batch = self.spare.take().unwrap_or_else(|| Batch::new(self.batch));
+        self.receive_into(&mut batch, timeout_ns(timeout.into()))?;
+        Ok(Events::new(batch, self))
+    }
+
+    #[inline]
+    pub(crate) fn receive_into(&self, batch: &mut Batch, timeout_ns: i64) -> Result<()> {
+        // SAFETY: open, on its thread; the core writes as many events as it returns, each with its buffer.
+        unsafe {
+            batch.fill(|events, capacity| {
+                self.check(sys::zrx_receiver_receive(self.raw, events, capacity, timeout_ns))
+            })
+        }
+    }
+
+    pub(crate) fn new_batch(&self) -> Batch {
+        Batch::new(self.batch)
+    }
+
+    pub(crate) fn keep_for_later(&self, batch: Batch) {
+        self.spare.set(Some(batch));
+    }
+
+    #[inline]
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// A handle that wakes it and reads its counters from any thread.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.shared.clone())
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        // SAFETY: open.
+        unsafe { Stats::read(self.raw) }
+    }
+
+    /// What was opened.
+    pub fn info(&self) -> Info {
+        // SAFETY: open.
+        unsafe { Info::read(self.raw) }
+    }
+
+    #[inline]
+    fn check(&self, code: i32) -> Result<usize> {
+        if code < 0 { Err(self.error(code)) } else { Ok(code as usize) }
+    }
+
+    #[cold]
+    fn error(&self, code: i32) -> Error {
+        let mut error = sys::zrx_error::init();
+        // SAFETY: open, and on its thread.
+        unsafe { sys::zrx_receiver_error(self.raw, &mut error) };
+        if error.code != code {
+            // Not one that the core keeps (a signal).
+            return Error::new(-code, Stage::Receive, "", "");
+        }
+        Error::from_raw(code, &error)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.shared.forget();
+        // SAFETY: nobody has the pointer any more; this is its thread.
+        unsafe { sys::zrx_receiver_close(self.raw) };
+    }
+}
+
+impl AsFd for Receiver {
+    /// Polls readable when [`receive`](Receiver::receive) has something to do: then receive with a timeout of zero until a
+    /// batch is not full. Receive once before polling it. Do not read it.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: open as long as the receiver.
+        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}
+
+impl AsRawFd for Receiver {
+    fn as_raw_fd(&self) -> RawFd {
+        // SAFETY: open.
+        unsafe { sys::zrx_receiver_fd(self.raw) }
+    }
+}
+
+impl std::fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receiver").field("info", &self.info()).finish_non_exhaustive()
+    }
+}
+
+/// For the core: negative is for ever.
+fn timeout_ns(timeout: Option<Duration>) -> i64 {
+    timeout.map_or(-1, |timeout| i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_saturate() {
+        assert_eq!(timeout_ns(None), -1);
+        assert_eq!(timeout_ns(Some(Duration::ZERO)), 0);
+        assert_eq!(timeout_ns(Some(Duration::from_micros(3))), 3000);
+        assert_eq!(timeout_ns(Some(Duration::MAX)), i64::MAX);
+    }
+}

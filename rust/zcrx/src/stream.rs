@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+use std::hash::{Hash, Hasher};
+
+/// One socket added to a receiver: a handle, to tell events apart and to remove it.
+///
+/// A handle carries a generation and its receiver's number: it is never equal to that of another stream,
+/// before or after, of this or another receiver.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    pub(crate) handle: u64,
+    pub(crate) tag: u64,
+    pub(crate) receiver: u32,
+}
+
+impl Stream {
+    /// The program's own number, given in [`StreamOptions::tag`].
+    pub fn tag(&self) -> u64 {
+        self.tag
+    }
+}
+
+impl PartialEq for Stream {
+    fn eq(&self, other: &Self) -> bool {
+        (self.handle, self.receiver) == (other.handle, other.receiver)
+    }
+}
+
+impl Eq for Stream {}
+
+impl Hash for Stream {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.handle, self.receiver).hash(state);
+    }
+}
+
+/// How to add a socket.
+///
+/// ```
+/// let options = zcrx::StreamOptions::new().limit_bytes(1 << 20).tag(7);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamOptions {
+    pub(crate) limit_bytes: u64,
+    pub(crate) tag: u64,
+}
+
+impl StreamOptions {
+    /// No limit, tag 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// End the stream after exactly so many bytes, and leave the rest in the socket. 0: no limit.
+    pub fn limit_bytes(self, limit_bytes: u64) -> Self {
+        Self { limit_bytes, ..self }
+    }
+
+    /// The program's own number, repeated in every event of the stream.
+    pub fn tag(self, tag: u64) -> Self {
+        Self { tag, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn streams_of_two_receivers_differ() {
+        let one = Stream { handle: 1 << 32, tag: 0, receiver: 1 };
+        let two = Stream { receiver: 2, ..one };
+        assert_ne!(one, two);
+        assert_eq!(one, Stream { tag: 5, ..one });
+        assert_eq!(HashSet::from([one, two, one]).len(), 2);
+    }
+}
