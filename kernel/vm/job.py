@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One command for a guest: what the host hands in and what comes back.
 
-Host and guest share one directory, the same for every kind of guest (see guest/init): `mounts`
-and `command` go in; `stdout`, `stderr`, `dmesg` and, last, `status` come out.
+Host and guest share one directory, the same for every kind of guest (see guest/init): `mounts`,
+`modules` and `command` go in; `stdout`, `stderr`, `dmesg` and, last, `status` come out.
 """
 
 from __future__ import annotations
@@ -78,8 +78,17 @@ class Job:
         shutil.copy(GUEST_FILES / f"{platform}-start", self.path / "start")
         (self.path / "start").chmod(0o755)
         self._write("command", command.script())
+        self.add_modules({})
         self._write("mounts", "".join(map(_mount_line, count(), command.shares())))
         self._streams = [_Relay(self.path / "stdout", 1), _Relay(self.path / "stderr", 2)]
+
+    def add_modules(self, modules: Mapping[str, bytes]) -> None:
+        """Let the guest load these before the command runs: name and content, in their order."""
+        directory = self.path / "modules"
+        directory.mkdir(exist_ok=True)
+        (directory / "order").write_text("\n".join(modules))
+        for name, content in modules.items():
+            (directory / f"{name}.ko").write_bytes(content)
 
     def close(self) -> None:
         """Read no more of the command's output."""
@@ -127,7 +136,7 @@ def _mount_line(number: int, share: tuple[Path, str]) -> str:
     path, mode = share
     quoted = shlex.quote(str(path))
     make = f"b mkdir -p {quoted}; " if _is_covered(path) else ""
-    return f"{make}share {number} {quoted} {mode}\n"
+    return f"{make}share {number} {quoted} {mode} || fail cannot mount {quoted}\n"
 
 
 def _is_covered(path: PurePath) -> bool:

@@ -68,6 +68,10 @@ def argument_parser(name: str, summary: str) -> argparse.ArgumentParser:
         "--env", type=_assignment, action="append", default=[], metavar="K=V",
         help="add to the environment, which is passed on (repeatable)",
     )  # fmt: skip
+    parser.add_argument(
+        "--module", action="append", default=[], metavar="NAME",
+        help="a module of the guest's kernel to load, with what it needs (repeatable)",
+    )  # fmt: skip
     parser.add_argument("--dmesg", type=Path, metavar="FILE", help="save the kernel's log there")
     parser.add_argument(
         "--check-dmesg", action="store_true", help="fail if the kernel's log tells of trouble"

@@ -232,6 +232,18 @@ class UmlTest(RigTestCase):
         self.assertIn(b"killed after", result.stderr)
         self.assertLess(time.monotonic() - started, limit + 5)
 
+    def test_modules(self) -> None:
+        script = shell("ip link add one type veth peer name two", "cat /sys/class/net/two/mtu")
+        self.expect(self.rig.run(*script, options=("--module", "veth")), 0, b"1500\n", b"")
+        result = self.rig.run("true", options=("--module", "no_such_module"))
+        self.expect(result, 125, b"", b"uml: this kernel has no module no_such_module\n")
+
+    def test_a_failed_setup_is_no_success(self) -> None:
+        # Here it is a directory; there it is none, nor can it become one.
+        result = self.rig.run("true", options=("--writable", "/sys/bus/pci"))
+        self.expect(result, 125, b"")
+        self.assertIn(b"cannot mount /sys/bus/pci", result.stderr)
+
     def test_kernel_log(self) -> None:
         with scratch() as directory:
             options = ("--dmesg", str(directory / "log"))
