@@ -90,7 +90,8 @@ def main(guest: Guest, parser: argparse.ArgumentParser, arguments: Sequence[str]
         parser.error("no command")
     command = Command(
         arguments=words,
-        directory=_current_directory(),
+        # Not as the shell names it: links into /tmp are not in the guest's.
+        directory=Path.cwd(),
         environment=os.environ | dict(options.env),
         writable=options.writable,
     )
@@ -162,12 +163,6 @@ def _outcome(guest: Guest, options: argparse.Namespace, job: Job, log: str, in_t
 def _complain(guest: Guest, text: str, status: int) -> int:
     print(f"{guest.name}: {text}", file=sys.stderr)
     return status
-
-
-def _current_directory() -> Path:
-    """As the shell names it, if that is true: links in a path can matter to a command."""
-    named = Path(os.environ.get("PWD", "."))
-    return named if named.is_absolute() and named.samefile(".") else Path.cwd()
 
 
 def _size(text: str) -> int:

@@ -178,9 +178,12 @@ class UmlTest(RigTestCase):
         # Also below a directory where the guest has a file system of its own.
         for where in ("/var/tmp", "/tmp"):
             with self.subTest(where=where), scratch(where) as directory:
-                (directory / "file").write_text("here")
-                result = self.rig.run(*shell("pwd", "cat file"), cwd=directory)
-                self.expect(result, 0, f"{directory}\nhere".encode(), b"")
+                (directory / "place").mkdir()
+                (directory / "link").symlink_to("place")
+                (directory / "place/file").write_text("here")
+                env = os.environ | {"PWD": str(directory / "link")}
+                result = self.rig.run(*shell("pwd -P", "cat file"), cwd=directory / "link", env=env)
+                self.expect(result, 0, f"{directory}/place\nhere".encode(), b"")
 
     def test_only_writable_directories_are_writable(self) -> None:
         for where in ("/var/tmp", "/tmp"):
