@@ -1,0 +1,3 @@
+module github.com/zcrx/zcrx
+
+go 1.24.0

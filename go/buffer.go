@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+
+package zcrx
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/zcrx/zcrx/go/internal/core"
+)
+
+// Buffer is a view of received bytes inside the area. It is a small value: copies of it are the same view.
+//
+// The buffer of an [Event] is lent: it is valid until the function that got the event returns. [Buffer.Take] makes
+// it the caller's until [Buffer.Release], from any goroutine, whatever happens to its connection, stream or
+// receiver. Using a Buffer after that panics; it never shows other data.
+//
+// A slice that [Buffer.Bytes] gave is not guarded: do not use it longer than its buffer, and keep the Buffer as long
+// as the slice is used.
+type Buffer struct {
+	bytes      []byte
+	owner      *owner
+	generation uint64
+}
+
+// owner answers whether a Buffer is still valid: while the generations are the same. For lent buffers there is one
+// owner for a whole delivery, for taken ones each has one, out of a pool.
+type owner struct {
+	generation uint64 // read atomically; written so by ReleaseAll, plainly by the thread that lends
+	lent       *core.Event
+	counters   *counters
+	taken      *taken // nil: lent
+}
+
+// taken is what the cleanup of an owner needs; it does not keep the owner alive.
+type taken struct {
+	raw      core.Buffer
+	out      bool
+	counters *counters
+}
+
+// counters are what Go counts itself; they outlive the receiver.
+type counters struct {
+	forgotten atomic.Uint64
+}
+
+var owners = sync.Pool{New: newOwner}
+
+func newOwner() any {
+	o := &owner{taken: new(taken)}
+	runtime.AddCleanup(o, reclaim, o.taken)
+	return o
+}
+
+// reclaim runs when nobody has an owner any more: neither a program its buffers, nor the pool.
+func reclaim(t *taken) {
+	if t.out {
+		t.counters.forgotten.Add(1)
+		core.ReleaseBuffers([]core.Buffer{t.raw})
+	}
+}
+
+func takeRaw(raw core.Buffer, c *counters) Buffer {
+	o := owners.Get().(*owner)
+	o.taken.raw = raw
+	o.taken.counters = c
+	o.taken.out = true
+	return Buffer{bytes: view(&raw), owner: o, generation: atomic.LoadUint64(&o.generation)}
+}
+
+func view(raw *core.Buffer) []byte {
+	if raw.Data == nil {
+		return nil
+	}
+	return unsafe.Slice((*byte)(raw.Data), raw.Length)
+}
+
+func (b *Buffer) check() {
+	if b.owner == nil || atomic.LoadUint64(&b.owner.generation) != b.generation {
+		b.stale()
+	}
+}
+
+func (b *Buffer) stale() {
+	if b.owner == nil {
+		panic("zcrx: empty Buffer")
+	}
+	if b.owner.taken != nil {
+		panic("zcrx: Buffer used after Release")
+	}
+	panic("zcrx: lent Buffer used after its event; Take it")
+}
+
+// Bytes are the received bytes. They must not be written. Memory without a CPU view (AreaDMABuf) has none: see Offset.
+func (b Buffer) Bytes() []byte {
+	b.check()
+	return b.bytes
+}
+
+// Len is the number of bytes.
+func (b Buffer) Len() int {
+	b.check()
+	return int(b.raw().Length)
+}
+
+// Offset is where in the area the bytes are: with AreaDMABuf, where in the dma-buf.
+func (b Buffer) Offset() uint64 {
+	b.check()
+	return b.raw().Offset
+}
+
+func (b *Buffer) raw() *core.Buffer {
+	if b.owner.taken != nil {
+		return &b.owner.taken.raw
+	}
+	return &b.owner.lent.Buffer
+}
+
+// Take makes a lent buffer the caller's, who has to Release it. A buffer that is the caller's already stays so.
+func (b Buffer) Take() Buffer {
+	b.check()
+	if b.owner.taken != nil {
+		return b
+	}
+	lent := b.owner.lent
+	if lent.Buffer.Area == nil {
+		panic("zcrx: lent Buffer taken twice")
+	}
+	own := takeRaw(lent.Buffer, b.owner.counters)
+	lent.Buffer.Area = nil // passed over when the batch is released
+	return own
+}
+
+// Release gives a taken buffer's memory back, from any goroutine, in any order. A lent buffer needs none. A second
+// release, by whichever copy, is refused with ErrReleased and changes nothing.
+func (b Buffer) Release() error {
+	return ReleaseAll(b)
+}
+
+var scratch = sync.Pool{New: func() any { return new([]core.Buffer) }}
+
+// ReleaseAll is Release of many buffers in one crossing into C. All that can be released are; the error, if any, is the first.
+func ReleaseAll(buffers ...Buffer) error {
+	raw := scratch.Get().(*[]core.Buffer)
+	list := (*raw)[:0]
+	var err error
+	for _, b := range buffers {
+		if b.owner == nil || b.owner.taken == nil || !b.owner.giveUp(b.generation) {
+			err = ErrReleased
+			continue
+		}
+		list = append(list, b.owner.taken.raw)
+		b.owner.taken.out = false
+		owners.Put(b.owner)
+	}
+	if len(list) > 0 && core.ReleaseBuffers(list) != 0 {
+		err = ErrReleased
+	}
+	*raw = list
+	scratch.Put(raw)
+	return err
+}
+
+// giveUp ends a generation; of two that try at once, one does.
+func (o *owner) giveUp(generation uint64) bool {
+	return atomic.CompareAndSwapUint64(&o.generation, generation, generation+1)
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+
+// Command recv receives TCP connections to their end and writes what comes to files, straight from the views.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"hash"
+	"io"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	zcrx "github.com/zcrx/zcrx/go"
+)
+
+type settings struct {
+	listen      string
+	output      string
+	discard     bool
+	connections int
+	sha256      bool
+	json        bool
+	options     zcrx.Options
+}
+
+// connection is one that was accepted; its index is its stream's tag.
+type connection struct {
+	conn  net.Conn
+	sinks io.Writer
+	file  *os.File  // nil: discard
+	hash  hash.Hash // nil: not asked for
+}
+
+func parse() (s settings) {
+	flag.StringVar(&s.listen, "listen", "", "`HOST:PORT`; port 0 takes a free one, told on standard error")
+	flag.StringVar(&s.output, "output", "", "`FILE`; with more than one connection FILE.0, FILE.1, ... in the order of accept")
+	flag.BoolVar(&s.discard, "discard", false, "write nothing (the default without -output)")
+	flag.IntVar(&s.connections, "connections", 1, "how many `N` to receive")
+	flag.BoolVar(&s.sha256, "sha256", false, "hash each connection's data")
+	flag.BoolVar(&s.json, "json", false, "print one JSON object")
+	flag.TextVar(&s.options.Engine, "engine", zcrx.EngineAuto, "auto, zcrx, zcrx-nodev, multishot or recv")
+	flag.StringVar(&s.options.Interface, "interface", "", "netdev for engine zcrx")
+	flag.Func("queue", "its receive queue", func(text string) error {
+		queue, err := strconv.ParseUint(text, 10, 32)
+		number := uint32(queue)
+		s.options.Queue = &number
+		return err
+	})
+	flag.Parse()
+	if s.listen == "" || s.connections < 1 || flag.NArg() > 0 || s.discard && s.output != "" {
+		flag.Usage()
+		os.Exit(2)
+	}
+	return s
+}
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("recv: ")
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := run(ctx, parse()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, s settings) error {
+	rx, err := zcrx.Open(s.options)
+	if err != nil {
+		return err
+	}
+	defer rx.Close()
+	config := net.ListenConfig{}
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	log.Print("listening on ", listener.Addr())
+	connections, err := accept(ctx, rx, listener, &s)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	if err := receive(ctx, rx, connections); err != nil {
+		return err
+	}
+	return report(rx, connections, &s, time.Since(begun))
+}
+
+// accept adds each connection as it comes; what they send meanwhile waits.
+func accept(ctx context.Context, rx *zcrx.Receiver, listener net.Listener, s *settings) ([]connection, error) {
+	defer listener.Close()
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	connections := make([]connection, s.connections)
+	for i := range connections {
+		conn, err := listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if err := connections[i].open(conn, s, i); err != nil {
+			return nil, err
+		}
+		if _, err := rx.Add(conn, zcrx.Tag(uint64(i))); err != nil {
+			return nil, err
+		}
+	}
+	return connections, nil
+}
+
+func (c *connection) open(conn net.Conn, s *settings, number int) (err error) {
+	var sinks []io.Writer
+	if s.output != "" {
+		name := s.output
+		if s.connections > 1 {
+			name += "." + strconv.Itoa(number)
+		}
+		if c.file, err = os.Create(name); err != nil {
+			return err
+		}
+		sinks = append(sinks, c.file)
+	}
+	if s.sha256 {
+		c.hash = sha256.New()
+		sinks = append(sinks, c.hash)
+	}
+	c.conn = conn
+	c.sinks = io.MultiWriter(sinks...)
+	return nil
+}
+
+func receive(ctx context.Context, rx *zcrx.Receiver, connections []connection) error {
+	left := len(connections)
+	var failed error
+	err := rx.Receive(ctx, func(e zcrx.Event) error {
+		c := &connections[e.Tag]
+		if e.Kind == zcrx.Data {
+			_, err := c.sinks.Write(e.Bytes())
+			return err
+		}
+		left--
+		if e.Err != nil {
+			failed = errors.Join(failed, fmt.Errorf("connection %d: %w", e.Tag, e.Err))
+		}
+		if left == 0 {
+			return zcrx.Stop
+		}
+		return nil
+	})
+	for i := range connections {
+		connections[i].conn.Close()
+		if connections[i].file != nil {
+			failed = errors.Join(failed, connections[i].file.Close())
+		}
+	}
+	return errors.Join(err, failed)
+}
+
+type result struct {
+	Engine      zcrx.Engine `json:"engine"`
+	Reason      string      `json:"reason"`
+	Bytes       uint64      `json:"bytes"`
+	Seconds     float64     `json:"seconds"`
+	Buffers     uint64      `json:"buffers"`
+	CopiedBytes *uint64     `json:"copied_bytes"`
+	SHA256      []string    `json:"sha256,omitempty"`
+}
+
+func report(rx *zcrx.Receiver, connections []connection, s *settings, took time.Duration) error {
+	info, stats := rx.Info(), rx.Stats()
+	r := result{Engine: info.Engine, Bytes: stats.Bytes, Seconds: took.Seconds(), Buffers: stats.Buffers}
+	if stats.CopiedBytes != zcrx.Unknown {
+		r.CopiedBytes = &stats.CopiedBytes
+	}
+	for engine, err := range info.Refused {
+		r.Reason += fmt.Sprintf("%v: %v. ", engine, err)
+	}
+	for _, c := range connections {
+		if c.hash != nil {
+			r.SHA256 = append(r.SHA256, hex.EncodeToString(c.hash.Sum(nil)))
+		}
+	}
+	if s.json {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	fmt.Printf("engine %v; %s%d bytes in %d buffers, %.3f s, %.3f GB/s\n", r.Engine, r.Reason, r.Bytes, r.Buffers,
+		r.Seconds, float64(r.Bytes)/1e9/r.Seconds)
+	for i, sum := range r.SHA256 {
+		fmt.Printf("%s  connection %d\n", sum, i)
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux && cgo
+
+package core
+
+// #cgo noescape zrx_receiver_receive
+// #cgo nocallback zrx_receiver_receive
+// #cgo noescape zrx_buffer_release
+// #cgo nocallback zrx_buffer_release
+// #cgo noescape zrx_event_release
+// #cgo nocallback zrx_event_release
+// #include <stdlib.h>
+// #include <zcrx.h>
+import "C"
+
+import "unsafe"
+
+// The Go structs that C reads and writes in place have C's layout.
+var (
+	_ [unsafe.Sizeof(Event{}) - C.sizeof_struct_zrx_event]struct{}
+	_ [C.sizeof_struct_zrx_event - unsafe.Sizeof(Event{})]struct{}
+	_ [unsafe.Sizeof(Buffer{}) - C.sizeof_struct_zrx_buffer]struct{}
+	_ [C.sizeof_struct_zrx_buffer - unsafe.Sizeof(Buffer{})]struct{}
+	_ [unsafe.Offsetof(Buffer{}.Length) - unsafe.Offsetof(C.struct_zrx_buffer{}.length)]struct{}
+	_ [unsafe.Offsetof(C.struct_zrx_buffer{}.length) - unsafe.Offsetof(Buffer{}.Length)]struct{}
+)
+
+func (r Receiver) c() *C.struct_zrx_receiver { return (*C.struct_zrx_receiver)(r.pointer) }
+
+// NewEvents makes room for a batch outside of Go's heap: it does not move, and cgo has nothing to check in it.
+func NewEvents(count int) []Event {
+	memory := C.calloc(C.size_t(count), C.sizeof_struct_zrx_event)
+	return unsafe.Slice((*Event)(memory), count) // calloc of cgo does not return NULL
+}
+
+// FreeEvents frees what NewEvents made.
+func FreeEvents(events []Event) { C.free(unsafe.Pointer(unsafe.SliceData(events))) }
+
+// Open opens a receiver; on failure the error's code is not 0.
+func Open(o *Options) (Receiver, Error) {
+	var options C.struct_zrx_options
+	var failure C.struct_zrx_error
+	var receiver *C.struct_zrx_receiver
+	options.size = C.sizeof_struct_zrx_options
+	options.engine = C.uint32_t(o.Engine)
+	options.flags = C.uint32_t(o.Flags)
+	options.queue = C.uint32_t(o.Queue)
+	options.area_bytes = C.uint64_t(o.AreaBytes)
+	options.buffer_bytes = C.uint32_t(o.BufferBytes)
+	options.ring_entries = C.uint32_t(o.RingEntries)
+	options.refill_entries = C.uint32_t(o.RefillEntries)
+	options.area_kind = C.uint32_t(o.AreaKind)
+	options.dmabuf_fd = C.int32_t(o.DMABuf)
+	options.nic_mode = C.uint32_t(o.NICMode)
+	options.steer = C.uint32_t(o.Steer)
+	options.steer_port = C.uint32_t(o.SteerPort)
+	if o.Interface != "" {
+		name := C.CString(o.Interface)
+		defer C.free(unsafe.Pointer(name))
+		options._interface = name
+	}
+	failure.size = C.sizeof_struct_zrx_error
+	if code := C.zrx_receiver_open(&receiver, &options, &failure); code != 0 {
+		return Receiver{}, goError(&failure)
+	}
+	return Receiver{unsafe.Pointer(receiver)}, Error{}
+}
+
+// Close closes the receiver: 0, CloseDeferred or a negative errno.
+func (r Receiver) Close() int { return int(C.zrx_receiver_close(r.c())) }
+
+// Add adds the socket; 0 or a negative errno.
+func (r Receiver) Add(fd uintptr, limit, tag uint64) (stream uint64, code int) {
+	var handle C.uint64_t
+	options := C.struct_zrx_stream_options{
+		size:        C.sizeof_struct_zrx_stream_options,
+		limit_bytes: C.uint64_t(limit),
+		tag:         C.uint64_t(tag),
+	}
+	code = int(C.zrx_receiver_add(r.c(), C.int(fd), &options, &handle))
+	return uint64(handle), code
+}
+
+// Remove removes a stream; 0 or a negative errno.
+func (r Receiver) Remove(stream uint64) int {
+	return int(C.zrx_receiver_remove(r.c(), C.uint64_t(stream)))
+}
+
+// Receive fills events and returns how many, or a negative errno. A negative timeout waits for ever.
+func (r Receiver) Receive(events []Event, timeoutNS int64) int {
+	first := (*C.struct_zrx_event)(unsafe.Pointer(unsafe.SliceData(events)))
+	return int(C.zrx_receiver_receive(r.c(), first, C.uint32_t(len(events)), C.int64_t(timeoutNS)))
+}
+
+// Wake makes a receive that sleeps, or the next one, return.
+func (r Receiver) Wake() { C.zrx_receiver_wake(r.c()) }
+
+// LastError tells what the last failed call of the owner's thread was about.
+func (r Receiver) LastError() Error {
+	var failure C.struct_zrx_error
+	failure.size = C.sizeof_struct_zrx_error
+	C.zrx_receiver_error(r.c(), &failure)
+	return goError(&failure)
+}
+
+// Stats reads the counters.
+func (r Receiver) Stats() Stats {
+	var s C.struct_zrx_stats
+	s.size = C.sizeof_struct_zrx_stats
+	C.zrx_receiver_stats(r.c(), &s)
+	return Stats{
+		Stall:             uint32(s.stall),
+		Bytes:             uint64(s.bytes),
+		Buffers:           uint64(s.buffers),
+		Released:          uint64(s.released),
+		Outstanding:       uint64(s.outstanding),
+		Streams:           uint64(s.streams),
+		Parked:            uint64(s.parked),
+		Parks:             uint64(s.parks),
+		RearmsRingFull:    uint64(s.rearms_ring_full),
+		RearmsNoBuffer:    uint64(s.rearms_no_buffer),
+		RearmsSilent:      uint64(s.rearms_silent),
+		RearmsInterrupted: uint64(s.rearms_interrupted),
+		Backlog:           uint64(s.backlog),
+		BacklogHigh:       uint64(s.backlog_high),
+		Flushes:           uint64(s.flushes),
+		CopiedBytes:       uint64(s.copied_bytes),
+		CopiedBuffers:     uint64(s.copied_buffers),
+		AllocFailures:     uint64(s.alloc_failures),
+		Waits:             uint64(s.waits),
+		Wakes:             uint64(s.wakes),
+	}
+}
+
+// Info tells what was opened.
+func (r Receiver) Info() Info {
+	var i C.struct_zrx_info
+	i.size = C.sizeof_struct_zrx_info
+	C.zrx_receiver_info(r.c(), &i)
+	return Info{
+		Engine:        uint32(i.engine),
+		ZeroCopy:      i.zero_copy != 0,
+		Features:      uint32(i.features),
+		Interface:     C.GoString(&i._interface[0]),
+		Queue:         uint32(i.queue),
+		AreaKind:      uint32(i.area_kind),
+		AreaBytes:     uint64(i.area_bytes),
+		BufferBytes:   uint32(i.buffer_bytes),
+		RingEntries:   uint32(i.ring_entries),
+		RefillEntries: uint32(i.refill_entries),
+		Refused:       goErrors(&i.refused),
+	}
+}
+
+// ReleaseEvents releases the buffers of a batch; 0 or the first negative errno.
+func ReleaseEvents(events []Event) int {
+	first := (*C.struct_zrx_event)(unsafe.Pointer(unsafe.SliceData(events)))
+	return int(C.zrx_event_release(first, C.uint32_t(len(events))))
+}
+
+// ReleaseBuffers releases buffers; 0 or the first negative errno.
+func ReleaseBuffers(buffers []Buffer) int {
+	first := (*C.struct_zrx_buffer)(unsafe.Pointer(unsafe.SliceData(buffers)))
+	return int(C.zrx_buffer_release(first, C.uint32_t(len(buffers))))
+}
+
+// Probe asks what this kernel lets this process do.
+func Probe() (Capabilities, int) {
+	var c C.struct_zrx_capabilities
+	c.size = C.sizeof_struct_zrx_capabilities
+	if code := C.zrx_probe(&c); code != 0 {
+		return Capabilities{}, int(code)
+	}
+	out := Capabilities{
+		Engines:       uint32(c.engines),
+		Features:      uint32(c.features),
+		PageBytes:     uint32(c.page_bytes),
+		KernelVersion: uint32(c.kernel_version),
+		Refused:       goErrors(&c.refused),
+	}
+	for i := range c.checks[:c.check_count] {
+		check := &c.checks[i]
+		out.Checks = append(out.Checks, Check{
+			State:  uint32(check.state),
+			Name:   C.GoString(&check.name[0]),
+			Detail: C.GoString(&check.detail[0]),
+			Hint:   C.GoString(&check.hint[0]),
+		})
+	}
+	return out, 0
+}
+
+// Version is that of the C library in use.
+func Version() string { return C.GoString(C.zrx_version()) }
+
+// EngineName is an engine's name, or "" if there is none of this number.
+func EngineName(engine uint32) string { return C.GoString(C.zrx_engine_name(C.uint32_t(engine))) }
+
+// StageName is a stage's name.
+func StageName(stage uint32) string { return C.GoString(C.zrx_stage_name(C.uint32_t(stage))) }
+
+// EngineByName is the reverse of EngineName; 0 or a negative errno.
+func EngineByName(name string) (uint32, int) {
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	var engine C.uint32_t
+	code := C.zrx_engine_by_name(text, &engine)
+	return uint32(engine), int(code)
+}
+
+func goError(e *C.struct_zrx_error) Error {
+	return Error{
+		Code:       int32(e.code),
+		Stage:      uint32(e.stage),
+		Message:    C.GoString(&e.message[0]),
+		KernelText: C.GoString(&e.kernel_text[0]),
+		Hint:       C.GoString(&e.hint[0]),
+	}
+}
+
+func goErrors(errors *[EngineCount]C.struct_zrx_error) (out [EngineCount]Error) {
+	for i := range errors {
+		out[i] = goError(&errors[i])
+	}
+	return out
+}

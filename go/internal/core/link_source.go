@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux && cgo && !zcrx_system
+
+package core
+
+// #cgo CFLAGS: -I${SRCDIR}/../libzcrx
+import "C"
+
+import _ "github.com/zcrx/zcrx/go/internal/libzcrx"

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+
+//go:build !linux
+
+package core
+
+// What a program finds on other systems than Linux: it compiles, and opening is refused.
+
+const enosys = 78 // the number does not matter: package zcrx turns every failed Open into ErrUnsupported here
+
+var refusal = Error{
+	Code:    -enosys,
+	Stage:   StageOptions,
+	Message: "zcrx is for Linux",
+	Hint:    "read the connection by Read",
+}
+
+func NewEvents(count int) []Event                         { return make([]Event, count) }
+func FreeEvents([]Event)                                  {}
+func Open(*Options) (Receiver, Error)                     { return Receiver{}, refusal }
+func (Receiver) Close() int                               { return 0 }
+func (Receiver) Add(_ uintptr, _, _ uint64) (uint64, int) { return 0, -enosys }
+func (Receiver) Remove(uint64) int                        { return -enosys }
+func (Receiver) Receive([]Event, int64) int               { return -enosys }
+func (Receiver) Wake()                                    {}
+func (Receiver) LastError() Error                         { return refusal }
+func (Receiver) Stats() Stats                             { return Stats{} }
+func (Receiver) Info() Info                               { return Info{} }
+func ReleaseEvents([]Event) int                           { return -enosys }
+func ReleaseBuffers([]Buffer) int                         { return -enosys }
+func Probe() (Capabilities, int)                          { return Capabilities{}, -enosys }
+func Version() string                                     { return "none" }
+func EngineName(uint32) string                            { return "" }
+func StageName(uint32) string                             { return "" }
+func EngineByName(string) (uint32, int)                   { return 0, -enosys }

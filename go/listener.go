@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+
+package zcrx
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// Listener accepts connections that are read through a receiver, and written as before. Any server that takes a net.Listener
+// can sit on it; an http.Server then reads requests and their bodies through views.
+type Listener struct {
+	net.Listener
+	rx      *Receiver
+	options []StreamOption
+}
+
+// NewListener wraps a listener of TCP connections. Closing it closes the listener only: the receiver serves the connections that
+// there are until it is closed itself.
+//
+// A connection that cannot be read through the receiver because it is not plain TCP (Multipath TCP, say) is handed out as it
+// is.
+func NewListener(listener net.Listener, rx *Receiver, options ...StreamOption) *Listener {
+	return &Listener{listener, rx, options}
+}
+
+// Listen listens as net.Listen does, but without Multipath TCP, which zcrx cannot receive.
+func Listen(ctx context.Context, network, address string, rx *Receiver, options ...StreamOption) (*Listener, error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return NewListener(listener, rx, options...), nil
+}
+
+// Accept waits for the next connection: a *[Conn], or what the wrapped listener gave if it is not plain TCP.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		stream, err := l.rx.Stream(conn, l.options...)
+		switch {
+		case err == nil:
+			return &Conn{conn, stream}, nil
+		case errors.Is(err, ErrNotTCP):
+			return conn, nil
+		case errors.Is(err, ErrClosed):
+			conn.Close()
+			return nil, err
+		}
+		conn.Close() // reset by the peer before it was added, or no descriptor is left: its trouble alone
+	}
+}
+
+// Conn is a connection that is read through a receiver. Only reading differs from the connection that it wraps.
+type Conn struct {
+	net.Conn
+	stream *Stream
+}
+
+// NewConn has a connection read through a receiver from here on. Closing the Conn closes the connection.
+func NewConn(conn net.Conn, rx *Receiver, options ...StreamOption) (*Conn, error) {
+	stream, err := rx.Stream(conn, options...)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{conn, stream}, nil
+}
+
+// Stream is what the connection is read by: its methods give views.
+func (c *Conn) Stream() *Stream { return c.stream }
+
+// Read reads from the stream.
+func (c *Conn) Read(p []byte) (int, error) { return c.stream.Read(p) }
+
+// WriteTo is [Stream.WriteTo]: io.Copy from the connection does not copy.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) { return c.stream.WriteTo(w) }
+
+// ReadFrom writes to the connection, by sendfile or splice where the connection can.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	if direct, ok := c.Conn.(io.ReaderFrom); ok {
+		return direct.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+}
+
+// CloseWrite shuts down writing: the peer sees the end.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return ErrUnsupported
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.stream.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetReadDeadline bounds reads that wait.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.stream.SetReadDeadline(t) }
+
+// Close closes the stream and the connection.
+func (c *Conn) Close() error {
+	c.stream.Close()
+	return c.Conn.Close()
+}

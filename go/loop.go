@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+
+package zcrx
+
+import (
+	"runtime"
+	"syscall"
+
+	"github.com/zcrx/zcrx/go/internal/core"
+)
+
+// The owner's thread: it carries out commands, and receives while there is somebody to receive for.
+
+func (rx *Receiver) run(started chan<- struct{}) {
+	// Never unlocked, so that the thread ends with the goroutine: no other goroutine ever runs on it, and the
+	// thread's number says whether a call comes from within.
+	runtime.LockOSThread()
+	rx.thread = threadID()
+	close(started)
+	defer rx.shutdown() // also when a consumer's function ends the goroutine
+	for {
+		rx.poked.Store(false)
+		rx.obey()
+		if rx.closing {
+			return
+		}
+		switch {
+		case rx.consumer != nil && rx.consumer.cancelled.Load():
+			rx.finishConsumer(outcome{cancelled: true})
+		case rx.consumer != nil && len(rx.backlog) > 0:
+			rx.serveBacklog()
+		case rx.consumer != nil || rx.readers > 0:
+			rx.receive()
+		default:
+			<-rx.work
+		}
+	}
+}
+
+func (rx *Receiver) onOwnThread() bool { return threadID() == rx.thread && !rx.gone.Load() }
+
+// do runs a function on the owner's thread and waits for it. Within a consumer's function that is at once.
+func (rx *Receiver) do(run func() error) error {
+	if rx.onOwnThread() {
+		return run()
+	}
+	return <-rx.post(run)
+}
+
+// post has a function run on the owner's thread before it receives again. The channel has room for the result.
+func (rx *Receiver) post(run func() error) <-chan error {
+	c := command{run: run, done: make(chan error, 1)}
+	rx.mutex.Lock()
+	if rx.refuse {
+		rx.mutex.Unlock()
+		c.done <- ErrClosed
+		return c.done
+	}
+	rx.commands = append(rx.commands, c)
+	rx.mutex.Unlock()
+	rx.poke()
+	return c.done
+}
+
+func (rx *Receiver) obey() {
+	rx.mutex.Lock()
+	commands := rx.commands
+	rx.commands = nil
+	rx.mutex.Unlock()
+	for _, c := range commands {
+		c.done <- c.run()
+	}
+}
+
+// poke makes the owner's thread look for what there is to do, also when it sleeps in C. Either the owner sees poked
+// before it sleeps, or this sees that it is asleep.
+func (rx *Receiver) poke() {
+	rx.poked.Store(true)
+	select {
+	case rx.work <- struct{}{}:
+	default:
+	}
+	if !rx.asleep.Load() {
+		return
+	}
+	rx.life.RLock()
+	if !rx.closed {
+		rx.handle.Wake()
+	}
+	rx.life.RUnlock()
+}
+
+// receive is one call into C, and its events handed on.
+func (rx *Receiver) receive() {
+	rx.asleep.Store(true)
+	if rx.poked.Load() {
+		rx.asleep.Store(false)
+		return
+	}
+	count := rx.handle.Receive(rx.batch, -1)
+	rx.asleep.Store(false)
+	if count < 0 {
+		rx.failed(syscall.Errno(-count))
+		return
+	}
+	events := rx.batch[:count]
+	rx.route(events)
+	rx.backlog = append(rx.backlog, rx.serve(events)...)
+}
+
+// failed is a receive that failed for good: everybody gets the error, and the receiver is closed.
+func (rx *Receiver) failed(errno syscall.Errno) {
+	if errno == syscall.EINTR {
+		return
+	}
+	rx.failure = newOpError(opReceive, rx.handle.LastError())
+	rx.closing = true
+}
+
+// route gives the events of Streams to them, and makes the others what a consumer sees: its own tag. Ended entries are free
+// from here on.
+func (rx *Receiver) route(events []core.Event) {
+	for i := range events {
+		raw := &events[i]
+		index := raw.Tag
+		e := &rx.entries[index]
+		raw.Tag = e.tag
+		over := raw.Kind != core.EventData
+		if e.stream != nil {
+			e.stream.accept(raw)
+			raw.Kind = kindTaken
+			raw.Buffer.Area = nil
+		}
+		if over {
+			rx.dropEntry(index)
+		}
+	}
+	for i, s := range rx.touched {
+		s.publish()
+		rx.touched[i] = nil
+	}
+	rx.touched = rx.touched[:0]
+}
+
+// serve hands routed events to the consumer and releases what it is done with; it returns those that are left.
+func (rx *Receiver) serve(events []core.Event) []core.Event {
+	events = withoutTaken(events)
+	if rx.consumer == nil || len(events) == 0 {
+		return events
+	}
+	rx.inHand = events
+	served, result := rx.consumer.deliver(events)
+	if len(rx.inHand) > 0 { // else they are the consumer's to release
+		core.ReleaseEvents(events[:served])
+		rx.inHand = nil
+	}
+	if result.over {
+		rx.finishConsumer(result)
+	}
+	return withoutTaken(events[served:])
+}
+
+func withoutTaken(events []core.Event) []core.Event {
+	for i := range events {
+		if events[i].Kind != kindTaken {
+			return events[i:]
+		}
+	}
+	return nil
+}
+
+// serveBacklog hands over what came while there was no consumer.
+func (rx *Receiver) serveBacklog() {
+	backlog := rx.backlog
+	rx.backlog = nil
+	rx.backlog = rx.serve(backlog)
+}
+
+func (rx *Receiver) finishConsumer(result outcome) {
+	c := rx.consumer
+	rx.consumer = nil
+	c.done <- result
+}
+
+// shutdown ends everything that waits, and closes the handle. Last on the owner's thread.
+func (rx *Receiver) shutdown() {
+	reason := rx.failure
+	if reason == nil {
+		reason = ErrClosed
+	}
+	rx.gone.Store(true)
+	rx.mutex.Lock()
+	rx.refuse = true
+	rx.mutex.Unlock()
+	for i := range rx.entries {
+		if s := rx.entries[i].stream; s != nil {
+			s.detach(reason)
+		}
+	}
+	core.ReleaseEvents(rx.backlog)
+	core.ReleaseEvents(rx.inHand) // only if the consumer's function ended the goroutine
+	rx.life.Lock()
+	rx.closed = true
+	rx.last = rx.readStats()
+	rx.handle.Close()
+	rx.life.Unlock()
+	if rx.batch != nil {
+		core.FreeEvents(rx.batch)
+	}
+	if rx.consumer != nil {
+		rx.finishConsumer(outcome{over: true, err: reason})
+	}
+	for _, c := range rx.commands {
+		c.done <- ErrClosed
+	}
+	close(rx.done)
+}

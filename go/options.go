@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+
+package zcrx
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/zcrx/zcrx/go/internal/core"
+)
+
+// Engine is how bytes get into the area.
+type Engine uint32
+
+const (
+	// EngineAuto is EngineZCRX if an interface is named and everything it needs is there, else
+	// EngineMultishot, else EngineRecv. [Receiver.Info] tells which, and why no better one.
+	EngineAuto Engine = core.EngineAuto
+	// EngineZCRX binds a queue of the interface to the area: the NIC writes payload into it, nothing copies.
+	// Needs Linux 6.15, CAP_NET_ADMIN, and a driver with queue management and header/data split.
+	EngineZCRX Engine = core.EngineZCRX
+	// EngineZCRXNoDev is the kernel's zcrx without a device: one copy. For tests. Needs Linux 7.1, CAP_NET_ADMIN.
+	EngineZCRXNoDev Engine = core.EngineZCRXNoDev
+	// EngineMultishot is io_uring's multishot receive into the area: one copy. Needs Linux 6.0.
+	EngineMultishot Engine = core.EngineMultishot
+	// EngineRecv is epoll and recv into the area: one copy. Any Linux.
+	EngineRecv Engine = core.EngineRecv
+)
+
+// String is the engine's name, as [ParseEngine] takes it.
+func (e Engine) String() string {
+	if name := core.EngineName(uint32(e)); name != "" {
+		return name
+	}
+	return fmt.Sprintf("Engine(%d)", uint32(e))
+}
+
+// MarshalText gives the engine's name.
+func (e Engine) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText is [ParseEngine]; so an Engine can be a command line flag (flag.TextVar).
+func (e *Engine) UnmarshalText(text []byte) (err error) {
+	*e, err = ParseEngine(string(text))
+	return err
+}
+
+// ParseEngine returns the engine of this name: auto, zcrx, zcrx-nodev, multishot or recv.
+func ParseEngine(name string) (Engine, error) {
+	engine, code := core.EngineByName(name)
+	if code != 0 {
+		return 0, fmt.Errorf("zcrx: no engine %q; there are auto, zcrx, zcrx-nodev, multishot, recv", name)
+	}
+	return Engine(engine), nil
+}
+
+// Area is what kind of memory the area is made of.
+type Area uint32
+
+const (
+	AreaAuto    Area = core.AreaAuto    // explicit huge pages, else transparent ones, else pages
+	AreaHugeTLB Area = core.AreaHugeTLB // explicit huge pages (vm.nr_hugepages), or an error
+	AreaTHP     Area = core.AreaTHP     // memory advised to be huge
+	AreaPages   Area = core.AreaPages   // pages of the system's size
+	AreaDMABuf  Area = core.AreaDMABuf  // Options.DMABuf
+)
+
+// Steer is which flows are led to the queue (EngineZCRX).
+type Steer uint32
+
+const (
+	SteerConnection Steer = core.SteerConnection // one rule for each connection, when it is added
+	SteerPort       Steer = core.SteerPort       // one rule for Options.SteerPort, at open
+	SteerNone       Steer = core.SteerNone       // the caller steers
+)
+
+// DefaultBatch is how many events one call into C brings, unless Options.Batch says otherwise.
+const DefaultBatch = 128
+
+// Options say how to open a receiver. The zero value of each field is its default.
+type Options struct {
+	Engine          Engine
+	RequireZeroCopy bool // refuse every engine that copies
+
+	Interface string  // netdev, for EngineZCRX
+	Queue     *uint32 // its receive queue; nil: a free one is chosen
+	// NICPrepared says that an administrator has set the NIC up: nothing is touched, only checked. Without it
+	// the NIC is set up by Open and put back by Close.
+	NICPrepared bool
+	Steer       Steer
+	SteerPort   uint16 // local TCP port, for SteerPort
+
+	AreaBytes        uint64 // default 64 MiB; a multiple of the page size
+	Area             Area
+	DMABuf           *os.File // for AreaDMABuf; stays the caller's
+	BufferBytes      uint32   // largest buffer, a power of two; default: a page on EngineZCRX, else 64 KiB
+	RingEntries      uint32   // completions the ring can hold; default 4096
+	RefillEntries    uint32   // default: one for each chunk of the area
+	RefillRingKernel bool     // refill ring in memory that the kernel allocates
+
+	Batch int // events that one call into C brings, 1 to 65536; default DefaultBatch
+}
+
+func (o *Options) core() core.Options {
+	c := core.Options{
+		Engine:        uint32(o.Engine),
+		Interface:     o.Interface,
+		AreaBytes:     o.AreaBytes,
+		AreaKind:      uint32(o.Area),
+		BufferBytes:   o.BufferBytes,
+		RingEntries:   o.RingEntries,
+		RefillEntries: o.RefillEntries,
+		Steer:         uint32(o.Steer),
+		SteerPort:     uint32(o.SteerPort),
+		DMABuf:        -1,
+	}
+	if o.RequireZeroCopy {
+		c.Flags |= core.RequireZeroCopy
+	}
+	if o.RefillRingKernel {
+		c.Flags |= core.RefillRingKernel
+	}
+	if o.Queue != nil {
+		c.Flags |= core.Queue
+		c.Queue = *o.Queue
+	}
+	if o.NICPrepared {
+		c.NICMode = core.NICPrepared
+	}
+	if o.DMABuf != nil {
+		c.DMABuf = int32(o.DMABuf.Fd())
+	}
+	return c
+}
+
+func (o *Options) batch() (int, error) {
+	switch {
+	case o.Batch == 0:
+		return DefaultBatch, nil
+	case o.Batch < 0 || o.Batch > 65536:
+		return 0, fmt.Errorf("zcrx: open: Options.Batch is %d; take 1 to 65536", o.Batch)
+	}
+	return o.Batch, nil
+}
+
+// StreamOption says how to add a connection.
+type StreamOption func(*streamOptions)
+
+type streamOptions struct {
+	limit  uint64
+	tag    uint64
+	window int
+}
+
+// Limit ends the stream after exactly so many bytes, and leaves the rest in the socket.
+func Limit(bytes uint64) StreamOption { return func(o *streamOptions) { o.limit = bytes } }
+
+// Tag is repeated in every event of the stream: the index of the caller's own record of it, say.
+func Tag(tag uint64) StreamOption { return func(o *streamOptions) { o.tag = tag } }
+
+// Window is how many bytes a [Stream] may hold that were not read yet; beyond that its connection is left alone
+// until they are, so that one slow reader does not take the area from all others. Default: a quarter of the area.
+func Window(bytes int) StreamOption { return func(o *streamOptions) { o.window = bytes } }
+
+func gather(options []StreamOption) (o streamOptions) {
+	for _, option := range options {
+		option(&o)
+	}
+	return o
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+
+package zcrx
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync/atomic"
+
+	"github.com/zcrx/zcrx/go/internal/core"
+)
+
+// Stop, returned by the function that Receive calls, makes Receive return nil.
+var Stop = errors.New("zcrx: stop")
+
+// Receive calls f with each event of the connections that were added by Add, AddFile and AddFD, until f returns an error (which
+// Receive returns; nil for [Stop]), ctx is done (its error), or the receiver is closed (ErrClosed). Events that f
+// did not get are kept for the next Receive; none is lost.
+//
+// f is called on the receiver's own thread, one event after the other: while it runs, nothing else is received, so long
+// work belongs to other goroutines, with a taken buffer. f may call the receiver's methods, but must not wait for another
+// goroutine that does. A panic of f is passed on to Receive's caller.
+func (rx *Receiver) Receive(ctx context.Context, f func(Event) error) error {
+	c := newConsumer(rx)
+	c.f = f
+	stop, err := c.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	result := <-c.done
+	if result.panicked {
+		panic(result.panic)
+	}
+	return result.error(ctx)
+}
+
+// Events is [Receiver.Receive] as an iterator, in the caller's goroutine; the error, if there is one, comes last. A lent buffer
+// is valid until the loop's next turn. It costs one change of threads per batch.
+func (rx *Receiver) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		c := newConsumer(rx)
+		c.batches = make(chan []core.Event)
+		c.served = make(chan int)
+		c.orphaned = make(chan struct{})
+		stop, err := c.start(ctx)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		defer stop()
+		if result := c.iterate(yield); result.over || result.cancelled {
+			if err := result.error(ctx); err != nil {
+				yield(Event{}, err)
+			}
+		}
+	}
+}
+
+// consumer is one Receive or Events under way.
+type consumer struct {
+	rx        *Receiver
+	lender    owner // of the event in hand
+	f         func(Event) error
+	cancelled atomic.Bool
+	done      chan outcome
+
+	// Events only: batches on their way there, and how many of each were served on their way back.
+	batches  chan []core.Event
+	served   chan int
+	orphaned chan struct{} // closed when the receiver closed while a batch was there
+	orphan   []core.Event  // then: the receiver's batch, for this side to free
+}
+
+// outcome is how a consumer ended, or that it did not.
+type outcome struct {
+	over      bool
+	cancelled bool
+	panicked  bool
+	panic     any
+	err       error
+}
+
+func (o *outcome) error(ctx context.Context) error {
+	if o.cancelled {
+		return ctx.Err()
+	}
+	return o.err
+}
+
+func newConsumer(rx *Receiver) *consumer {
+	c := &consumer{rx: rx, done: make(chan outcome, 1)}
+	c.lender.counters = rx.counters
+	return c
+}
+
+// start makes c the receiver's consumer until it is over. The function that it returns ends what start has begun.
+func (c *consumer) start(ctx context.Context) (stop func() bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if c.rx.onOwnThread() {
+		return nil, ErrBusy
+	}
+	err = c.rx.do(func() error {
+		if c.rx.consumer != nil {
+			return ErrBusy
+		}
+		c.rx.consumer = c
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return context.AfterFunc(ctx, func() {
+		c.cancelled.Store(true)
+		c.rx.poke()
+	}), nil
+}
+
+// deliver runs on the owner's thread. It returns how many of the events are done with.
+func (c *consumer) deliver(events []core.Event) (served int, result outcome) {
+	if c.batches != nil {
+		return c.handOver(events)
+	}
+	finished := false
+	defer func() {
+		if !finished { // f panicked, or ended its goroutine: what it had in hand counts as served
+			result = outcome{over: true, panicked: true, panic: recover()}
+			served++
+		}
+		c.lender.generation++
+	}()
+	for ; served < len(events); served++ {
+		raw := &events[served]
+		if raw.Kind == kindTaken {
+			continue
+		}
+		if c.cancelled.Load() {
+			result = outcome{over: true, cancelled: true}
+			break
+		}
+		if err := c.f(c.event(raw)); err != nil {
+			if errors.Is(err, Stop) {
+				err = nil
+			}
+			served++
+			result = outcome{over: true, err: err}
+			break
+		}
+		if c.rx.closing {
+			served++
+			break
+		}
+	}
+	finished = true
+	return served, result
+}
+
+// event makes what the program sees, and ends the lent buffer before it.
+func (c *consumer) event(raw *core.Event) Event {
+	c.lender.generation++
+	c.lender.lent = raw
+	e := Event{
+		Kind:   Kind(raw.Kind),
+		End:    EndReason(raw.Flags),
+		Stream: StreamID(raw.Stream),
+		Tag:    raw.Tag,
+	}
+	if raw.Kind == core.EventData {
+		e.Buffer = Buffer{bytes: view(&raw.Buffer), owner: &c.lender, generation: c.lender.generation}
+	} else if raw.Kind == core.EventError {
+		e.Err = endError(raw)
+	}
+	return e
+}
+
+// handOver gives a batch to the goroutine of Events, and does what is asked of the owner's thread until it is back. A
+// Close may come from the loop's own body: so closing does not wait for the batch, but leaves it behind.
+func (c *consumer) handOver(events []core.Event) (served int, result outcome) {
+	c.batches <- events
+	for !c.rx.closing {
+		select {
+		case served = <-c.served:
+			if served < 0 {
+				return -served - 1, outcome{over: true}
+			}
+			return served, outcome{}
+		case <-c.rx.work:
+			c.rx.obey()
+		}
+	}
+	c.orphan, c.rx.batch, c.rx.inHand = c.rx.batch, nil, nil
+	c.cancelled.Store(true)
+	close(c.orphaned)
+	return len(events), outcome{}
+}
+
+// iterate runs in the goroutine of Events. The result is empty if the loop was left.
+func (c *consumer) iterate(yield func(Event, error) bool) outcome {
+	for {
+		select {
+		case events := <-c.batches:
+			if !c.iterateBatch(events, yield) {
+				return outcome{}
+			}
+		case result := <-c.done:
+			return result
+		}
+	}
+}
+
+// iterateBatch returns whether to go on.
+func (c *consumer) iterateBatch(events []core.Event, yield func(Event, error) bool) bool {
+	served, more := 0, false
+	defer func() { // also if the loop's body panics: then the event in hand counts as served
+		c.lender.generation++
+		c.handBack(events, served, more)
+	}()
+	for i := range events {
+		served = i + 1
+		if events[i].Kind == kindTaken {
+			continue
+		}
+		if c.cancelled.Load() {
+			served = i
+			break
+		}
+		if !yield(c.event(&events[i]), nil) {
+			return false
+		}
+	}
+	more = true
+	return true
+}
+
+// handBack tells the owner's thread how many events were served: n to go on, -n-1 if the loop was left.
+func (c *consumer) handBack(events []core.Event, served int, more bool) {
+	if !more {
+		served = -served - 1
+	}
+	select {
+	case c.served <- served:
+	case <-c.orphaned:
+		core.ReleaseEvents(events)
+		core.FreeEvents(c.orphan)
+	}
+}

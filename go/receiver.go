@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+
+package zcrx
+
+import (
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/zcrx/zcrx/go/internal/core"
+)
+
+// Receiver is one ring, one area and one refill ring, with an operating system thread of its own on which all that the
+// kernel wants from one thread is done. Its methods may be called by any number of goroutines.
+//
+// A Receiver has to be closed: its thread and its memory are not the garbage collector's.
+type Receiver struct {
+	handle   core.Receiver
+	counters *counters
+	info     Info
+
+	// The life of the handle: held for reading by whoever uses it off the owner's thread.
+	life   sync.RWMutex
+	closed bool
+	last   Stats // when it was closed
+
+	// What other goroutines ask of the owner's thread.
+	mutex    sync.Mutex
+	commands []command
+	refuse   bool        // no more commands
+	poked    atomic.Bool // there may be something to do before the next receive
+	asleep   atomic.Bool // in C, or about to be: a poke has to wake it
+	gone     atomic.Bool // the thread ends, and its number may be another's
+	work     chan struct{}
+	done     chan struct{}
+
+	// The owner's thread alone.
+	thread   int
+	closing  bool
+	batch    []core.Event
+	entries  []entry
+	free     []uint64     // entries to use again
+	readers  int          // entries that are a Stream's
+	backlog  []core.Event // received while nobody called Receive
+	inHand   []core.Event // at the consumer
+	consumer *consumer
+	touched  []*Stream // by the batch in hand
+	failure  error     // the ring is broken
+}
+
+// entry is one added connection. The tag that C knows is its index.
+type entry struct {
+	id     StreamID
+	tag    uint64
+	source source
+	stream *Stream // nil: its events are Receive's
+}
+
+type command struct {
+	run  func() error
+	done chan error
+}
+
+// Open opens a receiver.
+func Open(options Options) (*Receiver, error) {
+	size, err := options.batch()
+	if err != nil {
+		return nil, err
+	}
+	c := options.core()
+	handle, failure := core.Open(&c)
+	if failure.Code != 0 {
+		return nil, newOpError(opOpen, failure)
+	}
+	rx := &Receiver{
+		handle:   handle,
+		counters: new(counters),
+		info:     newInfo(handle.Info()),
+		work:     make(chan struct{}, 1),
+		done:     make(chan struct{}),
+		batch:    core.NewEvents(size),
+	}
+	started := make(chan struct{})
+	go rx.run(started)
+	<-started
+	return rx, nil
+}
+
+// Close closes the receiver and puts the NIC back. Buffers that were taken stay valid until they are released; added
+// connections stay open, and what is still in their sockets stays there. Receive, Events, and whatever a Stream is
+// waiting for, return ErrClosed. A second Close does, too.
+//
+// Called by the function that Receive calls, it takes effect when that returns.
+func (rx *Receiver) Close() error {
+	err := rx.do(func() error {
+		if rx.closing {
+			return ErrClosed
+		}
+		rx.closing = true
+		return nil
+	})
+	if err == nil && !rx.onOwnThread() {
+		<-rx.done
+	}
+	return err
+}
+
+// Add adds a TCP connection; its events come from [Receiver.Receive] or [Receiver.Events]. It stays the caller's, who may
+// close it at any time; but the receiver holds its own reference to the socket until the stream ends, so
+// that a Close alone sends no FIN before. While it is added, read it by no other means. Writing is free.
+func (rx *Receiver) Add(conn net.Conn, options ...StreamOption) (StreamID, error) {
+	s, err := connSource(conn)
+	if err != nil {
+		return 0, err
+	}
+	return rx.addSource(s, options)
+}
+
+// AddFile is [Receiver.Add] of a socket that is an os.File.
+func (rx *Receiver) AddFile(file *os.File, options ...StreamOption) (StreamID, error) {
+	s, err := fileSource(file)
+	if err != nil {
+		return 0, err
+	}
+	return rx.addSource(s, options)
+}
+
+// AddFD is [Receiver.Add] of a socket's descriptor, which is duplicated and stays the caller's.
+func (rx *Receiver) AddFD(fd int, options ...StreamOption) (StreamID, error) {
+	return rx.addSource(fdSource(fd), options)
+}
+
+func (rx *Receiver) addSource(s source, options []StreamOption) (id StreamID, err error) {
+	o := gather(options)
+	err = rx.do(func() error {
+		id, err = rx.addEntry(entry{tag: o.tag, source: s}, o.limit)
+		return err
+	})
+	return id, err
+}
+
+// Remove ends a stream early: what the kernel has delivered still comes, then one End with EndRemoved (or the end that
+// came first). Bytes that are still in the socket stay there.
+func (rx *Receiver) Remove(id StreamID) error {
+	return rx.do(func() error { return rx.removeEntry(id) })
+}
+
+// addEntry runs on the owner's thread.
+func (rx *Receiver) addEntry(e entry, limit uint64) (StreamID, error) {
+	index := uint64(len(rx.entries))
+	if n := len(rx.free); n > 0 {
+		index = rx.free[n-1]
+	}
+	var handle uint64
+	var code int
+	err := e.source.control(func(fd uintptr) { handle, code = rx.handle.Add(fd, limit, index) })
+	if err != nil {
+		return 0, err
+	}
+	if code != 0 {
+		return 0, newOpError(opAdd, rx.handle.LastError())
+	}
+	if index == uint64(len(rx.entries)) {
+		rx.entries = append(rx.entries, entry{})
+	} else {
+		rx.free = rx.free[:len(rx.free)-1]
+	}
+	e.id = StreamID(handle)
+	rx.entries[index] = e
+	if e.stream != nil {
+		rx.readers++
+	}
+	return e.id, nil
+}
+
+// dropEntry runs on the owner's thread, when the stream has ended.
+func (rx *Receiver) dropEntry(index uint64) {
+	e := &rx.entries[index]
+	if e.stream != nil {
+		rx.readers--
+	}
+	*e = entry{}
+	rx.free = append(rx.free, index)
+}
+
+func (rx *Receiver) removeEntry(id StreamID) error {
+	if rx.handle.Remove(uint64(id)) != 0 {
+		return newOpError(opRemove, rx.handle.LastError())
+	}
+	return nil
+}
