@@ -149,6 +149,7 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
+	area->poll_fd = -1;
 	atomic_init(&area->references, 1);
 	area->wake_fd = zrx_sys_eventfd_open();
 	if (area->wake_fd < 0) {
@@ -186,6 +187,8 @@ static void destroy(struct zrx_area *area)
 	zrx_fork_hold();
 	zrx_fork_unwatch(area);
 	zrx_sys_close(area->wake_fd);
+	if (area->poll_fd >= 0)
+		zrx_sys_close(area->poll_fd);
 	if (area->dmabuf_fd >= 0)
 		zrx_sys_close(area->dmabuf_fd);
 	zrx_fork_allow();
@@ -211,6 +214,15 @@ void zrx_area_abandon(struct zrx_area *area)
 {
 	area->free = NULL;
 	zrx_area_put(area, 1);
+}
+
+void zrx_area_nudge(struct zrx_area *area)
+{
+	zrx_sys_eventfd_signal(area->wake_fd);
+	/* The ring forwards a wake only while it watches for one: an event loop is told directly.
+	 */
+	if (atomic_load_explicit(&area->polled, memory_order_relaxed) && area->poll_fd >= 0)
+		zrx_sys_eventfd_signal(area->poll_fd);
 }
 
 int zrx_area_owned(const struct zrx_area *area)

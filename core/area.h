@@ -29,6 +29,8 @@ struct zrx_area {
 	uint32_t chunk_shift; /* log2 of the chunk */
 	int dmabuf_fd;        /* -1, or our own */
 	int wake_fd;          /* eventfd; lives as long as anyone may signal it */
+	int poll_fd;          /* eventfd that the ring signals, for event loops; -1: the ring's own
+				 descriptor serves */
 	void (*free)(void *memory, uint64_t bytes, void *context);
 	void *free_context;
 
@@ -46,6 +48,7 @@ struct zrx_area {
 	_Atomic uint64_t return_count; /* buffers released by other threads, ever */
 	_Atomic uint32_t waiting;      /* ZRX_WAIT_* */
 	_Atomic uint32_t wake_asked;   /* zrx_receiver_wake */
+	_Atomic uint32_t polled;       /* zrx_receiver_fd was called: keep poll_fd up to date */
 
 	struct zrx_slots slots;
 
@@ -66,6 +69,9 @@ void zrx_area_put(struct zrx_area *area, int64_t references);
 
 /* Undo an open that nobody has seen: caller-supplied memory is not freed. */
 void zrx_area_abandon(struct zrx_area *area);
+
+/* Wake the owner, be it asleep in a receive or in a poll of its descriptor. Async-signal-safe. */
+void zrx_area_nudge(struct zrx_area *area);
 
 /* Whether the calling thread is the owner. */
 int zrx_area_owned(const struct zrx_area *area);

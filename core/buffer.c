@@ -46,7 +46,7 @@ static void wake_waiter(struct zrx_area *area)
 	if (!(waiting & ZRX_WAIT_RETURN) && !(area->refill && zrx_refill_backlog(area->refill)))
 		return;
 	if (atomic_exchange_explicit(&area->waiting, 0, memory_order_seq_cst))
-		zrx_sys_eventfd_signal(area->wake_fd);
+		zrx_area_nudge(area);
 }
 
 static void give_back(struct zrx_area *area, struct zrx_chain chain)

@@ -29,6 +29,8 @@ struct zcrx_state {
 	struct zrx_zcrx_queue queue;
 	uint64_t filled_at_shortage; /* refill entries written when a copy last found no chunk */
 	uint64_t retry_ns;
+	uint32_t arms; /* requests to make before the next wait, at most */
+	uint32_t arms_left;
 	uint8_t nodev;
 	uint8_t retry;   /* the timer says: let the parked try again */
 	uint8_t suspect; /* streams may have stopped without saying so */
@@ -76,6 +78,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 
 	state->nodev = (uint8_t)nodev;
 	state->retry_ns = RETRY_FIRST_NS;
+	state->arms = state->arms_left = UINT32_MAX;
 	result = zrx_ring_open(&state->ring, receiver, 1, error);
 	if (result)
 		return result;
@@ -166,11 +169,15 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
-	struct io_uring_sqe *sqe = zrx_ring_request(&state->ring, ZRX_UAPI_OP_RECV_ZC, stream->fd,
-						    zrx_stream_handle(stream));
+	struct io_uring_sqe *sqe;
 
+	if (!state->arms_left || zrx_ring_overflowed(&state->ring))
+		return -EAGAIN;
+	sqe = zrx_ring_request(&state->ring, ZRX_UAPI_OP_RECV_ZC, stream->fd,
+			       zrx_stream_handle(stream));
 	if (!sqe)
 		return -EAGAIN;
+	state->arms_left--;
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	if (stream->remaining != UINT64_MAX) {
@@ -190,22 +197,23 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 /* ---- chunks ---- */
 
+static uint64_t filled(const struct zrx_receiver *receiver)
+{
+	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+}
+
 /* Without a device each buffer has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
 {
 	const struct zcrx_state *state = receiver->state;
-	int64_t out = atomic_load_explicit(&receiver->area->references, memory_order_relaxed) - 1;
-	uint64_t taken = (uint64_t)out + harvested + zrx_refill_pending(refill_of(receiver)) +
-			 zrx_refill_backlog(refill_of(receiver)) +
+	/* Delivered and not yet taken out of the refill ring, and what waits to be harvested. */
+	uint64_t delivered =
+		atomic_load_explicit(&receiver->counters.buffers, memory_order_relaxed) + harvested;
+	uint64_t taken = delivered - (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
 			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
 	uint64_t chunks = zrx_area_chunks(receiver->area);
 
 	return taken < chunks ? (uint32_t)(chunks - taken) : 0;
-}
-
-static uint64_t filled(const struct zrx_receiver *receiver)
-{
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
 }
 
 /* On a queue the driver holds most chunks: all that can be told is what came back since. */
@@ -312,6 +320,7 @@ static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 	look_for_silent(state, receiver);
 	if (!set_timer(state, receiver) || receiver->cancels.first)
 		timeout_ns = 0;
+	state->arms_left = state->arms;
 	return zrx_ring_wait(&state->ring, receiver, timeout_ns);
 }
 
@@ -365,6 +374,12 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	state->ring.in_flight--;
 	if (result == -ENOSPC || result == -ENOMEM)
 		state->suspect = 1; /* others may have been cut short by the same */
+	/*
+	 * All those that a full ring ended, armed again at once, would find it full of each other's
+	 * ends: begin again with one.
+	 */
+	if (result == -ENOSPC)
+		state->arms = 0;
 	if (result == -ENOMEM) {
 		state->retry = 0;
 		state->filled_at_shortage = filled(receiver);
@@ -404,6 +419,8 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		head++;
 	}
 	zrx_ring_consumed(&state->ring, head);
+	state->arms =
+		state->arms ? (state->arms < UINT32_MAX / 2 ? state->arms * 2 : UINT32_MAX) : 1;
 	if (state->ring.was_full || (state->nodev && !nodev_free(receiver, sink->buffers)))
 		state->suspect = 1;
 	state->ring.was_full = 0;

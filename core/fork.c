@@ -33,6 +33,8 @@ static void after_fork_child(void)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)
 			zrx_sys_close(area->dmabuf_fd);
+		if (area->poll_fd >= 0)
+			zrx_sys_close(area->poll_fd);
 		zrx_sys_close(area->wake_fd);
 	}
 	registry = NULL;

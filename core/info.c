@@ -56,7 +56,17 @@ int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *er
 
 int zrx_receiver_fd(const struct zrx_receiver *receiver)
 {
-	return receiver->area->ring_fd;
+	struct zrx_area *area = receiver->area;
+
+	if (area->poll_fd < 0)
+		return area->ring_fd;
+	/*
+	 * The owner attaches it to the ring in its next receive. Readable until then, so that there
+	 * is one.
+	 */
+	if (!atomic_exchange_explicit(&area->polled, 1, memory_order_relaxed))
+		zrx_sys_eventfd_signal(area->poll_fd);
+	return area->poll_fd;
 }
 
 int zrx_receiver_wake(struct zrx_receiver *receiver)
@@ -70,6 +80,6 @@ int zrx_receiver_wake(struct zrx_receiver *receiver)
 	 * it.
 	 */
 	if (!atomic_exchange_explicit(&area->wake_asked, 1, memory_order_seq_cst))
-		zrx_sys_eventfd_signal(area->wake_fd);
+		zrx_area_nudge(area);
 	return 0;
 }

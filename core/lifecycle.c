@@ -93,7 +93,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	 * An event loop that polls the descriptor has to be told that there is something to start.
 	 */
 	if (receiver->started && !receiver->queued.first)
-		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+		zrx_area_nudge(receiver->area);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_count(&receiver->counters.streams, 1);
 	if (handle)
@@ -202,7 +202,7 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
 				     "the stream has ended, or never was");
 	if (receiver->started && !receiver->cancels.first)
-		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+		zrx_area_nudge(receiver->area);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {
 		zrx_list_append(&receiver->cancels, stream);

@@ -256,6 +256,15 @@ static int may_sleep(struct zrx_receiver *receiver)
 	       !receiver->engine->available(receiver, receiver->parked.first);
 }
 
+/* An event loop that waits for the descriptor has more to receive. */
+static void nudge_poller(struct zrx_area *area)
+{
+	if (area->poll_fd < 0)
+		zrx_sys_eventfd_signal(area->wake_fd); /* watched by the epoll instance itself */
+	else if (atomic_load_explicit(&area->polled, memory_order_relaxed))
+		zrx_sys_eventfd_signal(area->poll_fd);
+}
+
 /*
  * Events, or nothing left to do but return to the caller: account for them, and see to it that the
  * descriptor polls readable if there is more to do.
@@ -270,8 +279,9 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
 	}
-	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver))
-		zrx_sys_eventfd_signal(area->wake_fd);
+	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver) ||
+	    sink->count == sink->capacity)
+		nudge_poller(area);
 	return (int)sink->count;
 }
 
@@ -328,6 +338,9 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	result = bind_owner(receiver);
 	if (result)
 		return result;
+	/* Before looking, so that what comes later makes it readable again. */
+	if (atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
 	/* What is completed already costs no system call, unless streams wait for one. */
 	if (!has_requests(receiver) && !receiver->parked.first) {

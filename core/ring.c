@@ -52,9 +52,14 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 	int result = -EINVAL;
 
 	zrx_fork_hold();
-	if (wide)
+	receiver->area->poll_fd = zrx_sys_eventfd_open();
+	if (receiver->area->poll_fd < 0)
+		result = receiver->area->poll_fd;
+	else if (wide)
 		result = try_open(ring, entries, plain[0] | IORING_SETUP_CQE32);
-	for (size_t i = 0; !wide && result == -EINVAL && i < sizeof(plain) / sizeof(plain[0]); i++)
+	for (size_t i = 0; !wide && receiver->area->poll_fd >= 0 && result == -EINVAL &&
+			   i < sizeof(plain) / sizeof(plain[0]);
+	     i++)
 		result = try_open(ring, entries, plain[i]);
 	if (!result)
 		receiver->area->ring_fd = ring->uring.ring_fd;
@@ -175,10 +180,27 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 	return result < 0 ? result : 0;
 }
 
+/*
+ * With deferred task work the ring's own descriptor wakes no poller that is already asleep; an
+ * eventfd registered with it does.
+ */
+static void attach_poller(struct zrx_ring *ring, struct zrx_receiver *receiver)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (ring->poll_attached || !atomic_load_explicit(&area->polled, memory_order_relaxed))
+		return;
+	if (!zrx_sys_ring_register(&ring->uring, IORING_REGISTER_EVENTFD, &area->poll_fd, 1))
+		ring->poll_attached = 1;
+	else
+		zrx_sys_eventfd_signal(area->poll_fd); /* short of memory: poll again, try again */
+}
+
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	int result;
 
+	attach_poller(ring, receiver);
 	watch_wake(ring, receiver);
 	if (!ring->wake_armed)
 		timeout_ns = 0;

@@ -26,6 +26,7 @@ struct zrx_ring {
 	uint8_t wake_armed;
 	uint8_t timer_armed;
 	uint8_t was_full; /* the completion ring was seen full */
+	uint8_t poll_attached;
 	struct __kernel_timespec timer;
 };
 
@@ -76,6 +77,12 @@ static inline unsigned zrx_ring_tail(const struct zrx_ring *ring)
 {
 	/* Pairs with the kernel's store-release after it has written the completions. */
 	return io_uring_smp_load_acquire(ring->uring.cq.ktail);
+}
+
+/* Completions wait outside of the ring, because it was full: the next enter moves them in. */
+static inline int zrx_ring_overflowed(const struct zrx_ring *ring)
+{
+	return (IO_URING_READ_ONCE(*ring->uring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
 static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
