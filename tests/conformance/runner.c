@@ -30,6 +30,7 @@ struct settings {
 	const char *engines; /* comma-separated */
 	const char *glob;
 	const char *directory; /* of scenarios.txt and sender */
+	unsigned seconds; /* for each scenario; 0: as its size says */
 	int list, fast, may_refuse;
 };
 
@@ -39,11 +40,12 @@ struct totals {
 
 static const char usage[] =
 	"usage: conformance [--engine E[,E...]] [--scenario GLOB] [--list] [--fast] [--may-refuse]\n"
-	"                   [--directory DIR]\n"
+	"                   [--seconds N] [--directory DIR]\n"
 	"  --engine      recv, multishot, zcrx-nodev, zcrx, auto; default: multishot,recv\n"
 	"  --scenario    only those whose name matches\n"
 	"  --fast        leave out size=large\n"
 	"  --may-refuse  an engine that cannot be opened here is a skip, not a failure\n"
+	"  --seconds     how long a scenario may take; default: 30, or 120 for size=large\n"
 	"  --directory   where scenarios.txt and sender are; default: tests/conformance\n";
 
 /* ---- in the scenario's own process ---- */
@@ -104,9 +106,8 @@ static void read_report(int fd, char *reason, size_t size, unsigned seconds)
 }
 
 static int run_in_process(const struct scenario *scenario, const struct run_setup *setup,
-			  char *reason, size_t size)
+			  unsigned seconds, char *reason, size_t size)
 {
-	unsigned seconds = scenario->large ? LARGE_SECONDS : SMALL_SECONDS;
 	int report[2], status = 0;
 	pid_t child;
 
@@ -145,6 +146,7 @@ static void run_scenario(const struct settings *settings, const struct scenario 
 {
 	const char *skip = reason_to_skip(settings, scenario, engine);
 	struct run_setup setup = {.may_refuse = settings->may_refuse};
+	unsigned seconds = scenario->large ? LARGE_SECONDS : SMALL_SECONDS;
 	char sender[4096], reason[1100];
 	int result;
 
@@ -158,7 +160,9 @@ static void run_scenario(const struct settings *settings, const struct scenario 
 	zrx_engine_by_name(engine, &setup.engine);
 	if (setup.engine == ZRX_ENGINE_ZCRX)
 		setup.interface = getenv("ZRX_RIG_IFACE");
-	result = run_in_process(scenario, &setup, reason, sizeof(reason));
+	if (settings->seconds)
+		seconds = settings->seconds;
+	result = run_in_process(scenario, &setup, seconds, reason, sizeof(reason));
 	if (result == 0) {
 		printf("ok %s\n", scenario->name);
 		totals->passed++;
@@ -189,6 +193,7 @@ static struct settings parse_arguments(int argc, char **argv)
 		{"list", no_argument, NULL, 'l'},
 		{"fast", no_argument, NULL, 'f'},
 		{"may-refuse", no_argument, NULL, 'm'},
+		{"seconds", required_argument, NULL, 't'},
 		{"directory", required_argument, NULL, 'd'},
 		{NULL, 0, NULL, 0},
 	};
@@ -212,6 +217,9 @@ static struct settings parse_arguments(int argc, char **argv)
 			break;
 		case 'm':
 			settings.may_refuse = 1;
+			break;
+		case 't':
+			settings.seconds = (unsigned)atoi(optarg);
 			break;
 		case 'd':
 			settings.directory = optarg;
