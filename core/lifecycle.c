@@ -209,7 +209,6 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 		return 0;
 	}
 	finish(receiver, stream, 0, ZRX_END_REMOVED);
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
-			      memory_order_relaxed);
+	zrx_parked_changed(receiver);
 	return 0;
 }

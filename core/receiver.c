@@ -125,7 +125,7 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 /* ---- streams that wait for buffers, and requests that wait to be made ---- */
 
-static void note_parked(struct zrx_receiver *receiver)
+void zrx_parked_changed(struct zrx_receiver *receiver)
 {
 	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
 			      memory_order_relaxed);
@@ -149,7 +149,7 @@ static void resume(struct zrx_receiver *receiver)
 		resumed++;
 	}
 	if (resumed)
-		note_parked(receiver);
+		zrx_parked_changed(receiver);
 }
 
 static void make_requests(struct zrx_receiver *receiver)
@@ -279,8 +279,8 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
 	}
-	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver) ||
-	    sink->count == sink->capacity)
+	if (receiver->done.first || has_requests(receiver) || receiver->unsettled ||
+	    !may_sleep(receiver) || sink->count == sink->capacity)
 		nudge_poller(area);
 	return (int)sink->count;
 }
@@ -342,8 +342,12 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	if (atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
 		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
-	/* What is completed already costs no system call, unless streams wait for one. */
-	if (!has_requests(receiver) && !receiver->parked.first) {
+	/*
+	 * What is completed already costs no system call; unless streams wait for one, or an event
+	 * loop waits for the descriptor, which announces new work only after the last was run.
+	 */
+	if (!has_requests(receiver) && !receiver->parked.first &&
+	    !atomic_load_explicit(&receiver->area->polled, memory_order_relaxed)) {
 		gather(receiver, &sink);
 		if (sink.count)
 			return hand_over(receiver, &sink);

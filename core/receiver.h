@@ -46,6 +46,7 @@ struct zrx_receiver {
 	struct zrx_stream_list done;    /* last event not yet received */
 	pid_t owner_tid;
 	int started;
+	int unsettled; /* the kernel did not take every request, or did not run what was due */
 	struct zrx_counters counters;
 	struct zrx_info info;
 	struct zrx_error last;
@@ -99,6 +100,9 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* The list of parked streams has changed: tell the stats. */
+void zrx_parked_changed(struct zrx_receiver *receiver);
 
 /* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */
 void zrx_receiver_destroy(struct zrx_receiver *receiver);

@@ -205,6 +205,9 @@ int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t 
 	if (!ring->wake_armed)
 		timeout_ns = 0;
 	result = enter(ring, timeout_ns);
+	/* With requests left over, or refused, the kernel returns before it runs completions. */
+	receiver->unsettled =
+		io_uring_sq_ready(&ring->uring) || result == -EBUSY || result == -EAGAIN;
 	/*
 	 * EBUSY, EAGAIN: completions overflowed, or the kernel is short of memory: consuming helps,
 	 * waiting does not.
