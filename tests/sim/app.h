@@ -46,6 +46,7 @@ struct app {
 	uint32_t leaps; /* of time, in vain */
 	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */
 	struct app_stream streams[APP_STREAMS];
+	uint32_t releasing; /* views whose release has begun */
 	uint32_t view_count;
 	struct app_view views[APP_VIEWS];
 };
@@ -62,8 +63,8 @@ void app_check_stats(void);
 /* ---- views.c ---- */
 
 void app_hold(const struct zrx_buffer *buffer, const struct sim_socket *socket, uint64_t offset);
-/* Release some views, chosen at random; elsewhere: as another thread. */
-void app_release(uint32_t count, int elsewhere);
+/* Release some views, chosen at random. */
+void app_release(uint32_t count);
 void app_release_wrongly(void);
 void app_check_views(void);
 
@@ -71,8 +72,5 @@ void app_check_views(void);
 
 /* What the receiver owes: text, or NULL if it may sleep. */
 const char *app_owed(void);
-/* Run a call as a thread that does not own the receiver. */
-uintptr_t app_become_another(void);
-void app_become_owner(uintptr_t saved);
 
 #endif

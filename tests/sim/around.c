@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* What happens around the receiver: peers, other threads, the driver. */
-#include <stdio.h>
-
 #include "app.h"
 #include "area.h"
+#include "others.h"
 #include "receiver.h"
 #include "uring.h"
 #include "zcrx_model.h"
 
-#define ANOTHER_THREAD 1u
-#define LEAPS_IN_VAIN  20u
-
-uintptr_t app_become_another(void)
-{
-	return app.area ? atomic_exchange(&app.area->owner, ANOTHER_THREAD) : 0;
-}
-
-void app_become_owner(uintptr_t saved)
-{
-	if (app.area)
-		atomic_store(&app.area->owner, saved);
-}
+#define LEAPS_IN_VAIN 20u
 
 static int release_elsewhere(void)
 {
-	if (!app.released_elsewhere || !app.view_count)
+	if (!app.released_elsewhere)
 		return 0;
-	app_release(sim_chance(30) ? app.view_count : sim_between(1, 4), 1);
-	return 1;
+	if (sim_chance(50) && others_step())
+		return 1;
+	return others_release(sim_chance(30) ? APP_VIEWS : sim_between(1, 4)) || others_step();
 }
 
 int sim_world_step(void)
@@ -87,7 +75,7 @@ static const char *owed_by(const struct app_stream *stream)
 const char *app_owed(void)
 {
 	/* Views that only the owner would release may be all the chunks there are. */
-	if (app.view_count)
+	if (app.view_count || app.releasing)
 		return NULL;
 	for (uint32_t i = 0; i < app.stream_count; i++) {
 		const char *owed = owed_by(&app.streams[i]);

@@ -91,6 +91,11 @@ uint32_t sim_fd_poll(int fd)
 	}
 }
 
+int sim_fd_wakes_sleeper(int fd)
+{
+	return (sim_fd_kind(fd) != SIM_FD_RING || sim_uring_wakes_pollers()) && sim_fd_poll(fd);
+}
+
 int zrx_sys_dup(int fd)
 {
 	struct descriptor *descriptor = lookup(fd);
@@ -127,6 +132,13 @@ int sim_event_readable(int fd)
 	return atomic_load(&descriptor->count) != 0;
 }
 
+void sim_event_add(int fd)
+{
+	if (sim_fd_kind(fd) != SIM_FD_EVENT)
+		sim_fail("signalling descriptor %d, which is no eventfd", fd);
+	atomic_fetch_add(&lookup(fd)->count, 1);
+}
+
 int zrx_sys_eventfd_open(void)
 {
 	return sim_chance(sim.kernel.short_memory) ? -EMFILE : sim_fd_new(SIM_FD_EVENT, NULL);
@@ -134,9 +146,8 @@ int zrx_sys_eventfd_open(void)
 
 void zrx_sys_eventfd_signal(int fd)
 {
-	if (sim_fd_kind(fd) != SIM_FD_EVENT)
-		sim_fail("signalling descriptor %d, which is no eventfd", fd);
-	atomic_fetch_add(&lookup(fd)->count, 1);
+	sim_event_add(fd);
+	sim_uring_work(); /* if the ring polls it */
 }
 
 void zrx_sys_eventfd_drain(int fd)

@@ -13,7 +13,8 @@
 #define ALIGNMENT   4096
 
 struct region {
-	void *address;
+	void *heap; /* what to free; NULL: no region */
+	uint8_t *address;
 	size_t size;
 };
 
@@ -32,7 +33,7 @@ void sim_memory_check_empty(void)
 	if (allocations)
 		sim_fail("%lld allocations were not freed", (long long)allocations);
 	for (int i = 0; i < REGIONS_MAX; i++) {
-		if (regions[i].address)
+		if (regions[i].heap)
 			sim_fail("a mapping of %zu bytes was not unmapped", regions[i].size);
 	}
 }
@@ -68,8 +69,8 @@ static void *new_region(size_t size, int *error)
 	memset(address, 0, size);
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < REGIONS_MAX; i++) {
-		if (!regions[i].address) {
-			regions[i] = (struct region){address, size};
+		if (!regions[i].heap) {
+			regions[i] = (struct region){address, address, size};
 			pthread_mutex_unlock(&lock);
 			return address;
 		}
@@ -102,20 +103,37 @@ void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *er
 	return address;
 }
 
+/* Take a part off a region: all of it, its head, or its tail. */
+static void shrink(struct region *region, uint8_t *address, size_t size)
+{
+	if (address == region->address)
+		region->address += size;
+	else if (address + size != region->address + region->size)
+		sim_fail("unmapping the middle of a mapping");
+	region->size -= size;
+	if (region->size)
+		return;
+	free(region->heap);
+	region->heap = NULL;
+}
+
 void zrx_sys_unmap(void *address, size_t size)
 {
+	uint8_t *begin = address;
+
 	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 	sim_check_unused(address, size, "unmapped");
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < REGIONS_MAX; i++) {
-		if (regions[i].address == address && regions[i].size == size) {
-			regions[i].address = NULL;
-			pthread_mutex_unlock(&lock);
-			free(address);
-			return;
-		}
+		struct region *region = &regions[i];
+
+		if (!region->heap || begin < region->address || begin + size > region->address + region->size)
+			continue;
+		shrink(region, begin, size);
+		pthread_mutex_unlock(&lock);
+		return;
 	}
-	sim_fail("unmapping %zu bytes that were never mapped", size);
+	sim_fail("unmapping %zu bytes that are not mapped", size);
 }
 
 int zrx_sys_advise(void *address, size_t size, int advice)

@@ -13,6 +13,8 @@ $(SIM_OUT)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Itests/sim $(SIM_FLAGS) -MMD -MP -c $< -o $@
 
+$(SIM_OUT)/core/%.o: CPPFLAGS += -include tests/sim/atomics.h
+
 $(SIM_OUT)/sim: $(SIM_OBJECTS)
 	$(Q)$(CC) $(CFLAGS) $(SIM_FLAGS) -o $@ $^ -lpthread
 

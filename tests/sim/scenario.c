@@ -6,6 +6,7 @@
 #include "app.h"
 #include "area.h"
 #include "nic_model.h"
+#include "others.h"
 #include "receiver.h"
 #include "refill.h"
 #include "scenario.h"
@@ -99,22 +100,28 @@ static void choose_habits(void)
 /* zcrx: each reference of the user is a view, a completion, or on its way back. */
 static void check_references(void)
 {
-	uint32_t returned = 0, unread = 0;
+	uint32_t returned = 0, unread = 0, counted;
 	struct zrx_stats stats = ZRX_STATS_INIT;
 	uint32_t mask = sim_uring.cq_mask;
 
-	if (!app.area->refill)
+	if (!app.area->refill || app.releasing)
 		return;
 	zrx_receiver_stats(app.receiver, &stats);
 	for (uint32_t at = atomic_load(&app.area->returned); at; at = zrx_slot_at(&app.area->slots, at - 1)->next)
 		returned++;
 	for (uint32_t i = sim_uring.cq_head; i != sim_uring.cq_tail; i++)
 		unread += !!(sim_uring.cqes[(i & mask) * 2].flags & IORING_CQE_F_MORE);
-	if (sim_zcrx_user_references() !=
-	    app.view_count + unread + sim_zcrx_pending() + stats.backlog + returned)
+	counted = app.view_count + unread + sim_zcrx_pending() + (uint32_t)stats.backlog + returned;
+	if (sim_zcrx_user_references() != counted)
 		sim_fail("%u references are out: %u views, %u completions, %u refill entries, %llu in the "
 			 "backlog, %u returned", sim_zcrx_user_references(), app.view_count, unread,
 			 sim_zcrx_pending(), (unsigned long long)stats.backlog, returned);
+}
+
+static void release(uint32_t count)
+{
+	if (!app.released_elsewhere || sim_chance(50) || !others_release(count))
+		app_release(count);
 }
 
 static void receive(void)
@@ -126,7 +133,7 @@ static void receive(void)
 	else
 		app_receive(sim_chance(50) ? -1 : (int64_t)sim_between(1, PATIENCE_NS));
 	if (app.view_count > app.hold)
-		app_release(app.view_count - app.hold, app.released_elsewhere && sim_chance(50));
+		release(app.view_count - app.hold);
 }
 
 static void act(void)
@@ -142,7 +149,7 @@ static void act(void)
 	else if (choice < 15)
 		zrx_receiver_wake(app.receiver);
 	else if (choice < 30)
-		app_release(sim_between(1, 16), app.released_elsewhere && sim_chance(50));
+		release(sim_between(1, 16));
 	else if (choice < 32)
 		app_check_views();
 	else if (choice < 40)
@@ -157,7 +164,8 @@ static void drain(void)
 {
 	for (uint32_t i = 0; i < DRAINS_MOST; i++) {
 		app_receive(PATIENCE_NS);
-		app_release(app.view_count, 0);
+		app_release(app.view_count);
+		others_finish();
 		check_references();
 		if (!app_owed() && !sim_world_step())
 			return;
@@ -170,32 +178,28 @@ static void drain(void)
 static void close_receiver(void)
 {
 	int elsewhere = sim_chance(30), started = app.receiver->started;
-	uintptr_t saved = elsewhere ? app_become_another() : 0;
-	uint32_t out = app.view_count;
-	int result = zrx_receiver_close(app.receiver);
+	uint32_t out = app.view_count, begun = app.releasing;
+	int deferred = elsewhere && started && out, result;
 
-	sim_trace("close with %u views out%s: %d", out, elsewhere ? ", elsewhere" : "", result);
-	if (result != (elsewhere && started && out ? ZRX_CLOSE_DEFERRED : 0))
-		sim_fail("close with %u views out gives %d", out, result);
+	if (elsewhere)
+		atomic_store(&app.area->owner, 1);
+	result = zrx_receiver_close(app.receiver);
 	app.receiver = NULL;
-	if (!out)
-		app.area = NULL;
-	else if (elsewhere)
-		app_become_owner(saved);
+	sim_trace("close with %u views out%s: %d", out, elsewhere ? ", elsewhere" : "", result);
+	if (result != (deferred ? ZRX_CLOSE_DEFERRED : 0) && !(elsewhere && begun))
+		sim_fail("close with %u views out gives %d", out, result);
 }
 
 static void after_close(void)
 {
-	while (app.view_count) {
-		uint32_t count = sim_between(1, 1 + app.view_count / 4);
-
+	while (app.view_count || app.releasing) {
 		app_check_views();
-		for (uint32_t i = 0; i < SIM_SOCKETS && i < sim_socket_count; i++)
+		for (uint32_t i = 0; i < sim_socket_count; i++)
 			sim_socket_arrive(&sim_sockets[i]); /* what the kernel still does must not show */
-		if (count >= app.view_count)
-			app.area = NULL;
-		app_release(count, 0);
+		if (sim_chance(50) || !(others_step() || others_release(sim_between(1, 8))))
+			app_release(sim_between(1, 1 + app.view_count / 4));
 	}
+	others_finish();
 }
 
 static void check_nothing_left(void)
@@ -220,6 +224,7 @@ void sim_scenario(uint64_t seed)
 	sim_sockets_begin();
 	sim_nic_begin();
 	app_begin();
+	others_begin();
 	if (open_receiver()) {
 		choose_habits();
 		for (actions = sim_between(10, ACTIONS_MOST); actions; actions--)

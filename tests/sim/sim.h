@@ -127,9 +127,12 @@ enum sim_fd_kind sim_fd_kind(int fd);
 void *sim_fd_object(int fd, enum sim_fd_kind kind); /* NULL if it is not of this kind */
 void sim_fd_check_empty(void);
 int sim_event_readable(int fd);
+void sim_event_add(int fd);
 
 /* POLLIN and so on that this descriptor shows. */
 uint32_t sim_fd_poll(int fd);
+/* Whether it shows, by now, anything to a poll that found nothing and sleeps since. */
+int sim_fd_wakes_sleeper(int fd);
 
 /* ---- epoll.c ---- */
 

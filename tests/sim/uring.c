@@ -20,6 +20,7 @@ void sim_uring_begin(void)
 	free(sim_uring.sqes);
 	free(sim_uring.cqes);
 	memset(&sim_uring, 0, sizeof(sim_uring));
+	sim_uring.event_fd = -1;
 	sim_receive_begin();
 	sim_zcrx_begin();
 }
@@ -131,6 +132,12 @@ int zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument
 			return -EBADFD;
 		sim_uring.enabled = 1;
 		return 0;
+	case IORING_REGISTER_EVENTFD:
+		if (sim_chance(sim.kernel.short_memory))
+			return -ENOMEM;
+		sim_uring.event_fd = *(const int *)argument;
+		sim_uring.event_tail = sim_uring.tail;
+		return 0;
 	case ZRX_UAPI_REGISTER_PBUF_RING:
 		return count == 1 ? sim_receive_register(argument) : -EINVAL;
 	default:
@@ -184,6 +191,13 @@ int sim_uring_post(const struct sim_completion *completion)
 	return !sim_uring.overflow_count && write_completion(completion);
 }
 
+static void note_overflow(void)
+{
+	uint32_t flags = sim_uring.overflow_count ? IORING_SQ_CQ_OVERFLOW : 0;
+
+	__atomic_store_n(&sim_uring.sq_flags, flags, __ATOMIC_RELEASE);
+}
+
 static void post_always(const struct sim_completion *completion)
 {
 	if (sim_uring_post(completion))
@@ -192,6 +206,7 @@ static void post_always(const struct sim_completion *completion)
 		sim_fail("more than %u completions overflowed", SIM_OVERFLOW);
 	sim_trace("completion of %llx overflows", (unsigned long long)completion->user_data);
 	sim_uring.overflow[sim_uring.overflow_count++] = *completion;
+	note_overflow();
 }
 
 static void flush_overflow(void)
@@ -203,6 +218,7 @@ static void flush_overflow(void)
 	sim_uring.overflow_count -= moved;
 	memmove(sim_uring.overflow, sim_uring.overflow + moved,
 		sim_uring.overflow_count * sizeof(sim_uring.overflow[0]));
+	note_overflow();
 }
 
 void sim_uring_finish(struct sim_request *request, int32_t res, uint32_t flags)
@@ -389,12 +405,21 @@ static void run_request(struct sim_request *request)
 	}
 }
 
+/* The registered eventfd hears of new completions, once they are all in the ring. */
+static void tell_of_completions(void)
+{
+	if (sim_uring.event_fd >= 0 && sim_uring.event_tail != sim_uring.tail)
+		sim_event_add(sim_uring.event_fd);
+	sim_uring.event_tail = sim_uring.tail;
+}
+
 /* Task work: some of what is ready, beginning anywhere. */
 static void run(void)
 {
 	uint32_t start = sim_below(SIM_REQUESTS);
 	uint32_t most = sim_chance(30) ? sim_between(1, 3) : SIM_REQUESTS;
 
+	sim_uring.work_listed = 0;
 	sim_receive_look();
 	sim_zcrx_notices();
 	for (uint32_t i = 0; i < SIM_REQUESTS && most; i++) {
@@ -405,6 +430,7 @@ static void run(void)
 			most--;
 		}
 	}
+	tell_of_completions();
 }
 
 void sim_uring_run_somewhere(void)
@@ -419,6 +445,7 @@ void sim_uring_socket_wakes(struct sim_socket *socket)
 		if (sim_uring.requests[i].used && sim_uring.requests[i].socket == socket)
 			sim_uring.requests[i].woken = 1;
 	}
+	sim_uring_work();
 }
 
 uint32_t sim_uring_writers(void)
@@ -458,6 +485,20 @@ static int something_ready(void)
 			return 1;
 	}
 	return 0;
+}
+
+int sim_uring_wakes_pollers(void)
+{
+	return !(sim_uring.setup & IORING_SETUP_DEFER_TASKRUN);
+}
+
+void sim_uring_work(void)
+{
+	if (!sim_uring.user || sim_uring.work_listed || !(sim_zcrx_notice_due() || something_ready()))
+		return;
+	sim_uring.work_listed = 1;
+	if (sim_uring.event_fd >= 0)
+		sim_event_add(sim_uring.event_fd);
 }
 
 int sim_uring_readable(void)
@@ -533,11 +574,15 @@ int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 		return submitted;
 	run();
 	flush_overflow();
+	tell_of_completions();
 	if (sim_chance(5))
 		leap(sim.now_ns + sim_below(LEAP_NS));
+	sim_uring_work(); /* what was not run is listed again */
 	if (!wait_for || completions_ready())
 		return submitted;
 	result = sleep_for_one(deadline);
 	flush_overflow();
+	tell_of_completions();
+	sim_uring_work();
 	return submitted ? submitted : result;
 }

@@ -49,6 +49,9 @@ struct sim_uring {
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe *cqes;
 	uint32_t sq_mask, cq_mask, sq_flags, cq_flags, dropped, cq_overflow; /* what the fields of struct io_uring point at */
+	int event_fd;         /* registered by the user; -1: none */
+	uint32_t event_tail;  /* completions it was told of */
+	uint32_t work_listed; /* task work waits: more of it signals nothing */
 	uint32_t overflow_count;
 	struct sim_completion overflow[SIM_OVERFLOW];
 	struct sim_request requests[SIM_REQUESTS];
@@ -58,6 +61,10 @@ extern struct sim_uring sim_uring;
 
 void sim_uring_begin(void);
 int sim_uring_readable(void);
+/* Whether a poll that is asleep on the ring's descriptor is woken by task work. */
+int sim_uring_wakes_pollers(void);
+/* Something happened that makes task work: tell the registered eventfd. */
+void sim_uring_work(void);
 void sim_uring_socket_wakes(struct sim_socket *socket);
 
 /* Run what is ready without an enter, as a ring without deferred task work does at any time. */

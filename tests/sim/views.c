@@ -40,6 +40,7 @@ static void release_batch(const struct zrx_buffer *buffers, uint32_t count)
 	struct zrx_event events[APP_BATCH];
 	int result;
 
+	app.releasing += count;
 	if (sim_chance(50)) {
 		memset(events, 0, sizeof(events));
 		for (uint32_t i = 0; i < count; i++)
@@ -48,17 +49,15 @@ static void release_batch(const struct zrx_buffer *buffers, uint32_t count)
 	} else {
 		result = zrx_buffer_release(buffers, count);
 	}
+	app.releasing -= count;
 	if (result)
 		sim_fail("releasing %u buffers gives %d", count, result);
 }
 
-void app_release(uint32_t count, int elsewhere)
+void app_release(uint32_t count)
 {
 	struct zrx_buffer batch[APP_BATCH];
-	uintptr_t saved = 0;
 
-	if (elsewhere)
-		saved = app_become_another();
 	while (count && app.view_count) {
 		uint32_t size = 0, most = sim_between(1, APP_BATCH);
 
@@ -69,12 +68,10 @@ void app_release(uint32_t count, int elsewhere)
 			batch[size++] = view.buffer;
 			count--;
 		}
-		sim_trace("release of %u%s", size, elsewhere ? " elsewhere" : "");
+		sim_trace("release of %u%s", size, sim.inside ? " elsewhere" : "");
 		release_batch(batch, size);
 		sim_progressed();
 	}
-	if (elsewhere)
-		app_become_owner(saved);
 }
 
 /* Twice, or something that never was a buffer: refused, and nothing changes. */
@@ -88,7 +85,9 @@ void app_release_wrongly(void)
 		return;
 	view = take_view();
 	twice[0] = twice[1] = view.buffer;
+	app.releasing++;
 	result = zrx_buffer_release(twice, 2);
+	app.releasing--;
 	if (result != -EALREADY)
 		sim_fail("a second release in one batch gives %d", result);
 	result = zrx_buffer_release(twice, 1);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <ucontext.h>
+
+#include "app.h"
+#include "area.h"
+#include "others.h"
+
+#define OTHERS         3
+#define STACK_BYTES    (256u << 10)
+#define ANOTHER_THREAD 1u
+
+struct other {
+	ucontext_t context;
+	char *stack;
+	uint32_t count; /* views to release; 0: idle */
+};
+
+static struct other others[OTHERS];
+static struct other *running; /* NULL: the owner's thread */
+static ucontext_t owner_context;
+static uint32_t busy;
+
+static void live(void)
+{
+	for (;;) {
+		app_release(running->count);
+		running->count = 0;
+		busy--;
+		swapcontext(&running->context, &owner_context);
+	}
+}
+
+void others_begin(void)
+{
+	for (int i = 0; i < OTHERS; i++) {
+		struct other *other = &others[i];
+
+		if (!other->stack)
+			other->stack = malloc(STACK_BYTES);
+		other->count = 0;
+		getcontext(&other->context);
+		other->context.uc_stack.ss_sp = other->stack;
+		other->context.uc_stack.ss_size = STACK_BYTES;
+		other->context.uc_link = NULL;
+		makecontext(&other->context, live, 0);
+	}
+	running = NULL;
+	busy = 0;
+}
+
+/* Until it is done or loses the processor. Who it is shows in the area only while a receiver looks. */
+static void run(struct other *other)
+{
+	uint32_t inside = sim.inside;
+	uintptr_t saved = 0;
+
+	if (app.receiver)
+		saved = atomic_exchange(&app.area->owner, ANOTHER_THREAD);
+	sim.inside = 1;
+	running = other;
+	swapcontext(&owner_context, &other->context);
+	running = NULL;
+	sim.inside = inside;
+	if (app.receiver)
+		atomic_store(&app.area->owner, saved);
+}
+
+static struct other *pick(int idle)
+{
+	uint32_t start = sim_below(OTHERS);
+
+	for (uint32_t i = 0; i < OTHERS; i++) {
+		struct other *other = &others[(start + i) % OTHERS];
+
+		if ((other->count == 0) == idle)
+			return other;
+	}
+	return NULL;
+}
+
+int others_release(uint32_t count)
+{
+	struct other *other = pick(1);
+
+	if (!other || !app.view_count)
+		return 0;
+	other->count = count;
+	busy++;
+	run(other);
+	return 1;
+}
+
+int others_step(void)
+{
+	struct other *other = busy ? pick(0) : NULL;
+
+	if (!other)
+		return 0;
+	run(other);
+	return 1;
+}
+
+void others_finish(void)
+{
+	while (others_step())
+		;
+}
+
+void sim_yield(void)
+{
+	if (!busy)
+		return;
+	if (running) {
+		if (sim_chance(25))
+			swapcontext(&running->context, &owner_context);
+	} else if (!sim.inside && sim_chance(10)) {
+		others_step();
+	}
+}
