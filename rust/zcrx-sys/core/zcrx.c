@@ -122,6 +122,8 @@ struct zrx_area {
 	uint32_t chunk_shift; /* log2 of the chunk */
 	int dmabuf_fd;        /* -1, or our own */
 	int wake_fd;          /* eventfd; lives as long as anyone may signal it */
+	int poll_fd;          /* eventfd that the ring signals, for event loops; -1: the ring's own
+				 descriptor serves */
 	void (*free)(void *memory, uint64_t bytes, void *context);
 	void *free_context;
 
@@ -139,6 +141,7 @@ struct zrx_area {
 	_Atomic uint64_t return_count; /* buffers released by other threads, ever */
 	_Atomic uint32_t waiting;      /* ZRX_WAIT_* */
 	_Atomic uint32_t wake_asked;   /* zrx_receiver_wake */
+	_Atomic uint32_t polled;       /* zrx_receiver_fd was called: keep poll_fd up to date */
 
 	struct zrx_slots slots;
 
@@ -159,6 +162,9 @@ void zrx_area_put(struct zrx_area *area, int64_t references);
 
 /* Undo an open that nobody has seen: caller-supplied memory is not freed. */
 void zrx_area_abandon(struct zrx_area *area);
+
+/* Wake the owner, be it asleep in a receive or in a poll of its descriptor. Async-signal-safe. */
+void zrx_area_nudge(struct zrx_area *area);
 
 /* Whether the calling thread is the owner. */
 int zrx_area_owned(const struct zrx_area *area);
@@ -474,6 +480,7 @@ struct zrx_receiver {
 	struct zrx_stream_list done;    /* last event not yet received */
 	pid_t owner_tid;
 	int started;
+	int unsettled; /* the kernel did not take every request, or did not run what was due */
 	struct zrx_counters counters;
 	struct zrx_info info;
 	struct zrx_error last;
@@ -527,6 +534,9 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* The list of parked streams has changed: tell the stats. */
+void zrx_parked_changed(struct zrx_receiver *receiver);
 
 /* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */
 void zrx_receiver_destroy(struct zrx_receiver *receiver);
@@ -741,6 +751,7 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
+	area->poll_fd = -1;
 	atomic_init(&area->references, 1);
 	area->wake_fd = zrx_sys_eventfd_open();
 	if (area->wake_fd < 0) {
@@ -778,6 +789,8 @@ static void destroy(struct zrx_area *area)
 	zrx_fork_hold();
 	zrx_fork_unwatch(area);
 	zrx_sys_close(area->wake_fd);
+	if (area->poll_fd >= 0)
+		zrx_sys_close(area->poll_fd);
 	if (area->dmabuf_fd >= 0)
 		zrx_sys_close(area->dmabuf_fd);
 	zrx_fork_allow();
@@ -803,6 +816,15 @@ void zrx_area_abandon(struct zrx_area *area)
 {
 	area->free = NULL;
 	zrx_area_put(area, 1);
+}
+
+void zrx_area_nudge(struct zrx_area *area)
+{
+	zrx_sys_eventfd_signal(area->wake_fd);
+	/* The ring forwards a wake only while it watches for one: an event loop is told directly.
+	 */
+	if (atomic_load_explicit(&area->polled, memory_order_relaxed) && area->poll_fd >= 0)
+		zrx_sys_eventfd_signal(area->poll_fd);
 }
 
 int zrx_area_owned(const struct zrx_area *area)
@@ -1102,7 +1124,7 @@ static void wake_waiter(struct zrx_area *area)
 	if (!(waiting & ZRX_WAIT_RETURN) && !(area->refill && zrx_refill_backlog(area->refill)))
 		return;
 	if (atomic_exchange_explicit(&area->waiting, 0, memory_order_seq_cst))
-		zrx_sys_eventfd_signal(area->wake_fd);
+		zrx_area_nudge(area);
 }
 
 static void give_back(struct zrx_area *area, struct zrx_chain chain)
@@ -1394,6 +1416,7 @@ struct zrx_ring {
 	uint8_t wake_armed;
 	uint8_t timer_armed;
 	uint8_t was_full; /* the completion ring was seen full */
+	uint8_t poll_attached;
 	struct __kernel_timespec timer;
 };
 
@@ -1444,6 +1467,12 @@ static inline unsigned zrx_ring_tail(const struct zrx_ring *ring)
 {
 	/* Pairs with the kernel's store-release after it has written the completions. */
 	return io_uring_smp_load_acquire(ring->uring.cq.ktail);
+}
+
+/* Completions wait outside of the ring, because it was full: the next enter moves them in. */
+static inline int zrx_ring_overflowed(const struct zrx_ring *ring)
+{
+	return (IO_URING_READ_ONCE(*ring->uring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
 static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
@@ -2183,6 +2212,8 @@ struct zcrx_state {
 	struct zrx_zcrx_queue queue;
 	uint64_t filled_at_shortage; /* refill entries written when a copy last found no chunk */
 	uint64_t retry_ns;
+	uint32_t arms; /* requests to make before the next wait, at most */
+	uint32_t arms_left;
 	uint8_t nodev;
 	uint8_t retry;   /* the timer says: let the parked try again */
 	uint8_t suspect; /* streams may have stopped without saying so */
@@ -2230,6 +2261,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 
 	state->nodev = (uint8_t)nodev;
 	state->retry_ns = RETRY_FIRST_NS;
+	state->arms = state->arms_left = UINT32_MAX;
 	result = zrx_ring_open(&state->ring, receiver, 1, error);
 	if (result)
 		return result;
@@ -2320,11 +2352,15 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
-	struct io_uring_sqe *sqe = zrx_ring_request(&state->ring, ZRX_UAPI_OP_RECV_ZC, stream->fd,
-						    zrx_stream_handle(stream));
+	struct io_uring_sqe *sqe;
 
+	if (!state->arms_left || zrx_ring_overflowed(&state->ring))
+		return -EAGAIN;
+	sqe = zrx_ring_request(&state->ring, ZRX_UAPI_OP_RECV_ZC, stream->fd,
+			       zrx_stream_handle(stream));
 	if (!sqe)
 		return -EAGAIN;
+	state->arms_left--;
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	if (stream->remaining != UINT64_MAX) {
@@ -2344,22 +2380,23 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 /* ---- chunks ---- */
 
+static uint64_t filled(const struct zrx_receiver *receiver)
+{
+	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+}
+
 /* Without a device each buffer has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
 {
 	const struct zcrx_state *state = receiver->state;
-	int64_t out = atomic_load_explicit(&receiver->area->references, memory_order_relaxed) - 1;
-	uint64_t taken = (uint64_t)out + harvested + zrx_refill_pending(refill_of(receiver)) +
-			 zrx_refill_backlog(refill_of(receiver)) +
+	/* Delivered and not yet taken out of the refill ring, and what waits to be harvested. */
+	uint64_t delivered =
+		atomic_load_explicit(&receiver->counters.buffers, memory_order_relaxed) + harvested;
+	uint64_t taken = delivered - (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
 			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
 	uint64_t chunks = zrx_area_chunks(receiver->area);
 
 	return taken < chunks ? (uint32_t)(chunks - taken) : 0;
-}
-
-static uint64_t filled(const struct zrx_receiver *receiver)
-{
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
 }
 
 /* On a queue the driver holds most chunks: all that can be told is what came back since. */
@@ -2466,6 +2503,7 @@ static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 	look_for_silent(state, receiver);
 	if (!set_timer(state, receiver) || receiver->cancels.first)
 		timeout_ns = 0;
+	state->arms_left = state->arms;
 	return zrx_ring_wait(&state->ring, receiver, timeout_ns);
 }
 
@@ -2519,6 +2557,12 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	state->ring.in_flight--;
 	if (result == -ENOSPC || result == -ENOMEM)
 		state->suspect = 1; /* others may have been cut short by the same */
+	/*
+	 * All those that a full ring ended, armed again at once, would find it full of each other's
+	 * ends: begin again with one.
+	 */
+	if (result == -ENOSPC)
+		state->arms = 0;
 	if (result == -ENOMEM) {
 		state->retry = 0;
 		state->filled_at_shortage = filled(receiver);
@@ -2558,6 +2602,8 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		head++;
 	}
 	zrx_ring_consumed(&state->ring, head);
+	state->arms =
+		state->arms ? (state->arms < UINT32_MAX / 2 ? state->arms * 2 : UINT32_MAX) : 1;
 	if (state->ring.was_full || (state->nodev && !nodev_free(receiver, sink->buffers)))
 		state->suspect = 1;
 	state->ring.was_full = 0;
@@ -2789,6 +2835,8 @@ static void after_fork_child(void)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)
 			zrx_sys_close(area->dmabuf_fd);
+		if (area->poll_fd >= 0)
+			zrx_sys_close(area->poll_fd);
 		zrx_sys_close(area->wake_fd);
 	}
 	registry = NULL;
@@ -2878,7 +2926,17 @@ int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *er
 
 int zrx_receiver_fd(const struct zrx_receiver *receiver)
 {
-	return receiver->area->ring_fd;
+	struct zrx_area *area = receiver->area;
+
+	if (area->poll_fd < 0)
+		return area->ring_fd;
+	/*
+	 * The owner attaches it to the ring in its next receive. Readable until then, so that there
+	 * is one.
+	 */
+	if (!atomic_exchange_explicit(&area->polled, 1, memory_order_relaxed))
+		zrx_sys_eventfd_signal(area->poll_fd);
+	return area->poll_fd;
 }
 
 int zrx_receiver_wake(struct zrx_receiver *receiver)
@@ -2892,7 +2950,7 @@ int zrx_receiver_wake(struct zrx_receiver *receiver)
 	 * it.
 	 */
 	if (!atomic_exchange_explicit(&area->wake_asked, 1, memory_order_seq_cst))
-		zrx_sys_eventfd_signal(area->wake_fd);
+		zrx_area_nudge(area);
 	return 0;
 }
 
@@ -3001,7 +3059,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	 * An event loop that polls the descriptor has to be told that there is something to start.
 	 */
 	if (receiver->started && !receiver->queued.first)
-		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+		zrx_area_nudge(receiver->area);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_count(&receiver->counters.streams, 1);
 	if (handle)
@@ -3110,15 +3168,14 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
 				     "the stream has ended, or never was");
 	if (receiver->started && !receiver->cancels.first)
-		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+		zrx_area_nudge(receiver->area);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {
 		zrx_list_append(&receiver->cancels, stream);
 		return 0;
 	}
 	finish(receiver, stream, 0, ZRX_END_REMOVED);
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
-			      memory_order_relaxed);
+	zrx_parked_changed(receiver);
 	return 0;
 }
 /* ---- core/names.c ---- */
@@ -3448,7 +3505,7 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 /* ---- streams that wait for buffers, and requests that wait to be made ---- */
 
-static void note_parked(struct zrx_receiver *receiver)
+void zrx_parked_changed(struct zrx_receiver *receiver)
 {
 	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
 			      memory_order_relaxed);
@@ -3472,7 +3529,7 @@ static void resume(struct zrx_receiver *receiver)
 		resumed++;
 	}
 	if (resumed)
-		note_parked(receiver);
+		zrx_parked_changed(receiver);
 }
 
 static void make_requests(struct zrx_receiver *receiver)
@@ -3579,6 +3636,15 @@ static int may_sleep(struct zrx_receiver *receiver)
 	       !receiver->engine->available(receiver, receiver->parked.first);
 }
 
+/* An event loop that waits for the descriptor has more to receive. */
+static void nudge_poller(struct zrx_area *area)
+{
+	if (area->poll_fd < 0)
+		zrx_sys_eventfd_signal(area->wake_fd); /* watched by the epoll instance itself */
+	else if (atomic_load_explicit(&area->polled, memory_order_relaxed))
+		zrx_sys_eventfd_signal(area->poll_fd);
+}
+
 /*
  * Events, or nothing left to do but return to the caller: account for them, and see to it that the
  * descriptor polls readable if there is more to do.
@@ -3593,8 +3659,9 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
 	}
-	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver))
-		zrx_sys_eventfd_signal(area->wake_fd);
+	if (receiver->done.first || has_requests(receiver) || receiver->unsettled ||
+	    !may_sleep(receiver) || sink->count == sink->capacity)
+		nudge_poller(area);
 	return (int)sink->count;
 }
 
@@ -3651,9 +3718,16 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	result = bind_owner(receiver);
 	if (result)
 		return result;
+	/* Before looking, so that what comes later makes it readable again. */
+	if (atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
-	/* What is completed already costs no system call, unless streams wait for one. */
-	if (!has_requests(receiver) && !receiver->parked.first) {
+	/*
+	 * What is completed already costs no system call; unless streams wait for one, or an event
+	 * loop waits for the descriptor, which announces new work only after the last was run.
+	 */
+	if (!has_requests(receiver) && !receiver->parked.first &&
+	    !atomic_load_explicit(&receiver->area->polled, memory_order_relaxed)) {
 		gather(receiver, &sink);
 		if (sink.count)
 			return hand_over(receiver, &sink);
@@ -3914,9 +3988,14 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 	int result = -EINVAL;
 
 	zrx_fork_hold();
-	if (wide)
+	receiver->area->poll_fd = zrx_sys_eventfd_open();
+	if (receiver->area->poll_fd < 0)
+		result = receiver->area->poll_fd;
+	else if (wide)
 		result = try_open(ring, entries, plain[0] | IORING_SETUP_CQE32);
-	for (size_t i = 0; !wide && result == -EINVAL && i < sizeof(plain) / sizeof(plain[0]); i++)
+	for (size_t i = 0; !wide && receiver->area->poll_fd >= 0 && result == -EINVAL &&
+			   i < sizeof(plain) / sizeof(plain[0]);
+	     i++)
 		result = try_open(ring, entries, plain[i]);
 	if (!result)
 		receiver->area->ring_fd = ring->uring.ring_fd;
@@ -4037,14 +4116,34 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 	return result < 0 ? result : 0;
 }
 
+/*
+ * With deferred task work the ring's own descriptor wakes no poller that is already asleep; an
+ * eventfd registered with it does.
+ */
+static void attach_poller(struct zrx_ring *ring, struct zrx_receiver *receiver)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (ring->poll_attached || !atomic_load_explicit(&area->polled, memory_order_relaxed))
+		return;
+	if (!zrx_sys_ring_register(&ring->uring, IORING_REGISTER_EVENTFD, &area->poll_fd, 1))
+		ring->poll_attached = 1;
+	else
+		zrx_sys_eventfd_signal(area->poll_fd); /* short of memory: poll again, try again */
+}
+
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	int result;
 
+	attach_poller(ring, receiver);
 	watch_wake(ring, receiver);
 	if (!ring->wake_armed)
 		timeout_ns = 0;
 	result = enter(ring, timeout_ns);
+	/* With requests left over, or refused, the kernel returns before it runs completions. */
+	receiver->unsettled =
+		io_uring_sq_ready(&ring->uring) || result == -EBUSY || result == -EAGAIN;
 	/*
 	 * EBUSY, EAGAIN: completions overflowed, or the kernel is short of memory: consuming helps,
 	 * waiting does not.

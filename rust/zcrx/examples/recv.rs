@@ -179,6 +179,7 @@ fn run() -> Result<()> {
     let options = Options::parse()?;
     let receiver = options.open()?;
     let listener = TcpListener::bind(&options.listen)?;
+    eprintln!("listening on {}", listener.local_addr()?);
     for number in 0..options.connections {
         let (socket, _) = listener.accept()?;
         receiver.add_with(socket, zcrx::StreamOptions::new().tag(number as u64))?;

@@ -60,6 +60,11 @@ impl Batch {
         Some(event)
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_full(&self) -> bool {
+        self.end == self.storage.len()
+    }
+
     #[inline]
     pub(crate) fn release(&mut self) {
         let pending = self.pending();
@@ -118,6 +123,10 @@ impl<'rx> Events<'rx> {
     }
 
     /// Whether receiving filled it: there may be more at once.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn was_full(&self) -> bool {
+        self.batch.is_full()
+    }
 
     /// Look at the events that are left, without taking them.
     #[inline]

@@ -18,6 +18,8 @@ mod reader;
 mod receiver;
 mod stats;
 mod stream;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use batch::{Events, Iter};
 pub use buffer::Buffer;

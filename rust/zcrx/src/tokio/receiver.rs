@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+use std::cell::Cell;
+use std::io;
+use std::ops::Deref;
+use std::os::fd::AsFd;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ::tokio::io::Interest;
+use ::tokio::io::unix::AsyncFd;
+use ::tokio::task::coop;
+
+use super::LocalStream;
+use crate::batch::Batch;
+use crate::{Error, Events, Receiver, Result, Stage};
+
+const EIO: i32 = 5;
+
+/// A [`Receiver`] whose receiving waits in the runtime. It derefs to the receiver: sockets are added as there.
+///
+/// ```
+/// # use std::{io::Write, net::{TcpListener, TcpStream}};
+/// use zcrx::tokio::AsyncReceiver;
+/// use zcrx::{EventRef, Receiver};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # TcpStream::connect(listener.local_addr()?)?.write_all(b"hello")?;
+/// # let socket = listener.accept()?.0;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # let received = runtime.block_on(async {
+/// let receiver = AsyncReceiver::new(Receiver::open()?)?;
+/// receiver.add(&socket)?;
+/// let mut received = Vec::new();
+/// loop {
+///     for event in &receiver.receive().await? {
+///         match event {
+///             EventRef::Data { bytes, .. } => received.extend_from_slice(bytes),
+///             EventRef::End { .. } => return Ok(received),
+///             EventRef::Error { error, .. } => return Err(error),
+///         }
+///     }
+/// }
+/// # })?;
+/// # assert_eq!(received, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct AsyncReceiver {
+    receiver: AsyncFd<Receiver>,
+    /// There may be events that the descriptor will not announce again.
+    more: Cell<bool>,
+}
+
+impl AsyncReceiver {
+    /// Register a receiver with the runtime that this is called in.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime with I/O enabled.
+    pub fn new(receiver: Receiver) -> Result<Self> {
+        // SAFETY: a receiver's descriptor stays the same, and open, until it is dropped; and nobody gets it out.
+        let receiver = unsafe { AsyncFd::register_with_interest(receiver, Interest::READABLE) }
+            .map_err(|error| from_io(error.into_parts().1))?;
+        // Receiving once starts the streams; only then the descriptor tells of them.
+        Ok(Self { receiver, more: Cell::new(true) })
+    }
+
+    /// Receive a batch of events; there is at least one in it.
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn receive(&self) -> Result<Events<'_>> {
+        coop::consume_budget().await; // else a fast sender would keep all other tasks from running
+        loop {
+            if self.more.get() {
+                let events = self.receive_now()?;
+                if !events.is_empty() {
+                    return Ok(events);
+                }
+            }
+            self.receiver.readable().await.map_err(from_io)?.clear_ready();
+            self.more.set(true);
+        }
+    }
+
+    /// Add this one socket, and receive it as a stream of buffers.
+    pub fn into_stream(self, socket: impl AsFd) -> Result<LocalStream> {
+        self.add(socket)?;
+        Ok(LocalStream::new(self))
+    }
+
+    fn receive_now(&self) -> Result<Events<'_>> {
+        let events = loop {
+            match self.receiver.get_ref().receive(Duration::ZERO) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.more.set(events.was_full());
+        Ok(events)
+    }
+
+    /// Fill the batch, as [`receive`](Self::receive) does; for one task only.
+    pub(super) fn poll_receive(
+        &self,
+        batch: &mut Batch,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        loop {
+            if self.more.get() {
+                match self.receiver.get_ref().receive_into(batch, 0) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    result => result?,
+                }
+                self.more.set(batch.is_full());
+                if !batch.pending().is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            ready!(self.receiver.poll_read_ready(context)).map_err(from_io)?.clear_ready();
+            self.more.set(true);
+        }
+    }
+}
+
+impl Deref for AsyncReceiver {
+    type Target = Receiver;
+
+    fn deref(&self) -> &Receiver {
+        self.receiver.get_ref()
+    }
+}
+
+/// Errors of the runtime do not all carry a number.
+fn from_io(error: io::Error) -> Error {
+    let errno = error.raw_os_error().unwrap_or(EIO);
+    Error::new(errno, Stage::Receive, &format!("the runtime's event loop: {error}"), "")
+}
