@@ -71,12 +71,18 @@ struct zrx_ethtool_rule_table {
 	uint32_t count;
 	uint32_t location[ZRX_RULES];
 };
-/* The locations in use. */
+/* The locations in use. Ask for no rule that is not listed: gve (Linux 7.2) crashes if there is none at all. */
 int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table);
+int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location);
 
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);
-int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split);
+/*
+ * *changed: whether it had been set to something else. Reading cannot tell a driver's own choice from the same
+ * set by an administrator; this does. In doubt, 1.
+ */
+int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split,
+			  uint32_t *changed);
 int zrx_ethtool_thresh_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t thresh);
 
 #endif /* ZRX_KERNEL_ETHTOOL_H */

@@ -77,3 +77,11 @@ int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_tabl
 	free(list);
 	return result;
 }
+
+int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location)
+{
+	for (uint32_t i = 0; i < table->count; i++)
+		if (table->location[i] == location)
+			return 1;
+	return 0;
+}

@@ -115,8 +115,13 @@ static int genl_take(struct genl_exchange *exchange, const struct nlmsghdr *mess
 {
 	const int32_t *code = mnl_nlmsg_get_payload(message);
 
+	if (message->nlmsg_pid != mnl_socket_get_portid(exchange->genl->socket)) {
+		if (exchange->genl->notice)
+			exchange->genl->notice(message, exchange->genl->notice_context);
+		return 0; /* not to us: to the group */
+	}
 	if (message->nlmsg_seq != exchange->genl->sequence)
-		return 0; /* late answer to a request that timed out */
+		return 0; /* a late answer to a request that timed out */
 	switch (message->nlmsg_type) {
 	case NLMSG_DONE:
 		if (mnl_nlmsg_get_payload_len(message) >= sizeof(*code))
@@ -162,20 +167,53 @@ int zrx_genl_call(struct zrx_genl *genl, struct nlmsghdr *request, zrx_genl_answ
 	return exchange.result;
 }
 
+struct genl_family {
+	uint16_t id;
+	uint32_t group;
+};
+
+static uint32_t genl_first_group(const struct nlattr *groups)
+{
+	const struct nlattr *table[CTRL_ATTR_MCAST_GRP_ID + 1], *group;
+
+	mnl_attr_for_each_nested(group, groups)
+	{
+		zrx_genl_nested(group, table, CTRL_ATTR_MCAST_GRP_ID);
+		return (uint32_t)zrx_genl_number(table[CTRL_ATTR_MCAST_GRP_ID]);
+	}
+	return 0;
+}
+
 static int genl_take_family(const struct nlmsghdr *message, void *context)
 {
-	const struct nlattr *table[CTRL_ATTR_FAMILY_ID + 1];
+	const struct nlattr *table[CTRL_ATTR_MCAST_GROUPS + 1];
+	struct genl_family *family = context;
 
-	zrx_genl_attributes(message, table, CTRL_ATTR_FAMILY_ID);
-	*(uint16_t *)context = (uint16_t)zrx_genl_number(table[CTRL_ATTR_FAMILY_ID]);
+	zrx_genl_attributes(message, table, CTRL_ATTR_MCAST_GROUPS);
+	family->id = (uint16_t)zrx_genl_number(table[CTRL_ATTR_FAMILY_ID]);
+	if (table[CTRL_ATTR_MCAST_GROUPS])
+		family->group = genl_first_group(table[CTRL_ATTR_MCAST_GROUPS]);
 	return MNL_CB_OK;
+}
+
+int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context)
+{
+	int option = notice ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+
+	if (!genl->group)
+		return -ENOENT;
+	genl->notice = notice;
+	genl->notice_context = context;
+	return mnl_socket_setsockopt(genl->socket, option, &genl->group, sizeof(genl->group)) < 0
+		       ? -errno
+		       : 0;
 }
 
 int zrx_genl_open(struct zrx_genl *genl, const char *family)
 {
 	const struct timeval timeout = {.tv_sec = GENL_TIMEOUT_SECONDS};
+	struct genl_family found = {0};
 	struct nlmsghdr *request;
-	uint16_t found = 0;
 	int result, one = 1;
 
 	memset(genl, 0, offsetof(struct zrx_genl, buffer));
@@ -195,11 +233,12 @@ int zrx_genl_open(struct zrx_genl *genl, const char *family)
 	request = zrx_genl_request(genl, CTRL_CMD_GETFAMILY, 0);
 	mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, family);
 	result = zrx_genl_call(genl, request, genl_take_family, &found);
-	if (!result && !found)
+	if (!result && !found.id)
 		result = -ENOENT;
 	if (result)
 		zrx_genl_close(genl);
-	genl->family = found;
+	genl->family = found.id;
+	genl->group = found.group;
 	return result;
 }
 

@@ -8,9 +8,15 @@
 
 #define ZRX_GENL_BUFFER 8192
 
+/* One answer or notice; returns MNL_CB_OK to go on. Attributes: zrx_genl_attributes. */
+typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
+
 struct zrx_genl {
 	struct mnl_socket *socket;
 	uint16_t family;
+	uint32_t group;         /* of the family: its only multicast group, or 0 */
+	zrx_genl_answer notice; /* what the group hears while a call runs; may be NULL */
+	void *notice_context;
 	uint32_t sequence;
 	char kernel_text[128]; /* the extended acknowledgement of the last failure; may be empty */
 	/* The request under construction, later the answers: the kernel's largest dump part fits. */
@@ -24,8 +30,10 @@ void zrx_genl_close(struct zrx_genl *genl);
 /* Begin a request; attributes are added with mnl_attr_put_*. flags: NLM_F_DUMP or 0. */
 struct nlmsghdr *zrx_genl_request(struct zrx_genl *genl, uint8_t command, uint16_t flags);
 
-/* One answer; returns MNL_CB_OK to go on. Attributes: zrx_genl_attributes. */
-typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
+/*
+ * Hear the family's multicast group during the calls that follow, or (notice NULL) no longer. 0 or -errno.
+ */
+int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context);
 
 /*
  * Send the request and take every answer to it. Returns 0 or a negative errno; kernel_text then

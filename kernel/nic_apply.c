@@ -61,9 +61,12 @@ static int apply_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool
 
 /* ---- apply ---- */
 
-static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct zrx_nic_plan *plan)
+static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct zrx_nic_plan *plan,
+		      uint32_t *changed)
 {
 	int result;
+
+	*changed = 1;
 
 	switch (step) {
 	case ZRX_STEP_RSS:
@@ -71,7 +74,7 @@ static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct
 	case ZRX_STEP_HW_GRO:
 		return apply_feature_set(device, ZRX_NIC_HW_GRO, 1);
 	case ZRX_STEP_SPLIT:
-		result = device->ops->split_set(device, ZRX_SPLIT_ON);
+		result = device->ops->split_set(device, ZRX_SPLIT_ON, changed);
 		return result ? result : apply_split_is(device, ZRX_SPLIT_ON);
 	case ZRX_STEP_THRESH:
 		result = device->ops->thresh_set(device, 0);
@@ -107,7 +110,7 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 		       const struct zrx_nic_plan *plan, zrx_nic_note note, void *context,
 		       uint32_t *left, struct zrx_error *error)
 {
-	uint32_t taken = 0;
+	uint32_t taken = 0, changed;
 	int result = 0;
 
 	*left = 0;
@@ -116,7 +119,7 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 
 		if (!step)
 			continue;
-		result = note(context, step);
+		result = note(context, step, 0);
 		if (result) {
 			zrx_error_set(error, result, ZRX_STAGE_NIC,
 				      "make /run writable, or prepare the NIC by hand",
@@ -125,9 +128,13 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 			break;
 		}
 		taken |= step; /* one that fails may have done its work nevertheless */
-		result = apply_step(device, step, plan);
+		result = apply_step(device, step, plan, &changed);
 		if (result)
 			apply_refused(device, step, result, plan, error);
+		if (!result && !changed) {
+			taken &= ~step;
+			note(context, step, 1);
+		}
 	}
 	if (result)
 		*left = zrx_nic_settings_undo(device, before, plan->queue, taken, NULL);
@@ -163,17 +170,18 @@ static int apply_undo_split(struct zrx_nic_device *device, uint32_t before)
 {
 	struct zrx_ethtool_rings rings;
 	int result = device->ops->rings(device, &rings);
+	uint32_t changed;
 
 	if (result || rings.split != ZRX_SPLIT_ON)
 		return result;
-	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN);
+	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN, &changed);
 	if (!result)
 		result = apply_split_is(device, before);
 	if (!result || (result == -EOPNOTSUPP && before == ZRX_SPLIT_ON))
 		return 0; /* as it was; or it could not be set in the first place */
 	if (result != APPLY_OTHERWISE || before == ZRX_SPLIT_UNKNOWN)
 		return result;
-	result = device->ops->split_set(device, before);
+	result = device->ops->split_set(device, before, &changed);
 	return result ? result : apply_split_is(device, before);
 }
 

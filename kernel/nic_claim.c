@@ -137,14 +137,11 @@ static int claim_look(struct zrx_nic_device *device, int directory, uint64_t net
 	return result;
 }
 
-static int claim_note(void *context, uint32_t step)
+static int claim_note(void *context, uint32_t step, int kept)
 {
 	struct zrx_claim *claim = context;
-	int result = zrx_journal_step(&claim->file, step);
 
-	if (!result)
-		claim->steps |= step;
-	return result;
+	return kept ? zrx_journal_kept(&claim->file, step) : zrx_journal_step(&claim->file, step);
 }
 
 static int claim_begin(struct zrx_claim *claim, const struct claim_view *view, int persistent,

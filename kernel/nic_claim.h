@@ -23,7 +23,6 @@ struct zrx_claim {
 	int directory;
 	struct zrx_journal_file file;
 	uint32_t queue;
-	uint32_t steps;                /* taken */
 	uint64_t net_space;
 	struct zrx_claim_rule *rules;  /* index: the number in the journal */
 	uint32_t rule_count;

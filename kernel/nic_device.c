@@ -65,12 +65,12 @@ static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings 
 			   zrx_ethtool_rings(&real->ethtool, device->ifindex, rings));
 }
 
-static int device_split_set(struct zrx_nic_device *device, uint32_t split)
+static int device_split_set(struct zrx_nic_device *device, uint32_t split, uint32_t *changed)
 {
 	struct device_real *real = device_of(device);
 
 	return device_said(real, &real->ethtool,
-			   zrx_ethtool_split_set(&real->ethtool, device->ifindex, split));
+			   zrx_ethtool_split_set(&real->ethtool, device->ifindex, split, changed));
 }
 
 static int device_thresh_set(struct zrx_nic_device *device, uint32_t thresh)

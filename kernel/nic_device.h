@@ -19,7 +19,7 @@ struct zrx_nic_ops {
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);
-	int (*split_set)(struct zrx_nic_device *device, uint32_t split);
+	int (*split_set)(struct zrx_nic_device *device, uint32_t split, uint32_t *changed);
 	int (*thresh_set)(struct zrx_nic_device *device, uint32_t thresh);
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);

@@ -123,18 +123,23 @@ static int journal_parse_rule(struct zrx_journal *journal, const char *rest)
 	return 0;
 }
 
+static uint32_t journal_step_of(const char *name)
+{
+	for (uint32_t i = 0; i < ZRX_STEPS; i++)
+		if (!strcmp(name, zrx_nic_step_name(1u << i)))
+			return 1u << i;
+	return 0;
+}
+
 static int journal_parse_change(struct zrx_journal *journal, const char *word, const char *rest)
 {
 	unsigned rule, location;
+	uint32_t step;
 
-	if (!strcmp(word, "step")) {
-		for (uint32_t i = 0; i < ZRX_STEPS; i++) {
-			if (!strcmp(rest, zrx_nic_step_name(1u << i))) {
-				journal->steps |= 1u << i;
-				return 0;
-			}
-		}
-		return -EINVAL;
+	if (!strcmp(word, "step") || !strcmp(word, "kept")) {
+		step = journal_step_of(rest);
+		journal->steps = *word == 's' ? journal->steps | step : journal->steps & ~step;
+		return step ? 0 : -EINVAL;
 	}
 	if (!strcmp(word, "rule"))
 		return journal_parse_rule(journal, rest);

@@ -76,6 +76,8 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex);
 /* Start a journal: all that is known before the first change. journal->created is filled. */
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal);
 int zrx_journal_step(struct zrx_journal_file *file, uint32_t step);
+/* The step changed nothing after all: undoing it would. */
+int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step);
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow);
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location);
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule);

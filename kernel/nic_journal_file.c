@@ -165,6 +165,11 @@ int zrx_journal_step(struct zrx_journal_file *file, uint32_t step)
 	return journal_line(file->fd, "step %s", zrx_nic_step_name(step));
 }
 
+int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step)
+{
+	return journal_line(file->fd, "kept %s", zrx_nic_step_name(step));
+}
+
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow)
 {
 	char words[128];

@@ -55,8 +55,11 @@ const char *zrx_nic_step_name(uint32_t step);
 void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const char *interface,
 			  char *text, size_t size);
 
-/* Told about each step before it is taken; a failure stops there. */
-typedef int (*zrx_nic_note)(void *context, uint32_t step);
+/*
+ * Told about each step before it is taken; a failure stops there. kept: told once more, because it turned out that
+ * the setting was so before, and is to stay.
+ */
+typedef int (*zrx_nic_note)(void *context, uint32_t step, int kept);
 
 /*
  * Take the plan's steps, each noted before and read back after. On failure those taken are undone; *left then has

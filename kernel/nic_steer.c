@@ -35,14 +35,6 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 	}
 }
 
-static int steer_is_used(const struct zrx_ethtool_rule_table *table, uint32_t location)
-{
-	for (uint32_t i = 0; i < table->count; i++)
-		if (table->location[i] == location)
-			return 1;
-	return 0;
-}
-
 /* Where the rule is to go: the driver's choice if it makes one, else the last free place. */
 static int steer_location(struct zrx_nic_device *device, uint32_t *location)
 {
@@ -53,7 +45,7 @@ static int steer_location(struct zrx_nic_device *device, uint32_t *location)
 	if (!result && !table->any) {
 		uint32_t place = table->size;
 
-		while (place && steer_is_used(table, place - 1))
+		while (place && zrx_ethtool_lists(table, place - 1))
 			place--;
 		if (place)
 			*location = place - 1;
@@ -64,21 +56,34 @@ static int steer_location(struct zrx_nic_device *device, uint32_t *location)
 	return result;
 }
 
-static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *location)
+static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t location)
 {
 	struct zrx_nic_device *device = claim->device;
-	struct ethtool_rx_flow_spec rule, found;
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+	struct ethtool_rx_flow_spec found;
+
+	if (!result && !zrx_ethtool_lists(table, location))
+		result = -EIO;
+	if (!result)
+		result = device->ops->rule(device, location, &found);
+	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
+		result = -EIO;
+	free(table);
+	return result;
+}
+
+static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *location)
+{
+	struct ethtool_rx_flow_spec rule;
 	int result;
 
 	zrx_flow_rule(flow, claim->queue, &rule);
-	result = steer_location(device, &rule.location);
+	result = steer_location(claim->device, &rule.location);
 	if (!result)
-		result = device->ops->rule_add(device, &rule);
-	if (result)
-		return result;
+		result = claim->device->ops->rule_add(claim->device, &rule);
 	*location = rule.location;
-	result = device->ops->rule(device, rule.location, &found);
-	return result || zrx_flow_is_rule(flow, claim->queue, &found) ? result : -EIO;
+	return result ? result : steer_read_back(claim, flow, rule.location);
 }
 
 /* A free slot for a rule, or -ENOMEM. */

@@ -24,27 +24,21 @@ int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
 	return -EBUSY;
 }
 
-/* A location that cannot be read is free, unless the NIC lists it. */
-static int sweep_rule_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
-			 uint32_t location, struct ethtool_rx_flow_spec *rule)
-{
-	int result = device->ops->rule(device, location, rule);
-
-	for (uint32_t i = 0; result && i < table->count; i++)
-		if (table->location[i] == location)
-			return result;
-	return result ? -ENOENT : 0;
-}
-
-/* Only a rule that is ours: by now somebody else's may have the location. */
+/*
+ * Only a rule that is ours: by now somebody else's may have the location. One that the NIC does not list is
+ * never asked for (see zrx_ethtool_rules).
+ */
 static int sweep_remove_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
 			   const struct zrx_flow *flow, uint32_t queue, uint32_t location)
 {
 	struct ethtool_rx_flow_spec rule;
-	int result = sweep_rule_at(device, table, location, &rule);
+	int result;
 
+	if (!zrx_ethtool_lists(table, location))
+		return 0;
+	result = device->ops->rule(device, location, &rule);
 	if (result)
-		return result == -ENOENT ? 0 : result;
+		return result;
 	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location) : 0;
 }
 

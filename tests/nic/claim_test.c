@@ -72,6 +72,24 @@ static void test_alone(uint32_t split_default, uint32_t no_disable)
 	fake_free(fake);
 }
 
+/* An administrator has set split already: that it reads the same as the driver's choice must not confuse. */
+static void test_set_before(void)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open();
+	struct fake_state before;
+	struct zrx_claim claim;
+
+	fake->split_default = ZRX_SPLIT_ON;
+	fake->state.split = ZRX_SPLIT_ON;
+	before = fake->state;
+	CHECK(!take(&claim, fake, &port_options), "take");
+	CHECK(!zrx_claim_drop(&claim, NULL), "drop");
+	CHECK(!fake_differs(&before, &fake->state), "not as before");
+	scratch_close(directory);
+	fake_free(fake);
+}
+
 static void test_steering(uint32_t chooses)
 {
 	struct fake_nic *fake = fake_new();
@@ -306,6 +324,7 @@ void test_claim(void)
 	test_alone(ZRX_SPLIT_OFF, 0);
 	test_alone(ZRX_SPLIT_ON, 1);
 	test_alone(ZRX_SPLIT_UNKNOWN, 0);
+	test_set_before();
 	test_steering(0);
 	test_steering(1);
 	test_two(1);

@@ -105,13 +105,14 @@ static int fake_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *r
 	return fake_read(device);
 }
 
-static int fake_split_set(struct zrx_nic_device *device, uint32_t split)
+static int fake_split_set(struct zrx_nic_device *device, uint32_t split, uint32_t *changed)
 {
 	struct fake_nic *fake = fake_of(device);
 	int refusal = split != ZRX_SPLIT_ON && fake_bound_count(fake) ? -EINVAL
 		      : split == ZRX_SPLIT_OFF && fake->no_disable    ? -EINVAL
 								      : 0;
 
+	*changed = split != fake->state.split;
 	return fake_write(device, refusal, &fake->state.split, &split, sizeof(split));
 }
 
@@ -182,8 +183,10 @@ static int fake_rule(struct zrx_nic_device *device, uint32_t location,
 
 	if (result)
 		return result;
-	if (location >= FAKE_RULES || !fake->state.rule_used[location])
+	if (location >= FAKE_RULES || !fake->state.rule_used[location]) {
+		fake->crashes++;
 		return -ENOENT;
+	}
 	*rule = fake->state.rules[location];
 	return 0;
 }

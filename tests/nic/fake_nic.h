@@ -40,6 +40,7 @@ struct fake_nic {
 	uint32_t bound[FAKE_QUEUES];
 	uint32_t unbind_after;  /* pauses until all queues are unbound; 0: never */
 	uint32_t pauses;
+	uint32_t crashes;       /* questions that crash a driver of Linux 7.2: a rule that is not there */
 	int calls;
 	int fail_call; /* the call to fail, from 1; 0: none */
 	int fail_how;

@@ -45,6 +45,7 @@ static void check_restored(struct fake_nic *fake, int directory, const struct fa
 	CHECK(zrx_claim_sweep(&fake->base, directory, zrx_journal_net_space(), &alive, NULL) >= 0,
 	      "%s: sweep", what);
 	CHECK(!alive, "%s: %u alive", what, alive);
+	CHECK(!fake->crashes, "%s: asked for a rule that is not listed", what);
 	CHECK(!fake_differs(before, &fake->state), "%s: not as before", what);
 	CHECK(!scratch_journals(), "%s: %d journals left", what, scratch_journals());
 }

@@ -12,3 +12,16 @@ $(B)/test-nic: $(NIC_TEST_OBJECTS) $(LIBZCRX)
 .PHONY: test-nic-unit
 test-nic-unit: $(B)/test-nic ## test the probe and NIC set-up on a NIC in memory (root)
 	$(Q)timeout 180 $(B)/test-nic
+
+# Driver and kernel: one that takes rule locations and one that refuses them, with and without an RSS table in use.
+NIC_SETUP_RUNS := bnxt:7.2 gve:7.2
+
+$(B)/test-nic-setup: tests/nic/rig/setup_test.c tests/nic/check.h $(LIBZCRX)
+	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) -Itests/nic $(CFLAGS) $(WARNINGS) -o $@ $< $(LIBZCRX) $(LDLIBS)
+
+.PHONY: test-nic-setup
+test-nic-setup: $(B)/test-nic-setup ## set modelled NICs up on stock kernels, and put them back
+	$(Q)for run in $(NIC_SETUP_RUNS); do \
+		kernel/nicmodel/rig --driver $${run%%:*} --kernel $${run##*:} --timeout 240 \
+			--log $(B)/nic-setup/$${run%%:*} -- $(CURDIR)/$(B)/test-nic-setup || exit 1; \
+	done
