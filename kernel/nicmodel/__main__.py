@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     logging.basicConfig(
         filename=options.log,
+        filemode="w",
         level=logging.DEBUG if options.verbose else logging.INFO,
         format="%(asctime)s %(name)s %(message)s",
     )

@@ -6,7 +6,7 @@ guest
 sends from one of the ports (`guest_fault.py`): a frame so addressed never reaches the cable, and
 its answer comes back to the port that sent it.
 
-    {"do": "link", "up": false, "for_ms": N}    the cable is pulled, and plugged in again after N ms;
+    {"do": "link", "up": false, "for_ms": N}    the cable is pulled, and back after N ms;
                                                 without for_ms it stays so (a guest cannot ask then)
     {"do": "reset", "port": 1}                  the card asks its driver for a reset
     {"do": "cable", "delay_ns": N, "loss": P, "reorder": P, "seed": N}

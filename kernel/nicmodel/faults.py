@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections import Counter
 
 ANY = -1
+# Faults of single packets: what would go as an aggregate is cut for them.
+OF_PACKETS = ("unsplit", "bad-length")
 
 
 class Faults:
@@ -26,6 +28,12 @@ class Faults:
         self._left[key] = count
         if not count:
             del self._left[key]
+
+    def pending(self, kinds: tuple[str, ...], concerns: int | str) -> bool:
+        """Whether one of these faults would be taken."""
+        return bool(self._left) and any(
+            self._left[kind, what] for kind in kinds for what in (concerns, ANY)
+        )
 
     def take(self, kind: str, concerns: int | str) -> int | None:
         """The fault's value where this occasion is to go wrong, else None."""

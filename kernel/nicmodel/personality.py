@@ -24,6 +24,7 @@ class Personality(Card):
         self.faults = Faults()
         self.counters: Counter[str] = Counter()
         self.link_up = True
+        self._reset_wanted = False
         self.log = logging.getLogger(f"{self.driver}{number}")
         self.transmit: Callable[[Frame], None] = self._no_cable
 
@@ -45,7 +46,18 @@ class Personality(Card):
 
     def request_reset(self) -> None:
         """The device asks its driver to reset it, as failing hardware does."""
+        self._reset_wanted = True
+        self.announce_reset()
+
+    def announce_reset(self) -> None:
+        """Tell the driver that a reset is needed."""
         raise NotImplementedError
+
+    def note_reset(self) -> None:
+        """The driver lets go of the device: perhaps because it was asked to."""
+        if self._reset_wanted:
+            self._reset_wanted = False
+            self.counters["resets"] += 1
 
     def flush(self) -> None:
         """Called after each batch of work: publish counters, fire interrupts."""

@@ -2,8 +2,9 @@
 .PHONY: test-nicmodel test-nic
 NIC_STREAM := build/nic/zcrx_stream
 # Driver, kernel, what to ask of it. The oldest on which the stock driver does zero-copy, the kernel that
-# tells of copies, and the newest; larger buffers where bnxt has them.
-NIC_RUNS := bnxt:6.16: bnxt:7.2: bnxt:7.2:32768 bnxt:7.3: gve:6.18: gve:7.2: gve:7.3:
+# tells of copies, and the newest; larger buffers where bnxt has them; and everything that goes wrong.
+NIC_RUNS := bnxt:6.16 bnxt:7.2 bnxt:7.2:32768 bnxt:7.2:faults bnxt:7.3 \
+	gve:6.18 gve:7.2 gve:7.2:faults gve:7.3
 
 $(NIC_STREAM): kernel/nicmodel/tests/zcrx_stream.c kernel/uapi.h
 	@mkdir -p $(@D)

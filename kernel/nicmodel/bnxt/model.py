@@ -54,13 +54,19 @@ class Bnxt(Personality):
         self._half_doorbell: dict[int, int] = {}
         for part in (self.statistics, self.rings, self.vnics, self.filters, self.capabilities):
             self.firmware.serve(part.handlers)
-        self.firmware.serve({"FUNC_RESET": self._function_reset})
+        self.firmware.serve(
+            {"FUNC_RESET": self._function_reset, "FUNC_DRV_UNRGTR": self._driver_leaves}
+        )
 
     def _set_async_ring(self, ring: int) -> None:
         self.firmware.async_ring = ring
 
     def _function_reset(self, _request: Request) -> Values:
         self.reset()
+        return {}
+
+    def _driver_leaves(self, _request: Request) -> Values:
+        self.note_reset()
         return {}
 
     def reset(self) -> None:
@@ -99,7 +105,7 @@ class Bnxt(Personality):
             self.link_up = up
             self.firmware.event(EVENT_LINK_STATUS_CHANGE)
 
-    def request_reset(self) -> None:
+    def announce_reset(self) -> None:
         self.firmware.event(EVENT_RESET_NOTIFY, RESET_WAIT)
 
     def flush(self) -> None:

@@ -8,7 +8,7 @@ import struct
 from collections import Counter
 
 from ..dma import DmaError
-from ..faults import Faults
+from ..faults import OF_PACKETS, Faults
 from ..offload import Frame, chunks, segment, split_point
 from ..packet import IPV6, TCP, UDP
 from . import tpa
@@ -37,7 +37,8 @@ class Receiver:
         parcel = self._steering.steer(frame)
         if parcel is None:
             return
-        if not frame.segment_bytes or tpa.fits(parcel):
+        damaged = self._faults.pending(OF_PACKETS, parcel.ring.logical_id)
+        if not frame.segment_bytes or (tpa.fits(parcel) and not damaged):
             self._accept(parcel)
             return
         for packet in segment(frame):

@@ -74,6 +74,7 @@ class Gve(Personality):
         WORD.pack_into(self._registers, DEVICE_STATUS, status)
 
     def reset(self) -> None:
+        self.note_reset()
         self.queues.clear()
         self.flows.clear()
         self.statistics.clear()
@@ -116,7 +117,7 @@ class Gve(Personality):
             self.link_up = up
             self._tell(self._status() & ~LINK_UP | (LINK_UP if up else 0))
 
-    def request_reset(self) -> None:
+    def announce_reset(self) -> None:
         self._tell(self._status() | NEEDS_RESET)
 
     def flush(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..dma import DmaError, GuestMemory
-from ..faults import Faults
+from ..faults import OF_PACKETS, Faults
 from ..offload import Frame, segment, split_point
 from .device import packet_type
 from .flows import Flows
@@ -60,7 +60,8 @@ class Receiver:
         if queue is None:
             self._counters["rx_no_ring"] += frame.segments
             return
-        whole = not frame.segment_bytes or self._aggregates(queue, frame)
+        damaged = self._faults.pending(OF_PACKETS, queue.ident)
+        whole = not frame.segment_bytes or (self._aggregates(queue, frame) and not damaged)
         for packet in (frame,) if whole else segment(frame):
             self._accept(queue, Parcel(packet, value or 0))
 

@@ -349,6 +349,14 @@ class QueueTest(unittest.TestCase):
         self.assertEqual(struct.unpack("<HH", self.driver.memory.read(self.nq_at, 4)), (0x2E, 0))
         self.assertEqual(self.driver.command("PORT_PHY_QCFG")[1]["link"], 0)
 
+    def test_reset_on_request(self) -> None:
+        self.driver.command("FUNC_CFG", enables=0x4000, async_event_ring=self.nq)
+        self.card.request_reset()
+        self.assertEqual(struct.unpack("<HH", self.driver.memory.read(self.nq_at, 4)), (0x2E, 8))
+        for _ in range(2):
+            self.driver.command("FUNC_DRV_UNRGTR")
+        self.assertEqual(self.card.counters["resets"], 1)
+
     def test_reset_forgets_everything(self) -> None:
         self.add_rule(1, 9999)
         self.driver.command("FUNC_RESET")

@@ -39,6 +39,15 @@ class FaultsTest(unittest.TestCase):
         faults.set("starve", ANY, 0)
         self.assertIsNone(faults.take("starve", 1))
 
+    def test_pending_takes_nothing(self) -> None:
+        faults = Faults()
+        self.assertFalse(faults.pending(("starve", "unsplit"), 1))
+        faults.set("unsplit", 1, 1)
+        self.assertTrue(faults.pending(("starve", "unsplit"), 1))
+        self.assertFalse(faults.pending(("starve", "unsplit"), 2))
+        self.assertEqual(faults.take("unsplit", 1), 0)
+        self.assertFalse(faults.pending(("starve", "unsplit"), 1))
+
     def test_kinds_are_apart(self) -> None:
         faults = Faults()
         faults.set("starve", 1, 1)

@@ -277,7 +277,7 @@ class GveTest(unittest.TestCase):
         self.assertEqual(self.register(STATUS), 4 | 2)
         self.write_register(DRIVER_STATUS, struct.pack(">I", 2))
         self.assertEqual(self.register(STATUS), 4 | 16)
-        self.assertEqual(list(self.card.queues), [])
+        self.assertEqual((list(self.card.queues), self.card.counters["resets"]), ([], 1))
         self.start()
         self.assertEqual(self.register(STATUS), 4)
 

@@ -6,8 +6,9 @@
  *   zcrx_stream send ADDRESS PORT BYTES
  *   zcrx_stream receive INTERFACE QUEUE PORT BYTES [RX_BUF_LEN]
  *
- * receive binds the queue, says "ready", takes one connection to its end, checks every word, and
- * prints one JSON object. Exit status 0: all the bytes came, and they were right.
+ * receive binds the queue, says "ready", takes one connection (and says "receiving") to its end,
+ * checks every word, and prints one JSON object. Exit status 0: all the bytes came, and they were
+ * right.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -303,6 +304,8 @@ static int receive(char **argv, int argc)
 
 	if (fd < 0)
 		die("accept");
+	puts("receiving");
+	fflush(stdout);
 	take_stream(&ring, &ifq, fd, &progress);
 	double took = seconds() - start;
 
