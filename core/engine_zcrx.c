@@ -383,15 +383,15 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	if (result == -ENOMEM) {
 		state->retry = 0;
 		state->filled_at_shortage = filled(receiver);
-		/* Nothing of ours is out, so nothing of ours can help. */
-		if (!state->nodev &&
-		    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
-			atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
-					      memory_order_relaxed);
 	}
 	if (result == 0 && part_done(stream))
 		result = -EINTR; /* the next part */
 	zrx_stream_final(receiver, stream, result);
+	/* Nothing of ours is out, so nothing of ours can help. */
+	if (stream->state == ZRX_STREAM_PARKED && !state->nodev &&
+	    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
+		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
+				      memory_order_relaxed);
 }
 
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)

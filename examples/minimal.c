@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies one TCP connection to port 5000 to standard output: zcrx at its smallest. */
+/* Copies one TCP connection to port 5000 of this machine to standard output: zcrx at its smallest. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -7,7 +7,8 @@
 
 int main(void)
 {
-	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(5000)};
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+				       .sin6_port = htons(5000)};
 	int listener = socket(AF_INET6, SOCK_STREAM, 0);
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_receiver *rx;
