@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A NIC's settings, read and written through the SIOCETHTOOL ioctl, or as netlink attributes where the
- * ioctl has no word for them (header/data split). One call, one setting.
+ * A NIC's settings, read and written through the SIOCETHTOOL ioctl, or as netlink attributes where
+ * the ioctl has no word for them (header/data split). One call, one setting.
  */
 #ifndef ZRX_KERNEL_ETHTOOL_H
 #define ZRX_KERNEL_ETHTOOL_H
@@ -29,9 +29,10 @@ struct zrx_ethtool_driver {
 struct zrx_ethtool_rings {
 	uint32_t rx;
 	uint32_t rx_max;
-	uint32_t split;      /* ZRX_SPLIT_* */
+	uint32_t split; /* ZRX_SPLIT_* */
 	uint32_t thresh;
-	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero */
+	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero
+			      */
 };
 
 struct zrx_ethtool_channels {
@@ -57,7 +58,8 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
-/* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new key. */
+/* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
+ * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
 
 /* Rules of the receive classifier. */
@@ -66,20 +68,21 @@ int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
 		     struct ethtool_rx_flow_spec *rule);
 struct zrx_ethtool_rule_table {
-	uint32_t size;     /* locations are below it */
-	uint32_t any;      /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
+	uint32_t size; /* locations are below it */
+	uint32_t any;  /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
 	uint32_t count;
 	uint32_t location[ZRX_RULES];
 };
-/* The locations in use. Ask for no rule that is not listed: gve (Linux 7.2) crashes if there is none at all. */
+/* The locations in use. Ask for no rule that is not listed: gve (Linux 7.2) crashes if there is
+ * none at all. */
 int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table);
 int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location);
 
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);
 /*
- * *changed: whether it had been set to something else. Reading cannot tell a driver's own choice from the same
- * set by an administrator; this does. In doubt, 1.
+ * *changed: whether it had been set to something else. Reading cannot tell a driver's own choice
+ * from the same set by an administrator; this does. In doubt, 1.
  */
 int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split,
 			  uint32_t *changed);

@@ -73,8 +73,8 @@ static int features_index(int socket, const char *name, const char *feature)
 
 static struct ethtool_gfeatures *features_get(int socket, const char *name, int *error)
 {
-	struct ethtool_gfeatures *features = calloc(
-		1, sizeof(*features) + FEATURES_BLOCKS * sizeof(features->features[0]));
+	struct ethtool_gfeatures *features =
+		calloc(1, sizeof(*features) + FEATURES_BLOCKS * sizeof(features->features[0]));
 
 	*error = -ENOMEM;
 	if (!features)

@@ -46,8 +46,8 @@ static int rings_take(const struct nlmsghdr *message, void *context)
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings)
 {
 	memset(rings, 0, sizeof(*rings));
-	return zrx_genl_call(ethtool, rings_request(ethtool, RINGS_COMMAND_GET, ifindex), rings_take,
-			     rings);
+	return zrx_genl_call(ethtool, rings_request(ethtool, RINGS_COMMAND_GET, ifindex),
+			     rings_take, rings);
 }
 
 struct rings_notice {

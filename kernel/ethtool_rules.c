@@ -71,8 +71,7 @@ int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_tabl
 		if (!table->size) /* some drivers tell the size of the table only here */
 			table->size = (uint32_t)list->data;
 		table->count = list->rule_cnt;
-		memcpy(table->location, list->rule_locs,
-		       table->count * sizeof(table->location[0]));
+		memcpy(table->location, list->rule_locs, table->count * sizeof(table->location[0]));
 	}
 	free(list);
 	return result;

@@ -19,7 +19,8 @@ struct zrx_genl {
 	void *notice_context;
 	uint32_t sequence;
 	char kernel_text[128]; /* the extended acknowledgement of the last failure; may be empty */
-	/* The request under construction, later the answers: the kernel's largest dump part fits. */
+	/* The request under construction, later the answers: the kernel's largest dump part fits.
+	 */
 	_Alignas(8) char buffer[4 * ZRX_GENL_BUFFER];
 };
 
@@ -31,7 +32,8 @@ void zrx_genl_close(struct zrx_genl *genl);
 struct nlmsghdr *zrx_genl_request(struct zrx_genl *genl, uint8_t command, uint16_t flags);
 
 /*
- * Hear the family's multicast group during the calls that follow, or (notice NULL) no longer. 0 or -errno.
+ * Hear the family's multicast group during the calls that follow, or (notice NULL) no longer. 0 or
+ * -errno.
  */
 int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context);
 
@@ -42,7 +44,8 @@ int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context
 int zrx_genl_call(struct zrx_genl *genl, struct nlmsghdr *request, zrx_genl_answer answer,
 		  void *context);
 
-/* Sort the attributes of an answer, or of a nest, into table[0..highest]; others are passed over. */
+/* Sort the attributes of an answer, or of a nest, into table[0..highest]; others are passed over.
+ */
 void zrx_genl_attributes(const struct nlmsghdr *message, const struct nlattr **table,
 			 uint16_t highest);
 void zrx_genl_nested(const struct nlattr *nest, const struct nlattr **table, uint16_t highest);

@@ -101,8 +101,7 @@ int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netd
 		      uint32_t capacity)
 {
 	struct netdev_list list = {found, capacity, 0, ifindex};
-	struct nlmsghdr *request =
-		zrx_genl_request(netdev, NETDEV_COMMAND_QUEUE_GET, NLM_F_DUMP);
+	struct nlmsghdr *request = zrx_genl_request(netdev, NETDEV_COMMAND_QUEUE_GET, NLM_F_DUMP);
 	int result;
 
 	mnl_attr_put_u32(request, NETDEV_QUEUE_IFINDEX, ifindex);

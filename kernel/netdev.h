@@ -17,9 +17,9 @@
 
 struct zrx_netdev_queue {
 	uint32_t id;
-	uint32_t napi_id; /* 0: the driver does not tell */
-	uint32_t bound;   /* ZRX_BOUND_* */
-	uint32_t dmabuf;  /* id, with ZRX_BOUND_DMABUF */
+	uint32_t napi_id;    /* 0: the driver does not tell */
+	uint32_t bound;      /* ZRX_BOUND_* */
+	uint32_t dmabuf;     /* id, with ZRX_BOUND_DMABUF */
 	uint32_t rx_buf_len; /* with ZRX_BOUND_IO_URING, 7.0 and newer; else 0 */
 };
 
@@ -28,8 +28,8 @@ struct zrx_netdev_pool {
 	uint64_t napi_id;
 	uint64_t inflight;
 	uint64_t inflight_bytes;
-	uint32_t io_uring;  /* belongs to a zcrx queue */
-	uint32_t detached;  /* its queue is gone, its memory is still out */
+	uint32_t io_uring; /* belongs to a zcrx queue */
+	uint32_t detached; /* its queue is gone, its memory is still out */
 };
 
 struct zrx_netdev_pool_stats {

@@ -83,7 +83,8 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	if (!result && !(queue.bound & ZRX_BOUND_IO_URING))
 		result = -EIO;
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_QUEUE, "look at the kernel log (dmesg)",
+		return zrx_error_set(error, result, ZRX_STAGE_QUEUE,
+				     "look at the kernel log (dmesg)",
 				     "%s: queue %u was registered but does not show as bound",
 				     nic->device->name, nic->queue);
 	if (nic->steer != ZRX_STEER_PORT)
@@ -102,7 +103,8 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 	result = zrx_flow_of_socket(fd, &flow);
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
-				     "the flow of the socket cannot be told: %s", strerror(-result));
+				     "the flow of the socket cannot be told: %s",
+				     strerror(-result));
 	return zrx_claim_steer(&nic->claim, &flow, rule, error);
 }
 

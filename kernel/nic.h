@@ -4,7 +4,8 @@
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
  * Order of calls: acquire, (register the queue), bound, steer_add and steer_remove as sockets come
- * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes it.
+ * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes
+ * it.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -16,14 +17,16 @@ struct zrx_nic;
 #define ZRX_NIC_NO_RULE UINT32_MAX
 
 /*
- * Make the interface named in the options ready for a zcrx registration on *queue of *ifindex: set it up,
- * or (ZRX_NIC_PREPARED) check that an administrator did. Without ZRX_QUEUE a free queue is chosen.
- * On failure nothing has changed. Blocks for as long as the driver takes, which may be seconds.
+ * Make the interface named in the options ready for a zcrx registration on *queue of *ifindex: set
+ * it up, or (ZRX_NIC_PREPARED) check that an administrator did. Without ZRX_QUEUE a free queue is
+ * chosen. On failure nothing has changed. Blocks for as long as the driver takes, which may be
+ * seconds.
  */
 int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uint32_t *ifindex,
 		    uint32_t *queue, struct zrx_error *error);
 
-/* After the registration: verify that the queue is bound, and steer by port if that was asked for. */
+/* After the registration: verify that the queue is bound, and steer by port if that was asked for.
+ */
 int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error);
 
 /*
@@ -35,14 +38,14 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule);
 
 /*
- * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has taken
- * the queue from the area. Frees nic. NULL does nothing.
+ * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has
+ * taken the queue from the area. Frees nic. NULL does nothing.
  */
 void zrx_nic_release(struct zrx_nic *nic);
 
 /*
- * Why a registration on this queue failed: fills error with stage queue, the precondition that does not
- * hold and the command that mends it. errno_value is positive. Returns -errno_value.
+ * Why a registration on this queue failed: fills error with stage queue, the precondition that does
+ * not hold and the command that mends it. errno_value is positive. Returns -errno_value.
  */
 int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint32_t rx_buf_len,
 		    struct zrx_error *error);

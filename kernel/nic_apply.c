@@ -35,8 +35,7 @@ static int apply_feature_set(struct zrx_nic_device *device, const char *feature,
 
 	if (!result)
 		result = device->ops->feature(device, feature, &state);
-	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0
-							     : APPLY_OTHERWISE;
+	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0 : APPLY_OTHERWISE;
 }
 
 static int apply_rss_is(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
@@ -93,7 +92,8 @@ static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 	memcpy(text, device->kernel_text, sizeof(text));
 	zrx_nic_step_command(step, plan, device->name, command, sizeof(command));
 	if (code == -EPERM)
-		zrx_error_set(error, code, ZRX_STAGE_NIC, "run with CAP_NET_ADMIN, or have an "
+		zrx_error_set(error, code, ZRX_STAGE_NIC,
+			      "run with CAP_NET_ADMIN, or have an "
 			      "administrator prepare the NIC (ZRX_NIC_PREPARED)",
 			      "%s: %s cannot be set: no CAP_NET_ADMIN", device->name,
 			      zrx_nic_step_name(step));
@@ -156,7 +156,8 @@ static int apply_undo_rss(struct zrx_nic_device *device, const struct zrx_ethtoo
 	free(now);
 	if (result || foreign)
 		return result;
-	/* A table that was never set by anybody follows the number of channels: make it so again. */
+	/* A table that was never set by anybody follows the number of channels: make it so again.
+	 */
 	if (zrx_rss_is_default(before) && !device->ops->rss_set(device, NULL) &&
 	    !apply_rss_is(device, before))
 		return 0;

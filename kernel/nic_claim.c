@@ -79,8 +79,7 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 				     "%s: queue %u is claimed by another receiver or set-up",
 				     device->name, queue);
 	/* A ring that has just been closed lets its queue go a little later. */
-	if (view->queues[queue].bound & ZRX_BOUND_IO_URING &&
-	    zrx_claim_wait_unbound(device, queue))
+	if (view->queues[queue].bound & ZRX_BOUND_IO_URING && zrx_claim_wait_unbound(device, queue))
 		return zrx_nic_explain_device(device, queue, EEXIST, 0, error);
 	if (view->queues[queue].bound & ~ZRX_BOUND_IO_URING)
 		return zrx_nic_explain_device(device, queue, EBUSY, 0, error);
@@ -105,8 +104,8 @@ static int claim_choose(struct zrx_nic_device *device, const struct zrx_options 
 			 view->queue_count + 1);
 		if (view->wish.queue == ZRX_NO_QUEUE)
 			return zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE, hint,
-					     "%s: none of its %u receive queues is free", device->name,
-					     view->queue_count);
+					     "%s: none of its %u receive queues is free",
+					     device->name, view->queue_count);
 	}
 	view->wish.queue_count = view->queue_count;
 	view->wish.ntuple = options->steer != ZRX_STEER_NONE;
@@ -133,7 +132,8 @@ static int claim_look(struct zrx_nic_device *device, int directory, uint64_t net
 	if (!result)
 		result = zrx_nic_settings_read(device, &view->before, error);
 	if (!result)
-		result = zrx_nic_plan_make(&view->before, &view->wish, device->name, &view->plan, error);
+		result = zrx_nic_plan_make(&view->before, &view->wish, device->name, &view->plan,
+					   error);
 	return result;
 }
 
@@ -168,11 +168,12 @@ static int claim_begin(struct zrx_claim *claim, const struct claim_view *view, i
 	return result;
 }
 
-static int claim_apply(struct zrx_claim *claim, const struct claim_view *view, struct zrx_error *error)
+static int claim_apply(struct zrx_claim *claim, const struct claim_view *view,
+		       struct zrx_error *error)
 {
 	uint32_t left;
-	int result = zrx_nic_plan_apply(claim->device, &view->before, &view->plan, claim_note, claim,
-					&left, error);
+	int result = zrx_nic_plan_apply(claim->device, &view->before, &view->plan, claim_note,
+					claim, &left, error);
 
 	if (!result)
 		return 0;
@@ -198,8 +199,8 @@ static int claim_take_locked(struct zrx_claim *claim, const struct zrx_options *
 	/* Leftovers that cannot be undone yet do not hinder: their journals stay below ours. */
 	if (result != -EUCLEAN) {
 		zrx_error_clear(error);
-		result = claim_look(claim->device, claim->directory, claim->net_space, options, view,
-				    error);
+		result = claim_look(claim->device, claim->directory, claim->net_space, options,
+				    view, error);
 	}
 	if (!result) {
 		claim->queue = view->wish.queue;

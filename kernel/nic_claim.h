@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one NIC know of each
- * other through their journals. A claim that is given up, or whose process died, is undone when no other
- * is alive, the youngest first: each journal holds what its claim found, so together they are a stack.
+ * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
+ * NIC know of each other through their journals. A claim that is given up, or whose process died,
+ * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
+ * together they are a stack.
  */
 #ifndef ZRX_KERNEL_NIC_CLAIM_H
 #define ZRX_KERNEL_NIC_CLAIM_H
@@ -24,13 +25,14 @@ struct zrx_claim {
 	struct zrx_journal_file file;
 	uint32_t queue;
 	uint64_t net_space;
-	struct zrx_claim_rule *rules;  /* index: the number in the journal */
+	struct zrx_claim_rule *rules; /* index: the number in the journal */
 	uint32_t rule_count;
 };
 
 /*
- * Claim a queue (with ZRX_QUEUE that of the options, else a free one) and set the NIC up for it. directory
- * NULL: the usual one. persistent: it outlives the process. On failure nothing has changed.
+ * Claim a queue (with ZRX_QUEUE that of the options, else a free one) and set the NIC up for it.
+ * directory NULL: the usual one. persistent: it outlives the process. On failure nothing has
+ * changed.
  */
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error);
@@ -40,28 +42,32 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
 		   struct zrx_error *error);
 
-/* Lead a flow to the queue. A flow that is led already is only counted. *rule is for zrx_claim_unsteer. */
+/* Lead a flow to the queue. A flow that is led already is only counted. *rule is for
+ * zrx_claim_unsteer. */
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error);
 /* Lead every flow to a local port to the queue, IPv4 and (where the NIC can) IPv6. */
 int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
 
-/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs any more. */
+/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
+ * any more. */
 int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
 /* Forget a persistent claim; the NIC stays as it is. */
 void zrx_claim_leave(struct zrx_claim *claim);
 
 /* Remove the rule that leads this flow to this queue, wherever it is; 0 too if there is none. */
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue);
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
+			  uint32_t queue);
 
 /* Bounded wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
 int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue);
 
 /*
- * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone for good; *alive
- * is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was done.
+ * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone
+ * for good; *alive is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was
+ * done.
  */
 int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_space,
 		    uint32_t *alive, struct zrx_error *error);

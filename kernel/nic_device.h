@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One NIC, behind a table of what can be read from it and changed in it. The product's is the real one;
- * tests put one in memory here, which fails where they want it to.
+ * One NIC, behind a table of what can be read from it and changed in it. The product's is the real
+ * one; tests put one in memory here, which fails where they want it to.
  */
 #ifndef ZRX_KERNEL_NIC_DEVICE_H
 #define ZRX_KERNEL_NIC_DEVICE_H
@@ -12,7 +12,8 @@
 
 struct zrx_nic_device;
 
-/* All return 0 (queues: a count) or a negative errno, and then may leave a sentence in kernel_text. */
+/* All return 0 (queues: a count) or a negative errno, and then may leave a sentence in kernel_text.
+ */
 struct zrx_nic_ops {
 	int (*driver)(struct zrx_nic_device *device, struct zrx_ethtool_driver *found);
 	int (*channels)(struct zrx_nic_device *device, struct zrx_ethtool_channels *found);
@@ -52,7 +53,8 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
 
-/* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels. */
+/* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels.
+ */
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device);
 
 #endif /* ZRX_KERNEL_NIC_DEVICE_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Words for a refused registration. The kernel knows which precondition failed, but its sentence is lost
- * on this path: so each is looked at again, in the order in which the kernel checks them.
+ * Words for a refused registration. The kernel knows which precondition failed, but its sentence is
+ * lost on this path: so each is looked at again, in the order in which the kernel checks them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,20 +21,22 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 	char hint[160];
 
 	if (facts->rings_error)
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-				     "use engine multishot, or a NIC that can split headers from data",
-				     "%s: driver %s has no header/data split", facts->interface,
-				     facts->driver);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			"use engine multishot, or a NIC that can split headers from data",
+			"%s: driver %s has no header/data split", facts->interface, facts->driver);
 	snprintf(hint, sizeof(hint), "ethtool -G %s tcp-data-split on", facts->interface);
 	if (facts->rings.split != ZRX_SPLIT_ON)
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-				     "%s: header/data split (tcp-data-split) is %s", facts->interface,
+				     "%s: header/data split (tcp-data-split) is %s",
+				     facts->interface,
 				     facts->rings.split == ZRX_SPLIT_OFF ? "off" : "not set");
 	if (facts->rings.has_thresh && facts->rings.thresh) {
 		snprintf(hint, sizeof(hint), "ethtool -G %s hds-thresh 0", facts->interface);
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-				     "%s: hds-thresh is %u, so that packets up to that size are not split",
-				     facts->interface, facts->rings.thresh);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE, hint,
+			"%s: hds-thresh is %u, so that packets up to that size are not split",
+			facts->interface, facts->rings.thresh);
 	}
 	if (facts->rx_buf_len & (facts->rx_buf_len - 1) ||
 	    (facts->rx_buf_len && facts->rx_buf_len < facts->page_bytes))
@@ -42,26 +44,28 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 				     "choose a power of two of at least a page",
 				     "buffers of %u bytes are not possible", facts->rx_buf_len);
 	if (facts->rx_buf_len > facts->page_bytes)
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-				     "open with buffers of the page size, or boot Linux 7.0 or newer",
-				     "%s: this kernel or driver %s does not take buffers of %u bytes",
-				     facts->interface, facts->driver, facts->rx_buf_len);
-	return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-			     "%s: header/data split is on by the driver's own choice, which does not "
-			     "count: it must be set",
-			     facts->interface);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			"open with buffers of the page size, or boot Linux 7.0 or newer",
+			"%s: this kernel or driver %s does not take buffers of %u bytes",
+			facts->interface, facts->driver, facts->rx_buf_len);
+	return zrx_error_set(
+		error, -EINVAL, ZRX_STAGE_QUEUE, hint,
+		"%s: header/data split is on by the driver's own choice, which does not "
+		"count: it must be set",
+		facts->interface);
 }
 
 static int explain_unsupported(const struct zrx_nic_case *facts, struct zrx_error *error)
 {
 	if (!facts->driver[0] || !facts->bus[0])
-		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
-				     "name the physical interface below it, or use engine multishot",
-				     "%s is %s%s: no device behind it that could write into the area",
-				     facts->interface,
-				     facts->driver[0] ? "a virtual interface of driver "
-						      : "a virtual interface",
-				     facts->driver);
+		return zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			"name the physical interface below it, or use engine multishot",
+			"%s is %s%s: no device behind it that could write into the area",
+			facts->interface,
+			facts->driver[0] ? "a virtual interface of driver " : "a virtual interface",
+			facts->driver);
 	if (facts->rx_buf_len > facts->page_bytes)
 		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
 				     "open with buffers of the page size (buffer_bytes 0)",
@@ -81,14 +85,15 @@ static int explain_range(const struct zrx_nic_case *facts, struct zrx_error *err
 
 	if (quirk && facts->queue < quirk->first_queue)
 		return zrx_error_set(error, -ERANGE, ZRX_STAGE_QUEUE, "choose a higher queue",
-				     "%s: driver %s does not bind queues below %u", facts->interface,
-				     facts->driver, quirk->first_queue);
+				     "%s: driver %s does not bind queues below %u",
+				     facts->interface, facts->driver, quirk->first_queue);
 	if (facts->queue >= facts->queue_count) {
-		snprintf(hint, sizeof(hint), "choose a queue below %u, or: ethtool -L %s combined %u",
+		snprintf(hint, sizeof(hint),
+			 "choose a queue below %u, or: ethtool -L %s combined %u",
 			 facts->queue_count, facts->interface, facts->queue + 1);
 		return zrx_error_set(error, -ERANGE, ZRX_STAGE_QUEUE, hint,
-				     "%s has %u receive queues: there is no queue %u", facts->interface,
-				     facts->queue_count, facts->queue);
+				     "%s has %u receive queues: there is no queue %u",
+				     facts->interface, facts->queue_count, facts->queue);
 	}
 	return zrx_error_set(error, -ERANGE, ZRX_STAGE_AREA,
 			     "use huge pages (sysctl -w vm.nr_hugepages=64) or smaller buffers",
@@ -106,21 +111,24 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 				     "%s: queue %u is used by an AF_XDP socket", facts->interface,
 				     facts->queue);
 	if (facts->bound & ZRX_BOUND_DMABUF)
-		return zrx_error_set(error, code, ZRX_STAGE_QUEUE,
-				     "choose another queue, or stop the program that uses device memory",
-				     "%s: queue %u is bound to a dma-buf", facts->interface, facts->queue);
+		return zrx_error_set(
+			error, code, ZRX_STAGE_QUEUE,
+			"choose another queue, or stop the program that uses device memory",
+			"%s: queue %u is bound to a dma-buf", facts->interface, facts->queue);
 	if (facts->bound & ZRX_BOUND_IO_URING)
-		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue, or stop it",
-				     "%s: queue %u is bound already%s%s", facts->interface, facts->queue,
-				     facts->holder[0] ? ", it seems by " : "", facts->holder);
+		return zrx_error_set(
+			error, code, ZRX_STAGE_QUEUE, "choose another queue, or stop it",
+			"%s: queue %u is bound already%s%s", facts->interface, facts->queue,
+			facts->holder[0] ? ", it seems by " : "", facts->holder);
 	if (facts->bound & ZRX_BOUND_LEASE)
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue",
-				     "%s: queue %u is leased to another interface", facts->interface,
-				     facts->queue);
+				     "%s: queue %u is leased to another interface",
+				     facts->interface, facts->queue);
 	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", facts->interface);
-	return zrx_error_set(error, code, ZRX_STAGE_QUEUE, hint,
-			     "%s: an XDP program is attached, or queue %u was let go just now (try again)",
-			     facts->interface, facts->queue);
+	return zrx_error_set(
+		error, code, ZRX_STAGE_QUEUE, hint,
+		"%s: an XDP program is attached, or queue %u was let go just now (try again)",
+		facts->interface, facts->queue);
 }
 
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
@@ -130,7 +138,8 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	switch (errno_value) {
 	case ENODEV:
 		return zrx_error_set(error, -ENODEV, ZRX_STAGE_NIC, "list them: ip -br link",
-				     "no interface \"%s\" in this network namespace", facts->interface);
+				     "no interface \"%s\" in this network namespace",
+				     facts->interface);
 	case EINVAL:
 		return explain_split(facts, error);
 	case EOPNOTSUPP:
@@ -141,10 +150,11 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	case EBUSY:
 		return explain_taken(facts, -errno_value, error);
 	case ENODATA:
-		return zrx_error_set(error, -ENODATA, ZRX_STAGE_QUEUE,
-				     "boot a newer kernel (gve: 6.18), or use engine multishot",
-				     "%s: driver %s of this kernel cannot take memory that it must not read",
-				     facts->interface, facts->driver);
+		return zrx_error_set(
+			error, -ENODATA, ZRX_STAGE_QUEUE,
+			"boot a newer kernel (gve: 6.18), or use engine multishot",
+			"%s: driver %s of this kernel cannot take memory that it must not read",
+			facts->interface, facts->driver);
 	case ENETDOWN:
 		snprintf(hint, sizeof(hint), "ip link set dev %s up", facts->interface);
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_QUEUE, hint, "%s is down",

@@ -16,8 +16,8 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
-	uint32_t bound;      /* ZRX_BOUND_* */
-	int rings_error;     /* rings could not be read */
+	uint32_t bound;  /* ZRX_BOUND_* */
+	int rings_error; /* rings could not be read */
 	struct zrx_ethtool_rings rings;
 };
 
@@ -25,7 +25,9 @@ struct zrx_nic_case {
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
 
-/* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value. */
-int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error);
+/* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.
+ */
+int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value,
+			 struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_EXPLAIN_H */

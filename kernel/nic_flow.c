@@ -79,7 +79,8 @@ int zrx_flow_equal(const struct zrx_flow *a, const struct zrx_flow *b)
 /* A packet comes from the peer: its source is the peer's end. */
 void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_rx_flow_spec *rule)
 {
-	struct ethtool_tcpip4_spec *four = &rule->h_u.tcp_ip4_spec, *mask4 = &rule->m_u.tcp_ip4_spec;
+	struct ethtool_tcpip4_spec *four = &rule->h_u.tcp_ip4_spec,
+				   *mask4 = &rule->m_u.tcp_ip4_spec;
 	struct ethtool_tcpip6_spec *six = &rule->h_u.tcp_ip6_spec, *mask6 = &rule->m_u.tcp_ip6_spec;
 
 	memset(rule, 0, sizeof(*rule));
@@ -111,7 +112,8 @@ void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_r
 	memset(mask6->ip6dst, 0xff, 16);
 }
 
-/* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what does. */
+/* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what
+ * does. */
 int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
 		     const struct ethtool_rx_flow_spec *rule)
 {
@@ -185,20 +187,21 @@ int zrx_flow_read(const char *text, struct zrx_flow *flow)
 		       : 0;
 }
 
-void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue, char *text,
-		      size_t size)
+void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
+		      char *text, size_t size)
 {
 	int family = flow->family == 4 ? AF_INET : AF_INET6;
 	char peer[INET6_ADDRSTRLEN] = "", local[INET6_ADDRSTRLEN] = "";
 
 	if (flow->any) {
-		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u", interface,
-			 flow->family, flow->local_port, queue);
+		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u",
+			 interface, flow->family, flow->local_port, queue);
 		return;
 	}
 	inet_ntop(family, flow->peer, peer, sizeof(peer));
 	inet_ntop(family, flow->local, local, sizeof(local));
 	snprintf(text, size,
-		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action %u",
+		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action "
+		 "%u",
 		 interface, flow->family, peer, local, flow->peer_port, flow->local_port, queue);
 }

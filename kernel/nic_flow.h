@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One TCP flow, or all flows to a local port, as the receive classifier's rules name them. Pure, but for _of_socket. */
+/* One TCP flow, or all flows to a local port, as the receive classifier's rules name them. Pure,
+ * but for _of_socket. */
 #ifndef ZRX_KERNEL_NIC_FLOW_H
 #define ZRX_KERNEL_NIC_FLOW_H
 
@@ -36,7 +37,7 @@ int zrx_flow_write(const struct zrx_flow *flow, char *text, size_t size);
 int zrx_flow_read(const char *text, struct zrx_flow *flow);
 
 /* The equivalent ethtool line. */
-void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue, char *text,
-		      size_t size);
+void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
+		      char *text, size_t size);
 
 #endif /* ZRX_KERNEL_NIC_FLOW_H */

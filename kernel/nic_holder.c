@@ -23,7 +23,8 @@ static int holder_ring_receives(const char *fdinfo)
 	if (!file)
 		return 0;
 	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, " op=%u,", &operation) == 1 && operation == ZRX_UAPI_OP_RECV_ZC;
+		found = sscanf(line, " op=%u,", &operation) == 1 &&
+			operation == ZRX_UAPI_OP_RECV_ZC;
 	fclose(file);
 	return found;
 }

@@ -6,8 +6,9 @@
 #include <stddef.h>
 
 /*
- * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed requests.
- * If exactly one process that this one may look into has a zero-copy receive armed, it is written to text
+ * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed
+ * requests. If exactly one process that this one may look into has a zero-copy receive armed, it is
+ * written to text
  * ("process 123 (name)"). Returns 0, -ENOENT if there is none, or -ENOTUNIQ if there are several.
  */
 int zrx_nic_holder_find(char *text, size_t size);

@@ -101,8 +101,8 @@ static void inspect_queue(struct inspection *at)
 	char holder[64] = "";
 
 	if (at->queues_error) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queues", "the kernel does not list queues: %s",
-			      strerror(-at->queues_error));
+		inspect_check(at, ZRX_CHECK_MISSING, "queues",
+			      "the kernel does not list queues: %s", strerror(-at->queues_error));
 		inspect_hint(at, "boot Linux 6.15 or newer");
 		return;
 	}
@@ -113,10 +113,10 @@ static void inspect_queue(struct inspection *at)
 	}
 	inspect_check(at, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
 	if (report->queue >= at->listed || (at->quirk && report->queue < at->quirk->first_queue)) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queue", "there is no queue %u that can be bound",
-			      report->queue);
-		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u", at->device->name,
-			     at->listed + 1);
+		inspect_check(at, ZRX_CHECK_MISSING, "queue",
+			      "there is no queue %u that can be bound", report->queue);
+		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u",
+			     at->device->name, at->listed + 1);
 		return;
 	}
 	report->bound = at->queues[report->queue].bound;
@@ -130,7 +130,7 @@ static void inspect_queue(struct inspection *at)
 		zrx_nic_holder_find(holder, sizeof(holder));
 	inspect_check(at, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s", report->queue,
 		      report->bound & ZRX_BOUND_IO_URING ? "a zcrx area"
-		      : report->bound & ZRX_BOUND_XSK	 ? "an AF_XDP socket"
+		      : report->bound & ZRX_BOUND_XSK    ? "an AF_XDP socket"
 		      : report->bound & ZRX_BOUND_DMABUF ? "device memory"
 							 : "another interface",
 		      holder[0] ? ", it seems by " : "", holder);
@@ -143,13 +143,15 @@ static void inspect_split(struct inspection *at)
 
 	if (at->rings_error) {
 		inspect_check(at, ZRX_CHECK_MISSING, "tcp-data-split",
-			      "no header/data split: ring parameters: %s", strerror(-at->rings_error));
-		inspect_hint(at, "name a physical interface whose driver can, or use engine multishot");
+			      "no header/data split: ring parameters: %s",
+			      strerror(-at->rings_error));
+		inspect_hint(at,
+			     "name a physical interface whose driver can, or use engine multishot");
 		return;
 	}
 	inspect_check(at, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
 		      "tcp-data-split", "%s",
-		      at->rings.split == ZRX_SPLIT_ON	 ? "on"
+		      at->rings.split == ZRX_SPLIT_ON    ? "on"
 		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
 							 : "not set");
 	if (at->rings.split != ZRX_SPLIT_ON)
@@ -168,9 +170,10 @@ static void inspect_sharing(struct inspection *at)
 	struct zrx_nic_report *report = at->report;
 
 	if (report->rss_to_queue) {
-		inspect_check(at, ZRX_CHECK_WARN, "rss",
-			      "%u of %u entries lead to queue %u: sockets of others would fail there",
-			      report->rss_to_queue, report->rss_entries, report->queue);
+		inspect_check(
+			at, ZRX_CHECK_WARN, "rss",
+			"%u of %u entries lead to queue %u: sockets of others would fail there",
+			report->rss_to_queue, report->rss_entries, report->queue);
 		inspect_hint(at, "ethtool -X %s: lead them to other queues", name);
 	} else if (report->rss_entries) {
 		inspect_check(at, ZRX_CHECK_OK, "rss", "none of %u entries leads to queue %u",
@@ -187,9 +190,11 @@ static void inspect_sharing(struct inspection *at)
 
 		inspect_check(at, ZRX_CHECK_WARN, "ntuple",
 			      fixed ? "this driver has no flow rules" : "flow rules are off");
-		inspect_hint(at, fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
-				       : "ethtool -K %s ntuple on",
-			     name);
+		inspect_hint(
+			at,
+			fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
+			      : "ethtool -K %s ntuple on",
+			name);
 	}
 	if (at->quirk && at->quirk->needs_hw_gro) {
 		inspect_check(at, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw", "%s",
@@ -198,12 +203,14 @@ static void inspect_sharing(struct inspection *at)
 			inspect_hint(at, "ethtool -K %s rx-gro-hw on", name);
 	}
 	if (at->quirk && at->quirk->needs) {
-		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed", report->driver);
+		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed",
+			      report->driver);
 		inspect_hint(at, "%s", at->quirk->needs);
 	}
 }
 
-void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue, struct zrx_nic_report *report)
+void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_nic_report *report)
 {
 	struct inspection *at = calloc(1, sizeof(*at));
 
@@ -231,8 +238,9 @@ int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error
 
 		if (check->state == ZRX_CHECK_MISSING)
 			return zrx_error_set(error, report->bound ? -EEXIST : -EOPNOTSUPP,
-					     ZRX_STAGE_NIC, check->hint, "the NIC is not prepared: %s: %s",
-					     check->name, check->detail);
+					     ZRX_STAGE_NIC, check->hint,
+					     "the NIC is not prepared: %s: %s", check->name,
+					     check->detail);
 	}
 	return 0;
 }

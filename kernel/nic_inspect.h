@@ -5,8 +5,10 @@
 
 #include "nic_device.h"
 
-/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS entry. */
-void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue, struct zrx_nic_report *report);
+/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS
+ * entry. */
+void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_nic_report *report);
 
 /* The first check that is missing becomes the error. Returns its code, or 0 if there is none. */
 int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error *error);

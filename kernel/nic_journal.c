@@ -73,7 +73,8 @@ static int journal_parse_head(struct journal_parser *parser, const char *word, c
 	}
 	if (!strcmp(word, "nic")) {
 		parser->seen |= JOURNAL_SAW_NIC;
-		if (sscanf(rest, "%llu %u %u %llu", &a, &journal->ifindex, &journal->queue, &c) != 4)
+		if (sscanf(rest, "%llu %u %u %llu", &a, &journal->ifindex, &journal->queue, &c) !=
+		    4)
 			return -EINVAL;
 		journal->net_space = a;
 		journal->created = c;
@@ -170,7 +171,8 @@ static int journal_parse_line(struct journal_parser *parser, char *line)
 
 	if (!mark || mark == line || mark[-1] != ' ')
 		return -EINVAL;
-	if (strtoul(mark + 1, &end, 16) != zrx_journal_checksum(line, (size_t)(mark - line)) || *end)
+	if (strtoul(mark + 1, &end, 16) != zrx_journal_checksum(line, (size_t)(mark - line)) ||
+	    *end)
 		return -EINVAL;
 	mark[-1] = '\0';
 	rest = strchr(line, ' ');

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The journal of one set-up: what the NIC was like before, and each change, written and synced before the change
- * is made. From it the next run undoes what a killed process left behind.
+ * The journal of one set-up: what the NIC was like before, and each change, written and synced
+ * before the change is made. From it the next run undoes what a killed process left behind.
  *
- * A text file that only grows, one fact to a line, each line with a checksum. A last line without its
- * end was being written when the process died: its change was not made, and the line does not count.
+ * A text file that only grows, one fact to a line, each line with a checksum. A last line without
+ * its end was being written when the process died: its change was not made, and the line does not
+ * count.
  */
 #ifndef ZRX_KERNEL_NIC_JOURNAL_H
 #define ZRX_KERNEL_NIC_JOURNAL_H
@@ -17,10 +18,10 @@
 /* Who made a set-up, so that a dead owner is told from a live one though numbers are used again. */
 struct zrx_owner {
 	uint32_t pid;
-	uint32_t persistent;  /* outlives its process: until it is undone on request */
-	uint64_t started;     /* of the process, clock ticks since boot */
-	uint64_t pid_space;   /* inode of its pid namespace */
-	char boot[40];        /* kernel.random.boot_id */
+	uint32_t persistent; /* outlives its process: until it is undone on request */
+	uint64_t started;    /* of the process, clock ticks since boot */
+	uint64_t pid_space;  /* inode of its pid namespace */
+	char boot[40];       /* kernel.random.boot_id */
 };
 
 void zrx_owner_self(struct zrx_owner *owner);
@@ -30,7 +31,7 @@ int zrx_owner_same_boot(const struct zrx_owner *owner);
 
 struct zrx_journal_rule {
 	struct zrx_flow flow;
-	uint32_t located;  /* the NIC accepted it, at location */
+	uint32_t located; /* the NIC accepted it, at location */
 	uint32_t location;
 	uint32_t gone;
 };
@@ -38,20 +39,21 @@ struct zrx_journal_rule {
 /* What a journal says. */
 struct zrx_journal {
 	struct zrx_owner owner;
-	uint64_t created;        /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
-	uint64_t net_space;      /* inode of the network namespace */
+	uint64_t created;   /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
+	uint64_t net_space; /* inode of the network namespace */
 	uint32_t ifindex;
 	uint32_t queue;
-	uint32_t steps;          /* begun: ZRX_STEP_* */
-	uint32_t released;       /* by its owner: as good as dead */
+	uint32_t steps;    /* begun: ZRX_STEP_* */
+	uint32_t released; /* by its owner: as good as dead */
 	struct zrx_nic_settings before;
 	struct zrx_journal_rule *rules;
 	uint32_t rule_count;
 };
 
 /*
- * Parse a whole file. Returns 0; -EAGAIN if it ends before its first change could have been made; -EUCLEAN if a
- * line in the middle is not what was written. Free with zrx_journal_free in each case.
+ * Parse a whole file. Returns 0; -EAGAIN if it ends before its first change could have been made;
+ * -EUCLEAN if a line in the middle is not what was written. Free with zrx_journal_free in each
+ * case.
  */
 int zrx_journal_parse(const char *text, size_t size, struct zrx_journal *journal);
 void zrx_journal_free(struct zrx_journal *journal);
@@ -70,7 +72,8 @@ int zrx_journal_directory(const char *path);
 /* The same without creating it: -ENOENT if nobody has set anything up yet. */
 int zrx_journal_directory_existing(const char *path);
 
-/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some seconds. */
+/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some
+ * seconds. */
 int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex);
 
 /* Start a journal: all that is known before the first change. journal->created is filled. */

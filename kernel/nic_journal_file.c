@@ -37,7 +37,8 @@ journal_print(struct journal_text *text, const char *format, ...)
 	if (text->failed)
 		return;
 	va_start(arguments, format);
-	length = vsnprintf(text->bytes + text->length, text->size - text->length, format, arguments);
+	length =
+		vsnprintf(text->bytes + text->length, text->size - text->length, format, arguments);
 	va_end(arguments);
 	if (length < 0 || (size_t)length >= text->size - text->length)
 		text->failed = 1;
@@ -140,14 +141,14 @@ int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_j
 	snprintf(file->name, sizeof(file->name), "%llu-%u-%llu.journal",
 		 (unsigned long long)journal->net_space, journal->ifindex,
 		 (unsigned long long)journal->created);
-	file->fd = openat(directory, file->name,
-			  O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0644);
+	file->fd = openat(directory, file->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
+			  0644);
 	if (file->fd < 0)
 		return -errno;
 	text.bytes = malloc(text.size);
 	if (text.bytes)
 		journal_print_head(&text, journal);
-	result = !text.bytes ? -ENOMEM
+	result = !text.bytes   ? -ENOMEM
 		 : text.failed ? -EOVERFLOW
 			       : journal_append(file->fd, text.bytes, text.length);
 	free(text.bytes);

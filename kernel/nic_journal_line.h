@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the reader and the writer of journals share: each line ends in " #" and its checksum in hex. */
+/* What the reader and the writer of journals share: each line ends in " #" and its checksum in hex.
+ */
 #ifndef ZRX_KERNEL_NIC_JOURNAL_LINE_H
 #define ZRX_KERNEL_NIC_JOURNAL_LINE_H
 

@@ -14,7 +14,8 @@
 
 #include "nic_journal.h"
 
-#define JOURNAL_FILE_MAX (16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
+#define JOURNAL_FILE_MAX \
+	(16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
 
 static uint64_t journal_inode(const char *path)
 {
@@ -58,8 +59,9 @@ static uint64_t journal_process_start(uint32_t pid)
 	/* Field 22; the name, field 2, may contain anything and ends at the last parenthesis. */
 	field = strrchr(text, ')');
 	if (field && field[1] == ' ' && field[2] != 'Z' && field[2] != 'X' &&
-	    sscanf(field + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-			      "%*d %*d %llu",
+	    sscanf(field + 2,
+		   "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+		   "%*d %*d %llu",
 		   &started) != 1)
 		return 0;
 	return started;

@@ -59,15 +59,17 @@ int zrx_nic_plan_make(const struct zrx_nic_settings *now, const struct zrx_nic_w
 	if (moved < 0) {
 		snprintf(hint, sizeof(hint), "ethtool -L %s combined %u", interface,
 			 wish->queue_count + 1);
-		return zrx_error_set(error, moved, ZRX_STAGE_NIC, hint,
-				     "%s: no queue is left for other traffic once queue %u is taken",
-				     interface, wish->queue);
+		return zrx_error_set(
+			error, moved, ZRX_STAGE_NIC, hint,
+			"%s: no queue is left for other traffic once queue %u is taken", interface,
+			wish->queue);
 	}
 	if (moved)
 		plan->steps |= ZRX_STEP_RSS;
 	if (wish->hw_gro && !now->hw_gro)
 		plan->steps |= ZRX_STEP_HW_GRO;
-	/* Even if it reads as on: that may be the driver's own choice, which binding does not accept. */
+	/* Even if it reads as on: that may be the driver's own choice, which binding does not
+	 * accept. */
 	plan->steps |= ZRX_STEP_SPLIT;
 	if (now->has_thresh && now->thresh)
 		plan->steps |= ZRX_STEP_THRESH;

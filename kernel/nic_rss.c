@@ -90,7 +90,8 @@ int zrx_rss_is_default(const struct zrx_ethtool_rss *rss)
 	return 1;
 }
 
-void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text, size_t size)
+void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text,
+		     size_t size)
 {
 	uint32_t queues = 0, used = 0;
 	size_t length;
@@ -107,5 +108,6 @@ void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, c
 	}
 	length += (size_t)snprintf(text + length, size - length, " weight");
 	for (uint32_t i = 0; i < queues && length < size; i++)
-		length += (size_t)snprintf(text + length, size - length, " %u", zrx_rss_count(rss, i));
+		length += (size_t)snprintf(text + length, size - length, " %u",
+					   zrx_rss_count(rss, i));
 }

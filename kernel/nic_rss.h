@@ -21,16 +21,16 @@ int zrx_queue_set_has(const struct zrx_queue_set *set, uint32_t queue);
 uint32_t zrx_rss_count(const struct zrx_ethtool_rss *rss, uint32_t queue);
 
 /*
- * The table without the queue: its entries go round to the queues that the table names otherwise, else to any
- * below queue_count; never to one in avoid. All other entries stay. Returns how many entries moved, or
- * -EBUSY where no other queue is left.
+ * The table without the queue: its entries go round to the queues that the table names otherwise,
+ * else to any below queue_count; never to one in avoid. All other entries stay. Returns how many
+ * entries moved, or -EBUSY where no other queue is left.
  */
 int zrx_rss_move_away(const struct zrx_ethtool_rss *now, uint32_t queue, uint32_t queue_count,
 		      const struct zrx_queue_set *avoid, struct zrx_ethtool_rss *next);
 
 /*
- * Whether now can have come from before by moving the queue away, as above. If not, somebody else has changed
- * the table since.
+ * Whether now can have come from before by moving the queue away, as above. If not, somebody else
+ * has changed the table since.
  */
 int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now,
 		     uint32_t queue);
@@ -41,6 +41,7 @@ int zrx_rss_equal(const struct zrx_ethtool_rss *a, const struct zrx_ethtool_rss 
 int zrx_rss_is_default(const struct zrx_ethtool_rss *rss);
 
 /* The ethtool command that makes the NIC spread as this table does. */
-void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text, size_t size);
+void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text,
+		     size_t size);
 
 #endif /* ZRX_KERNEL_NIC_RSS_H */

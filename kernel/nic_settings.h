@@ -18,11 +18,11 @@
 #define ZRX_STEPS       5
 
 struct zrx_nic_settings {
-	uint32_t split;      /* ZRX_SPLIT_* */
+	uint32_t split; /* ZRX_SPLIT_* */
 	uint32_t has_thresh;
 	uint32_t thresh;
-	uint32_t ntuple;     /* on */
-	uint32_t hw_gro;     /* on */
+	uint32_t ntuple; /* on */
+	uint32_t hw_gro; /* on */
 	struct zrx_ethtool_rss rss;
 };
 
@@ -56,22 +56,23 @@ void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const 
 			  char *text, size_t size);
 
 /*
- * Told about each step before it is taken; a failure stops there. kept: told once more, because it turned out that
- * the setting was so before, and is to stay.
+ * Told about each step before it is taken; a failure stops there. kept: told once more, because it
+ * turned out that the setting was so before, and is to stay.
  */
 typedef int (*zrx_nic_note)(void *context, uint32_t step, int kept);
 
 /*
- * Take the plan's steps, each noted before and read back after. On failure those taken are undone; *left then has
- * the steps (if any) that could not be.
+ * Take the plan's steps, each noted before and read back after. On failure those taken are undone;
+ * *left then has the steps (if any) that could not be.
  */
 int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
 		       const struct zrx_nic_plan *plan, zrx_nic_note note, void *context,
 		       uint32_t *left, struct zrx_error *error);
 
 /*
- * Put back the settings that the steps for this queue changed, last first, unless somebody else has changed them since.
- * Returns the steps that could not be undone; error tells about the first of them.
+ * Put back the settings that the steps for this queue changed, last first, unless somebody else has
+ * changed them since. Returns the steps that could not be undone; error tells about the first of
+ * them.
  */
 uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
 			       uint32_t queue, uint32_t steps, struct zrx_error *error);

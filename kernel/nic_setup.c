@@ -121,7 +121,8 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	return result;
 }
 
-/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is bound. */
+/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is
+ * bound. */
 static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t queue,
 			 struct zrx_error *error)
 {

@@ -29,9 +29,9 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 	default:
 		zrx_flow_command(flow, name, claim->queue, hint, sizeof(hint));
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
-				     "%s: the driver does not take a flow rule to queue %u: %s", name,
-				     claim->queue, code == -EIO ? "it reads back otherwise"
-								: strerror(-code));
+				     "%s: the driver does not take a flow rule to queue %u: %s",
+				     name, claim->queue,
+				     code == -EIO ? "it reads back otherwise" : strerror(-code));
 	}
 }
 

@@ -7,15 +7,16 @@
 #include "error.h"
 #include "nic_claim.h"
 
-#define SWEEP_WAIT_MS  10u
-#define SWEEP_TRIES    1000u
+#define SWEEP_WAIT_MS 10u
+#define SWEEP_TRIES   1000u
 
 int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
 {
 	struct zrx_netdev_queue found;
 
 	for (uint32_t i = 0; i < SWEEP_TRIES; i++) {
-		/* A queue that cannot be looked at is not bound: the interface is down, or has lost it. */
+		/* A queue that cannot be looked at is not bound: the interface is down, or has lost
+		 * it. */
 		if (zrx_nic_device_queue(device, queue, &found) ||
 		    !(found.bound & ZRX_BOUND_IO_URING))
 			return 0;
@@ -25,11 +26,12 @@ int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
 }
 
 /*
- * Only a rule that is ours: by now somebody else's may have the location. One that the NIC does not list is
- * never asked for (see zrx_ethtool_rules).
+ * Only a rule that is ours: by now somebody else's may have the location. One that the NIC does not
+ * list is never asked for (see zrx_ethtool_rules).
  */
-static int sweep_remove_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
-			   const struct zrx_flow *flow, uint32_t queue, uint32_t location)
+static int sweep_remove_at(struct zrx_nic_device *device,
+			   const struct zrx_ethtool_rule_table *table, const struct zrx_flow *flow,
+			   uint32_t queue, uint32_t location)
 {
 	struct ethtool_rx_flow_spec rule;
 	int result;
@@ -39,7 +41,8 @@ static int sweep_remove_at(struct zrx_nic_device *device, const struct zrx_ethto
 	result = device->ops->rule(device, location, &rule);
 	if (result)
 		return result;
-	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location) : 0;
+	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)
+						    : 0;
 }
 
 static int sweep_remove_anywhere(struct zrx_nic_device *device,
@@ -53,7 +56,8 @@ static int sweep_remove_anywhere(struct zrx_nic_device *device,
 	return result;
 }
 
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue)
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
+			  uint32_t queue)
 {
 	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
 	int result = table ? device->ops->rules(device, table) : -ENOMEM;
@@ -93,7 +97,8 @@ static int sweep_is_dead(const struct zrx_journal_entry *entry)
 	return entry->state || entry->journal.released || !zrx_owner_alive(&entry->journal.owner);
 }
 
-/* A reboot has undone everything; a journal that ends before its first change has nothing to undo. */
+/* A reboot has undone everything; a journal that ends before its first change has nothing to undo.
+ */
 static int sweep_is_void(const struct zrx_journal_entry *entry)
 {
 	return entry->state == -EAGAIN || !zrx_owner_same_boot(&entry->journal.owner);
@@ -104,15 +109,16 @@ static int sweep_damaged(const struct zrx_journal_entry *entries, int count, con
 {
 	for (int i = 0; i < count; i++)
 		if (entries[i].state && entries[i].state != -EAGAIN)
-			return zrx_error_set(error, -EUCLEAN, ZRX_STAGE_NIC,
-					     "look what it says, set the NIC right by hand, delete the file",
-					     "%s: the journal " ZRX_JOURNAL_DIRECTORY "/%s is damaged",
-					     interface, entries[i].name);
+			return zrx_error_set(
+				error, -EUCLEAN, ZRX_STAGE_NIC,
+				"look what it says, set the NIC right by hand, delete the file",
+				"%s: the journal " ZRX_JOURNAL_DIRECTORY "/%s is damaged",
+				interface, entries[i].name);
 	return 0;
 }
 
-static int sweep_one(struct zrx_nic_device *device, int directory, const struct zrx_journal_entry *entry,
-		     uint32_t alive, struct zrx_error *error)
+static int sweep_one(struct zrx_nic_device *device, int directory,
+		     const struct zrx_journal_entry *entry, uint32_t alive, struct zrx_error *error)
 {
 	const struct zrx_journal *journal = &entry->journal;
 	int result;
@@ -120,18 +126,19 @@ static int sweep_one(struct zrx_nic_device *device, int directory, const struct 
 	if (!sweep_is_void(entry)) {
 		/* The kernel takes a dead process' queue back in its own time. */
 		if (zrx_claim_wait_unbound(device, journal->queue))
-			return zrx_error_set(error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
-					     "%s: queue %u is still bound", device->name,
-					     journal->queue);
+			return zrx_error_set(
+				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
+				"%s: queue %u is still bound", device->name, journal->queue);
 		result = sweep_rules(device, journal);
 		if (result)
-			return zrx_error_set(error, result, ZRX_STAGE_NIC, "ethtool -n, ethtool -N delete",
+			return zrx_error_set(error, result, ZRX_STAGE_NIC,
+					     "ethtool -n, ethtool -N delete",
 					     "%s: flow rules that were left cannot be removed: %s",
 					     device->name, strerror(-result));
 		if (alive && journal->steps)
 			return 0;
-		if (zrx_nic_settings_undo(device, &journal->before, journal->queue,
-					  journal->steps, error))
+		if (zrx_nic_settings_undo(device, &journal->before, journal->queue, journal->steps,
+					  error))
 			return -EBUSY;
 	}
 	result = zrx_journal_remove(directory, entry->name);

@@ -45,7 +45,8 @@ static struct probe_verdict probe_weigh(const struct zrx_probe_facts *facts)
 	else if (facts->uring || facts->cqe32)
 		verdict.known = facts->uring == -EPERM ? -1 : 0;
 	else
-		verdict.known = facts->zcrx_registration == -EFAULT || facts->zcrx_registration == -EPERM;
+		verdict.known =
+			facts->zcrx_registration == -EFAULT || facts->zcrx_registration == -EPERM;
 	return verdict;
 }
 
@@ -72,8 +73,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 	return features;
 }
 
-static void probe_check_access(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			       struct zrx_capabilities *to)
+static void probe_check_access(const struct zrx_probe_facts *facts,
+			       const struct probe_verdict *verdict, struct zrx_capabilities *to)
 {
 	struct zrx_error why = ZRX_ERROR_INIT;
 
@@ -103,8 +104,8 @@ static void probe_check_access(const struct zrx_probe_facts *facts, const struct
 				    : "");
 }
 
-static void probe_check_zcrx(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			     struct zrx_capabilities *to)
+static void probe_check_zcrx(const struct zrx_probe_facts *facts,
+			     const struct probe_verdict *verdict, struct zrx_capabilities *to)
 {
 	if (verdict->known < 0)
 		probe_check(to, ZRX_CHECK_UNKNOWN, "zcrx", "make io_uring usable first",
@@ -121,7 +122,8 @@ static void probe_check_zcrx(const struct zrx_probe_facts *facts, const struct p
 		probe_check(to, ZRX_CHECK_MISSING, "defer_taskrun", "boot Linux 6.1 or newer",
 			    "no IORING_SETUP_DEFER_TASKRUN: %s", strerror(-facts->defer_taskrun));
 	else
-		probe_check(to, ZRX_CHECK_OK, "defer_taskrun", "", "completions run on the owner's thread");
+		probe_check(to, ZRX_CHECK_OK, "defer_taskrun", "",
+			    "completions run on the owner's thread");
 }
 
 static void probe_check_feature(struct zrx_capabilities *to, uint32_t feature, const char *name,
@@ -129,7 +131,8 @@ static void probe_check_feature(struct zrx_capabilities *to, uint32_t feature, c
 {
 	int there = !!(to->features & feature);
 
-	probe_check(to, there ? ZRX_CHECK_OK : ZRX_CHECK_WARN, name, hint, "%s", there ? has : lacks);
+	probe_check(to, there ? ZRX_CHECK_OK : ZRX_CHECK_WARN, name, hint, "%s",
+		    there ? has : lacks);
 }
 
 static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx_capabilities *to)
@@ -138,7 +141,8 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 			    "released buffers can be flushed back to the kernel",
 			    "no flush: data that the kernel must copy can stall a receiver");
 	probe_check_feature(to, ZRX_FEATURE_RX_BUF_LEN, "rx_buf_len", "boot Linux 7.0 or newer",
-			    "buffers above a page, if the driver can", "buffers are a page at most");
+			    "buffers above a page, if the driver can",
+			    "buffers are a page at most");
 	probe_check_feature(to, ZRX_FEATURE_NODEV, "nodev", "boot Linux 7.1 or newer",
 			    "zcrx without a device (for tests)",
 			    "no zcrx without a device: engine zcrx-nodev cannot be opened");
@@ -146,7 +150,8 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 			    "the kernel counts copies and reports shortages",
 			    "copies and shortages go unreported");
 	if (facts->multishot)
-		probe_check(to, ZRX_CHECK_WARN, "multishot", "boot Linux 6.0 or newer, with io_uring usable",
+		probe_check(to, ZRX_CHECK_WARN, "multishot",
+			    "boot Linux 6.0 or newer, with io_uring usable",
 			    "no multishot receive: where there is no zcrx, engine recv is used");
 	else
 		probe_check(to, ZRX_CHECK_OK, "multishot", "",
@@ -161,12 +166,14 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 	const struct zrx_probe_process *process = &facts->process;
 
 	if (process->cap_ipc_lock)
-		probe_check(to, ZRX_CHECK_OK, "memlock", "", "CAP_IPC_LOCK: the limit does not count");
+		probe_check(to, ZRX_CHECK_OK, "memlock", "",
+			    "CAP_IPC_LOCK: the limit does not count");
 	else if (process->memlock_bytes == UINT64_MAX)
 		probe_check(to, ZRX_CHECK_OK, "memlock", "", "unlimited");
 	else
 		probe_check(to,
-			    process->memlock_bytes < PROBE_DEFAULT_AREA ? ZRX_CHECK_WARN : ZRX_CHECK_OK,
+			    process->memlock_bytes < PROBE_DEFAULT_AREA ? ZRX_CHECK_WARN
+									: ZRX_CHECK_OK,
 			    "memlock", "ulimit -l unlimited (or LimitMEMLOCK=infinity in the unit)",
 			    "%llu bytes may be locked; an area of the default size takes %llu",
 			    (unsigned long long)process->memlock_bytes,
@@ -176,7 +183,8 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 			    (unsigned long long)facts->hugepages_free,
 			    (unsigned long long)facts->hugepage_bytes);
 	else if (facts->thp)
-		probe_check(to, ZRX_CHECK_OK, "hugepages", "", "transparent ones; no explicit ones are free");
+		probe_check(to, ZRX_CHECK_OK, "hugepages", "",
+			    "transparent ones; no explicit ones are free");
 	else
 		probe_check(to, ZRX_CHECK_WARN, "hugepages", "sysctl -w vm.nr_hugepages=64",
 			    "none: buffers above a page need contiguous memory");

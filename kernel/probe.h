@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this kernel lets this process do. Observation (probe_observe.c) and judgement (probe.c) are kept
- * apart: tests judge invented facts, and a simulated kernel can replace the observation.
+ * What this kernel lets this process do. Observation (probe_observe.c) and judgement (probe.c) are
+ * kept apart: tests judge invented facts, and a simulated kernel can replace the observation.
  */
 #ifndef ZRX_KERNEL_PROBE_H
 #define ZRX_KERNEL_PROBE_H
@@ -49,14 +49,15 @@ void zrx_probe_observe_process(struct zrx_probe_process *process);
 /* Pure: fills all of capabilities (a whole one of ours) but its size. */
 void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *capabilities);
 
-/* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends it. */
+/* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends
+ * it. */
 void zrx_probe_uring_refusal(int errno_value, struct zrx_error *error);
 void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *process,
 			   struct zrx_error *error);
 
 /*
- * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev), or on a NIC's queue where
- * the process or the kernel is to blame: fills error with stage queue. For all that a NIC can
+ * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev), or on a NIC's queue
+ * where the process or the kernel is to blame: fills error with stage queue. For all that a NIC can
  * be blamed for ask zrx_nic_explain, which comes here for the rest.
  */
 void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error);

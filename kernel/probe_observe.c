@@ -37,7 +37,8 @@ static ssize_t probe_slurp(const char *path, char *text, size_t size)
 	return length;
 }
 
-/* The number after "name:" at the start of a line, as in /proc/self/status; absent if there is none. */
+/* The number after "name:" at the start of a line, as in /proc/self/status; absent if there is
+ * none. */
 static int64_t probe_field(const char *text, const char *name, int base)
 {
 	size_t length = strlen(name);
@@ -71,8 +72,8 @@ void zrx_probe_observe_process(struct zrx_probe_process *process)
 		process->cap_net_admin = (capabilities >> PROBE_CAP_NET_ADMIN) & 1;
 		process->cap_ipc_lock = (capabilities >> PROBE_CAP_IPC_LOCK) & 1;
 	}
-	process->initial_userns = !stat("/proc/self/ns/user", &userns) &&
-				  userns.st_ino == PROBE_INITIAL_USERNS;
+	process->initial_userns =
+		!stat("/proc/self/ns/user", &userns) && userns.st_ino == PROBE_INITIAL_USERNS;
 	getrlimit(RLIMIT_MEMLOCK, &memlock);
 	process->memlock_bytes = memlock.rlim_cur == RLIM_INFINITY ? UINT64_MAX : memlock.rlim_cur;
 }
@@ -88,7 +89,8 @@ static void probe_observe_memory(struct zrx_probe_facts *facts)
 		facts->hugepages_free = pages > 0 ? (uint64_t)pages : 0;
 		facts->hugepage_bytes = kib > 0 ? (uint64_t)kib << 10 : 0;
 	}
-	facts->thp = probe_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)) > 0 &&
+	facts->thp = probe_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text,
+				 sizeof(text)) > 0 &&
 		     !strstr(text, "[never]");
 }
 
@@ -120,7 +122,8 @@ static int probe_zcrx_registration(unsigned flags)
 
 	if (result)
 		return result;
-	result = io_uring_register((unsigned)ring.ring_fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, (void *)1, 1);
+	result =
+		io_uring_register((unsigned)ring.ring_fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, (void *)1, 1);
 	io_uring_queue_exit(&ring);
 	return result;
 }
@@ -139,8 +142,8 @@ static int probe_query(int fd, uint32_t operation, void *answer, uint32_t size)
 
 static void probe_queries(struct io_uring *ring, struct zrx_probe_facts *facts)
 {
-	facts->query_zcrx = probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX, &facts->zcrx,
-					sizeof(facts->zcrx));
+	facts->query_zcrx =
+		probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX, &facts->zcrx, sizeof(facts->zcrx));
 	facts->query_event = probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX_EVENT, &facts->event,
 					 sizeof(facts->event));
 }
@@ -186,7 +189,8 @@ static int probe_register_buffers(struct io_uring *ring, void *memory, uint16_t 
 	/* Older headers call the field of the flags "pad". */
 	memcpy((char *)&registration + offsetof(struct io_uring_buf_reg, bgid) + sizeof(uint16_t),
 	       &flags, sizeof(flags));
-	return io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_PBUF_RING, &registration, 1);
+	return io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_PBUF_RING,
+				 &registration, 1);
 }
 
 static void probe_buffers(struct io_uring *ring, struct zrx_probe_facts *facts)
@@ -204,8 +208,8 @@ static void probe_buffers(struct io_uring *ring, struct zrx_probe_facts *facts)
 	facts->buffer_ring = probe_register_buffers(ring, memory, 0);
 	facts->multishot = facts->buffer_ring;
 	if (!facts->buffer_ring) {
-		facts->multishot = probe_receive(ring, (struct io_uring_buf_ring *)memory,
-						 memory + page / 2);
+		facts->multishot =
+			probe_receive(ring, (struct io_uring_buf_ring *)memory, memory + page / 2);
 		io_uring_unregister_buf_ring(ring, 0);
 	}
 	munmap(memory, page);

@@ -19,31 +19,37 @@ static void probe_uring_eperm(const struct zrx_probe_process *process, struct zr
 			      "io_uring is disabled for unprivileged processes (sysctl "
 			      "kernel.io_uring_disabled is 1)");
 	else if (process->seccomp > 0)
-		zrx_error_set(error, -EPERM, ZRX_STAGE_RING,
-			      "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
-			      "profile (docker run --security-opt seccomp=PROFILE.json)",
-			      "a seccomp filter on this process refuses io_uring");
+		zrx_error_set(
+			error, -EPERM, ZRX_STAGE_RING,
+			"allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
+			"profile (docker run --security-opt seccomp=PROFILE.json)",
+			"a seccomp filter on this process refuses io_uring");
 	else
-		zrx_error_set(error, -EPERM, ZRX_STAGE_RING,
-			      "look for a denial of io_uring in the audit log (ausearch -m avc)",
-			      "a security module refuses io_uring: neither a sysctl nor a seccomp filter "
-			      "does");
+		zrx_error_set(
+			error, -EPERM, ZRX_STAGE_RING,
+			"look for a denial of io_uring in the audit log (ausearch -m avc)",
+			"a security module refuses io_uring: neither a sysctl nor a seccomp filter "
+			"does");
 }
 
 /* Since 6.6 the sysctl exists wherever io_uring is built in: its presence convicts the filter. */
 static void probe_uring_enosys(const struct zrx_probe_process *process, struct zrx_error *error)
 {
 	if (process->seccomp > 0 && process->uring_disabled != ZRX_PROBE_ABSENT)
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
-			      "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
-			      "profile (docker run --security-opt seccomp=PROFILE.json)",
-			      "a seccomp filter on this process hides io_uring, which the kernel has");
+		zrx_error_set(
+			error, -ENOSYS, ZRX_STAGE_RING,
+			"allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
+			"profile (docker run --security-opt seccomp=PROFILE.json)",
+			"a seccomp filter on this process hides io_uring, which the kernel has");
 	else if (process->seccomp > 0)
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
-			      "allow io_uring in the seccomp profile, or boot a kernel with CONFIG_IO_URING",
-			      "no io_uring: hidden by a seccomp filter, or not built into this kernel");
+		zrx_error_set(
+			error, -ENOSYS, ZRX_STAGE_RING,
+			"allow io_uring in the seccomp profile, or boot a kernel with "
+			"CONFIG_IO_URING",
+			"no io_uring: hidden by a seccomp filter, or not built into this kernel");
 	else
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING, "boot a kernel with CONFIG_IO_URING=y",
+		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
+			      "boot a kernel with CONFIG_IO_URING=y",
 			      "this kernel is built without io_uring");
 }
 
@@ -66,7 +72,8 @@ void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *proc
 		return;
 	case EMFILE:
 	case ENFILE:
-		zrx_error_set(error, -errno_value, ZRX_STAGE_RING, "raise it: ulimit -n, or fs.file-max",
+		zrx_error_set(error, -errno_value, ZRX_STAGE_RING,
+			      "raise it: ulimit -n, or fs.file-max",
 			      "too many open files for another ring");
 		return;
 	case EINVAL:
@@ -84,7 +91,8 @@ static void probe_zcrx_eperm(const struct zrx_probe_process *process, struct zrx
 	if (process->cap_net_admin && !process->initial_userns)
 		zrx_error_set(error, -EPERM, ZRX_STAGE_QUEUE,
 			      "run outside the user namespace (a rootless container cannot do it)",
-			      "zcrx needs CAP_NET_ADMIN in the initial user namespace; this process has it "
+			      "zcrx needs CAP_NET_ADMIN in the initial user namespace; this "
+			      "process has it "
 			      "in another one only");
 	else
 		zrx_error_set(error, -EPERM, ZRX_STAGE_QUEUE,
@@ -101,25 +109,29 @@ void zrx_probe_zcrx_words(int errno_value, int nodev, const struct zrx_probe_pro
 		probe_zcrx_eperm(process, error);
 		return;
 	case EOPNOTSUPP:
-		zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
-			      nodev ? "use buffers of the page size; boot a kernel with "
-				      "CONFIG_IO_URING_ZCRX=y"
-				    : "boot a kernel with CONFIG_IO_URING_ZCRX=y",
-			      nodev ? "no zcrx in this kernel, or buffers above a page without a device"
-				    : "this kernel is built without zcrx");
+		zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			nodev ? "use buffers of the page size; boot a kernel with "
+				"CONFIG_IO_URING_ZCRX=y"
+			      : "boot a kernel with CONFIG_IO_URING_ZCRX=y",
+			nodev ? "no zcrx in this kernel, or buffers above a page without a device"
+			      : "this kernel is built without zcrx");
 		return;
 	case EINVAL:
-		zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-			      nodev ? "boot Linux 7.1 or newer" : "boot Linux 6.15 or newer",
-			      nodev ? "this kernel cannot do zcrx without a device, or not with this area "
-				      "and refill ring"
-				    : "this kernel does not know zcrx, or not this kind of area and "
-				      "refill ring");
+		zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			nodev ? "boot Linux 7.1 or newer" : "boot Linux 6.15 or newer",
+			nodev ? "this kernel cannot do zcrx without a device, or not with this "
+				"area "
+				"and refill ring"
+			      : "this kernel does not know zcrx, or not this kind of area and "
+				"refill ring");
 		return;
 	case ENOMEM:
 		zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA,
 			      "raise the limit (ulimit -l unlimited), or open with a smaller area",
-			      "the area cannot be pinned: out of memory, or RLIMIT_MEMLOCK (%llu bytes) is "
+			      "the area cannot be pinned: out of memory, or RLIMIT_MEMLOCK (%llu "
+			      "bytes) is "
 			      "too small",
 			      (unsigned long long)process->memlock_bytes);
 		return;

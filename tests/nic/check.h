@@ -9,15 +9,15 @@
 extern int checks_done;
 extern int checks_failed;
 
-#define CHECK(condition, ...)                                                                      \
-	do {                                                                                       \
-		checks_done++;                                                                     \
-		if (!(condition)) {                                                                \
-			checks_failed++;                                                           \
-			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);            \
-			fprintf(stderr, __VA_ARGS__);                                              \
-			fputc('\n', stderr);                                                       \
-		}                                                                                  \
+#define CHECK(condition, ...)                                                           \
+	do {                                                                            \
+		checks_done++;                                                          \
+		if (!(condition)) {                                                     \
+			checks_failed++;                                                \
+			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+			fprintf(stderr, __VA_ARGS__);                                   \
+			fputc('\n', stderr);                                            \
+		}                                                                       \
 	} while (0)
 
 #define CHECK_HAS(text, part) CHECK(strstr(text, part), "\"%s\" lacks \"%s\"", text, part)

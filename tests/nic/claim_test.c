@@ -72,7 +72,8 @@ static void test_alone(uint32_t split_default, uint32_t no_disable)
 	fake_free(fake);
 }
 
-/* An administrator has set split already: that it reads the same as the driver's choice must not confuse. */
+/* An administrator has set split already: that it reads the same as the driver's choice must not
+ * confuse. */
 static void test_set_before(void)
 {
 	struct fake_nic *fake = fake_new();

@@ -120,8 +120,8 @@ static int fake_thresh_set(struct zrx_nic_device *device, uint32_t thresh)
 {
 	struct fake_nic *fake = fake_of(device);
 
-	return fake_write(device, thresh && fake_bound_count(fake) ? -EINVAL : 0, &fake->state.thresh,
-			  &thresh, sizeof(thresh));
+	return fake_write(device, thresh && fake_bound_count(fake) ? -EINVAL : 0,
+			  &fake->state.thresh, &thresh, sizeof(thresh));
 }
 
 static uint32_t *fake_feature_of(struct fake_nic *fake, const char *feature)

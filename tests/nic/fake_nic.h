@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A NIC in memory that may be shared between processes. It keeps the rules that the kernel keeps, and fails where it is
- * told to.
+ * A NIC in memory that may be shared between processes. It keeps the rules that the kernel keeps,
+ * and fails where it is told to.
  */
 #ifndef ZRX_TESTS_NIC_FAKE_NIC_H
 #define ZRX_TESTS_NIC_FAKE_NIC_H
@@ -38,9 +38,9 @@ struct fake_nic {
 	uint32_t chooses;       /* takes no rule location */
 	uint32_t down;
 	uint32_t bound[FAKE_QUEUES];
-	uint32_t unbind_after;  /* pauses until all queues are unbound; 0: never */
+	uint32_t unbind_after; /* pauses until all queues are unbound; 0: never */
 	uint32_t pauses;
-	uint32_t crashes;       /* questions that crash a driver of Linux 7.2: a rule that is not there */
+	uint32_t crashes; /* questions that crash a driver of Linux 7.2: a rule that is not there */
 	int calls;
 	int fail_call; /* the call to fail, from 1; 0: none */
 	int fail_how;

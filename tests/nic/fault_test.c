@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every call to the NIC fails once, in every way, at every place of the transaction: afterwards the NIC is as
- * it was, at once or (where undoing is what failed) after the next sweep.
+ * Every call to the NIC fails once, in every way, at every place of the transaction: afterwards the
+ * NIC is as it was, at once or (where undoing is what failed) after the next sweep.
  */
 #include <errno.h>
 #include <signal.h>

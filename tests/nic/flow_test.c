@@ -88,8 +88,14 @@ static void test_rules(uint8_t family)
 static void test_words(void)
 {
 	static const char *const bad[] = {
-		"",	      "4",	      "5 any 80",      "4 any 65536",
-		"4 any",      "4 0a 1 0b 2",  "6 0a000001 1 0a000002 2", "4 0a000001 1 0a000002 99999",
+		"",
+		"4",
+		"5 any 80",
+		"4 any 65536",
+		"4 any",
+		"4 0a 1 0b 2",
+		"6 0a000001 1 0a000002 2",
+		"4 0a000001 1 0a000002 99999",
 		"4 0a00000g 1 0a000002 2",
 	};
 	struct zrx_flow flow = {.family = 6, .peer_port = 1, .local_port = 65535}, again;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Interfaces that every kernel has, in a network namespace of the test's own: every refusal has its text. */
+/* Interfaces that every kernel has, in a network namespace of the test's own: every refusal has its
+ * text. */
 #include <errno.h>
 #include <net/if.h>
 #include <sched.h>

@@ -127,7 +127,8 @@ static void test_list(int directory)
 	close(stray);
 	count = zrx_journal_list(directory, zrx_journal_net_space(), 7, &entries);
 	CHECK(count == 2, "%d", count);
-	CHECK(count == 2 && entries[0].journal.created < entries[1].journal.created, "oldest first");
+	CHECK(count == 2 && entries[0].journal.created < entries[1].journal.created,
+	      "oldest first");
 	zrx_journal_list_free(entries, count);
 	count = zrx_journal_list(directory, zrx_journal_net_space() + 1, 0, &entries);
 	CHECK(count == 0, "another network namespace: %d", count);

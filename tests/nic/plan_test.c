@@ -22,8 +22,7 @@ static void test_steps(void)
 
 	CHECK(!zrx_nic_settings_read(&fake->base, &now, NULL), "read");
 	CHECK(!zrx_nic_plan_make(&now, &wish, "fake0", &plan, NULL), "plan");
-	CHECK(plan.steps ==
-		      (ZRX_STEP_RSS | ZRX_STEP_SPLIT | ZRX_STEP_THRESH | ZRX_STEP_NTUPLE),
+	CHECK(plan.steps == (ZRX_STEP_RSS | ZRX_STEP_SPLIT | ZRX_STEP_THRESH | ZRX_STEP_NTUPLE),
 	      "%x", plan.steps);
 	zrx_nic_step_command(ZRX_STEP_RSS, &plan, "fake0", text, sizeof(text));
 	CHECK(!strcmp(text, "ethtool -X fake0 equal 7"), "%s", text);

@@ -115,7 +115,8 @@ static void test_older_kernels(void)
 	CHECK(found.refused[ZRX_ENGINE_ZCRX].code == -EOPNOTSUPP, "%d",
 	      found.refused[ZRX_ENGINE_ZCRX].code);
 
-	facts.multishot = facts.incremental = facts.defer_taskrun = facts.cqe32 = -EINVAL; /* 5.15 */
+	facts.multishot = facts.incremental = facts.defer_taskrun = facts.cqe32 =
+		-EINVAL; /* 5.15 */
 	zrx_probe_judge(&facts, &found);
 	CHECK(found.engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "engines %x",
 	      found.engines);
@@ -128,10 +129,10 @@ static void test_refused_registrations(void)
 		int code, nodev;
 		const char *words;
 	} cases[] = {
-		{EPERM, 0, "CAP_NET_ADMIN"},	{EOPNOTSUPP, 0, "without zcrx"},
+		{EPERM, 0, "CAP_NET_ADMIN"},     {EOPNOTSUPP, 0, "without zcrx"},
 		{EINVAL, 1, "without a device"}, {EINVAL, 0, "does not know zcrx"},
-		{ENOMEM, 0, "RLIMIT_MEMLOCK"},	{EFAULT, 0, "memory"},
-		{EEXIST, 0, "another thread"},	{ENXIO, 0, "No such device or address"},
+		{ENOMEM, 0, "RLIMIT_MEMLOCK"},   {EFAULT, 0, "memory"},
+		{EEXIST, 0, "another thread"},   {ENXIO, 0, "No such device or address"},
 	};
 	struct zrx_probe_process process = {.memlock_bytes = 65536};
 

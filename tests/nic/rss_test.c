@@ -23,7 +23,8 @@ static void test_moving(void)
 	CHECK(moved == 32, "%d", moved);
 	CHECK(!zrx_rss_count(&next, 3), "queue 3 still named");
 	for (uint32_t i = 0; i < 128; i++)
-		CHECK(before.queue[i] == 3 || before.queue[i] == next.queue[i], "entry %u moved", i);
+		CHECK(before.queue[i] == 3 || before.queue[i] == next.queue[i], "entry %u moved",
+		      i);
 	for (uint32_t queue = 0; queue < 3; queue++)
 		CHECK(zrx_rss_count(&next, queue) >= 42 && zrx_rss_count(&next, queue) <= 43,
 		      "uneven: %u", zrx_rss_count(&next, queue));
@@ -48,7 +49,8 @@ static void test_no_heir(void)
 	CHECK(zrx_rss_move_away(&before, 1, 2, &avoid, &next) == -EBUSY, "only a claimed one left");
 	before = spread(8, 1);
 	CHECK(zrx_rss_move_away(&before, 0, 1, &avoid, &next) == -EBUSY, "a single queue");
-	/* All entries lead to the queue, and another exists: it inherits though it was not named. */
+	/* All entries lead to the queue, and another exists: it inherits though it was not named.
+	 */
 	memset(&avoid, 0, sizeof(avoid));
 	CHECK(zrx_rss_move_away(&before, 0, 2, &avoid, &next) == 8, "one of two");
 	CHECK(zrx_rss_count(&next, 1) == 8, "all to queue 1");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NIC set-up on a driver of the running kernel: receivers, ahead-of-time set-up and killed processes, each
- * followed by the question whether the NIC is as it was. Runs in the NIC rig, which names the interface.
+ * NIC set-up on a driver of the running kernel: receivers, ahead-of-time set-up and killed
+ * processes, each followed by the question whether the NIC is as it was. Runs in the NIC rig, which
+ * names the interface.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -49,7 +50,8 @@ static void check_as_before(const struct snapshot *before, const char *what)
 	struct snapshot now;
 
 	look(&now);
-	CHECK(now.settings.split == before->settings.split, "%s: split %u", what, now.settings.split);
+	CHECK(now.settings.split == before->settings.split, "%s: split %u", what,
+	      now.settings.split);
 	CHECK(now.settings.thresh == before->settings.thresh, "%s: thresh %u", what,
 	      now.settings.thresh);
 	CHECK(now.settings.ntuple == before->settings.ntuple, "%s: ntuple", what);
@@ -95,7 +97,8 @@ static void test_receiver(const struct snapshot *before)
 	CHECK(!zrx_nic_inspect(interface, queue, &report, NULL), "inspect");
 	CHECK(report.bound == ZRX_NIC_BOUND_IO_URING, "bound %x", report.bound);
 	CHECK(report.split == ZRX_NIC_SPLIT_ON && !report.hds_thresh && report.ntuple, "settings");
-	CHECK(!report.rss_to_queue && report.rules >= 1, "%u, %u", report.rss_to_queue, report.rules);
+	CHECK(!report.rss_to_queue && report.rules >= 1, "%u, %u", report.rss_to_queue,
+	      report.rules);
 	CHECK(!zrx_receiver_close(receiver), "close");
 	check_as_before(before, "a receiver");
 }
@@ -293,7 +296,8 @@ static void test_set_by_hand(void)
 
 static void test_together(const struct snapshot *before)
 {
-	struct zrx_options first = options_for(ZRX_STEER_PORT), second = options_for(ZRX_STEER_NONE);
+	struct zrx_options first = options_for(ZRX_STEER_PORT),
+			   second = options_for(ZRX_STEER_NONE);
 	struct zrx_nic_report report = {.size = sizeof(report)};
 	struct zrx_receiver *one, *two;
 	uint32_t a, b;
