@@ -83,6 +83,9 @@ const char *app_owed(void)
 		if (owed)
 			return owed;
 	}
+	/* A driver without chunks drops packets, and nobody is told. */
+	if (sim_zcrx_user_references() > sim_zcrx_pending())
+		return "released buffers have not gone back to the kernel";
 	return NULL;
 }
 

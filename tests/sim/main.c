@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Run seeds, on as many processes as there are processors. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "sim.h"
 
 #define SEED_SECONDS 60 /* the longest takes a fraction of one */
+#define WORKERS_MOST 64
 
 struct worker {
 	uint64_t seed; /* the one that is running */
@@ -54,13 +56,21 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Returns the number of workers that failed. */
+static void stop_all(const pid_t *children, long count)
+{
+	for (long i = 0; i < count; i++)
+		kill(children[i], SIGKILL);
+}
+
+/* Returns the number of workers that did not come to their end. The first failure stops the others. */
 static int run_all(struct worker *workers, long count, uint64_t first, uint64_t last)
 {
+	pid_t children[WORKERS_MOST];
 	int failed = 0;
 
 	for (long i = 0; i < count; i++) {
-		if (fork())
+		children[i] = fork();
+		if (children[i])
 			continue;
 		work(&workers[i], first + (uint64_t)i, last, (uint64_t)count);
 		fflush(NULL);
@@ -70,7 +80,10 @@ static int run_all(struct worker *workers, long count, uint64_t first, uint64_t 
 		int status;
 
 		wait(&status);
-		failed += status != 0;
+		if (status && !failed++)
+			stop_all(children, count);
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGABRT && WTERMSIG(status) != SIGKILL)
+			fprintf(stderr, "sim: a worker ended by signal %d\n", WTERMSIG(status));
 	}
 	return failed;
 }
@@ -89,6 +102,8 @@ int main(int argc, char **argv)
 		return usage();
 	if (!parse_range(argv[argc - 1], &first, &last))
 		return usage();
+	if (count > WORKERS_MOST)
+		count = WORKERS_MOST;
 	if (count > (long)(last - first + 1))
 		count = (long)(last - first + 1);
 	workers = mmap(NULL, (size_t)count * sizeof(*workers), PROT_READ | PROT_WRITE,
@@ -102,8 +117,7 @@ int main(int argc, char **argv)
 	}
 	printf("sim: %llu runs, %llu events in %.1f s\n", (unsigned long long)runs, (unsigned long long)steps,
 	       now() - began);
-	if (failed)
-		for (long i = 0; i < count; i++)
-			printf("sim: worker %ld was last at seed %llu\n", i, (unsigned long long)workers[i].seed);
+	for (long i = 0; failed && i < count; i++)
+		printf("sim: worker %ld was last at seed %llu\n", i, (unsigned long long)workers[i].seed);
 	return failed != 0;
 }

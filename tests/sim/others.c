@@ -49,14 +49,15 @@ void others_begin(void)
 	busy = 0;
 }
 
-/* Until it is done or loses the processor. Who it is shows in the area only while a receiver looks. */
+/*
+ * Until it is done or loses the processor. The area lives as long as it has something to release; what is
+ * left after the receiver has gone has no owner.
+ */
 static void run(struct other *other)
 {
+	uintptr_t saved = atomic_exchange(&app.area->owner, ANOTHER_THREAD);
 	uint32_t inside = sim.inside;
-	uintptr_t saved = 0;
 
-	if (app.receiver)
-		saved = atomic_exchange(&app.area->owner, ANOTHER_THREAD);
 	sim.inside = 1;
 	running = other;
 	swapcontext(&owner_context, &other->context);

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Bugs put into the core on purpose: the simulated kernel must find each of them.
+
+Each changes one place of a copy of one file; a place that is not found exactly once is a failure, so
+that a mutation cannot be lost when the core changes.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+SEEDS = "1-1200"
+SECONDS = 120
+
+
+class Mutation(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS = [
+    Mutation("backlog-lost", "refill.c", "refill->backlog = fill(area,", "fill(area,"),
+    Mutation("entry-skipped", "refill.c", "tail++;", "tail += 2;"),
+    Mutation(
+        "refill-ring-overrun",
+        "refill.c",
+        "uint32_t room = refill->entry_count - ",
+        "uint32_t room = refill->entry_count + 1 - ",
+    ),
+    Mutation("refilled-twice", "refill.c", "chain.count -= done.count;", "tail++;\n\tchain.count -= done.count;"),
+    Mutation(
+        "list-not-seen-again",
+        "refill.c",
+        "if (!atomic_load_explicit(&area->returned, memory_order_seq_cst))\n\t\t\tbreak;",
+        "break;",
+    ),
+    Mutation("missed-wake", "buffer.c", "zrx_area_nudge(area);", ";"),
+    Mutation("second-release-unseen", "buffer.c", "return -EALREADY;", ";"),
+    Mutation(
+        "release-forgotten", "buffer.c", "slot->next = chain->head;\n", "slot->next = 0;\n"
+    ),
+    Mutation("view-not-counted", "receiver.c", "atomic_fetch_add_explicit(&area->references, sink->buffers,", "(void)("),
+    Mutation("close-without-stop", "receiver.c", "receiver->engine->stop(receiver) == 0", "1"),
+    Mutation("descriptor-kept", "receiver.c", "zrx_sys_close(stream->fd);\n\t\tif", "if"),
+    Mutation("stale-user-data", "ring.c", "sqe->addr = zrx_stream_handle(stream);", "sqe->addr = stream->index;"),
+    Mutation(
+        "overflow-is-final", "lifecycle.c", "case -ENOSPC:\n", ""
+    ),
+    Mutation("limit-ignored", "fill.c", "room < stream->remaining ? room : stream->remaining", "room"),
+    Mutation("chunk-not-held", "fill.c", "zrx_chunk_hold(chunks, fill->chunk - 1);", ""),
+    Mutation("position-not-kept", "engine_multishot.c", "chunk->position += (uint32_t)cqe->res;", ""),
+    Mutation("posted-miscounted", "engine_multishot.c", "state->posted--;", ";"),
+    Mutation("silence-not-seen", "engine_zcrx.c", "look_for_silent(state, receiver);\n", ""),
+    Mutation("never-flushed", "engine_zcrx.c", "if (!due ||", "if (1 ||"),
+    Mutation("completion-skipped", "engine_zcrx.c", "zrx_ring_consumed(&state->ring, head);", "zrx_ring_consumed(&state->ring, head + (head != tail));"),
+    Mutation("area-mask-dropped", "engine_zcrx.c", "second->off & ~ZRX_UAPI_AREA_MASK", "second->off"),
+    Mutation("not-disarmed", "engine_recv.c", "EPOLL_CTL_DEL", "EPOLL_CTL_MOD"),
+]
+
+
+def mutate(core: Path, mutation: Mutation, where: Path) -> Path:
+    """Write a changed copy of the file, beside links to all the others."""
+    where.mkdir(parents=True, exist_ok=True)
+    text = (core / mutation.file).read_text()
+    if text.count(mutation.old) != 1:
+        sys.exit(
+            f"mutations: {mutation.name}: its place in {mutation.file} is there "
+            f"{text.count(mutation.old)} times, not once: adapt the mutation"
+        )
+    changed = where / mutation.file
+    changed.write_text(text.replace(mutation.old, mutation.new))
+    return changed
+
+
+def build(objects: Path, mutation: Mutation, source: Path) -> Path:
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    flags = shlex.split(os.environ["SIM_COMPILE"])
+    mutant = source.with_suffix(".o")
+    program = source.with_name("sim")
+    subprocess.run([*compiler, *flags, "-w", "-c", source, "-o", mutant], check=True)
+    replaced = objects / "core" / Path(mutation.file).with_suffix(".o")
+    others = [o for o in objects.glob("**/*.o") if o != replaced]
+    subprocess.run([*compiler, "-o", program, mutant, *others, "-lpthread"], check=True)
+    return program
+
+
+def verdict(program: Path) -> str:
+    """What the simulation said; empty if it found nothing."""
+    result = subprocess.run(
+        [program, SEEDS], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=SECONDS
+    )
+    if result.returncode == 0:
+        return ""
+    lines = result.stderr.splitlines()
+    return lines[0].removeprefix("sim: ") if lines else f"exit status {result.returncode}"
+
+
+def main() -> int:
+    core, objects, scratch = (Path(argument) for argument in sys.argv[1:4])
+    survived = []
+    for mutation in MUTATIONS:
+        began = time.monotonic()
+        source = mutate(core, mutation, scratch / mutation.name)
+        try:
+            found = verdict(build(objects, mutation, source))
+        except subprocess.TimeoutExpired:
+            found = ""
+        print(
+            f"{'caught' if found else 'SURVIVED':8} {mutation.name:22} {time.monotonic() - began:5.1f} s  {found}",
+            flush=True,
+        )
+        if not found:
+            survived.append(mutation.name)
+    print(f"mutations: {len(MUTATIONS) - len(survived)} of {len(MUTATIONS)} caught")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
