@@ -4,6 +4,9 @@
 VERSION := $(shell sed -n 's/^.define ZRX_VERSION_\(MAJOR\|MINOR\|PATCH\) //p' core/include/zcrx.h | paste -sd.)
 ABI     := 0
 
+# $(call with,TOOL,LANGUAGE): the language's test target, or one that says that it was skipped.
+with = $(if $(shell command -v $(1)),test-$(2),skip-$(2))
+
 # Commands are shown by `make V=1`.
 Q        := $(if $(V),,@)
 
@@ -23,7 +26,12 @@ LIBZCRX  := $(B)/libzcrx.a
 CORE_SOURCES := $(wildcard core/*.c) $(wildcard kernel/*.c)
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
-.PHONY: all help lib demo test check install clean deps-core
+# What `make test` runs, in this order: fast ones first, then real kernels, then the languages.
+TESTS := test-unit test-sim test-fault test-abi test-conformance test-kill test-amalgamation test-nic-unit \
+	test-nicmodel test-vm-unit test-conformance-uml test-kill-uml test-nic test-nic-setup \
+	$(call with,cargo,rust) $(call with,go,go) test-python
+
+.PHONY: all help lib demo test check lint install clean deps-core deps-test test-amalgamation
 .DEFAULT_GOAL := all
 
 all: lib ## build the libraries and the examples
@@ -56,6 +64,67 @@ install: lib ## install header, libraries and pkg-config file (DESTDIR=, PREFIX=
 	ln -sf libzcrx.so.$(ABI) $(DESTDIR)$(LIBDIR)/libzcrx.so
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCDIR)|; s|@VERSION@|$(VERSION)|' \
 		core/zcrx.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/zcrx.pc
+
+# ---- set-up, demo, tests ----
+
+# What a fresh machine lacks; nothing where all is there. `make DEPS=: ...` leaves it out.
+DEPS := scripts/deps
+
+deps-core:
+	$(Q)$(DEPS) core
+
+deps-test:
+	$(Q)$(DEPS) core test check uml nic python rust go
+
+demo: ## install what is missing, build, and receive real files on every engine
+	$(Q)$(DEPS) core demo uml nic
+	$(Q)$(MAKE) --no-print-directory all
+	tests/demo
+
+test: deps-test ## install what is missing, build, and run all tests
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)for target in $(TESTS); do \
+		started=$$(date +%s); echo "== $$target"; \
+		$(MAKE) --no-print-directory $$target || { echo "== $$target failed"; exit 1; }; \
+		echo "== $$target done in $$(($$(date +%s) - started)) s"; \
+	done
+
+skip-rust skip-go:
+	$(Q)echo "skipped: the tests of $(@:skip-%=%) need its compiler, which is not installed"
+	$(Q)test -z "$(CI)"
+
+check: ## everything that CI runs: lint, test, demo
+	$(Q)$(MAKE) --no-print-directory lint
+	$(Q)$(MAKE) --no-print-directory test
+	$(Q)$(MAKE) --no-print-directory demo
+
+# ---- the core as one file, as the packages build it ----
+
+AMALGAMATION := $(B)/amalgamation
+
+test-amalgamation: ## build the core as one C file, by two compilers, and receive with it
+	$(Q)bindings/amalgamate $(AMALGAMATION)
+	$(Q)for compiler in gcc clang; do \
+		$$compiler -std=c11 -O2 $(WARNINGS) -fPIC -fvisibility=hidden -I$(AMALGAMATION) \
+			-c $(AMALGAMATION)/zcrx.c -o $(AMALGAMATION)/zcrx-$$compiler.o || exit 1; \
+		$$compiler $(STANDARD) $(CPPFLAGS) $(wildcard tests/conformance/*.c) \
+			$(AMALGAMATION)/zcrx-$$compiler.o $(LDLIBS) -o $(AMALGAMATION)/conformance-$$compiler && \
+		$(AMALGAMATION)/conformance-$$compiler --fast --scenario 'size-*' || exit 1; \
+	done
+
+# ---- form ----
+
+C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null | grep -v -e /zcrx.c$$ -e /libzcrx/ -e zcrx-sys/core)
+SH_FILES := scripts/deps .ci/run
+
+lint: deps-test lint-core lint-rust lint-go lint-python ## check formatting, generated files and what linters say
+
+.PHONY: lint-core
+lint-core: ## check the form of the C core, the scripts and the README
+	clang-format --dry-run -Werror $(C_FILES)
+	shellcheck $(SH_FILES)
+	scripts/readme-example
+	scripts/spdx
 
 clean: ## remove everything that was built
 	rm -rf $(B)

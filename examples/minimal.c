@@ -7,9 +7,9 @@
 
 int main(void)
 {
-	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT,
-				       .sin6_port = htons(5000)};
-	int listener = socket(AF_INET6, SOCK_STREAM, 0);
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(5000),
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_receiver *rx;
 	struct zrx_event events[64];
