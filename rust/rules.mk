@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-.PHONY: rust rust-bindings test-rust lint-rust
+.PHONY: rust rust-bindings rust-conformance test-rust test-rust-crates test-rust-conformance \
+	test-rust-uml lint-rust
 CARGO := rust/with-cargo nice cargo
+RUST_CONFORMANCE := build/rust/release/zcrx-conformance
 
 rust: ## build the Rust crates and their examples
 	$(CARGO) build --release -p zcrx --all-features --examples
@@ -8,8 +10,19 @@ rust: ## build the Rust crates and their examples
 rust-bindings: ## make rust/zcrx-sys/src/bindings.rs from zcrx.h
 	$(CARGO) run -q -p zcrx-bindgen
 
-test-rust: ## run the Rust tests
-	$(CARGO) test -p zcrx-sys -p zcrx --all-features
+rust-conformance:
+	$(CARGO) build -q --release -p zcrx-conformance
+
+test-rust: test-rust-crates test-rust-conformance ## run the Rust tests, and the conformance scenarios on multishot and recv
+
+test-rust-crates: ## run the tests and examples of the Rust crates
+	$(CARGO) test -q -p zcrx-sys -p zcrx -p zcrx-conformance --all-features
+
+test-rust-conformance: rust-conformance ## run the conformance scenarios by the Rust crate
+	rust/with-cargo $(RUST_CONFORMANCE) --fast --engine multishot,recv
+
+test-rust-uml: rust-conformance ## run them in UML, on engine zcrx-nodev
+	rust/with-cargo kernel/vm/uml --timeout 900 --check-dmesg -- $(RUST_CONFORMANCE) --fast --engine zcrx-nodev
 
 lint-rust: ## check bindings, formatting, lints and documentation of the Rust crates
 	bindings/amalgamate --check rust/zcrx-sys/core

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//! What the process has: a scenario leaves none of it behind.
+
+use std::fs;
+
+use crate::{Failure, check};
+
+/// The library's default area.
+const DEFAULT_AREA: u64 = 64 << 20;
+
+#[derive(PartialEq, Eq, Debug)]
+pub struct Holdings {
+    descriptors: usize,
+    threads: usize,
+    areas: usize,
+}
+
+impl Holdings {
+    pub fn count(area_bytes: u64) -> Self {
+        let area_bytes = if area_bytes == 0 { DEFAULT_AREA } else { area_bytes };
+        let maps = fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
+        Self {
+            descriptors: fs::read_dir("/proc/self/fd").expect("/proc is mounted").count(),
+            threads: fs::read_dir("/proc/self/task").expect("/proc is mounted").count(),
+            areas: maps.lines().filter(|line| mapping_bytes(line) == Some(area_bytes)).count(),
+        }
+    }
+
+    pub fn compare(&self, after: &Self) -> Result<(), Failure> {
+        check!(self == after, "left behind: before {self:?}, after {after:?}");
+        Ok(())
+    }
+}
+
+fn mapping_bytes(line: &str) -> Option<u64> {
+    let (from, to) = line.split_once(' ')?.0.split_once('-')?;
+    Some(u64::from_str_radix(to, 16).ok()? - u64::from_str_radix(from, 16).ok()?)
+}
