@@ -64,6 +64,8 @@ void zrx_journal_free(struct zrx_journal *journal);
 struct zrx_journal_file {
 	int directory;
 	int fd;
+	uint32_t gone;  /* rules that are over and still written */
+	uint32_t limit; /* when there are more, the file is written anew */
 	char name[96];
 };
 
@@ -86,6 +88,9 @@ int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t l
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule);
 int zrx_journal_released(struct zrx_journal_file *file);
 void zrx_journal_close(struct zrx_journal_file *file);
+
+/* One journal by its name: as zrx_journal_parse, or -errno. */
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal);
 
 /* The journals of one network namespace, oldest first. ifindex 0: of all its interfaces. */
 struct zrx_journal_entry {

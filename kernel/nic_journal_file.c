@@ -19,6 +19,8 @@
 
 #define JOURNAL_LOCK_TRIES   3000
 #define JOURNAL_LOCK_WAIT_MS 10
+#define JOURNAL_HEAD_BYTES   (1024 + 12 * (size_t)ZRX_RSS_ENTRIES)
+#define JOURNAL_GONE_LIMIT   512 /* rules that are over: about 50 KiB */
 
 /* A growing text; failed once, it stays so. */
 struct journal_text {
@@ -131,13 +133,15 @@ static void journal_print_head(struct journal_text *text, const struct zrx_journ
 
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal)
 {
-	struct journal_text text = {.size = 1024 + 12 * (size_t)ZRX_RSS_ENTRIES};
+	struct journal_text text = {.size = JOURNAL_HEAD_BYTES};
 	struct timespec now;
 	int result;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	journal->created = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	file->directory = directory;
+	file->gone = 0;
+	file->limit = JOURNAL_GONE_LIMIT;
 	snprintf(file->name, sizeof(file->name), "%llu-%u-%llu.journal",
 		 (unsigned long long)journal->net_space, journal->ifindex,
 		 (unsigned long long)journal->created);
@@ -184,9 +188,91 @@ int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t l
 	return journal_line(file->fd, "at %u %u", rule, location);
 }
 
+static void journal_print_changes(struct journal_text *text, const struct zrx_journal *journal)
+{
+	size_t start;
+
+	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
+		if (!(journal->steps & 1u << i))
+			continue;
+		start = text->length;
+		journal_print(text, "step %s", zrx_nic_step_name(1u << i));
+		journal_end_line(text, start);
+	}
+	for (uint32_t i = 0; i < journal->rule_count; i++) {
+		const struct zrx_journal_rule *rule = &journal->rules[i];
+		char words[128];
+
+		zrx_flow_write(&rule->flow, words, sizeof(words));
+		start = text->length;
+		journal_print(text, "rule %u %s", i, words);
+		journal_end_line(text, start);
+		start = text->length;
+		if (rule->gone)
+			journal_print(text, "gone %u", i);
+		else if (rule->located)
+			journal_print(text, "at %u %u", i, rule->location);
+		if (text->length > start)
+			journal_end_line(text, start);
+	}
+}
+
+/* Put a file with this text in the journal's place, at once; the fd follows. */
+static int journal_replace(struct zrx_journal_file *file, const struct journal_text *text)
+{
+	char name[sizeof(file->name) + 4];
+	int fd, result;
+
+	snprintf(name, sizeof(name), "%s.new", file->name);
+	fd = openat(file->directory, name, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
+		    0644);
+	if (fd < 0)
+		return -errno;
+	result = journal_append(fd, text->bytes, text->length);
+	if (!result && renameat(file->directory, name, file->directory, file->name))
+		result = -errno;
+	if (result) {
+		unlinkat(file->directory, name, 0);
+		close(fd);
+		return result;
+	}
+	close(file->fd);
+	file->fd = fd;
+	return 0;
+}
+
+/* Write the journal anew without what is over. Failing that, it just goes on growing. */
+static void journal_compact(struct zrx_journal_file *file)
+{
+	struct journal_text text = {0};
+	struct zrx_journal *journal = calloc(1, sizeof(*journal));
+
+	file->limit *= 2;
+	if (!journal)
+		return;
+	if (!zrx_journal_load(file->directory, file->name, journal)) {
+		text.size = JOURNAL_HEAD_BYTES + 256 * (size_t)journal->rule_count;
+		text.bytes = malloc(text.size);
+		text.failed = !text.bytes;
+		journal_print_head(&text, journal);
+		journal_print_changes(&text, journal);
+		if (!text.failed && !journal_replace(file, &text)) {
+			file->gone = 0;
+			file->limit = JOURNAL_GONE_LIMIT + journal->rule_count;
+		}
+		free(text.bytes);
+	}
+	zrx_journal_free(journal);
+	free(journal);
+}
+
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 {
-	return journal_line(file->fd, "gone %u", rule);
+	int result = journal_line(file->fd, "gone %u", rule);
+
+	if (!result && ++file->gone > file->limit)
+		journal_compact(file);
+	return result;
 }
 
 int zrx_journal_released(struct zrx_journal_file *file)
@@ -214,6 +300,10 @@ void zrx_journal_close(struct zrx_journal_file *file)
 
 int zrx_journal_remove(int directory, const char *name)
 {
+	char half[128];
+
+	snprintf(half, sizeof(half), "%s.new", name); /* its process may have died writing it */
+	unlinkat(directory, half, 0);
 	return unlinkat(directory, name, 0) ? -errno : 0;
 }
 

@@ -93,7 +93,7 @@ int zrx_owner_alive(const struct zrx_owner *owner)
 	return owner->started && journal_process_start(owner->pid) == owner->started;
 }
 
-static int journal_load(int directory, const char *name, struct zrx_journal *journal)
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal)
 {
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = -EUCLEAN;
 	struct stat status;
@@ -173,7 +173,7 @@ int zrx_journal_list(int directory, uint64_t net_space, uint32_t ifindex,
 		entry = &grown[count++];
 		memset(entry, 0, sizeof(*entry));
 		snprintf(entry->name, sizeof(entry->name), "%.95s", file->d_name);
-		entry->state = journal_load(directory, entry->name, &entry->journal);
+		entry->state = zrx_journal_load(directory, entry->name, &entry->journal);
 		entry->journal.ifindex = named.ifindex;
 		entry->journal.created = named.created;
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,6 +121,79 @@ static void test_steering(uint32_t chooses)
 	CHECK_HAS(error.hint, "ZRX_STEER_PORT");
 	CHECK(!zrx_claim_drop(&claim, NULL), "drop");
 	CHECK(!fake_differs(&before, &fake->state), "not as before");
+	scratch_close(directory);
+	fake_free(fake);
+}
+
+/* A server through which thousands of connections pass: the journal does not grow with them. */
+static void test_churn(void)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open(), grown = 0;
+	struct fake_state before = fake->state;
+	struct zrx_flow flow = {.family = 6, .local_port = 80};
+	struct stat status;
+	struct zrx_claim claim;
+	uint32_t kept, rule;
+	pid_t child = fork();
+
+	if (!child) {
+		if (zrx_claim_take(&claim, &fake->base, scratch_name(), &port_options, 0, NULL) ||
+		    zrx_claim_steer(&claim, &flow, &kept, NULL))
+			_exit(1);
+		for (uint16_t i = 1; i <= 3000; i++) {
+			flow.peer_port = i;
+			if (zrx_claim_steer(&claim, &flow, &rule, NULL))
+				_exit(2);
+			zrx_claim_unsteer(&claim, rule);
+			fstatat(directory, claim.file.name, &status, 0);
+			grown |= status.st_size > 100000;
+		}
+		_exit(grown ? 3 : 0); /* killed with one rule in place */
+	}
+	waitpid(child, &grown, 0);
+	CHECK(!grown, "%x", grown);
+	CHECK(fake_differs(&before, &fake->state), "the rule that was kept");
+	CHECK(sweep(fake, directory) == 1, "sweep");
+	CHECK(!fake_differs(&before, &fake->state), "not as before");
+	CHECK(!scratch_journals(), "%d files left", scratch_journals());
+	scratch_close(directory);
+	fake_free(fake);
+}
+
+/* Processes that claim, steer and let go at the same time. */
+static void test_crowd(void)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open(), status, failed = 0;
+	struct fake_state before = fake->state;
+
+	for (uint16_t process = 0; process < 4; process++) {
+		struct zrx_options options = {
+			.size = sizeof(options), .steer = ZRX_STEER_PORT, .steer_port = 1};
+		struct zrx_claim claim;
+
+		if (fork())
+			continue;
+		for (int i = 0; i < 20; i++) {
+			if (zrx_claim_take(&claim, &fake->base, scratch_name(), &options, 0, NULL))
+				_exit(1);
+			if (zrx_claim_steer_port(&claim, (uint16_t)(80 + process), NULL))
+				_exit(2);
+			if (fake->state.split != ZRX_SPLIT_ON ||
+			    zrx_rss_count(&fake->state.rss, claim.queue))
+				_exit(3);
+			if (process != 3 || i != 19) /* one of them dies instead */
+				zrx_claim_drop(&claim, NULL);
+		}
+		_exit(0);
+	}
+	while (wait(&status) > 0)
+		failed |= status;
+	CHECK(!failed, "a process gave %x", failed);
+	CHECK(sweep(fake, directory) >= 0, "sweep");
+	CHECK(!fake_differs(&before, &fake->state), "not as before");
+	CHECK(!scratch_journals(), "%d journals left", scratch_journals());
 	scratch_close(directory);
 	fake_free(fake);
 }
@@ -328,6 +402,8 @@ void test_claim(void)
 	test_set_before();
 	test_steering(0);
 	test_steering(1);
+	test_churn();
+	test_crowd();
 	test_two(1);
 	test_two(0);
 	test_many_come_and_go();
