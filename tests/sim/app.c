@@ -46,12 +46,14 @@ static struct sim_socket *connect_one(void)
 /* A socket whose stream is over, but that the application still has; NULL: none. */
 static struct sim_socket *pick_again(void)
 {
-	struct sim_socket *socket = sim_socket_count ? &sim_sockets[sim_below(sim_socket_count)] : NULL;
+	struct sim_socket *socket =
+		sim_socket_count ? &sim_sockets[sim_below(sim_socket_count)] : NULL;
 
 	if (!socket || app.app_fd[number(socket)] < 0 || stream_of(socket))
 		return NULL;
 	/* The end, or an error, is told once. */
-	if (socket->finished && socket->consumed == socket->arrived && socket->finish == SIM_FINISH_RESET)
+	if (socket->finished && socket->consumed == socket->arrived &&
+	    socket->finish == SIM_FINISH_RESET)
 		return NULL;
 	return socket;
 }
@@ -77,9 +79,12 @@ void app_add_socket(void)
 	options.tag = app.stream_count;
 	if (sim_chance(25))
 		options.limit_bytes = sim_between(1, 3000);
-	*stream = (struct app_stream){.socket = socket, .start = socket->consumed, .limit = options.limit_bytes};
-	result = zrx_receiver_add(app.receiver, app.app_fd[number(socket)], &options, &stream->handle);
-	sim_trace("add socket %u, limit %llu: %d", number(socket), (unsigned long long)stream->limit, result);
+	*stream = (struct app_stream){
+		.socket = socket, .start = socket->consumed, .limit = options.limit_bytes};
+	result = zrx_receiver_add(app.receiver, app.app_fd[number(socket)], &options,
+				  &stream->handle);
+	sim_trace("add socket %u, limit %llu: %d", number(socket),
+		  (unsigned long long)stream->limit, result);
 	if (result) {
 		if (!sim.kernel.short_memory)
 			sim_fail("add gives %d", result);
@@ -137,16 +142,19 @@ static void check_data(struct app_stream *stream, const struct zrx_event *event)
 	uint64_t offset = stream->start + stream->received;
 
 	if (!buffer->length || buffer->offset >= app.area_bytes ||
-	    buffer->length > app.area_bytes - buffer->offset || buffer->reserved || event->flags || event->error)
-		sim_fail("a malformed data event: offset %llu, length %u", (unsigned long long)buffer->offset,
-			 buffer->length);
+	    buffer->length > app.area_bytes - buffer->offset || buffer->reserved || event->flags ||
+	    event->error)
+		sim_fail("a malformed data event: offset %llu, length %u",
+			 (unsigned long long)buffer->offset, buffer->length);
 	if (!sim_payload_is(stream->socket, offset, buffer->data, buffer->length))
-		sim_fail("stream %u: %u bytes at %llu are not what was sent", (unsigned)(stream - app.streams),
-			 buffer->length, (unsigned long long)offset);
+		sim_fail("stream %u: %u bytes at %llu are not what was sent",
+			 (unsigned)(stream - app.streams), buffer->length,
+			 (unsigned long long)offset);
 	stream->received += buffer->length;
 	if (stream->limit && stream->received > stream->limit)
-		sim_fail("stream %u: %llu bytes, and the limit is %llu", (unsigned)(stream - app.streams),
-			 (unsigned long long)stream->received, (unsigned long long)stream->limit);
+		sim_fail("stream %u: %llu bytes, and the limit is %llu",
+			 (unsigned)(stream - app.streams), (unsigned long long)stream->received,
+			 (unsigned long long)stream->limit);
 	app.area = buffer->area;
 	app.bytes += buffer->length;
 	app.buffers++;
@@ -164,7 +172,8 @@ static void check_end(struct app_stream *stream, const struct zrx_event *event)
 			 (unsigned)(stream - app.streams), (unsigned long long)position,
 			 (unsigned long long)socket->consumed);
 	if (socket->requests || socket->descriptors != (app.app_fd[number(socket)] >= 0))
-		sim_fail("stream %u is over, and the kernel holds %u requests and %u descriptors of its socket",
+		sim_fail("stream %u is over, and the kernel holds %u requests and %u descriptors "
+			 "of its socket",
 			 (unsigned)(stream - app.streams), socket->requests, socket->descriptors);
 	if (event->kind == ZRX_EVENT_ERROR)
 		expected = event->error == -ECONNRESET && socket->finish == SIM_FINISH_RESET &&
@@ -174,9 +183,11 @@ static void check_end(struct app_stream *stream, const struct zrx_event *event)
 	else if (event->flags == ZRX_END_REMOVED)
 		expected = stream->removing;
 	else if (!event->flags)
-		expected = socket->finished && socket->finish == SIM_FINISH_FIN && position == socket->total;
+		expected = socket->finished && socket->finish == SIM_FINISH_FIN &&
+			   position == socket->total;
 	if (!expected)
-		sim_fail("stream %u: kind %u, flags %u, error %d after %llu bytes of %llu, limit %llu",
+		sim_fail("stream %u: kind %u, flags %u, error %d after %llu bytes of %llu, limit "
+			 "%llu",
 			 (unsigned)(stream - app.streams), event->kind, event->flags, event->error,
 			 (unsigned long long)position, (unsigned long long)socket->total,
 			 (unsigned long long)stream->limit);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The application: it adds sockets, receives, holds views and releases them, and checks at each step what the
- * contract promises.
+ * The application: it adds sockets, receives, holds views and releases them, and checks at each
+ * step what the contract promises.
  */
 #ifndef SIM_APP_H
 #define SIM_APP_H
@@ -18,9 +18,9 @@
 struct app_stream {
 	struct sim_socket *socket;
 	uint64_t handle;
-	uint64_t start;    /* offset of its first byte in the socket's payload */
+	uint64_t start; /* offset of its first byte in the socket's payload */
 	uint64_t received;
-	uint64_t limit;    /* 0: none */
+	uint64_t limit; /* 0: none */
 	uint32_t live;
 	uint32_t removing;
 };
@@ -43,7 +43,7 @@ struct app {
 	uint32_t stream_count, live;
 	uint64_t bytes, buffers, ended;
 	uint32_t area_freed;
-	uint32_t leaps; /* of time, in vain */
+	uint32_t leaps;          /* of time, in vain */
 	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */
 	struct app_stream streams[APP_STREAMS];
 	uint32_t releasing; /* views whose release has begun */
@@ -54,7 +54,7 @@ struct app {
 extern struct app app;
 
 void app_begin(void);
-void app_add_socket(void);   /* a new connection, or one whose stream is over */
+void app_add_socket(void); /* a new connection, or one whose stream is over */
 void app_remove(void);
 void app_receive(int64_t timeout_ns);
 void app_wait_for_descriptor(void);

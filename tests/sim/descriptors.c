@@ -71,7 +71,8 @@ void sim_fd_check_empty(void)
 {
 	for (int i = 0; i < FDS_MAX; i++) {
 		if (table[i].kind != SIM_FD_FREE)
-			sim_fail("descriptor %d (kind %d) was not closed", FIRST_FD + i, table[i].kind);
+			sim_fail("descriptor %d (kind %d) was not closed", FIRST_FD + i,
+				 table[i].kind);
 	}
 }
 

@@ -32,7 +32,8 @@ static struct watched *find(int fd)
 	return NULL;
 }
 
-/* A descriptor that goes takes its entry along only when it was the file's last; ours are all duplicates. */
+/* A descriptor that goes takes its entry along only when it was the file's last; ours are all
+ * duplicates. */
 void sim_epoll_forget(int fd)
 {
 	struct watched *watched = find(fd);

@@ -62,7 +62,8 @@ static void stop_all(const pid_t *children, long count)
 		kill(children[i], SIGKILL);
 }
 
-/* Returns the number of workers that did not come to their end. The first failure stops the others. */
+/* Returns the number of workers that did not come to their end. The first failure stops the others.
+ */
 static int run_all(struct worker *workers, long count, uint64_t first, uint64_t last)
 {
 	pid_t children[WORKERS_MOST];
@@ -82,7 +83,8 @@ static int run_all(struct worker *workers, long count, uint64_t first, uint64_t 
 		wait(&status);
 		if (status && !failed++)
 			stop_all(children, count);
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGABRT && WTERMSIG(status) != SIGKILL)
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGABRT &&
+		    WTERMSIG(status) != SIGKILL)
 			fprintf(stderr, "sim: a worker ended by signal %d\n", WTERMSIG(status));
 	}
 	return failed;
@@ -115,9 +117,10 @@ int main(int argc, char **argv)
 		steps += workers[i].steps;
 		runs += workers[i].runs;
 	}
-	printf("sim: %llu runs, %llu events in %.1f s\n", (unsigned long long)runs, (unsigned long long)steps,
-	       now() - began);
+	printf("sim: %llu runs, %llu events in %.1f s\n", (unsigned long long)runs,
+	       (unsigned long long)steps, now() - began);
 	for (long i = 0; failed && i < count; i++)
-		printf("sim: worker %ld was last at seed %llu\n", i, (unsigned long long)workers[i].seed);
+		printf("sim: worker %ld was last at seed %llu\n", i,
+		       (unsigned long long)workers[i].seed);
 	return failed != 0;
 }

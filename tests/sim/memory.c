@@ -127,7 +127,8 @@ void zrx_sys_unmap(void *address, size_t size)
 	for (int i = 0; i < REGIONS_MAX; i++) {
 		struct region *region = &regions[i];
 
-		if (!region->heap || begin < region->address || begin + size > region->address + region->size)
+		if (!region->heap || begin < region->address ||
+		    begin + size > region->address + region->size)
 			continue;
 		shrink(region, begin, size);
 		pthread_mutex_unlock(&lock);

@@ -32,7 +32,8 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 {
 	(void)options;
 	if (sim_chance(sim.kernel.short_memory))
-		return zrx_error_set(error, -EBUSY, ZRX_STAGE_NIC, NULL, "the simulated NIC is busy");
+		return zrx_error_set(error, -EBUSY, ZRX_STAGE_NIC, NULL,
+				     "the simulated NIC is busy");
 	the_nic.held = 1;
 	*nic = &the_nic;
 	*ifindex = 7;
@@ -44,7 +45,8 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 {
 	(void)nic;
 	if (sim_chance(sim.kernel.short_memory))
-		return zrx_error_set(error, -EIO, ZRX_STAGE_NIC, NULL, "the simulated queue is not bound");
+		return zrx_error_set(error, -EIO, ZRX_STAGE_NIC, NULL,
+				     "the simulated queue is not bound");
 	return 0;
 }
 
@@ -53,7 +55,8 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 	struct sim_socket *socket = sim_fd_object(fd, SIM_FD_SOCKET);
 
 	if (sim_chance(sim.kernel.short_memory))
-		return zrx_error_set(error, -ENOSPC, ZRX_STAGE_NIC, NULL, "the simulated NIC has no more rules");
+		return zrx_error_set(error, -ENOSPC, ZRX_STAGE_NIC, NULL,
+				     "the simulated NIC has no more rules");
 	*rule = sim_chance(10) ? ZRX_NIC_NO_RULE : ++nic->rules;
 	socket->on_queue = 1;
 	return 0;

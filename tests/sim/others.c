@@ -50,8 +50,8 @@ void others_begin(void)
 }
 
 /*
- * Until it is done or loses the processor. The area lives as long as it has something to release; what is
- * left after the receiver has gone has no owner.
+ * Until it is done or loses the processor. The area lives as long as it has something to release;
+ * what is left after the receiver has gone has no owner.
  */
 static void run(struct other *other)
 {

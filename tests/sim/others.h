@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Other threads, that release. Replayable: each is a coroutine that runs when the seed says so, and can lose the
- * processor at each atomic operation of the core. Free-running: real threads.
+ * Other threads, that release. Replayable: each is a coroutine that runs when the seed says so, and
+ * can lose the processor at each atomic operation of the core. Free-running: real threads.
  */
 #ifndef SIM_OTHERS_H
 #define SIM_OTHERS_H
@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 void others_begin(void);
-/* Hand some views to another thread to release. 0: there is none to release, or none free to do it. */
+/* Hand some views to another thread to release. 0: there is none to release, or none free to do it.
+ */
 int others_release(uint32_t count);
 /* Let another thread that has begun go on. 0: there is none. */
 int others_step(void);

@@ -13,9 +13,9 @@
 #include "uring.h"
 #include "zcrx_model.h"
 
-#define ACTIONS_MOST  4000
-#define DRAINS_MOST   20000
-#define PATIENCE_NS   200000000
+#define ACTIONS_MOST 4000
+#define DRAINS_MOST  20000
+#define PATIENCE_NS  200000000
 
 /* ---- open ---- */
 
@@ -26,7 +26,8 @@ static void choose_engine(struct zrx_options *options)
 	if (app.engine == ZRX_ENGINE_ZCRX || app.engine == ZRX_ENGINE_ZCRX_NODEV)
 		sim.kernel.defer_taskrun = 1;
 	if (app.engine == ZRX_ENGINE_ZCRX_NODEV)
-		sim.kernel.query = sim.kernel.flush = sim.kernel.rx_page_size = sim.kernel.nodev = 1;
+		sim.kernel.query = sim.kernel.flush = sim.kernel.rx_page_size = sim.kernel.nodev =
+			1;
 	options->engine = app.engine;
 	options->interface = app.engine == ZRX_ENGINE_ZCRX ? "sim0" : NULL;
 }
@@ -107,15 +108,18 @@ static void check_references(void)
 	if (!app.area->refill || app.releasing)
 		return;
 	zrx_receiver_stats(app.receiver, &stats);
-	for (uint32_t at = atomic_load(&app.area->returned); at; at = zrx_slot_at(&app.area->slots, at - 1)->next)
+	for (uint32_t at = atomic_load(&app.area->returned); at;
+	     at = zrx_slot_at(&app.area->slots, at - 1)->next)
 		returned++;
 	for (uint32_t i = sim_uring.cq_head; i != sim_uring.cq_tail; i++)
 		unread += !!(sim_uring.cqes[(i & mask) * 2].flags & IORING_CQE_F_MORE);
 	counted = app.view_count + unread + sim_zcrx_pending() + (uint32_t)stats.backlog + returned;
 	if (sim_zcrx_user_references() != counted)
-		sim_fail("%u references are out: %u views, %u completions, %u refill entries, %llu in the "
-			 "backlog, %u returned", sim_zcrx_user_references(), app.view_count, unread,
-			 sim_zcrx_pending(), (unsigned long long)stats.backlog, returned);
+		sim_fail("%u references are out: %u views, %u completions, %u refill entries, %llu "
+			 "in the "
+			 "backlog, %u returned",
+			 sim_zcrx_user_references(), app.view_count, unread, sim_zcrx_pending(),
+			 (unsigned long long)stats.backlog, returned);
 }
 
 static void release(uint32_t count)
@@ -170,7 +174,8 @@ static void drain(void)
 		if (!app_owed() && !sim_world_step())
 			return;
 	}
-	sim_fail("after %u receives %s", DRAINS_MOST, app_owed() ? app_owed() : "the world still moves");
+	sim_fail("after %u receives %s", DRAINS_MOST,
+		 app_owed() ? app_owed() : "the world still moves");
 }
 
 /* ---- the end ---- */
@@ -195,7 +200,8 @@ static void after_close(void)
 	while (app.view_count || app.releasing) {
 		app_check_views();
 		for (uint32_t i = 0; i < sim_socket_count; i++)
-			sim_socket_arrive(&sim_sockets[i]); /* what the kernel still does must not show */
+			sim_socket_arrive(
+				&sim_sockets[i]); /* what the kernel still does must not show */
 		if (sim_chance(50) || !(others_step() || others_release(sim_between(1, 8))))
 			app_release(sim_between(1, 1 + app.view_count / 4));
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated kernel: a model of what Linux may do behind core/sys.h, driven by a seed. One world for each
- * process; a run begins with sim_begin and everything in it follows from the seed.
+ * The simulated kernel: a model of what Linux may do behind core/sys.h, driven by a seed. One world
+ * for each process; a run begins with sim_begin and everything in it follows from the seed.
  */
 #ifndef SIM_H
 #define SIM_H
@@ -17,13 +17,13 @@
 
 struct sim_kernel {
 	uint32_t page_bytes;
-	uint32_t defer_taskrun; /* 6.1 */
-	uint32_t incremental;   /* 6.12 */
-	uint32_t query;         /* 6.18 */
-	uint32_t flush;         /* 6.19 */
-	uint32_t rx_page_size;  /* 7.0 */
-	uint32_t nodev;         /* 7.1 */
-	uint32_t events;        /* 7.2 */
+	uint32_t defer_taskrun;       /* 6.1 */
+	uint32_t incremental;         /* 6.12 */
+	uint32_t query;               /* 6.18 */
+	uint32_t flush;               /* 6.19 */
+	uint32_t rx_page_size;        /* 7.0 */
+	uint32_t nodev;               /* 7.1 */
+	uint32_t events;              /* 7.2 */
 	uint32_t requeues_early_stop; /* a delivery that was cut short is tried again by itself */
 	uint64_t area_token;
 
@@ -34,14 +34,14 @@ struct sim_kernel {
 	uint32_t partial_submit;
 	uint32_t short_read;
 	uint32_t late_cancel;
-	uint32_t copies;        /* on a NIC queue: payload that the NIC did not place in the area */
-	uint32_t pool_keeps;    /* chunks of a flush that stay with the driver's page pool */
+	uint32_t copies;     /* on a NIC queue: payload that the NIC did not place in the area */
+	uint32_t pool_keeps; /* chunks of a flush that stay with the driver's page pool */
 };
 
 /* ---- random choices ---- */
 
 uint64_t sim_random(void);
-uint32_t sim_below(uint32_t limit);               /* 0 .. limit - 1 */
+uint32_t sim_below(uint32_t limit);                /* 0 .. limit - 1 */
 uint32_t sim_between(uint32_t low, uint32_t high); /* both included */
 int sim_chance(uint32_t percent);
 
@@ -54,8 +54,8 @@ struct sim_world {
 	uint64_t steps;    /* things that happened: arrivals, completions, releases, events */
 	uint64_t progress; /* of them those that bring the work forward */
 	uint32_t tracing;
-	uint32_t threads;  /* free-running: real threads release */
-	uint32_t inside;   /* the world is acting: no other action begins */
+	uint32_t threads;       /* free-running: real threads release */
+	uint32_t inside;        /* the world is acting: no other action begins */
 	uint64_t seen_progress; /* what sim_turn compares */
 	uint32_t idle_turns;
 	struct sim_kernel kernel;
@@ -66,10 +66,10 @@ extern struct sim_world sim;
 void sim_begin(uint64_t seed);
 
 /* Tell what happens, when it is wanted. */
-#define sim_trace(...)                                                                             \
-	do {                                                                                       \
-		if (sim.tracing)                                                                   \
-			sim_say(__VA_ARGS__);                                                      \
+#define sim_trace(...)                        \
+	do {                                  \
+		if (sim.tracing)              \
+			sim_say(__VA_ARGS__); \
 	} while (0)
 __attribute__((format(printf, 1, 2))) void sim_say(const char *format, ...);
 
@@ -95,13 +95,14 @@ void sim_turns_restart(void);
 /* ---- around the receiver: the scenario provides these ---- */
 
 /*
- * Let something happen that does not depend on the receiver: data arrives, a peer leaves, another thread
- * releases. Returns 0 when there is nothing left that could.
+ * Let something happen that does not depend on the receiver: data arrives, a peer leaves, another
+ * thread releases. Returns 0 when there is nothing left that could.
  */
 int sim_world_step(void);
 /* Perhaps one of them; called wherever the receiver leaves the processor. */
 void sim_world_maybe(void);
-/* Nothing will happen any more, and the receiver sleeps for ever: fails if there is work, wakes it if not. */
+/* Nothing will happen any more, and the receiver sleeps for ever: fails if there is work, wakes it
+ * if not. */
 void sim_world_quiet(void);
 /* Time passed until a timer was due. */
 void sim_world_leapt(void);

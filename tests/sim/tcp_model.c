@@ -49,7 +49,8 @@ static uint8_t byte_at(const struct sim_socket *socket, uint64_t offset)
 	return (uint8_t)(word_at(socket, offset >> 3) >> (offset & 7) * 8);
 }
 
-void sim_payload_fill(const struct sim_socket *socket, uint64_t offset, uint8_t *memory, size_t length)
+void sim_payload_fill(const struct sim_socket *socket, uint64_t offset, uint8_t *memory,
+		      size_t length)
 {
 	while (length && (offset & 7)) {
 		*memory++ = byte_at(socket, offset++);
@@ -64,7 +65,8 @@ void sim_payload_fill(const struct sim_socket *socket, uint64_t offset, uint8_t 
 		*memory++ = byte_at(socket, offset++);
 }
 
-int sim_payload_is(const struct sim_socket *socket, uint64_t offset, const uint8_t *memory, size_t length)
+int sim_payload_is(const struct sim_socket *socket, uint64_t offset, const uint8_t *memory,
+		   size_t length)
 {
 	while (length && (offset & 7)) {
 		if (*memory++ != byte_at(socket, offset++))

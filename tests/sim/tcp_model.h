@@ -11,7 +11,8 @@
 
 enum sim_finish { SIM_FINISH_IDLE, SIM_FINISH_FIN, SIM_FINISH_RESET };
 
-/* Bytes that arrived together. In a chunk of the area where the NIC put them there, else in kernel memory. */
+/* Bytes that arrived together. In a chunk of the area where the NIC put them there, else in kernel
+ * memory. */
 struct sim_segment {
 	uint32_t length;
 	int32_t chunk; /* -1: kernel memory */
@@ -20,7 +21,7 @@ struct sim_segment {
 
 struct sim_socket {
 	uint64_t cookie;
-	uint64_t total;    /* what the peer sends in all */
+	uint64_t total; /* what the peer sends in all */
 	uint64_t arrived;
 	uint64_t consumed; /* read, by whatever means */
 	enum sim_finish finish;
@@ -57,7 +58,9 @@ uint32_t sim_socket_poll(const struct sim_socket *socket);
 int64_t sim_socket_read(struct sim_socket *socket, uint8_t *memory, size_t length);
 
 /* The payload: a function of the socket and the offset. */
-void sim_payload_fill(const struct sim_socket *socket, uint64_t offset, uint8_t *memory, size_t length);
-int sim_payload_is(const struct sim_socket *socket, uint64_t offset, const uint8_t *memory, size_t length);
+void sim_payload_fill(const struct sim_socket *socket, uint64_t offset, uint8_t *memory,
+		      size_t length);
+int sim_payload_is(const struct sim_socket *socket, uint64_t offset, const uint8_t *memory,
+		   size_t length);
 
 #endif

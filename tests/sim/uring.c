@@ -33,7 +33,8 @@ static int flags_are_known(uint32_t flags)
 			 IORING_SETUP_COOP_TASKRUN;
 
 	if (sim.kernel.defer_taskrun)
-		known |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQE32;
+		known |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_CQE32;
 	return !(flags & ~known);
 }
 
@@ -110,8 +111,10 @@ void zrx_sys_ring_close(struct io_uring *ring)
 	if (sim_uring.user != ring)
 		sim_fail("a ring is closed that is not open");
 	if (sim_uring_writers() && sim_views_out())
-		sim_fail("the ring is closed with %u receive requests in flight and %u views out: its "
-			 "end puts their chunks on the free list", sim_uring_writers(), sim_views_out());
+		sim_fail("the ring is closed with %u receive requests in flight and %u views out: "
+			 "its "
+			 "end puts their chunks on the free list",
+			 sim_uring_writers(), sim_views_out());
 	for (uint32_t i = 0; i < SIM_REQUESTS; i++) {
 		if (sim_uring.requests[i].used && sim_uring.requests[i].socket)
 			sim_uring.requests[i].socket->requests--;
@@ -182,7 +185,8 @@ static int write_completion(const struct sim_completion *completion)
 	__atomic_store_n(&sim_uring.cq_tail, sim_uring.tail, __ATOMIC_RELEASE);
 	sim_step();
 	sim_trace("completion of %llx: %d, flags %x%s", (unsigned long long)completion->user_data,
-		  completion->res, completion->flags, completion->flags & IORING_CQE_F_MORE ? ", more" : "");
+		  completion->res, completion->flags,
+		  completion->flags & IORING_CQE_F_MORE ? ", more" : "");
 	return 1;
 }
 
@@ -318,7 +322,8 @@ static void submit_timeout(const struct io_uring_sqe *sqe)
 	struct sim_request *request = new_request(sqe);
 
 	request->woken = 0;
-	request->deadline = sim.now_ns + (uint64_t)after->tv_sec * 1000000000u + (uint64_t)after->tv_nsec;
+	request->deadline =
+		sim.now_ns + (uint64_t)after->tv_sec * 1000000000u + (uint64_t)after->tv_nsec;
 }
 
 static void submit_one(struct io_uring_sqe *sqe)
@@ -480,8 +485,8 @@ static int something_ready(void)
 
 		if (!has_work(request))
 			continue;
-		if (request->opcode != IORING_OP_POLL_ADD || request->socket || request->cancelled ||
-		    sim_event_readable(request->fd))
+		if (request->opcode != IORING_OP_POLL_ADD || request->socket ||
+		    request->cancelled || sim_event_readable(request->fd))
 			return 1;
 	}
 	return 0;
@@ -494,7 +499,8 @@ int sim_uring_wakes_pollers(void)
 
 void sim_uring_work(void)
 {
-	if (!sim_uring.user || sim_uring.work_listed || !(sim_zcrx_notice_due() || something_ready()))
+	if (!sim_uring.user || sim_uring.work_listed ||
+	    !(sim_zcrx_notice_due() || something_ready()))
 		return;
 	sim_uring.work_listed = 1;
 	if (sim_uring.event_fd >= 0)
@@ -503,7 +509,8 @@ void sim_uring_work(void)
 
 int sim_uring_readable(void)
 {
-	return completions_ready() || sim_uring.overflow_count || sim_zcrx_notice_due() || something_ready();
+	return completions_ready() || sim_uring.overflow_count || sim_zcrx_notice_due() ||
+	       something_ready();
 }
 
 static void leap(uint64_t to)
@@ -568,7 +575,8 @@ int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 	if (result)
 		return result;
 	if (timeout)
-		deadline = sim.now_ns + (uint64_t)timeout->tv_sec * 1000000000u + (uint64_t)timeout->tv_nsec;
+		deadline = sim.now_ns + (uint64_t)timeout->tv_sec * 1000000000u +
+			   (uint64_t)timeout->tv_nsec;
 	submitted = (int)submit(ring, &all);
 	if (!all) /* then nothing is waited for */
 		return submitted;

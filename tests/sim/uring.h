@@ -20,8 +20,8 @@ struct sim_request {
 	uint8_t delay;     /* turns that a cancelled one still waits */
 	uint8_t polled;    /* it was tried, and waits for its socket since */
 	int fd;
-	uint32_t events;   /* of a poll */
-	uint32_t left;     /* of a limit; 0: no limit */
+	uint32_t events; /* of a poll */
+	uint32_t left;   /* of a limit; 0: no limit */
 	uint32_t limited;
 	uint64_t user_data;
 	uint64_t deadline; /* of a timeout */
@@ -48,7 +48,8 @@ struct sim_uring {
 	uint64_t submitted;
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe *cqes;
-	uint32_t sq_mask, cq_mask, sq_flags, cq_flags, dropped, cq_overflow; /* what the fields of struct io_uring point at */
+	uint32_t sq_mask, cq_mask, sq_flags, cq_flags, dropped,
+		cq_overflow;  /* what the fields of struct io_uring point at */
 	int event_fd;         /* registered by the user; -1: none */
 	uint32_t event_tail;  /* completions it was told of */
 	uint32_t work_listed; /* task work waits: more of it signals nothing */

@@ -31,7 +31,8 @@ int sim_receive_register(void *argument)
 		return -EINVAL;
 	if (sim_chance(sim.kernel.short_memory))
 		return -ENOMEM;
-	if (registration->ring_entries & (registration->ring_entries - 1) || registration->ring_entries > 32768)
+	if (registration->ring_entries & (registration->ring_entries - 1) ||
+	    registration->ring_entries > 32768)
 		return -EINVAL;
 	buffers.ring = (void *)(uintptr_t)registration->ring_addr;
 	buffers.entries = registration->ring_entries;
@@ -99,7 +100,8 @@ void sim_receive(struct sim_request *request)
 			return;
 		}
 		front = entry(buffers.head);
-		result = sim_socket_read(request->socket, (uint8_t *)(uintptr_t)front->addr, front->len);
+		result = sim_socket_read(request->socket, (uint8_t *)(uintptr_t)front->addr,
+					 front->len);
 		if (result == -EAGAIN)
 			return;
 		if (result <= 0) {
@@ -110,7 +112,8 @@ void sim_receive(struct sim_request *request)
 		completion.flags = consume(result);
 		completion.flags |= IORING_CQE_F_MORE;
 		if (!sim_uring_post(&completion)) {
-			sim_uring_finish(request, completion.res, completion.flags & ~IORING_CQE_F_MORE);
+			sim_uring_finish(request, completion.res,
+					 completion.flags & ~IORING_CQE_F_MORE);
 			return;
 		}
 		if (sim_chance(10))

@@ -15,8 +15,8 @@ void app_hold(const struct zrx_buffer *buffer, const struct sim_socket *socket, 
 static void check_view(const struct app_view *view, const char *when)
 {
 	if (!sim_payload_is(view->socket, view->offset, view->buffer.data, view->buffer.length))
-		sim_fail("a view changed while it was held (%s): %u bytes at %llu of socket %u", when,
-			 view->buffer.length, (unsigned long long)view->offset,
+		sim_fail("a view changed while it was held (%s): %u bytes at %llu of socket %u",
+			 when, view->buffer.length, (unsigned long long)view->offset,
 			 (unsigned)(view->socket - sim_sockets));
 }
 

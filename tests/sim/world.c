@@ -69,7 +69,8 @@ void sim_begin(uint64_t seed)
 	uint32_t tracing = sim.tracing, threads = sim.threads;
 	uint64_t steps = sim.steps;
 
-	sim = (struct sim_world){.seed = seed, .random = seed * 0x2545f4914f6cdd1dull, .steps = steps};
+	sim = (struct sim_world){
+		.seed = seed, .random = seed * 0x2545f4914f6cdd1dull, .steps = steps};
 	sim.tracing = tracing;
 	sim.threads = threads;
 	sim.now_ns = 1000000000;

@@ -154,7 +154,8 @@ uint32_t sim_zcrx_pending(void)
 		return 0;
 	pending = __atomic_load_n(ifq.tail, __ATOMIC_ACQUIRE) - ifq.taken;
 	if (pending > ifq.entry_count)
-		sim_fail("the refill ring has %u entries, tail - head is %u", ifq.entry_count, pending);
+		sim_fail("the refill ring has %u entries, tail - head is %u", ifq.entry_count,
+			 pending);
 	return pending;
 }
 
@@ -164,8 +165,10 @@ static void take_entry(int to_driver)
 	uint64_t where = entry->off & ~ZRX_UAPI_AREA_MASK;
 	uint32_t index = (uint32_t)(where >> ifq.shift);
 
-	if ((entry->off & ZRX_UAPI_AREA_MASK) != sim.kernel.area_token || entry->pad || index >= ifq.count)
-		sim_fail("a refill entry that is none of this area: off %llx", (unsigned long long)entry->off);
+	if ((entry->off & ZRX_UAPI_AREA_MASK) != sim.kernel.area_token || entry->pad ||
+	    index >= ifq.count)
+		sim_fail("a refill entry that is none of this area: off %llx",
+			 (unsigned long long)entry->off);
 	if (!ifq.chunks[index].users)
 		sim_fail("a refill entry for chunk %u, of which no buffer is out", index);
 	memset(entry, 0xd5, sizeof(*entry)); /* worth nothing from now on */
@@ -239,7 +242,8 @@ int sim_zcrx_place(struct sim_socket *socket, uint64_t offset, struct sim_segmen
 	segment->chunk = ifq.filling;
 	segment->where = ifq.filled;
 	ifq.chunks[ifq.filling].frags++;
-	sim_payload_fill(socket, offset, chunk_memory((uint32_t)ifq.filling) + ifq.filled, segment->length);
+	sim_payload_fill(socket, offset, chunk_memory((uint32_t)ifq.filling) + ifq.filled,
+			 segment->length);
 	ifq.filled += segment->length;
 	return 1;
 }
@@ -275,7 +279,8 @@ static int copy(struct sim_request *request, uint32_t most)
 		length = sim.kernel.page_bytes;
 	if (length > most)
 		length = most;
-	sim_payload_fill(request->socket, request->socket->consumed, chunk_memory((uint32_t)index), length);
+	sim_payload_fill(request->socket, request->socket->consumed, chunk_memory((uint32_t)index),
+			 length);
 	if (!complete(request, (uint32_t)index, 0, length)) {
 		put((uint32_t)index, FREE_LIST);
 		return -ENOSPC;
@@ -342,13 +347,14 @@ void sim_zcrx_receive(struct sim_request *request)
 		sim_uring_finish(request, result, 0);
 	} else {
 		/*
-		 * Stopped early by a poll's wake, older kernels wait for the next wake. When it is stopped as it is
-		 * submitted, polling begins, and finds the bytes.
+		 * Stopped early by a poll's wake, older kernels wait for the next wake. When it is
+		 * stopped as it is submitted, polling begins, and finds the bytes.
 		 */
 		request->woken |= request->socket->finished || !polled ||
 				  (cut && sim.kernel.requeues_early_stop);
 		if (cut && !request->woken)
-			sim_trace("request %llx goes silent", (unsigned long long)request->user_data);
+			sim_trace("request %llx goes silent",
+				  (unsigned long long)request->user_data);
 	}
 }
 
@@ -383,7 +389,9 @@ static int query(struct zrx_uapi_query_hdr *header)
 	struct zrx_uapi_query_zcrx zcrx = {
 		.register_flags = sim.kernel.nodev ? ZRX_UAPI_REG_NODEV | ZRX_UAPI_REG_IMPORT : 0,
 		.area_flags = ZRX_UAPI_AREA_DMABUF,
-		.nr_ctrl_opcodes = sim.kernel.events ? 3 : sim.kernel.flush ? 2 : 0,
+		.nr_ctrl_opcodes = sim.kernel.events  ? 3
+				   : sim.kernel.flush ? 2
+						      : 0,
 		.features = (sim.kernel.rx_page_size ? ZRX_UAPI_FEATURE_RX_PAGE_SIZE : 0) |
 			    (sim.kernel.events ? ZRX_UAPI_FEATURE_EVENT : 0),
 	};
@@ -435,8 +443,10 @@ static int register_ifq(struct zrx_uapi_ifq_reg *registration)
 {
 	struct zrx_uapi_area_reg *area = (void *)(uintptr_t)registration->area_ptr;
 	struct zrx_uapi_region_desc *region = (void *)(uintptr_t)registration->region_ptr;
-	uint32_t bytes = registration->rx_buf_len ? registration->rx_buf_len : sim.kernel.page_bytes;
-	const struct zrx_uapi_event_desc *events = (const void *)(uintptr_t)registration->event_desc;
+	uint32_t bytes =
+		registration->rx_buf_len ? registration->rx_buf_len : sim.kernel.page_bytes;
+	const struct zrx_uapi_event_desc *events =
+		(const void *)(uintptr_t)registration->event_desc;
 	int result = refuse(registration);
 
 	if (result)
@@ -450,7 +460,8 @@ static int register_ifq(struct zrx_uapi_ifq_reg *registration)
 	ifq.shift = (uint32_t)__builtin_ctz(bytes);
 	ifq.count = (uint32_t)(area->len / bytes);
 	ifq.entry_count = registration->rq_entries;
-	registration->offsets = (struct zrx_uapi_offsets){HEAD_OFFSET, TAIL_OFFSET, sim.kernel.page_bytes, 0, {0}};
+	registration->offsets =
+		(struct zrx_uapi_offsets){HEAD_OFFSET, TAIL_OFFSET, sim.kernel.page_bytes, 0, {0}};
 	registration->zcrx_id = 0;
 	if (events) {
 		ifq.wanted = events->type_mask;

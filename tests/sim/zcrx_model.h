@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The simulated zcrx: chunks, who refers to them, the free list, the driver's pool and the refill ring. */
+/* The simulated zcrx: chunks, who refers to them, the free list, the driver's pool and the refill
+ * ring. */
 #ifndef SIM_ZCRX_MODEL_H
 #define SIM_ZCRX_MODEL_H
 
@@ -33,8 +34,8 @@ int sim_zcrx_driver_step(void);
 /* Time passes, and the driver's page pool lets a chunk go. */
 void sim_zcrx_relent(void);
 /*
- * The next bytes of this socket have to be copied, and all chunks hold bytes that wait in sockets: nothing that
- * a receiver could do helps.
+ * The next bytes of this socket have to be copied, and all chunks hold bytes that wait in sockets:
+ * nothing that a receiver could do helps.
  */
 int sim_zcrx_starved(const struct sim_socket *socket);
 /* The ring dies: what the user holds goes back to the free list. */

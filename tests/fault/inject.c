@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* The linker leads the core's calls here (--wrap), and from here to Linux. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+
+#include "inject.h"
+#include "sys.h"
+
+const int inject_wait_errors[] = {-EINTR, -EAGAIN, -EBUSY, -EIO};
+const unsigned inject_wait_error_count = sizeof(inject_wait_errors) / sizeof(inject_wait_errors[0]);
+
+static _Atomic uint32_t calls;
+static _Atomic int64_t held;
+static _Atomic int64_t mapped;
+static uint32_t fail_at;
+static int wait_error;
+static const char *failed;
+
+void inject_begin(uint32_t at, int error)
+{
+	calls = 0;
+	held = 0;
+	mapped = 0;
+	fail_at = at;
+	wait_error = error;
+	failed = NULL;
+}
+
+const char *inject_failed(void)
+{
+	return failed;
+}
+
+uint32_t inject_calls(void)
+{
+	return calls;
+}
+
+int64_t inject_held(void)
+{
+	return held;
+}
+
+int64_t inject_mapped(void)
+{
+	return mapped;
+}
+
+static int now(const char *name)
+{
+	if (atomic_fetch_add(&calls, 1) + 1 != fail_at)
+		return 0;
+	failed = name;
+	return 1;
+}
+
+static int hold_if(int condition)
+{
+	if (condition)
+		atomic_fetch_add(&held, 1);
+	return condition;
+}
+
+/* ---- memory ---- */
+
+void *__real_zrx_sys_alloc(size_t size);
+void __real_zrx_sys_free(void *memory);
+void *__real_zrx_sys_map(size_t size, int flags, int *error);
+void *__real_zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error);
+void __real_zrx_sys_unmap(void *address, size_t size);
+int __real_zrx_sys_advise(void *address, size_t size, int advice);
+
+void *__wrap_zrx_sys_alloc(size_t size)
+{
+	void *memory = now("alloc") ? NULL : __real_zrx_sys_alloc(size);
+
+	hold_if(memory != NULL);
+	return memory;
+}
+
+void __wrap_zrx_sys_free(void *memory)
+{
+	if (memory)
+		atomic_fetch_sub(&held, 1);
+	__real_zrx_sys_free(memory);
+}
+
+static void *map_if(void *address, size_t size)
+{
+	if (address)
+		atomic_fetch_add(&mapped, (int64_t)size);
+	return address;
+}
+
+void *__wrap_zrx_sys_map(size_t size, int flags, int *error)
+{
+	if (!now("map"))
+		return map_if(__real_zrx_sys_map(size, flags, error), size);
+	*error = -ENOMEM;
+	return NULL;
+}
+
+void *__wrap_zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error)
+{
+	if (!now("map_fd"))
+		return map_if(__real_zrx_sys_map_fd(fd, size, offset, writable, error), size);
+	*error = -ENOMEM;
+	return NULL;
+}
+
+void __wrap_zrx_sys_unmap(void *address, size_t size)
+{
+	atomic_fetch_sub(&mapped, (int64_t)size);
+	__real_zrx_sys_unmap(address, size);
+}
+
+int __wrap_zrx_sys_advise(void *address, size_t size, int advice)
+{
+	return now("advise") ? -ENOMEM : __real_zrx_sys_advise(address, size, advice);
+}
+
+/* ---- io_uring ---- */
+
+int __real_zrx_sys_ring_open(struct io_uring *ring, unsigned entries,
+			     struct io_uring_params *params);
+void __real_zrx_sys_ring_close(struct io_uring *ring);
+int __real_zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument,
+				 unsigned count);
+int __real_zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
+			      const struct __kernel_timespec *timeout);
+
+int __wrap_zrx_sys_ring_open(struct io_uring *ring, unsigned entries,
+			     struct io_uring_params *params)
+{
+	int result = now("ring_open") ? -ENOMEM : __real_zrx_sys_ring_open(ring, entries, params);
+
+	hold_if(!result);
+	return result;
+}
+
+void __wrap_zrx_sys_ring_close(struct io_uring *ring)
+{
+	atomic_fetch_sub(&held, 1);
+	__real_zrx_sys_ring_close(ring);
+}
+
+int __wrap_zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument,
+				 unsigned count)
+{
+	return now("ring_register") ? -ENOMEM
+				    : __real_zrx_sys_ring_register(ring, opcode, argument, count);
+}
+
+int __wrap_zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
+			      const struct __kernel_timespec *timeout)
+{
+	return now("ring_enter") ? wait_error : __real_zrx_sys_ring_enter(ring, wait_for, timeout);
+}
+
+/* ---- descriptors ---- */
+
+int __real_zrx_sys_epoll_open(void);
+int __real_zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data);
+int __real_zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity,
+			      int64_t timeout_ns);
+int __real_zrx_sys_eventfd_open(void);
+int __real_zrx_sys_dup(int fd);
+void __real_zrx_sys_close(int fd);
+
+static int opened(int fd)
+{
+	hold_if(fd >= 0);
+	return fd;
+}
+
+int __wrap_zrx_sys_epoll_open(void)
+{
+	return opened(now("epoll_open") ? -EMFILE : __real_zrx_sys_epoll_open());
+}
+
+int __wrap_zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data)
+{
+	/* Taking out of the set cannot fail. */
+	if (operation != EPOLL_CTL_DEL && now("epoll_control"))
+		return -ENOMEM;
+	return __real_zrx_sys_epoll_control(epoll, operation, fd, events, data);
+}
+
+int __wrap_zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity,
+			      int64_t timeout_ns)
+{
+	if (now("epoll_wait"))
+		return wait_error;
+	return __real_zrx_sys_epoll_wait(epoll, events, capacity, timeout_ns);
+}
+
+int __wrap_zrx_sys_eventfd_open(void)
+{
+	return opened(now("eventfd_open") ? -EMFILE : __real_zrx_sys_eventfd_open());
+}
+
+int __wrap_zrx_sys_dup(int fd)
+{
+	return opened(now("dup") ? -EMFILE : __real_zrx_sys_dup(fd));
+}
+
+void __wrap_zrx_sys_close(int fd)
+{
+	atomic_fetch_sub(&held, 1);
+	__real_zrx_sys_close(fd);
+}
+
+/* ---- sockets ---- */
+
+int __real_zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length);
+int64_t __real_zrx_sys_recv(int fd, void *memory, size_t length);
+int __real_zrx_sys_socket_pending(int fd);
+
+int __wrap_zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length)
+{
+	return now("socket_option") ? -ENOBUFS
+				    : __real_zrx_sys_socket_option(fd, level, name, value, length);
+}
+
+int64_t __wrap_zrx_sys_recv(int fd, void *memory, size_t length)
+{
+	return now("recv") ? -EINTR : __real_zrx_sys_recv(fd, memory, length);
+}
+
+int __wrap_zrx_sys_socket_pending(int fd)
+{
+	return now("socket_pending") ? -EIO : __real_zrx_sys_socket_pending(fd);
+}
