@@ -12,4 +12,5 @@ $(B)/examples/%: $(B)/obj/examples/%.o $(LIBZCRX)
 
 $(B)/examples/receive: EXAMPLE_LIBS := -lcrypto
 
+.SECONDARY: $(EXAMPLES:$(B)/%=$(B)/obj/%.o)
 -include $(EXAMPLES:$(B)/%=$(B)/obj/%.d)

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+UNIT_TESTS := $(patsubst tests/unit/test_%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/*.c))
+
+.PHONY: unit test-unit
+unit: $(UNIT_TESTS) ## build the unit tests
+
+$(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(B)/obj/tests/unit/net.o $(LIBZCRX)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+test-unit: unit ## run the unit tests: one program for each source file of the core
+	@failed=0; for test in $(UNIT_TESTS); do \
+		if timeout 60 $$test; then echo "ok $${test##*/}"; \
+		else echo "FAIL $${test##*/}"; failed=1; fi; \
+	done; exit $$failed
+
+.SECONDARY: $(UNIT_OBJECTS)
+-include $(UNIT_OBJECTS:.o=.d)
