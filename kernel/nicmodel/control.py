@@ -19,7 +19,7 @@ its answer comes back to the port that sent it.
     {"do": "counters"}   {"do": "state"}
 
 A queue, vector or name left out means any; a count left out means one, -1 without end, 0 no
-more."""
+more. A request repeated with the same "id" is not done again: its answer may have been lost."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class Control:
         self._cards = cards
         self._cable = cable
         self._link_turns_ns: int | None = None
+        self._last: tuple[object, bytes] = (None, b"")
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "link": self._link,
             "reset": self._reset,
@@ -65,15 +66,20 @@ class Control:
 
     def execute(self, text: bytes) -> bytes:
         """Do what one line asks for; the answer says "ok", or "error" and why."""
+        ident = None
         try:
             request = json.loads(text)
+            ident = request.get("id")
+            if ident is not None and ident == self._last[0]:
+                return self._last[1]
             action = self._actions.get(request.get("do"))
             if action is None:
                 raise ValueError(f"cannot do {request.get('do')!r}")
             answer = {"ok": True, **action(request)}
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        return json.dumps(answer).encode()
+        self._last = (ident, json.dumps(answer).encode())
+        return self._last[1]
 
     def _card(self, request: dict[str, Any]) -> Personality:
         return self._cards[int(request["port"])]

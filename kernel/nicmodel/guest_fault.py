@@ -8,14 +8,16 @@ See control.py for what can be asked. Prints the answer; exit status 0 if it was
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import socket
 import struct
 import sys
 
 ETHERTYPE = 0x88B5
 HEADER_BYTES, MIN_FRAME = 14, 60
-ANSWER_SECONDS = 5
+ANSWER_SECONDS, TRIES = 2, 10  # a NIC loses frames while its driver restarts a queue
 
 
 def ask(interface: str, request: dict[str, object]) -> dict[str, object]:
@@ -24,12 +26,20 @@ def ask(interface: str, request: dict[str, object]) -> dict[str, object]:
         sock.bind((interface, ETHERTYPE))
         sock.settimeout(ANSWER_SECONDS)
         address = sock.getsockname()[4]
-        frame = address + address + struct.pack(">H", ETHERTYPE) + json.dumps(request).encode()
-        sock.send(frame.ljust(MIN_FRAME, b"\0"))
-        answer: dict[str, object] = json.loads(sock.recv(65536)[HEADER_BYTES:].rstrip(b"\0"))
+        text = json.dumps({**request, "id": secrets.token_hex(8)})
+        frame = address + address + struct.pack(">H", ETHERTYPE) + text.encode()
+        answer = exchange(sock, frame.ljust(MIN_FRAME, b"\0"))
     if not answer.pop("ok"):
         raise ValueError(str(answer["error"]))
     return answer
+
+
+def exchange(sock: socket.socket, frame: bytes) -> dict[str, object]:
+    for _ in range(TRIES):
+        sock.send(frame)
+        with contextlib.suppress(TimeoutError):
+            return dict(json.loads(sock.recv(65536)[HEADER_BYTES:].rstrip(b"\0")))
+    raise TimeoutError("the models do not answer")
 
 
 def main() -> int:

@@ -44,7 +44,7 @@ def counted(kind: str, count: int, **more: object) -> Fault:
     return Fault((request,), lambda counters, _: counters["faults"].get(kind, 0) >= count)
 
 
-LOSSY: dict[str, object] = {"do": "cable", "loss": 0.01, "reorder": 0.01, "seed": 1}
+LOSSY: dict[str, object] = {"do": "cable", "loss": 0.002, "reorder": 0.002, "seed": 1}
 WELL: dict[str, object] = {"do": "cable"}
 LATE: dict[str, object] = {"do": "cable", "delay_ns": 2_000_000}
 LINK: dict[str, object] = {"do": "link", "up": False, "for_ms": 300}

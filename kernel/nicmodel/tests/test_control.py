@@ -127,6 +127,15 @@ class ControlTest(unittest.TestCase):
         other = Frame(mac + mac + b"\x08\x00" + bytes(46))
         self.assertFalse(self.control.intercept(self.cards[0], other))
 
+    def test_repeated_request_is_done_once(self) -> None:
+        starve = {"do": "starve", "port": 0, "queue": 1, "count": 1, "id": "a"}
+        self.assertTrue(self.ask(**starve)["ok"])
+        self.assertEqual(self.cards[0].faults.take("starve", 1), 0)
+        self.assertTrue(self.ask(**starve)["ok"])
+        self.assertIsNone(self.cards[0].faults.take("starve", 1))
+        self.assertTrue(self.ask(**{**starve, "id": "b"})["ok"])
+        self.assertEqual(self.cards[0].faults.take("starve", 1), 0)
+
     def test_session(self) -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
