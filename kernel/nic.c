@@ -29,7 +29,7 @@ static int nic_check_prepared(struct zrx_nic *nic, const struct zrx_options *opt
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (options->flags & ZRX_QUEUE)
-		zrx_claim_wait_unbound(nic->device, queue);
+		zrx_claim_wait_unbound(nic->device, queue, ZRX_UNBIND_OTHER_MS);
 	zrx_nic_report_make(nic->device, queue, report);
 	result = zrx_nic_report_refusal(report, error);
 	nic->queue = report->queue;

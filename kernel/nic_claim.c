@@ -79,7 +79,8 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 				     "%s: queue %u is claimed by another receiver or set-up",
 				     device->name, queue);
 	/* A ring that has just been closed lets its queue go a little later. */
-	if (view->queues[queue].bound & ZRX_BOUND_IO_URING && zrx_claim_wait_unbound(device, queue))
+	if (view->queues[queue].bound & ZRX_BOUND_IO_URING &&
+	    zrx_claim_wait_unbound(device, queue, ZRX_UNBIND_OTHER_MS))
 		return zrx_nic_explain_device(device, queue, EEXIST, 0, error);
 	if (view->queues[queue].bound & ~ZRX_BOUND_IO_URING)
 		return zrx_nic_explain_device(device, queue, EBUSY, 0, error);
@@ -239,12 +240,17 @@ static int claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error)
 {
+	struct zrx_ethtool_rings rings;
 	int lock, result;
 
 	memset(claim, 0, sizeof(*claim));
 	claim->device = device;
 	claim->file.fd = -1;
 	claim->net_space = zrx_journal_net_space();
+	/* An interface that cannot be set up at all leaves no trace, not even a lock file. */
+	result = zrx_nic_split_read(device, &rings, error);
+	if (result)
+		return result;
 	claim->directory = claim_open_directory(directory, error);
 	if (claim->directory < 0)
 		return claim->directory;
@@ -263,12 +269,16 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 {
 	struct claim_view *view = calloc(1, sizeof(*view));
 	int journals = zrx_journal_directory_existing(directory), result;
+	struct zrx_ethtool_rings rings;
 
 	if (!view) {
 		close(journals);
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	}
-	result = claim_look(device, journals, zrx_journal_net_space(), options, view, error);
+	result = zrx_nic_split_read(device, &rings, error);
+	if (!result)
+		result =
+			claim_look(device, journals, zrx_journal_net_space(), options, view, error);
 	*queue = view->wish.queue;
 	*plan = view->plan;
 	free(view);
@@ -289,7 +299,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 	uint32_t alive;
 	int lock, result;
 
-	result = zrx_claim_wait_unbound(claim->device, claim->queue);
+	result = zrx_claim_wait_unbound(claim->device, claim->queue, ZRX_UNBIND_OWN_MS);
 	if (result)
 		zrx_error_set(error, result, ZRX_STAGE_QUEUE, "zcrx nic restore",
 			      "%s: queue %u is still bound after its ring was closed",

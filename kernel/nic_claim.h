@@ -61,8 +61,15 @@ void zrx_claim_leave(struct zrx_claim *claim);
 int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
 			  uint32_t queue);
 
-/* Bounded wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
-int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue);
+/*
+ * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be
+ * patient), and of one that may belong to somebody who is not going to close it.
+ */
+#define ZRX_UNBIND_OWN_MS   10000
+#define ZRX_UNBIND_OTHER_MS 2000
+
+/* Wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms);
 
 /*
  * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone

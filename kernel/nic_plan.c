@@ -16,6 +16,19 @@ static int plan_feature(struct zrx_nic_device *device, const char *feature, uint
 	return result == -ENOENT ? 0 : result; /* no such feature in this kernel: off */
 }
 
+int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
+		       struct zrx_error *error)
+{
+	int result = device->ops->rings(device, rings);
+
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_NIC,
+				     "name a physical interface, or use engine multishot",
+				     "%s: ring parameters cannot be read: %s", device->name,
+				     strerror(-result));
+	return 0;
+}
+
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,
 			  struct zrx_error *error)
 {
@@ -23,12 +36,9 @@ int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings
 	int result;
 
 	memset(settings, 0, sizeof(*settings));
-	result = device->ops->rings(device, &rings);
+	result = zrx_nic_split_read(device, &rings, error);
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_NIC,
-				     "name a physical interface, or use engine multishot",
-				     "%s: ring parameters cannot be read: %s", device->name,
-				     strerror(-result));
+		return result;
 	settings->split = rings.split;
 	settings->has_thresh = rings.has_thresh;
 	settings->thresh = rings.thresh;

@@ -41,6 +41,10 @@ struct zrx_nic_wish {
 	struct zrx_queue_set avoid; /* queues that must not inherit traffic */
 };
 
+/* Rings, with words for an interface that has none to set. */
+int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
+		       struct zrx_error *error);
+
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,
 			  struct zrx_error *error);
 

@@ -17,8 +17,10 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 
 	switch (code) {
 	case -EEXIST:
-		snprintf(hint, sizeof(hint), "ethtool -n %s shows it; ethtool -N %s delete N", name,
-			 name);
+		snprintf(hint, sizeof(hint),
+			 "if it is another receiver's, steer by connection (ZRX_STEER_CONNECTION); "
+			 "ethtool -n %s shows it, ethtool -N %s delete N removes it",
+			 name, name);
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
 				     "%s: there is a flow rule for port %u already", name,
 				     flow->local_port);

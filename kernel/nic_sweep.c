@@ -8,13 +8,12 @@
 #include "nic_claim.h"
 
 #define SWEEP_WAIT_MS 10u
-#define SWEEP_TRIES   1000u
 
-int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms)
 {
 	struct zrx_netdev_queue found;
 
-	for (uint32_t i = 0; i < SWEEP_TRIES; i++) {
+	for (uint32_t waited = 0; waited <= timeout_ms; waited += SWEEP_WAIT_MS) {
 		/* A queue that cannot be looked at is not bound: the interface is down, or has lost
 		 * it. */
 		if (zrx_nic_device_queue(device, queue, &found) ||
@@ -125,7 +124,7 @@ static int sweep_one(struct zrx_nic_device *device, int directory,
 
 	if (!sweep_is_void(entry)) {
 		/* The kernel takes a dead process' queue back in its own time. */
-		if (zrx_claim_wait_unbound(device, journal->queue))
+		if (zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
 			return zrx_error_set(
 				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
 				"%s: queue %u is still bound", device->name, journal->queue);

@@ -117,7 +117,7 @@ static void in_a_namespace(void)
 	CHECK(zrx_nic_restore(NULL, &error) == 0, "nothing to restore");
 	set_up("lo");
 	CHECK(!add_veth(), "veth");
-	check_refused("va", -ENETDOWN, "is down");
+	check_refused("va", -EOPNOTSUPP, "ring parameters");
 	set_up("va");
 	set_up("vb");
 	check_inspect("lo");
@@ -125,6 +125,7 @@ static void in_a_namespace(void)
 	check_refused("lo", -EOPNOTSUPP, "ring parameters");
 	check_refused("va", -EOPNOTSUPP, "ring parameters");
 	check_refused("nope", -ENODEV, "no interface \"nope\"");
+	CHECK(access("/run/zcrx", F_OK), "refusals left a trace");
 	check_explained();
 	CHECK(zrx_nic_undo("va", ZRX_NIC_FREE_QUEUE, &error) == 0, "nothing to undo");
 	CHECK(zrx_nic_restore("va", &error) == 0, "nothing to restore");

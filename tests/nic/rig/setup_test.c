@@ -174,6 +174,19 @@ static uint64_t drain(struct zrx_receiver *receiver, uint64_t *stream_ended)
 	return bytes;
 }
 
+/* With a receive armed, whoever is refused the queue hears who has it. */
+static void check_holder(struct zrx_receiver *receiver, uint32_t queue)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_event event;
+	char words[32];
+
+	CHECK(!zrx_receiver_receive(receiver, &event, 1, 0), "nothing yet");
+	snprintf(words, sizeof(words), "process %d", getpid());
+	CHECK(zrx_nic_explain(interface, queue, EEXIST, 0, &error) == -EEXIST, "explain");
+	CHECK_HAS(error.message, words);
+}
+
 static void test_connection(const struct snapshot *before)
 {
 	struct zrx_options options = options_for(ZRX_STEER_CONNECTION);
@@ -187,6 +200,7 @@ static void test_connection(const struct snapshot *before)
 	CHECK(!zrx_receiver_add(receiver, fd, NULL, &stream), "add");
 	CHECK(!zrx_nic_inspect(interface, queue, &report, NULL), "inspect");
 	CHECK(report.rules == before->rules.count + 1, "%u rules", report.rules);
+	check_holder(receiver, queue);
 	CHECK(write(fd, "x", 1) == 1, "start");
 	bytes = drain(receiver, &ended);
 	CHECK(bytes == BYTES && ended, "%llu bytes", (unsigned long long)bytes);
@@ -198,6 +212,27 @@ static void test_connection(const struct snapshot *before)
 	close(fd);
 	CHECK(!zrx_receiver_close(receiver), "close");
 	check_as_before(before, "a steered connection");
+}
+
+/* All reads well but split is on by the driver's choice only: the kernel refuses, and we know why.
+ */
+static void test_unset_split(const struct snapshot *before)
+{
+	struct zrx_options options = options_for(ZRX_STEER_NONE);
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_receiver *receiver = NULL;
+	struct zrx_nic_device *device;
+
+	if (before->settings.split != ZRX_SPLIT_ON)
+		return;
+	CHECK(!zrx_nic_device_open(&device, interface, NULL), "open");
+	CHECK(!device->ops->thresh_set(device, 0), "%s", device->kernel_text);
+	options.nic_mode = ZRX_NIC_PREPARED;
+	CHECK(zrx_receiver_open(&receiver, &options, &error) == -EINVAL, "%s", error.message);
+	CHECK_HAS(error.message, "driver's own choice");
+	CHECK(!device->ops->thresh_set(device, before->settings.thresh), "%s", device->kernel_text);
+	zrx_nic_device_close(device);
+	check_as_before(before, "split that was not set");
 }
 
 static void test_refusals(const struct snapshot *before)
@@ -218,6 +253,7 @@ static void test_refusals(const struct snapshot *before)
 	CHECK_HAS(error.message, "not prepared");
 	CHECK_HAS(error.hint, "ethtool -G");
 	check_as_before(before, "refusals");
+	test_unset_split(before);
 }
 
 static void test_ahead_of_time(const struct snapshot *before)
