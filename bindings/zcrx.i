@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control calls of zcrx.h for Python, as the private module zcrx._control. Types, constants
+ * and functions are read from the header, so that nothing is typed twice. Opening, adding,
+ * receiving and releasing are not here: these are the hot types' (python/src).
+ */
+%module _control
+
+%{
+#include "zpy.h"
+%}
+
+%include "stdint.i"
+#define _Static_assert(condition, text)
+
+%init %{
+  if (zpy_module_exec(m) < 0)
+    return -1;
+%}
+
+/* ---- results: a negative errno is an exception ---- */
+
+%typemap(out) int zrx_probe, int zrx_receiver_fd, int zrx_receiver_wake, int zrx_receiver_stats,
+    int zrx_receiver_info {
+  if ($1 < 0) {
+    zpy_raise_new($1, ZRX_STAGE_NONE, "$symname failed", "");
+    SWIG_fail;
+  }
+  $result = PyLong_FromLong($1);
+}
+
+/* Those that fill an error: its own text. */
+%typemap(in, numinputs=0) struct zrx_error *error (struct zrx_error failure = ZRX_ERROR_INIT) {
+  $1 = &failure;
+}
+%typemap(argout) struct zrx_error *error {
+  if (result < 0) {
+    Py_CLEAR($result);
+    zpy_raise($1);
+    SWIG_fail;
+  }
+}
+%typemap(out) int zrx_nic_inspect, int zrx_nic_plan, int zrx_nic_apply, int zrx_nic_undo,
+    int zrx_nic_restore {
+  $result = PyLong_FromLong($1);
+}
+
+/* ---- the receiver: a zcrx.Receiver, open while the call runs ---- */
+
+%typemap(in) const struct zrx_receiver * (PyObject *inside), struct zrx_receiver * (PyObject *inside) {
+  $1 = zpy_enter($input);
+  if (!$1)
+    SWIG_fail;
+  inside = $input;
+}
+%typemap(freearg) const struct zrx_receiver *, struct zrx_receiver * {
+  if ($1)
+    zpy_leave(inside$argnum);
+}
+
+/* ---- NIC set-up ---- */
+
+%typemap(in, numinputs=0) uint32_t *queue (uint32_t queue = 0) {
+  $1 = &queue;
+}
+%typemap(argout) uint32_t *queue {
+  PyObject *pair = result < 0 ? NULL : Py_BuildValue("NI", $result, *$1);
+  if (pair)
+    $result = pair;
+}
+
+/* The count becomes the list of steps: pairs of setting and command. */
+%typemap(in, numinputs=0) struct zrx_nic_step *steps (struct zrx_nic_step steps[ZRX_NIC_STEPS]) {
+  $1 = steps;
+}
+%typemap(argout) struct zrx_nic_step *steps {
+  if (result >= 0) {
+    PyObject *list = PyList_New(0);
+    for (int i = 0; list && i < result; i++) {
+      PyObject *step = Py_BuildValue("ss", $1[i].setting, $1[i].command);
+      if (!step || PyList_Append(list, step) < 0)
+        Py_CLEAR(list);
+      Py_XDECREF(step);
+    }
+    Py_DECREF($result);
+    $result = list;
+    if (!list)
+      SWIG_fail;
+  }
+}
+
+/* These wait for drivers. */
+%define BLOCKS(function)
+%exception function {
+  Py_BEGIN_ALLOW_THREADS
+  $action
+  Py_END_ALLOW_THREADS
+}
+%enddef
+BLOCKS(zrx_nic_inspect)
+BLOCKS(zrx_nic_plan)
+BLOCKS(zrx_nic_apply)
+BLOCKS(zrx_nic_undo)
+BLOCKS(zrx_nic_restore)
+BLOCKS(zrx_probe)
+
+/* ---- what is left to the hot types ---- */
+
+%ignore zrx_buffer;
+%ignore zrx_event;
+%ignore zrx_stream_options;
+%ignore zrx_nic_step;
+%ignore zrx_engine_by_name;
+%ignore zrx_receiver_open;
+%ignore zrx_receiver_close;
+%ignore zrx_receiver_add;
+%ignore zrx_receiver_remove;
+%ignore zrx_receiver_receive;
+%ignore zrx_receiver_error;
+%ignore zrx_buffer_release;
+%ignore zrx_event_release;
+%rename("%(regex:/^ZRX_.*_INIT$/$ignore/)s", %$isconstant) "";
+
+/* ---- structs: made with their size set; arrays by index ---- */
+
+%ignore zrx_options::interface;
+%ignore zrx_options::area_memory;
+%ignore zrx_options::area_free;
+%ignore zrx_options::area_context;
+%ignore zrx_options::reserved;
+%ignore zrx_info::refused;
+%ignore zrx_capabilities::refused;
+%ignore zrx_capabilities::checks;
+%ignore zrx_nic_report::checks;
+
+%define SIZED(type)
+%extend type {
+  type() {
+    struct type *self = calloc(1, sizeof(*self));
+    if (self)
+      self->size = sizeof(*self);
+    return self;
+  }
+}
+%enddef
+SIZED(zrx_stats)
+SIZED(zrx_info)
+SIZED(zrx_capabilities)
+SIZED(zrx_nic_report)
+SIZED(zrx_options)
+
+%extend zrx_options {
+  ~zrx_options() {
+    free((char *)$self->interface);
+    free($self);
+  }
+  void set_interface(const char *name) {
+    free((char *)$self->interface);
+    $self->interface = name ? strdup(name) : NULL;
+  }
+}
+%extend zrx_info {
+  const struct zrx_error *refusal(unsigned int engine) {
+    return engine < ZRX_ENGINE_COUNT ? &$self->refused[engine] : NULL;
+  }
+}
+%extend zrx_capabilities {
+  const struct zrx_error *refusal(unsigned int engine) {
+    return engine < ZRX_ENGINE_COUNT ? &$self->refused[engine] : NULL;
+  }
+  const struct zrx_check *check(unsigned int index) {
+    return index < $self->check_count ? &$self->checks[index] : NULL;
+  }
+}
+%extend zrx_nic_report {
+  const struct zrx_check *check(unsigned int index) {
+    return index < $self->check_count ? &$self->checks[index] : NULL;
+  }
+}
+
+%include "zcrx.h"
+
+%rename(receiver_open) zpy_receiver_open;
+PyObject *zpy_receiver_open(PyObject *receiver, struct zrx_options *options, PyObject *memory);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Batch: the events of one receive. It owns their buffers until an event is taken out of it; from
+ * then on that event's buffer is on its own. What it still owns can be used and released as a
+ * whole, with no Python object for each buffer.
+ */
+#include <stdlib.h>
+
+#include "zpy.h"
+
+struct zpy_batch *zpy_batch_new(uint32_t capacity, int dmabuf_fd)
+{
+	struct zpy_batch *self = PyObject_GC_New(struct zpy_batch, zpy.batch);
+
+	if (!self)
+		return NULL;
+	self->events = malloc(capacity * sizeof(*self->events));
+	self->count = 0;
+	self->dmabuf_fd = dmabuf_fd;
+	atomic_init(&self->state, 0);
+	if (!self->events) {
+		Py_DECREF(self);
+		PyErr_NoMemory();
+		return NULL;
+	}
+	PyObject_GC_Track(self);
+	return self;
+}
+
+static void drop_stream(struct zrx_event *event)
+{
+	PyObject *stream = (PyObject *)(uintptr_t)event->tag;
+
+	event->tag = 0;
+	Py_XDECREF(stream);
+}
+
+/* ---- taking events out ---- */
+
+static int refuse_pinned(uint64_t state)
+{
+	if (!(state >> 32))
+		return 0;
+	PyErr_Format(PyExc_BufferError, "%u view(s) of the batch are alive",
+		     (unsigned int)(state >> 32));
+	return -1;
+}
+
+/*
+ * Claim the events from the next one on, one of them or all. Returns how many, from *first;
+ * 0 if there are none left; -1 with an exception set while views of the batch are alive.
+ */
+static int64_t claim(struct zpy_batch *self, int all, uint32_t *first)
+{
+	uint64_t state = atomic_load_explicit(&self->state, memory_order_acquire);
+	uint64_t next;
+
+	do {
+		*first = (uint32_t)state;
+		if (*first == self->count)
+			return 0;
+		if (refuse_pinned(state) < 0)
+			return -1;
+		next = all ? self->count : *first + 1;
+	} while (!atomic_compare_exchange_weak_explicit(&self->state, &state, next,
+							memory_order_acq_rel, memory_order_acquire));
+	return (int64_t)(next - *first);
+}
+
+static PyObject *batch_next(PyObject *object)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+	uint32_t index;
+
+	if (claim(self, 0, &index) <= 0)
+		return NULL;
+	return zpy_event_new(&self->events[index], self->dmabuf_fd);
+}
+
+static PyObject *batch_take(PyObject *object, PyObject *unused)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+	PyObject *list = PyList_New(0);
+	uint32_t index;
+
+	(void)unused;
+	while (list && (index = zpy_batch_next(self)) < self->count &&
+	       self->events[index].kind == ZRX_EVENT_DATA) {
+		PyObject *buffer = NULL;
+
+		if (claim(self, 0, &index) > 0) {
+			drop_stream(&self->events[index]);
+			buffer = zpy_buffer_new(&self->events[index].buffer, self->dmabuf_fd);
+		}
+		if (!buffer || PyList_Append(list, buffer) < 0)
+			Py_CLEAR(list);
+		Py_XDECREF(buffer);
+	}
+	return list;
+}
+
+/* ---- release ---- */
+
+static int release(struct zpy_batch *self)
+{
+	uint32_t first;
+	int64_t count = claim(self, 1, &first);
+	int result;
+
+	if (count <= 0)
+		return (int)count;
+	result = zrx_event_release(&self->events[first], (uint32_t)count);
+	for (uint32_t i = first; i < self->count; i++)
+		drop_stream(&self->events[i]);
+	if (result < 0)
+		zpy_raise_new(result, ZRX_STAGE_NONE, "the core refused the release", "");
+	return result;
+}
+
+static PyObject *batch_release(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	if (release((struct zpy_batch *)self) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *batch_enter(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return Py_NewRef(self);
+}
+
+static int batch_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+
+	Py_VISIT(Py_TYPE(object));
+	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
+		Py_VISIT((PyObject *)(uintptr_t)self->events[i].tag);
+	return 0;
+}
+
+static int batch_clear(PyObject *object)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+
+	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
+		drop_stream(&self->events[i]);
+	return 0;
+}
+
+static void batch_dealloc(PyObject *object)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+	PyTypeObject *type = Py_TYPE(object);
+	uint32_t next = zpy_batch_next(self);
+
+	PyObject_GC_UnTrack(object);
+	if (next < self->count)
+		zrx_event_release(&self->events[next], self->count - next);
+	batch_clear(object);
+	free(self->events);
+	PyObject_GC_Del(object);
+	Py_DECREF(type);
+}
+
+/* ---- facts ---- */
+
+static Py_ssize_t batch_length(PyObject *object)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+
+	return (Py_ssize_t)(self->count - zpy_batch_next(self));
+}
+
+static PyObject *get_bytes(PyObject *object, void *closure)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+	uint64_t bytes = 0;
+
+	(void)closure;
+	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
+		if (self->events[i].kind == ZRX_EVENT_DATA)
+			bytes += self->events[i].buffer.length;
+	return PyLong_FromUnsignedLongLong(bytes);
+}
+
+static PyObject *get_streams(PyObject *object, void *closure)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+	PyObject *list = PyList_New(0);
+
+	(void)closure;
+	for (uint32_t i = zpy_batch_next(self); list && i < self->count; i++) {
+		PyObject *stream = (PyObject *)(uintptr_t)self->events[i].tag;
+
+		if (PyList_Append(list, stream ? stream : Py_None) < 0)
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
+static PyObject *get_last(PyObject *object, void *closure)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+
+	(void)closure;
+	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
+		if (self->events[i].kind != ZRX_EVENT_DATA)
+			Py_RETURN_TRUE;
+	Py_RETURN_FALSE;
+}
+
+static PyObject *batch_repr(PyObject *object)
+{
+	return PyUnicode_FromFormat("<zcrx.Batch of %zd events>", batch_length(object));
+}
+
+static PyMethodDef batch_methods[] = {
+	{"take", batch_take, METH_NOARGS,
+	 "take($self, /)\n--\n\n"
+	 "Take the buffers up to the first event that is not data, as a list."},
+	{"release", batch_release, METH_NOARGS,
+	 "release($self, /)\n--\n\n"
+	 "Release all buffers that were not taken, at once. No view of the batch may be alive."},
+	{"write_to", zpy_batch_write_to, METH_O,
+	 "write_to($self, fd, /)\n--\n\n"
+	 "Write all bytes that were not taken to a file or socket, by writev from where they are.\n\n"
+	 "Waits while the descriptor is not ready. Returns how many bytes that was. The batch keeps\n"
+	 "its buffers."},
+	{"__enter__", batch_enter, METH_NOARGS, "__enter__($self, /)\n--\n\n"},
+	{"__exit__", batch_release, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\n"},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef batch_getset[] = {
+	{"bytes", get_bytes, NULL, "Sum of the lengths of the buffers that were not taken.", NULL},
+	{"streams", get_streams, NULL, "The stream of each event that was not taken.", NULL},
+	{"has_ends", get_last, NULL, "Whether a stream ended or failed in this batch.", NULL},
+	{"lengths", zpy_batch_lengths, NULL,
+	 "Length of each event's buffer, as a memoryview of uint32; 0 where there is none.", NULL},
+	{"offsets", zpy_batch_offsets, NULL,
+	 "Offset in the area of each event's buffer, as a memoryview of uint64.", NULL},
+	{"iovecs", zpy_batch_iovecs, NULL,
+	 "The data buffers as an array of struct iovec: a memoryview of uint64, rows of address and\n"
+	 "length. Nothing can be taken or released while it is alive.",
+	 NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot batch_slots[] = {
+	{Py_tp_doc, "The events of one receive.\n\n"
+		    "Iterating takes events out, one by one: from then on the event's buffer is released on\n"
+		    "its own. What is left in the batch can be used as a whole (write_to, iovecs, lengths,\n"
+		    "offsets) and is released as a whole: by release(), at the end of a with block, or with\n"
+		    "the last reference."},
+	{Py_tp_dealloc, batch_dealloc},
+	{Py_tp_traverse, batch_traverse},
+	{Py_tp_clear, batch_clear},
+	{Py_tp_repr, batch_repr},
+	{Py_tp_iter, PyObject_SelfIter},
+	{Py_tp_iternext, batch_next},
+	{Py_tp_methods, batch_methods},
+	{Py_tp_getset, batch_getset},
+	{Py_mp_length, batch_length},
+	{0, NULL},
+};
+
+PyType_Spec zpy_batch_spec = {
+	.name = "zcrx.Batch",
+	.basicsize = sizeof(struct zpy_batch),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+		 Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = batch_slots,
+};

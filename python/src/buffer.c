@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Buffer: received bytes, read-only, until it is released. It refers to no other object: the core
+ * keeps the area's memory until the last buffer of it is released.
+ */
+#include "zpy.h"
+
+#define RELEASED (-1)
+
+struct zpy_buffer {
+	PyObject_HEAD
+	struct zrx_buffer raw;
+	PyObject *weakrefs;
+	_Atomic int64_t exports; /* views that are alive, or RELEASED */
+	int dmabuf_fd;
+};
+
+PyObject *zpy_buffer_new(const struct zrx_buffer *raw, int dmabuf_fd)
+{
+	struct zpy_buffer *self = PyObject_New(struct zpy_buffer, zpy.buffer);
+
+	if (!self) {
+		zrx_buffer_release(raw, 1);
+		return NULL;
+	}
+	self->raw = *raw;
+	self->weakrefs = NULL;
+	atomic_init(&self->exports, 0);
+	self->dmabuf_fd = dmabuf_fd;
+	return (PyObject *)self;
+}
+
+static void buffer_dealloc(PyObject *object)
+{
+	struct zpy_buffer *self = (struct zpy_buffer *)object;
+	PyTypeObject *type = Py_TYPE(object);
+
+	if (self->weakrefs)
+		PyObject_ClearWeakRefs(object);
+	if (atomic_load_explicit(&self->exports, memory_order_relaxed) != RELEASED)
+		zrx_buffer_release(&self->raw, 1);
+	PyObject_Free(self);
+	Py_DECREF(type);
+}
+
+/* ---- views ---- */
+
+static int refuse_view(struct zpy_buffer *self, int flags)
+{
+	if (flags & PyBUF_WRITABLE)
+		PyErr_SetString(PyExc_BufferError, "received bytes are read-only");
+	else if (!self->raw.data)
+		PyErr_SetString(PyExc_BufferError,
+				"a dma-buf has no CPU view: use offset and length within fd");
+	else
+		return 0;
+	return -1;
+}
+
+static int buffer_get(PyObject *object, Py_buffer *view, int flags)
+{
+	struct zpy_buffer *self = (struct zpy_buffer *)object;
+	int64_t exports = atomic_load_explicit(&self->exports, memory_order_relaxed);
+
+	view->obj = NULL;
+	if (refuse_view(self, flags) < 0)
+		return -1;
+	do {
+		if (exports == RELEASED) {
+			PyErr_SetString(PyExc_ValueError, "the buffer was released");
+			return -1;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(&self->exports, &exports, exports + 1,
+							memory_order_acq_rel, memory_order_relaxed));
+	return PyBuffer_FillInfo(view, object, (void *)self->raw.data, self->raw.length, 1, flags);
+}
+
+static void buffer_put(PyObject *object, Py_buffer *view)
+{
+	struct zpy_buffer *self = (struct zpy_buffer *)object;
+
+	(void)view;
+	atomic_fetch_sub_explicit(&self->exports, 1, memory_order_acq_rel);
+}
+
+/* ---- release ---- */
+
+static PyObject *release(struct zpy_buffer *self, int again)
+{
+	int64_t exports = 0;
+	int result;
+
+	if (!atomic_compare_exchange_strong_explicit(&self->exports, &exports, RELEASED,
+						     memory_order_acq_rel, memory_order_acquire)) {
+		if (exports != RELEASED)
+			return PyErr_Format(PyExc_BufferError,
+					    "cannot release: %lld view(s) of the buffer are alive",
+					    (long long)exports);
+		if (again)
+			Py_RETURN_NONE;
+		PyErr_SetString(PyExc_ValueError, "the buffer was released already");
+		return NULL;
+	}
+	result = zrx_buffer_release(&self->raw, 1);
+	if (result < 0) {
+		zpy_raise_new(result, ZRX_STAGE_NONE, "the core refused the release", "");
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
+static PyObject *buffer_release(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return release((struct zpy_buffer *)self, 0);
+}
+
+static PyObject *buffer_enter(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return Py_NewRef(self);
+}
+
+static PyObject *buffer_exit(PyObject *self, PyObject *exception)
+{
+	(void)exception;
+	return release((struct zpy_buffer *)self, 1);
+}
+
+/* ---- facts ---- */
+
+static Py_ssize_t buffer_length(PyObject *self)
+{
+	return ((struct zpy_buffer *)self)->raw.length;
+}
+
+static PyObject *get_offset(PyObject *self, void *closure)
+{
+	(void)closure;
+	return PyLong_FromUnsignedLongLong(((struct zpy_buffer *)self)->raw.offset);
+}
+
+static PyObject *get_length(PyObject *self, void *closure)
+{
+	(void)closure;
+	return PyLong_FromSsize_t(buffer_length(self));
+}
+
+static PyObject *get_address(PyObject *self, void *closure)
+{
+	const void *data = ((struct zpy_buffer *)self)->raw.data;
+
+	(void)closure;
+	if (!data)
+		Py_RETURN_NONE;
+	return PyLong_FromVoidPtr((void *)data);
+}
+
+static PyObject *get_fd(PyObject *self, void *closure)
+{
+	int fd = ((struct zpy_buffer *)self)->dmabuf_fd;
+
+	(void)closure;
+	if (fd < 0)
+		Py_RETURN_NONE;
+	return PyLong_FromLong(fd);
+}
+
+static PyObject *get_released(PyObject *self, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(atomic_load(&((struct zpy_buffer *)self)->exports) == RELEASED);
+}
+
+static PyObject *buffer_repr(PyObject *object)
+{
+	struct zpy_buffer *self = (struct zpy_buffer *)object;
+
+	return PyUnicode_FromFormat("<zcrx.Buffer of %u bytes%s>", self->raw.length,
+				    atomic_load(&self->exports) == RELEASED ? ", released" : "");
+}
+
+static PyMethodDef buffer_methods[] = {
+	{"release", buffer_release, METH_NOARGS,
+	 "release($self, /)\n--\n\n"
+	 "Give the memory back. No view of it may be alive (BufferError). Any thread."},
+	{"__enter__", buffer_enter, METH_NOARGS, "__enter__($self, /)\n--\n\n"},
+	{"__exit__", buffer_exit, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\n"},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef buffer_getset[] = {
+	{"length", get_length, NULL, "Bytes.", NULL},
+	{"offset", get_offset, NULL, "Bytes from the start of the area.", NULL},
+	{"address", get_address, NULL, "Where the bytes are; None for a dma-buf.", NULL},
+	{"fd", get_fd, NULL, "The dma-buf that holds the bytes, as given to Receiver; else None.", NULL},
+	{"released", get_released, NULL, "Whether the memory was given back.", NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef buffer_members[] = {
+	{"__weaklistoffset__", T_PYSSIZET, offsetof(struct zpy_buffer, weakrefs), READONLY, NULL},
+	{NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot buffer_slots[] = {
+	{Py_tp_doc, "Received bytes: a read-only view of memory that the kernel or the NIC filled.\n\n"
+		    "Use it wherever a bytes-like object is taken: memoryview, numpy.frombuffer,\n"
+		    "pyarrow.py_buffer, hashlib, struct, os.write. The bytes stay valid and unchanged until\n"
+		    "release(), the end of a with block, or the last reference, whatever happens to the\n"
+		    "socket or the receiver."},
+	{Py_tp_dealloc, buffer_dealloc},
+	{Py_tp_repr, buffer_repr},
+	{Py_tp_methods, buffer_methods},
+	{Py_tp_getset, buffer_getset},
+	{Py_tp_members, buffer_members},
+	{Py_bf_getbuffer, buffer_get},
+	{Py_bf_releasebuffer, buffer_put},
+	{Py_mp_length, buffer_length},
+	{0, NULL},
+};
+
+PyType_Spec zpy_buffer_spec = {
+	.name = "zcrx.Buffer",
+	.basicsize = sizeof(struct zpy_buffer),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = buffer_slots,
+};

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* The base of zcrx.Receiver: its life, and the calls that concern one stream. */
+#include <errno.h>
+
+#include "zpy.h"
+
+static PyObject *receiver_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+	allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+	struct zpy_receiver *self = (struct zpy_receiver *)allocate(type, 0);
+
+	(void)args;
+	(void)keywords;
+	if (!self)
+		return NULL;
+	atomic_init(&self->gate, 0);
+	self->forks = atomic_load(&zpy.forks);
+	self->dmabuf_fd = -1;
+	return (PyObject *)self;
+}
+
+void zpy_raise_last(struct zpy_receiver *self)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	zrx_receiver_error(self->core, &error);
+	zpy_raise(&error);
+}
+
+/* ---- memory of the caller as the area ---- */
+
+static void free_memory(void *memory, uint64_t bytes, void *context)
+{
+	Py_buffer *view = context;
+	PyGILState_STATE state;
+
+	(void)memory;
+	(void)bytes;
+	/* When the interpreter is gone its objects are not there to be given back. */
+	if (!Py_IsInitialized())
+		return;
+	state = PyGILState_Ensure();
+	PyBuffer_Release(view);
+	PyMem_Free(view);
+	PyGILState_Release(state);
+}
+
+static int use_memory(struct zrx_options *options, PyObject *memory)
+{
+	Py_buffer *view = PyMem_Malloc(sizeof(*view));
+
+	if (!view) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	if (PyObject_GetBuffer(memory, view, PyBUF_WRITABLE) < 0) {
+		PyMem_Free(view);
+		return -1;
+	}
+	options->area_kind = ZRX_AREA_CALLER;
+	options->area_memory = view->buf;
+	options->area_bytes = (uint64_t)view->len;
+	options->area_free = free_memory;
+	options->area_context = view;
+	return 0;
+}
+
+/* ---- open and close ---- */
+
+PyObject *zpy_receiver_open(PyObject *object, struct zrx_options *options, PyObject *memory)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_receiver *core;
+	int result;
+
+	if (!PyObject_TypeCheck(object, zpy.receiver) || self->core) {
+		PyErr_SetString(PyExc_TypeError, "not a new Receiver");
+		return NULL;
+	}
+	if (memory != Py_None && use_memory(options, memory) < 0)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	result = zrx_receiver_open(&core, options, &error);
+	Py_END_ALLOW_THREADS
+	if (result < 0) {
+		if (memory != Py_None)
+			free_memory(NULL, 0, options->area_context);
+		zpy_raise(&error);
+		return NULL;
+	}
+	self->core = core;
+	self->forks = atomic_load(&zpy.forks);
+	if (options->area_kind == ZRX_AREA_DMABUF)
+		self->dmabuf_fd = options->dmabuf_fd;
+	Py_RETURN_NONE;
+}
+
+static void drop_streams(struct zpy_receiver *self)
+{
+	while (self->streams)
+		zpy_receiver_forget(self, self->streams);
+}
+
+/* Returns what the core's close does. The gate must be closed. */
+static int close_core(struct zpy_receiver *self)
+{
+	struct zrx_receiver *core = self->core;
+	int result = 0;
+
+	self->core = NULL;
+	/* In a forked child the ring is the parent's. */
+	if (core && self->forks == atomic_load(&zpy.forks)) {
+		Py_BEGIN_ALLOW_THREADS
+		result = zrx_receiver_close(core);
+		Py_END_ALLOW_THREADS
+	}
+	drop_streams(self);
+	return result;
+}
+
+static PyObject *receiver_close(PyObject *object, PyObject *unused)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	uint32_t gate = 0;
+
+	(void)unused;
+	if (!atomic_compare_exchange_strong(&self->gate, &gate, ZPY_GATE_CLOSED)) {
+		if (gate & ZPY_GATE_CLOSED)
+			Py_RETURN_FALSE;
+		zpy_raise_new(-EBUSY, ZRX_STAGE_THREAD, "a call on this receiver is running",
+			      "wake() it, and close the receiver where it is received from");
+		return NULL;
+	}
+	return PyBool_FromLong(close_core(self) == ZRX_CLOSE_DEFERRED);
+}
+
+static PyObject *receiver_exit(PyObject *self, PyObject *exception)
+{
+	PyObject *deferred;
+
+	(void)exception;
+	deferred = receiver_close(self, NULL);
+	if (!deferred)
+		return NULL;
+	Py_DECREF(deferred);
+	Py_RETURN_NONE;
+}
+
+static PyObject *receiver_enter(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return Py_NewRef(self);
+}
+
+static void receiver_finalize(PyObject *object)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	PyObject *type, *value, *traceback;
+
+	if (!self->core)
+		return;
+	PyErr_Fetch(&type, &value, &traceback);
+	if (self->forks == atomic_load(&zpy.forks) &&
+	    PyErr_ResourceWarning(object, 1, "unclosed receiver %R", object) < 0)
+		PyErr_WriteUnraisable(object);
+	atomic_store(&self->gate, ZPY_GATE_CLOSED);
+	close_core(self);
+	PyErr_Restore(type, value, traceback);
+}
+
+static int receiver_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+
+	Py_VISIT(Py_TYPE(object));
+	for (struct zpy_stream *stream = self->streams; stream; stream = stream->next)
+		Py_VISIT(stream);
+	return 0;
+}
+
+static void receiver_dealloc(PyObject *object)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	PyTypeObject *type = Py_TYPE(object);
+	freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+	/* What is instantiated is zcrx.Receiver, a Python class, whose dealloc has run the finalizer. */
+	PyObject_GC_UnTrack(object);
+	if (self->weakrefs)
+		PyObject_ClearWeakRefs(object);
+	drop_streams(self);
+	free_object(object);
+	Py_DECREF(type);
+}
+
+/* ---- streams ---- */
+
+static void remember(struct zpy_receiver *self, struct zpy_stream *stream)
+{
+	stream->next = self->streams;
+	if (stream->next)
+		stream->next->previous = stream;
+	self->streams = stream;
+}
+
+void zpy_receiver_forget(struct zpy_receiver *self, struct zpy_stream *stream)
+{
+	if (stream->previous)
+		stream->previous->next = stream->next;
+	else
+		self->streams = stream->next;
+	if (stream->next)
+		stream->next->previous = stream->previous;
+	stream->next = stream->previous = NULL;
+	stream->receiver = NULL;
+	Py_DECREF(stream);
+}
+
+static PyObject *receiver_add(PyObject *object, PyObject *args)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
+	unsigned long long limit;
+	struct zpy_stream *stream;
+	PyObject *tag;
+	int fd, result;
+
+	if (!PyArg_ParseTuple(args, "iKO", &fd, &limit, &tag))
+		return NULL;
+	stream = zpy_stream_new(self, fd, limit, tag);
+	if (!stream)
+		return NULL;
+	options.limit_bytes = limit;
+	options.tag = (uintptr_t)stream;
+	if (!zpy_enter_owner(self)) {
+		Py_DECREF(stream);
+		return NULL;
+	}
+	result = zrx_receiver_add(self->core, fd, &options, &stream->handle);
+	if (result < 0)
+		zpy_raise_last(self);
+	else
+		remember(self, stream);
+	zpy_leave_owner(self);
+	if (result < 0) {
+		Py_DECREF(stream);
+		return NULL;
+	}
+	return Py_NewRef((PyObject *)stream);
+}
+
+static PyObject *receiver_remove(PyObject *object, PyObject *argument)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	struct zpy_stream *stream = (struct zpy_stream *)argument;
+	int result;
+
+	if (!PyObject_TypeCheck(argument, zpy.stream)) {
+		PyErr_SetString(PyExc_TypeError, "remove: a Stream is needed");
+		return NULL;
+	}
+	if (!zpy_enter_owner(self))
+		return NULL;
+	if (stream->receiver && stream->receiver != self) {
+		PyErr_SetString(PyExc_ValueError, "the stream belongs to another receiver");
+		result = -EINVAL;
+	} else {
+		result = stream->receiver ? zrx_receiver_remove(self->core, stream->handle) : -ENOENT;
+		if (result < 0 && result != -ENOENT)
+			zpy_raise_last(self);
+	}
+	zpy_leave_owner(self);
+	if (result < 0 && result != -ENOENT)
+		return NULL;
+	return PyBool_FromLong(result == 0);
+}
+
+/* ---- facts ---- */
+
+static PyObject *get_closed(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(!((struct zpy_receiver *)object)->core);
+}
+
+static PyObject *get_streams(PyObject *object, void *closure)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	PyObject *list = PyList_New(0);
+
+	(void)closure;
+	for (struct zpy_stream *stream = self->streams; list && stream; stream = stream->next)
+		if (PyList_Append(list, (PyObject *)stream) < 0)
+			Py_CLEAR(list);
+	return list;
+}
+
+static PyMethodDef receiver_methods[] = {
+	{"receive", (PyCFunction)(void (*)(void))zpy_receiver_receive, METH_FASTCALL | METH_KEYWORDS,
+	 "receive($self, /, timeout=None, *, max_events=64)\n--\n\n"
+	 "Receive events.\n\n"
+	 "timeout     seconds to wait; 0: not at all; None: for ever\n"
+	 "max_events  1 to 65536\n\n"
+	 "Returns a Batch; an empty one when the time is over or wake() was called. Other threads run\n"
+	 "while it waits. Belongs to the thread that calls it first."},
+	{"_add", receiver_add, METH_VARARGS, "_add($self, fd, limit, tag, /)\n--\n\n"},
+	{"remove", receiver_remove, METH_O,
+	 "remove($self, stream, /)\n--\n\n"
+	 "Remove a stream: what the kernel has delivered still comes as data, then one end event.\n\n"
+	 "Bytes that are still in the socket stay there. Returns False if it has ended already."},
+	{"close", receiver_close, METH_NOARGS,
+	 "close($self, /)\n--\n\n"
+	 "Close the receiver. Buffers that are out stay valid. A second close does nothing.\n\n"
+	 "Returns True if the ring has to be kept until the last of them is released, which is so when\n"
+	 "it is closed on another thread than the one that received."},
+	{"__enter__", receiver_enter, METH_NOARGS, "__enter__($self, /)\n--\n\n"},
+	{"__exit__", receiver_exit, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\n"},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef receiver_getset[] = {
+	{"closed", get_closed, NULL, "Whether close() was called.", NULL},
+	{"streams", get_streams, NULL, "The streams that were added and have not ended, as a list.", NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef receiver_members[] = {
+	{"__weaklistoffset__", T_PYSSIZET, offsetof(struct zpy_receiver, weakrefs), READONLY, NULL},
+	{NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot receiver_slots[] = {
+	{Py_tp_doc, "The part of zcrx.Receiver that is written in C."},
+	{Py_tp_new, receiver_new},
+	{Py_tp_dealloc, receiver_dealloc},
+	{Py_tp_finalize, receiver_finalize},
+	{Py_tp_traverse, receiver_traverse},
+	{Py_tp_methods, receiver_methods},
+	{Py_tp_getset, receiver_getset},
+	{Py_tp_members, receiver_members},
+	{0, NULL},
+};
+
+PyType_Spec zpy_receiver_spec = {
+	.name = "zcrx._zcrx.Receiver",
+	.basicsize = sizeof(struct zpy_receiver),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = receiver_slots,
+};

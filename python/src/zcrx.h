@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zcrx - receive TCP into buffers that are views, not copies.
+ *
+ * One receiver is one io_uring (or epoll) instance, one area of memory and one
+ * refill ring. Sockets added to it become streams; receiving hands out events;
+ * an event of kind data carries a buffer: a view of bytes inside the area that
+ * stays valid and unchanged until it is released, whatever happens to the
+ * socket, the stream or the receiver.
+ *
+ * Conventions
+ *   Returns     0 or a count on success, a negative errno on failure.
+ *   Errors      Calls that can fail for many reasons fill a struct zrx_error
+ *               (zrx_receiver_open) or keep one (zrx_receiver_error): stage,
+ *               message, the kernel's own text if any, and a hint that names the
+ *               command or the change that mends it.
+ *   Sizes       Structs that the caller provides begin with their own size. The
+ *               caller sets it to sizeof; use the ..._INIT macros. Input bytes
+ *               beyond what this library knows must be zero (else -E2BIG);
+ *               output structs are filled up to the caller's size, no further.
+ *   Threads     A receiver belongs to the first thread that calls
+ *               zrx_receiver_receive on it. add, remove, receive and close are
+ *               that thread's. zrx_buffer_release, zrx_event_release,
+ *               zrx_receiver_wake, zrx_receiver_stats and zrx_receiver_info may
+ *               be called from any thread, at any time before close returns
+ *               (the two releases: after it, too).
+ *   Processes   A forked child may read the buffers it inherited and may call
+ *               release, which then does nothing; it must use nothing else.
+ *   Output      The library never prints, aborts or exits.
+ *
+ * Source of the kernel behaviour named here: Documentation/networking/iou-zcrx.rst
+ * and io_uring/zcrx.c of the Linux kernel, 6.15 to 7.3.
+ */
+#ifndef ZCRX_H
+#define ZCRX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ZRX_VERSION_MAJOR 0
+#define ZRX_VERSION_MINOR 1
+#define ZRX_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define ZRX_API __attribute__((visibility("default")))
+#else
+#define ZRX_API
+#endif
+
+/* Version of the library in use, "0.1.0". Static memory. Any thread. Since 0.1. */
+ZRX_API const char *zrx_version(void);
+
+/* ---- Engines ------------------------------------------------------------------------- */
+
+/*
+ * How bytes get into the area.
+ *
+ * ZCRX        A netdev receive queue bound to the area: the NIC writes payload into
+ *             it, nothing copies. Needs Linux 6.15, CAP_NET_ADMIN in the initial user
+ *             namespace, a driver with queue management and header/data split.
+ * ZCRX_NODEV  The kernel's zcrx without a device: it copies each byte once, into the
+ *             area. Needs Linux 7.1 and CAP_NET_ADMIN. For tests; never chosen by AUTO.
+ * MULTISHOT   io_uring multishot receive into provided buffers over the area. One copy.
+ *             Needs Linux 6.0 and permission to use io_uring.
+ * RECV        epoll and recv() into the area. One copy. Any Linux.
+ * AUTO        ZCRX if an interface is named and everything it needs is there, else
+ *             MULTISHOT, else RECV; zrx_receiver_info tells which, and why no better one.
+ */
+#define ZRX_ENGINE_AUTO       0u
+#define ZRX_ENGINE_ZCRX       1u
+#define ZRX_ENGINE_ZCRX_NODEV 2u
+#define ZRX_ENGINE_MULTISHOT  3u
+#define ZRX_ENGINE_RECV       4u
+#define ZRX_ENGINE_COUNT      5u
+
+/* "auto", "zcrx", "zcrx-nodev", "multishot", "recv"; NULL if out of range. Any thread. Since 0.1. */
+ZRX_API const char *zrx_engine_name(uint32_t engine);
+
+/* The reverse. Returns 0, or -EINVAL if no engine has this name. Any thread. Since 0.1. */
+ZRX_API int zrx_engine_by_name(const char *name, uint32_t *engine);
+
+/* ---- Errors -------------------------------------------------------------------------- */
+
+/* What the library was about when it failed. */
+#define ZRX_STAGE_NONE      0u
+#define ZRX_STAGE_OPTIONS   1u /* the caller's options contradict each other or are out of range */
+#define ZRX_STAGE_AREA      2u /* getting or pinning the area's memory */
+#define ZRX_STAGE_RING      3u /* creating the io_uring or epoll instance */
+#define ZRX_STAGE_NIC       4u /* interface, header/data split, RSS, flow rules */
+#define ZRX_STAGE_QUEUE     5u /* binding the receive queue */
+#define ZRX_STAGE_SOCKET    6u /* the socket that was to be added */
+#define ZRX_STAGE_STREAM    7u /* the stream handle */
+#define ZRX_STAGE_THREAD    8u /* called on a thread that does not own the receiver */
+#define ZRX_STAGE_RECEIVE   9u /* waiting for events */
+#define ZRX_STAGE_COUNT     10u
+
+/* "options", "area", ...; "none" if out of range. Any thread. Since 0.1. */
+ZRX_API const char *zrx_stage_name(uint32_t stage);
+
+/*
+ * Why a call failed. All texts are NUL-terminated; empty where there is nothing to say.
+ * A caller passes it with size set (ZRX_ERROR_INIT); on success it is left with code 0.
+ */
+struct zrx_error {
+	uint32_t size;
+	int32_t code;          /* negative errno, as returned; 0: no error */
+	uint32_t stage;        /* ZRX_STAGE_* */
+	uint32_t reserved;     /* zero */
+	char message[240];     /* what was wrong, and where */
+	char kernel_text[128]; /* the kernel's own explanation, if it gave one */
+	char hint[256];        /* what to do about it: a command or a change */
+};
+/* Compound literals are not C++; a zeroed struct with its size set is all that is needed. */
+#define ZRX_ERROR_INIT {sizeof(struct zrx_error), 0, 0, 0, {0}, {0}, {0}}
+
+/* ---- Options ------------------------------------------------------------------------- */
+
+/* zrx_options.flags */
+#define ZRX_REQUIRE_ZERO_COPY  (1u << 0) /* refuse every engine that copies */
+#define ZRX_QUEUE              (1u << 1) /* the queue field counts; without it a free queue is chosen */
+#define ZRX_REFILL_RING_KERNEL (1u << 2) /* refill ring in memory that the kernel allocates */
+#define ZRX_OPTION_FLAGS       (ZRX_REQUIRE_ZERO_COPY | ZRX_QUEUE | ZRX_REFILL_RING_KERNEL)
+
+/* zrx_options.area_kind and zrx_info.area_kind */
+#define ZRX_AREA_AUTO    0u /* explicit huge pages, else transparent ones, else pages */
+#define ZRX_AREA_HUGETLB 1u /* explicit huge pages (vm.nr_hugepages) or an error */
+#define ZRX_AREA_THP     2u /* anonymous memory advised to be huge */
+#define ZRX_AREA_PAGES   3u /* anonymous memory in pages of the system's size */
+#define ZRX_AREA_CALLER  4u /* area_memory, provided by the caller */
+#define ZRX_AREA_DMABUF  5u /* dmabuf_fd; engine zcrx only (Linux 6.16) */
+
+/* zrx_options.nic_mode: who prepares the NIC (engine zcrx) */
+#define ZRX_NIC_SETUP    0u /* the library: set up at open, restored at close */
+#define ZRX_NIC_PREPARED 1u /* an administrator did: touch nothing, only check */
+
+/* zrx_options.steer: which flows are led to the queue (engine zcrx with ZRX_NIC_SETUP) */
+#define ZRX_STEER_CONNECTION 0u /* one rule for each socket, when it is added */
+#define ZRX_STEER_PORT       1u /* one rule for steer_port, at open */
+#define ZRX_STEER_NONE       2u /* the caller steers */
+
+/*
+ * How to open a receiver. Zero in any field but size means the default. Every size is in bytes,
+ * every count in entries.
+ */
+struct zrx_options {
+	uint32_t size;
+	uint32_t engine;           /* ZRX_ENGINE_* */
+	uint32_t flags;            /* ZRX_REQUIRE_ZERO_COPY, ZRX_QUEUE, ... */
+	uint32_t queue;            /* receive queue of the interface; only with ZRX_QUEUE */
+	const char *interface;     /* netdev name, for engine zcrx; NULL: none */
+	uint64_t area_bytes;       /* size of the area; default 64 MiB; a multiple of the page size */
+	uint32_t buffer_bytes;     /* largest buffer: a power of two. Default: the page size on zcrx
+				      (rx_buf_len; larger needs Linux 7.0 and a driver that can, and
+				      falls back to a page if not), 64 KiB where the kernel copies */
+	uint32_t ring_entries;     /* completions the ring can hold; default 4096; 8 to 32768 */
+	uint32_t refill_entries;   /* refill ring; default: one for each chunk of the area, at most
+				      32768; rounded up to a power of two */
+	uint32_t area_kind;        /* ZRX_AREA_* */
+	void *area_memory;         /* ZRX_AREA_CALLER: page-aligned, area_bytes long; the library uses
+				      it until the last buffer is released */
+	void (*area_free)(void *memory, uint64_t bytes, void *context);
+				   /* ZRX_AREA_CALLER: called once, when nothing uses the memory any
+				      more, on whichever thread let go last; NULL: not called. Not called
+				      when open fails */
+	void *area_context;        /* passed to area_free */
+	int32_t dmabuf_fd;         /* ZRX_AREA_DMABUF: duplicated, the caller keeps its own */
+	uint32_t nic_mode;         /* ZRX_NIC_* */
+	uint32_t steer;            /* ZRX_STEER_* */
+	uint32_t steer_port;       /* ZRX_STEER_PORT: local TCP port, host byte order */
+	uint64_t reserved[4];      /* zero */
+};
+#define ZRX_OPTIONS_INIT                                                                           \
+	{sizeof(struct zrx_options), 0, 0, 0, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0,   \
+	 {0, 0, 0, 0}}
+
+/* How to add a socket. Zero in any field but size means the default. */
+struct zrx_stream_options {
+	uint32_t size;
+	uint32_t flags;       /* zero */
+	uint64_t limit_bytes; /* end the stream after exactly so many bytes and leave the rest in the
+				 socket; 0: no limit */
+	uint64_t tag;         /* the caller's own, repeated in every event of the stream */
+};
+#define ZRX_STREAM_OPTIONS_INIT {sizeof(struct zrx_stream_options), 0, 0, 0}
+
+/* ---- Events and buffers -------------------------------------------------------------- */
+
+struct zrx_receiver;
+struct zrx_area; /* what a buffer belongs to; outlives its receiver */
+
+/*
+ * A view of received bytes. The caller may copy the struct; it is released once, by any copy.
+ * data is NULL where the memory has no CPU view (dma-buf): offset and length then say where
+ * in the dma-buf the bytes are.
+ */
+struct zrx_buffer {
+	const void *data;
+	uint64_t offset;       /* from the start of the area */
+	struct zrx_area *area; /* whose buffer it is; NULL in events that carry none */
+	uint32_t slot;         /* for release */
+	uint32_t generation;   /* for release */
+	uint32_t length;       /* bytes; at least 1 */
+	uint32_t reserved;     /* zero */
+};
+
+#define ZRX_EVENT_DATA  1u /* buffer holds the next bytes of the stream */
+#define ZRX_EVENT_END   2u /* the stream is over, flags say how; no event of it follows */
+#define ZRX_EVENT_ERROR 3u /* the stream is over: error has the negative errno; none follows */
+
+/* zrx_event.flags of ZRX_EVENT_END; zero: the peer closed its side */
+#define ZRX_END_LIMIT   1u /* limit_bytes were delivered; the socket may hold more */
+#define ZRX_END_REMOVED 2u /* zrx_receiver_remove */
+
+/* What receiving hands out. 64 bytes in every release: the stride of an array is ABI. */
+struct zrx_event {
+	uint16_t kind;   /* ZRX_EVENT_* */
+	uint16_t flags;  /* ZRX_END_* */
+	int32_t error;   /* ZRX_EVENT_ERROR: negative errno (-ECONNRESET, ...); else 0 */
+	uint64_t stream; /* handle, as zrx_receiver_add gave it */
+	uint64_t tag;    /* zrx_stream_options.tag */
+	struct zrx_buffer buffer;
+};
+
+/* ---- Receiver ------------------------------------------------------------------------ */
+
+/*
+ * Open a receiver.
+ *
+ * receiver  where the handle goes; untouched on failure
+ * options   may be NULL: all defaults
+ * error     may be NULL; else filled on failure (ZRX_ERROR_INIT)
+ *
+ * Returns 0 or a negative errno; error->hint names what to do. The most common:
+ *   -EPERM       io_uring is disabled (sysctl kernel.io_uring_disabled, or a seccomp profile), or
+ *                CAP_NET_ADMIN is missing for engine zcrx: run with it, or take engine multishot
+ *   -ENOSYS      this kernel has no io_uring: take engine recv
+ *   -EOPNOTSUPP  kernel or driver cannot do what the named engine needs; also every engine that
+ *                copies when ZRX_REQUIRE_ZERO_COPY is set
+ *   -ENOMEM      the area cannot be had or pinned: raise RLIMIT_MEMLOCK or vm.nr_hugepages
+ *   -ENODEV      no interface of this name
+ *   -ERANGE      no such queue
+ *   -EEXIST, -EBUSY  the queue is bound already; the message says by whom if that can be found
+ *   -EINVAL, -E2BIG  options: the message names the field
+ * On failure nothing is left behind: no fd, mapping, NIC setting or rule.
+ *
+ * Does not bind the receiver to the calling thread. May block for as long as the NIC takes to be set
+ * up. Any thread. Since 0.1.
+ */
+ZRX_API int zrx_receiver_open(struct zrx_receiver **receiver, const struct zrx_options *options,
+			      struct zrx_error *error);
+
+#define ZRX_CLOSE_DEFERRED 1
+
+/*
+ * Close a receiver. The handle is gone in any case. Buffers that are out stay valid and unchanged; the
+ * area is freed with the last of them. Events not yet received are lost; sockets stay open and are the
+ * caller's. NULL does nothing.
+ *
+ * Returns 0; or ZRX_CLOSE_DEFERRED when it is called on another thread than the owner, or after the
+ * owner has exited, while buffers are out: the kernel lets only the owner cancel its requests, so the
+ * ring (and the NIC queue, and the reference to each added socket) is kept until the last buffer is
+ * released, and goes then. No call may run on the handle at the same time, or later.
+ *
+ * Blocks until the kernel has let go of each request: microseconds. Since 0.1.
+ */
+ZRX_API int zrx_receiver_close(struct zrx_receiver *receiver);
+
+/*
+ * Add a connected TCP socket.
+ *
+ * fd       stays the caller's, who may close it at any time: the receiver holds its own reference to the
+ *          socket until the stream ends, so a close() alone sends no FIN before that; use shutdown().
+ *          While it is added, read the socket by no other means. Writing is free.
+ * options  may be NULL
+ * stream   the handle; never reused for another stream of this receiver
+ *
+ * Returns 0, or
+ *   -EBADF, -ENOTSOCK   not an open socket
+ *   -EPROTONOSUPPORT    not plain TCP (UDP, MPTCP, Unix, or TLS in the kernel): use another way to read it
+ *   -ENOTCONN           not connected: connect or accept first
+ *   -EEXIST             already added to this receiver: remove it, or wait for its end event
+ *   -EPERM              wrong thread (stage thread)
+ *   -EMFILE, -ENFILE    out of file descriptors (each stream takes one): raise ulimit -n
+ *   -ENOMEM, -EINVAL, -E2BIG
+ * zrx_receiver_error tells more. Owner's thread (or any one thread before the first receive). Does not
+ * block. Since 0.1.
+ */
+ZRX_API int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
+			     const struct zrx_stream_options *options, uint64_t *stream);
+
+/*
+ * Remove a stream. Bytes that the kernel has already delivered still come as data, then one end event
+ * with ZRX_END_REMOVED (or the end or error that came first); after it the kernel holds no reference to the
+ * socket. Bytes that are still in the socket stay there.
+ *
+ * Returns 0, -ENOENT if the stream has ended or never was (harmless), or -EPERM on the wrong thread.
+ * Owner's thread. Does not block. Since 0.1.
+ */
+ZRX_API int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t stream);
+
+/*
+ * Receive events.
+ *
+ * events      array of capacity entries; the first `count` are written whole
+ * capacity    1 to 65536; 64 to 256 is a good batch
+ * timeout_ns  0: do not wait; negative: wait for ever; else at most so long
+ *
+ * Returns the count of events; 0 when the time is over or zrx_receiver_wake was called; or
+ *   -EINTR   a signal came and there were no events: handle it, call again; nothing is lost
+ *   -EPERM   another thread owns this receiver (stage thread)
+ *   -EINVAL  capacity 0, too large, or events NULL
+ *   other    the ring itself failed, see zrx_receiver_error: close the receiver
+ *
+ * Every data event's buffer is the caller's until it is released. When none are left the streams
+ * park by themselves and resume once buffers come back, even during this call.
+ *
+ * The first call binds the receiver to its thread. Since 0.1.
+ */
+ZRX_API int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events,
+				 uint32_t capacity, int64_t timeout_ns);
+
+/*
+ * A descriptor that polls readable (POLLIN) when receive has something to do; for event loops: on
+ * readable, call receive with timeout 0 until it returns less than capacity. Do not read or close it.
+ * Call receive once before polling it: that starts the streams. Any thread. Never fails. Since 0.1.
+ */
+ZRX_API int zrx_receiver_fd(const struct zrx_receiver *receiver);
+
+/*
+ * Make a receive that sleeps, or else the next one, return at once (with 0 if there is no event).
+ * Several wakes may merge into one. Returns 0. Any thread; async-signal-safe. Does not block. Since 0.1.
+ */
+ZRX_API int zrx_receiver_wake(struct zrx_receiver *receiver);
+
+/*
+ * What the last failed add, remove or receive on this receiver was about. error->size must be set.
+ * Returns 0, or -EINVAL. Owner's thread. Since 0.1.
+ */
+ZRX_API int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *error);
+
+/*
+ * Release buffers: give their bytes back to the kernel. Any order, any thread, no system call in the
+ * common case, no allocation; never waits for the receiving thread. The memory must not be read afterwards.
+ *
+ * Returns 0 when all were released, or the first error; the others are released nevertheless:
+ *   -EALREADY  released before (a bug of the caller; nothing was changed)
+ *   -EINVAL    not a buffer of this library
+ * Detection of a second release holds while the receiver or any other of its buffers lives.
+ * In a forked child it does nothing and returns 0. Since 0.1.
+ */
+ZRX_API int zrx_buffer_release(const struct zrx_buffer *buffers, uint32_t count);
+
+/* The same for the buffers of a whole batch of events; events without one are passed over. Since 0.1. */
+ZRX_API int zrx_event_release(const struct zrx_event *events, uint32_t count);
+
+/* ---- Information --------------------------------------------------------------------- */
+
+/* zrx_stats.stall */
+#define ZRX_STALL_NONE    0u
+#define ZRX_STALL_BUFFERS 1u /* every chunk is out: release buffers, or open with a larger area */
+#define ZRX_STALL_COPIES  2u /* zcrx: the kernel must copy (unsplit or unsteered flow) and the NIC holds
+				all free chunks: steer the flow, enable header/data split, or enlarge the area */
+
+#define ZRX_UNKNOWN UINT64_MAX /* the kernel does not tell */
+
+/* Counters since open, unless said otherwise. Bytes and counts. */
+struct zrx_stats {
+	uint32_t size;
+	uint32_t stall;               /* ZRX_STALL_*, now */
+	uint64_t bytes;               /* delivered */
+	uint64_t buffers;             /* delivered */
+	uint64_t released;            /* buffers given back */
+	uint64_t outstanding;         /* buffers out, now */
+	uint64_t streams;             /* added and not ended, now */
+	uint64_t parked;              /* streams waiting for buffers, now */
+	uint64_t parks;               /* times a stream had to wait for buffers */
+	uint64_t rearms_ring_full;    /* requests started again: completion ring was full (ENOSPC, overflow) */
+	uint64_t rearms_no_buffer;    /* ... the kernel had no buffer (ENOBUFS, ENOMEM) */
+	uint64_t rearms_silent;       /* ... it may have stopped without saying so */
+	uint64_t rearms_interrupted;  /* ... EINTR, ECANCELED, or ended early for no stated reason */
+	uint64_t backlog;             /* released buffers waiting for room in the refill ring, now */
+	uint64_t backlog_high;        /* the most there ever were */
+	uint64_t flushes;             /* refill ring drained on request (ZCRX_CTRL_FLUSH_RQ) */
+	uint64_t copied_bytes;        /* by the kernel into the area; on zcrx what its counters show (7.2+,
+					 fragments only, not bytes of packet heads); else ZRX_UNKNOWN */
+	uint64_t copied_buffers;      /* likewise */
+	uint64_t alloc_failures;      /* times the driver found no chunk (7.2+); else ZRX_UNKNOWN */
+	uint64_t waits;               /* receives that asked the kernel (system calls) */
+	uint64_t wakes;               /* receives that were woken */
+};
+#define ZRX_STATS_INIT {sizeof(struct zrx_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* Read the counters. Returns 0, or -EINVAL if size is not set. Any thread. Does not block. Since 0.1. */
+ZRX_API int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats);
+
+/* zrx_info.features */
+#define ZRX_FEATURE_FLUSH         (1u << 0) /* ZCRX_CTRL_FLUSH_RQ, 6.19 */
+#define ZRX_FEATURE_EVENTS        (1u << 1) /* zcrx events and statistics, 7.2 */
+#define ZRX_FEATURE_RX_BUF_LEN    (1u << 2) /* buffers above a page, 7.0 */
+#define ZRX_FEATURE_NODEV         (1u << 3) /* ZCRX_REG_NODEV, 7.1 */
+#define ZRX_FEATURE_DMABUF        (1u << 4) /* dma-buf areas, 6.16 */
+#define ZRX_FEATURE_INCREMENTAL   (1u << 5) /* provided buffers consumed bit by bit, 6.12 */
+#define ZRX_FEATURE_DEFER_TASKRUN (1u << 6) /* completions made on the owner's thread, 6.1 */
+
+/* What was opened. */
+struct zrx_info {
+	uint32_t size;
+	uint32_t engine;         /* ZRX_ENGINE_*, never AUTO */
+	uint32_t zero_copy;      /* 1: payload of steered and split traffic is not copied */
+	uint32_t features;       /* ZRX_FEATURE_* in use */
+	char interface[16];      /* empty: none */
+	uint32_t queue;          /* 0 without interface */
+	uint32_t area_kind;      /* ZRX_AREA_*, never AUTO */
+	uint64_t area_bytes;
+	uint32_t buffer_bytes;   /* largest buffer; also the chunk that the kernel manages */
+	uint32_t ring_entries;   /* of the completion ring; 0 for engine recv */
+	uint32_t refill_entries; /* of the refill or provided-buffer ring; 0 for engine recv */
+	uint32_t reserved;       /* zero */
+	/* refused[e].code is not 0 for each engine e better than the one in use: why it is not. */
+	struct zrx_error refused[ZRX_ENGINE_COUNT];
+};
+
+/* Tell what was opened. Returns 0, or -EINVAL if size is not set. Any thread. Since 0.1. */
+ZRX_API int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info);
+
+/* ---- Probe --------------------------------------------------------------------------- */
+
+#define ZRX_CHECK_OK      0u
+#define ZRX_CHECK_MISSING 1u /* and zero-copy cannot work without it */
+#define ZRX_CHECK_WARN    2u /* works, but worse than it could */
+#define ZRX_CHECK_UNKNOWN 3u /* cannot be told from here */
+
+/* One precondition. */
+struct zrx_check {
+	uint32_t state;    /* ZRX_CHECK_* */
+	uint32_t reserved; /* zero */
+	char name[40];     /* short and stable: "kernel", "cap_net_admin", "io_uring", "memlock", ... */
+	char detail[208];  /* what is, in words */
+	char hint[256];    /* the command that mends it; empty if state is OK */
+};
+
+#define ZRX_PROBE_CHECKS 16
+
+/* What this kernel lets this process do. */
+struct zrx_capabilities {
+	uint32_t size;
+	uint32_t engines;        /* bit (1 << ZRX_ENGINE_x) is set for each engine that can be opened here;
+				    for zcrx: given a capable interface */
+	uint32_t features;       /* ZRX_FEATURE_* that the kernel has */
+	uint32_t page_bytes;
+	uint32_t kernel_version; /* major << 16 | minor << 8 | patch; for display, not for decisions */
+	uint32_t check_count;
+	struct zrx_error refused[ZRX_ENGINE_COUNT]; /* code != 0: why that engine cannot be opened */
+	struct zrx_check checks[ZRX_PROBE_CHECKS];  /* the first check_count are filled */
+};
+
+/*
+ * Find out what this kernel, with this process' rights and limits, can do: by asking it
+ * (IORING_REGISTER_QUERY; trial before 6.18), never by its version. Changes nothing. Returns 0, or -EINVAL
+ * if size is not set. Any thread. Takes a few system calls; may block shortly. Since 0.1.
+ */
+ZRX_API int zrx_probe(struct zrx_capabilities *capabilities);
+
+/* ---- NIC ----------------------------------------------------------------------------- */
+
+/*
+ * What engine zcrx needs of an interface: traffic of others led away from the queue (RSS), header/data split
+ * on, its threshold 0, flow rules possible. zrx_receiver_open sees to all of it by itself
+ * (ZRX_NIC_SETUP) and puts everything back at close. The calls below are for looking (inspect, plan), for
+ * setting up ahead of time, for programs that run with fewer rights (apply, undo), and for what a killed
+ * process left (restore). Every change is in a journal in /run/zcrx before it is made.
+ */
+
+/* zrx_nic_report.split */
+#define ZRX_NIC_SPLIT_UNKNOWN 0u /* the driver does not tell, or has no split */
+#define ZRX_NIC_SPLIT_OFF     1u
+#define ZRX_NIC_SPLIT_ON      2u
+
+/* zrx_nic_report.bound: who feeds the queue with memory */
+#define ZRX_NIC_BOUND_IO_URING (1u << 0) /* a zcrx area */
+#define ZRX_NIC_BOUND_DMABUF   (1u << 1) /* device memory */
+#define ZRX_NIC_BOUND_XSK      (1u << 2) /* an AF_XDP socket */
+#define ZRX_NIC_BOUND_LEASE    (1u << 3) /* lent to another interface */
+
+#define ZRX_NIC_FREE_QUEUE UINT32_MAX /* in place of a queue's number: one that is free */
+#define ZRX_NIC_CHECKS     12
+
+/* One interface and one of its receive queues, now. */
+struct zrx_nic_report {
+	uint32_t size;
+	uint32_t ifindex;
+	uint32_t queue;         /* the one looked at; ZRX_NIC_FREE_QUEUE if there is no free one */
+	uint32_t queue_count;   /* receive queues; 0 while the interface is down and does not tell */
+	char driver[32];
+	char firmware[32];
+	uint32_t ring_entries;  /* of each receive queue; 0: not known */
+	uint32_t split;         /* ZRX_NIC_SPLIT_* */
+	uint32_t hds_thresh;    /* bytes: smaller packets are not split */
+	uint32_t ntuple;        /* 1: flow rules are on */
+	uint32_t rules;         /* flow rules that there are */
+	uint32_t rss_entries;   /* of the indirection table; 0: none */
+	uint32_t rss_to_queue;  /* ... that lead to the queue */
+	uint32_t bound;         /* ZRX_NIC_BOUND_* of the queue */
+	uint32_t napi_id;       /* of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not known */
+	uint32_t check_count;
+	struct zrx_check checks[ZRX_NIC_CHECKS]; /* the first check_count are filled */
+};
+
+/*
+ * Look at an interface and a queue of it. Changes nothing; needs no rights.
+ *
+ * Returns 0, -ENODEV if there is no such interface, -EINVAL if report->size is not set, or what reading gave. A
+ * setting that is missing is no error but a check. Any thread. Does not block. Since 0.1.
+ */
+ZRX_API int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report *report,
+			    struct zrx_error *error);
+
+#define ZRX_NIC_STEPS 8
+
+/* One change of a plan. */
+struct zrx_nic_step {
+	char setting[40];  /* "rss", "tcp-data-split", "hds-thresh", "ntuple", "rule", ... */
+	char command[216]; /* the equivalent ethtool line */
+};
+
+/*
+ * Tell what zrx_receiver_open or zrx_nic_apply would change with these options (interface, flags, queue,
+ * steer and steer_port count), in order. Changes nothing; needs no rights.
+ *
+ * steps  array of at least ZRX_NIC_STEPS
+ * queue  which queue would be taken
+ *
+ * Returns how many steps were written, or the error that those calls would give. Any thread. May wait some seconds
+ * for a queue that is just being let go. Since 0.1.
+ */
+ZRX_API int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps,
+			 uint32_t *queue, struct zrx_error *error);
+
+/*
+ * Set a queue up for receivers that come later, in this or any process, with ZRX_NIC_PREPARED and this queue. It
+ * stays so until zrx_nic_undo. With ZRX_STEER_PORT the rules for steer_port are set as well.
+ *
+ * queue  which queue it is; may be NULL
+ *
+ * Returns 0 or a negative errno; on failure nothing has changed. The most common: -EPERM and -EACCES (needs
+ * CAP_NET_ADMIN and a writable /run), -EBUSY (no queue is free), -EOPNOTSUPP (the driver cannot split), -EEXIST
+ * (the queue is taken), -EUCLEAN (a damaged journal: the hint says what to do). Any thread. Blocks for as
+ * long as the driver takes, which may be seconds. Since 0.1.
+ */
+ZRX_API int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue,
+			  struct zrx_error *error);
+
+/*
+ * Undo zrx_nic_apply for one queue (ZRX_NIC_FREE_QUEUE: for all queues) of an interface. Settings that another
+ * receiver or set-up still needs go back when the last of them ends; what somebody else has changed since
+ * stays as it is.
+ *
+ * Returns how many set-ups were undone (0: there was none), or -EBUSY while a receiver is bound to the queue:
+ * close it first. Any thread. Blocks, as above. Since 0.1.
+ */
+ZRX_API int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error);
+
+/*
+ * Undo what processes that died have left, from their journals. interface NULL: on all interfaces. The next
+ * zrx_receiver_open on the interface does the same.
+ *
+ * Returns how many set-ups were undone, or a negative errno; error then tells which, and the rest was done
+ * nevertheless. Any thread. Blocks, as above. Since 0.1.
+ */
+ZRX_API int zrx_nic_restore(const char *interface, struct zrx_error *error);
+
+/* ---- Layout, checked wherever this header is compiled ---------------------------------- */
+
+#ifdef __cplusplus
+#define ZRX_ASSERT(condition, text) static_assert(condition, text)
+#else
+#define ZRX_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+ZRX_ASSERT(sizeof(void *) == 8, "zcrx needs a 64-bit system");
+ZRX_ASSERT(sizeof(struct zrx_buffer) == 40, "ABI");
+ZRX_ASSERT(sizeof(struct zrx_event) == 64, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_event, buffer) == 24, "ABI");
+ZRX_ASSERT(sizeof(struct zrx_error) == 640, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_options, interface) == 16, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_options, area_memory) == 48, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_options, reserved) == 88, "ABI");
+ZRX_ASSERT(sizeof(struct zrx_stream_options) == 24, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_stats, wakes) == 152, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_info, refused) == 64, "ABI");
+ZRX_ASSERT(sizeof(struct zrx_check) == 512, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_report, checks) == 120, "ABI");
+ZRX_ASSERT(sizeof(struct zrx_nic_step) == 256, "ABI");
+#undef ZRX_ASSERT
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ZCRX_H */

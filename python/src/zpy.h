@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the extension module share. Limited API of Python 3.11. */
+#ifndef ZPY_H
+#define ZPY_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <structmember.h>
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "zcrx.h"
+
+/*
+ * One for the process: the module refuses subinterpreters, because the core binds rings to threads
+ * and a buffer may be released after its interpreter is gone.
+ */
+struct zpy_module {
+	PyTypeObject *buffer;
+	PyTypeObject *event;
+	PyTypeObject *batch;
+	PyTypeObject *column;
+	PyTypeObject *stream;
+	PyTypeObject *receiver;
+	PyObject *kinds[ZRX_EVENT_ERROR + 1]; /* "data", "end", "error" by ZRX_EVENT_* */
+	_Atomic uint32_t forks;               /* how many forks this process is away from the first */
+};
+extern struct zpy_module zpy;
+
+/* Create the types and add them to the module. Returns 0, or -1 with an exception set. */
+int zpy_module_exec(PyObject *module);
+
+/* ---- raise.c: all return with an exception set ---- */
+
+/* zcrx.Error or the subclass that fits. */
+void zpy_raise(const struct zrx_error *error);
+/* The same for an error that the skin itself found. code is a negative errno. */
+void zpy_raise_new(int code, uint32_t stage, const char *message, const char *hint);
+
+/* ---- buffer.c ---- */
+
+/* Takes the buffer over: it is released even if this fails (NULL, exception set). */
+PyObject *zpy_buffer_new(const struct zrx_buffer *raw, int dmabuf_fd);
+
+/* ---- stream.c ---- */
+
+/*
+ * A stream of a receiver. The receiver holds one reference until the last event is delivered;
+ * the pointer is the tag of the core's stream.
+ */
+struct zpy_stream {
+	PyObject_HEAD
+	uint64_t handle;
+	uint64_t limit_bytes;
+	PyObject *tag;
+	const void *receiver; /* for comparison only; NULL once the stream is over */
+	struct zpy_stream *next;
+	struct zpy_stream *previous;
+	int fd;
+};
+
+struct zpy_stream *zpy_stream_new(const void *receiver, int fd, uint64_t limit_bytes, PyObject *tag);
+
+/* ---- event.c ---- */
+
+/* Takes over the event's buffer and the reference to its stream, even if this fails. */
+PyObject *zpy_event_new(const struct zrx_event *raw, int dmabuf_fd);
+
+/* ---- batch.c ---- */
+
+struct zpy_batch {
+	PyObject_HEAD
+	struct zrx_event *events; /* tag: a reference to the stream, or NULL */
+	uint32_t count;
+	int dmabuf_fd;
+	_Atomic uint64_t state; /* exports in the upper half, index of the next event in the lower */
+};
+
+struct zpy_batch *zpy_batch_new(uint32_t capacity, int dmabuf_fd);
+
+static inline uint32_t zpy_batch_next(const struct zpy_batch *batch)
+{
+	return (uint32_t)atomic_load_explicit(&batch->state, memory_order_acquire);
+}
+
+/* Keep the buffers that the batch still owns where they are. Returns 0, never fails. */
+static inline void zpy_batch_pin(struct zpy_batch *batch)
+{
+	atomic_fetch_add_explicit(&batch->state, (uint64_t)1 << 32, memory_order_acq_rel);
+}
+
+static inline void zpy_batch_unpin(struct zpy_batch *batch)
+{
+	atomic_fetch_sub_explicit(&batch->state, (uint64_t)1 << 32, memory_order_acq_rel);
+}
+
+/* ---- batch_write.c ---- */
+
+PyObject *zpy_batch_write_to(PyObject *self, PyObject *descriptor);
+
+/* ---- column.c: arrays over a batch ---- */
+
+PyObject *zpy_batch_lengths(PyObject *self, void *closure);
+PyObject *zpy_batch_offsets(PyObject *self, void *closure);
+PyObject *zpy_batch_iovecs(PyObject *self, void *closure);
+
+/* ---- gate.c: who is inside a receiver ---- */
+
+#define ZPY_GATE_CLOSED (1u << 31)
+#define ZPY_GATE_OWNER  (1u << 30)
+
+struct zpy_receiver {
+	PyObject_HEAD
+	struct zrx_receiver *core;
+	struct zpy_stream *streams; /* those that are not over; each a reference */
+	PyObject *weakrefs;
+	_Atomic uint32_t gate; /* ZPY_GATE_*, and how many calls of any thread run */
+	uint32_t forks;        /* zpy.forks when it was opened */
+	int dmabuf_fd;
+};
+
+/* For calls that any thread may make. Returns the core's handle, or NULL with an exception set. */
+struct zrx_receiver *zpy_enter(PyObject *receiver);
+void zpy_leave(PyObject *receiver);
+/* For the owner's calls. */
+struct zrx_receiver *zpy_enter_owner(struct zpy_receiver *receiver);
+void zpy_leave_owner(struct zpy_receiver *receiver);
+
+/* ---- receive.c ---- */
+
+PyObject *zpy_receiver_receive(PyObject *self, PyObject *const *args, Py_ssize_t count,
+			       PyObject *names);
+
+/* ---- receiver.c ---- */
+
+/* Raise what the receiver's last failed call was about. */
+void zpy_raise_last(struct zpy_receiver *receiver);
+/* The stream's last event was delivered: drop the receiver's reference. */
+void zpy_receiver_forget(struct zpy_receiver *receiver, struct zpy_stream *stream);
+/* Open the core's receiver. memory: an object with a writable buffer to be the area, or None. */
+PyObject *zpy_receiver_open(PyObject *self, struct zrx_options *options, PyObject *memory);
+
+extern PyType_Spec zpy_buffer_spec;
+extern PyType_Spec zpy_event_spec;
+extern PyType_Spec zpy_batch_spec;
+extern PyType_Spec zpy_column_spec;
+extern PyType_Spec zpy_stream_spec;
+extern PyType_Spec zpy_receiver_spec;
+
+#endif

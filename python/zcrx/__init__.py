@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Receive TCP into buffers that are views, not copies.
+
+with zcrx.Receiver() as rx:
+    for buffer in rx.stream(sock):          # until the peer closes
+        hasher.update(buffer)
+
+Receiver       sockets in, events out: add, receive, stream
+Batch, Event, Stream, Buffer
+               what receive hands out; a Buffer is a bytes-like, read-only object over memory that the kernel
+               or the NIC filled, valid until it is released
+Reader         exact reads and lines of work that ignore where buffers end
+aio            the same for asyncio
+probe          what this kernel lets this process do
+Error          what is raised: an OSError with a stage and a hint
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import _control
+from ._errors import BusyError, ClosedError, Error, PermissionDeniedError, ThreadError, UnavailableError
+from ._info import ENGINES, Capabilities, Check, Info, Refusal, Stats, probe
+from ._reader import Reader
+from ._receiver import Receiver
+from ._zcrx import Batch, Buffer, Event, Stream
+
+if TYPE_CHECKING:
+    from . import aio as aio
+
+__version__: str = _control.zrx_version()
+
+__all__ = [
+    "ENGINES",
+    "Batch",
+    "Buffer",
+    "BusyError",
+    "Capabilities",
+    "Check",
+    "ClosedError",
+    "Error",
+    "Event",
+    "Info",
+    "PermissionDeniedError",
+    "Reader",
+    "Receiver",
+    "Refusal",
+    "Stats",
+    "Stream",
+    "ThreadError",
+    "UnavailableError",
+    "__version__",
+    "aio",
+    "probe",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> object:
+    if name == "aio":  # asyncio is not loaded for those who do not use it
+        from importlib import import_module
+
+        return import_module("zcrx.aio")
+    raise AttributeError(f"module 'zcrx' has no attribute {name!r}")

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""Receiver: options in words, over the C type that does the work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, Protocol, Self
+
+from . import _control, _zcrx
+from ._info import ENGINES, Info, Stats, read_info, read_stats
+
+_AREA_KINDS = {
+    "auto": _control.ZRX_AREA_AUTO,
+    "hugetlb": _control.ZRX_AREA_HUGETLB,
+    "thp": _control.ZRX_AREA_THP,
+    "pages": _control.ZRX_AREA_PAGES,
+}
+_NIC_MODES = {"setup": _control.ZRX_NIC_SETUP, "prepared": _control.ZRX_NIC_PREPARED}
+_STEERS = {
+    "connection": _control.ZRX_STEER_CONNECTION,
+    "port": _control.ZRX_STEER_PORT,
+    "none": _control.ZRX_STEER_NONE,
+}
+_UINT32 = (1 << 32) - 1
+_UINT64 = (1 << 64) - 1
+
+
+class HasFileno(Protocol):
+    """A socket, or anything else with a descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+def choose(what: str, name: str, known: Any) -> Any:
+    """The value of a name; else an error that suggests the nearest name."""
+    if not isinstance(name, str):
+        raise TypeError(f"{what}: a string is needed, not {type(name).__name__}")
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{what}: no {name!r} among {', '.join(known)}{hint}")
+
+
+def _number(what: str, value: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{what}: an int is needed, not {type(value).__name__}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{what}: {value} is not within 0 and {most}")
+    return value
+
+
+def fileno(sock: HasFileno | int) -> int:
+    """The descriptor of a socket."""
+    fd = sock if isinstance(sock, int) and not isinstance(sock, bool) else getattr(sock, "fileno", None)
+    if callable(fd):
+        fd = fd()
+    if not isinstance(fd, int):
+        raise TypeError(f"a socket or a descriptor is needed, not {type(sock).__name__}")
+    if not 0 <= fd < 1 << 31:
+        raise ValueError("the socket is closed")
+    return fd
+
+
+def nic_options(interface: str, queue: int | None, steer_port: int | None) -> Any:
+    """The core's options as far as they concern the NIC."""
+    raw = _control.zrx_options()
+    raw.set_interface(interface)
+    if queue is not None:
+        raw.queue = _number("queue", queue, _UINT32)
+        raw.flags |= _control.ZRX_QUEUE
+    if steer_port is not None:
+        raw.steer = _control.ZRX_STEER_PORT
+        raw.steer_port = _number("steer_port", steer_port, 65535)
+    return raw
+
+
+class Receiver(_zcrx.Receiver):
+    """One ring, one area of memory, one thread: TCP sockets in, buffers that are views out.
+
+    engine             "auto", "zcrx", "zcrx-nodev", "multishot" or "recv"; a named one is that one or an
+                       error
+    interface, queue   for engine "zcrx": the NIC and its receive queue (None: one that is free)
+    area_bytes         memory that buffers come from
+    buffer_bytes       the largest buffer, a power of two; 0: the engine's own
+    ring_entries       completions that the ring holds; 0: 4096
+    refill_entries     entries of the refill ring; 0: one for each chunk of the area
+    area_kind          "auto", "hugetlb", "thp" or "pages"
+    area               your own memory in place of it: a writable, page-aligned buffer such as mmap.mmap
+    dmabuf             a dma-buf's descriptor in place of it (engine "zcrx")
+    require_zero_copy  refuse every engine that copies
+    nic                "setup": prepare the NIC at open, put it back at close; "prepared": only check
+    steer              "connection", "port" (with steer_port) or "none": which flows go to the queue
+
+    Raises zcrx.Error, whose hint says what to do. Belongs to the first thread that receives. Not for
+    use after a fork; buffers may be read there.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        engine: str = "auto",
+        interface: str | None = None,
+        queue: int | None = None,
+        area_bytes: int = 64 << 20,
+        *,
+        buffer_bytes: int = 0,
+        ring_entries: int = 0,
+        refill_entries: int = 0,
+        area_kind: str = "auto",
+        area: Any = None,
+        dmabuf: int | None = None,
+        require_zero_copy: bool = False,
+        nic: str = "setup",
+        steer: str = "connection",
+        steer_port: int | None = None,
+    ) -> None:
+        raw = nic_options(interface, queue, steer_port) if interface else _control.zrx_options()
+        if queue is not None and not interface:
+            raise ValueError("queue: only with an interface")
+        raw.engine = choose("engine", engine, {name: i for i, name in enumerate(ENGINES)})
+        raw.area_bytes = _number("area_bytes", area_bytes, _UINT64)
+        raw.buffer_bytes = _number("buffer_bytes", buffer_bytes, _UINT32)
+        raw.ring_entries = _number("ring_entries", ring_entries, _UINT32)
+        raw.refill_entries = _number("refill_entries", refill_entries, _UINT32)
+        raw.area_kind = choose("area_kind", area_kind, _AREA_KINDS)
+        raw.nic_mode = choose("nic", nic, _NIC_MODES)
+        raw.steer = choose("steer", steer if steer_port is None else "port", _STEERS)
+        if require_zero_copy:
+            raw.flags |= _control.ZRX_REQUIRE_ZERO_COPY
+        if dmabuf is not None:
+            if area is not None:
+                raise ValueError("area, dmabuf: one of them")
+            raw.area_kind = _control.ZRX_AREA_DMABUF
+            raw.dmabuf_fd = fileno(dmabuf)
+        _control.receiver_open(self, raw, area)
+
+    def add(self, sock: HasFileno | int, *, limit: int | None = None, tag: object = None) -> _zcrx.Stream:
+        """Add a connected TCP socket: a socket object or a descriptor, which stays yours.
+
+        limit  end the stream after so many bytes and leave the rest in the socket
+        tag    anything; it is the stream's tag
+
+        While it is added, read the socket by no other means. It may be closed; but the receiver keeps
+        the connection open until the stream ends, so tell the peer by shutdown().
+        """
+        if limit == 0:
+            raise ValueError("limit: at least 1, or None")
+        return self._add(fileno(sock), 0 if limit is None else _number("limit", limit, _UINT64), tag)
+
+    def stream(
+        self, sock: HasFileno | int, *, limit: int | None = None, timeout: float | None = None
+    ) -> Iterator[_zcrx.Buffer]:
+        """Receive one socket to its end: yields its buffers.
+
+        timeout  seconds without any data after which TimeoutError is raised; the stream can be resumed by
+                 another call of stream()
+
+        A reset or another failure of the socket is raised as the OSError that it is. Needs the receiver for
+        itself. If the loop is left early, the socket is removed.
+        """
+        if self.streams:
+            raise ValueError("stream() needs a receiver without other streams; use add() and receive()")
+        return self._buffers(self.add(sock, limit=limit), timeout)
+
+    def _buffers(self, stream: _zcrx.Stream, timeout: float | None) -> Iterator[_zcrx.Buffer]:
+        try:
+            while True:
+                batch = self.receive(timeout)
+                if not batch and timeout is not None:
+                    raise TimeoutError(f"no data for {timeout} s")
+                yield from batch.take()
+                for event in batch:
+                    if event.stream is not stream:
+                        raise RuntimeError("another socket was added while stream() ran")
+                    if event.error is not None:
+                        raise event.error
+                    return
+        finally:
+            if not stream.ended and not self.closed:
+                self._drop(stream)
+
+    def _drop(self, stream: _zcrx.Stream) -> None:
+        """Remove a stream and see to its end; what was delivered meanwhile is let go."""
+        if self.remove(stream):
+            while not stream.ended:
+                self.receive(1.0).release()
+
+    @property
+    def info(self) -> Info:
+        """What was opened, and why nothing better was."""
+        return read_info(self)
+
+    @property
+    def stats(self) -> Stats:
+        """The counters, now. Any thread."""
+        return read_stats(self)
+
+    def fileno(self) -> int:
+        """A descriptor that polls readable when receive(0) has something to do. Receive once before polling."""
+        return int(_control.zrx_receiver_fd(self))
+
+    def wake(self) -> None:
+        """Make a sleeping receive, or else the next one, return. Any thread."""
+        _control.zrx_receiver_wake(self)
+
+    def __repr__(self) -> str:
+        return "<zcrx.Receiver, closed>" if self.closed else f"<zcrx.Receiver engine={self.info.engine}>"
+
+    def __enter__(self) -> Self:
+        return self

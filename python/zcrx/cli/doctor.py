@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""say what zero-copy receive needs, what is there, and what mends the rest
+
+Exit status: 0 if the best engine that was asked about can be opened, 1 if something is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from rich.markup import escape
+
+from .. import Capabilities, Check, _nic, probe
+from . import view
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """The arguments."""
+    parser.add_argument("--interface", metavar="I", help="look at this NIC, too")
+    parser.add_argument("--queue", type=int, metavar="Q", help="and at this receive queue of it")
+    parser.add_argument("--json", action="store_true", help="print one object")
+
+
+def _best(capabilities: Capabilities, nic_ready: bool | None) -> str:
+    """The engine that `auto` would take."""
+    if nic_ready and "zcrx" in capabilities.engines:
+        return "zcrx"
+    return "multishot" if "multishot" in capabilities.engines else "recv"
+
+
+def _show(checks: list[Check]) -> None:
+    rows = [(view.state(c.state), c.name, escape(c.detail), escape(c.hint)) for c in checks]
+    view.table(("state", "what", "is", "mend by"), rows)
+
+
+def _print(capabilities: Capabilities, report: _nic.Report | None, result: dict[str, Any]) -> None:
+    out = view.console()
+    out.print(f"[bold]This machine[/]: Linux {capabilities.kernel}")
+    _show(list(capabilities.checks))
+    if report:
+        queue = "no free queue" if report.queue is None else f"queue {report.queue}"
+        out.print(f"\n[bold]{report.interface}[/]: driver {report.driver or 'unknown'}, {queue}")
+        _show(list(report.checks))
+    out.print("\n[bold]Engines[/]")
+    rows = []
+    for name in ("zcrx", "zcrx-nodev", "multishot", "recv"):
+        refusal = capabilities.refused.get(name)
+        why = f"{refusal.message}{'; ' + refusal.hint if refusal.hint else ''}" if refusal else ""
+        rows.append((view.state("missing" if refusal else "ok"), name, escape(why)))
+    view.table(("state", "engine", "why not"), rows)
+    out.print(f"\nengine auto would take here: [bold]{result['auto']}[/]")
+    if result["auto"] != "zcrx" and not report and "zcrx" in capabilities.engines:
+        out.print("the kernel can receive without copies; look at a NIC: zcrx doctor --interface NAME")
+
+
+def run(settings: argparse.Namespace) -> int:
+    """Look, and tell."""
+    capabilities = probe()
+    report = None
+    if settings.interface:
+        report = _nic.inspect(settings.interface, settings.queue)
+    elif settings.queue is not None:
+        raise ValueError("--queue: only with --interface")
+    nic_ready = None if report is None else all(check.state != "missing" for check in report.checks)
+    missing = [check.name for check in capabilities.checks if check.state == "missing"]
+    if report:
+        missing += [f"{report.interface}: {check.name}" for check in report.checks if check.state == "missing"]
+    result = {
+        "kernel": capabilities.kernel,
+        "engines": list(capabilities.engines),
+        "features": sorted(capabilities.features),
+        "auto": _best(capabilities, nic_ready),
+        "missing": missing,
+        "checks": [asdict(check) for check in capabilities.checks],
+        "refused": {name: asdict(refusal) for name, refusal in capabilities.refused.items()},
+        "nic": asdict(report) if report else None,
+    }
+    if settings.json:
+        view.print_json(result)
+    else:
+        _print(capabilities, report, result)
+    return 1 if missing else 0

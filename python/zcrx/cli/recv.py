@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""receive connections to their end, into a file or nowhere
+
+With --json one object is printed: engine, reason, bytes, seconds, buffers, copied_bytes (null if unknown), and
+sha256 of each connection's data, if asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import selectors
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from typing import Any, BinaryIO
+
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+
+from .. import ENGINES, Batch, Receiver
+from . import view
+
+_PROGRESS_S = 0.2
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT, with brackets around an IPv6 address."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def positive(text: str) -> int:
+    """A count of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """The arguments."""
+    parser.add_argument("--listen", type=address, required=True, metavar="HOST:PORT")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--output", metavar="FILE", help="with several connections: FILE.0, FILE.1, ...")
+    target.add_argument("--discard", action="store_true", help="the default")
+    parser.add_argument("--connections", type=positive, default=1, metavar="N")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
+    parser.add_argument("--interface", metavar="I")
+    parser.add_argument("--queue", type=int, metavar="Q")
+    parser.add_argument("--area-bytes", type=positive, default=64 << 20, metavar="BYTES")
+    parser.add_argument("--sha256", action="store_true", help="hash each connection's data")
+    parser.add_argument("--json", action="store_true", help="print one object")
+
+
+class Connection:
+    """Where one connection's bytes go."""
+
+    def __init__(self, number: int, settings: argparse.Namespace, stack: ExitStack) -> None:
+        self.number = number
+        self.file: BinaryIO | None = None
+        self.hash = hashlib.sha256() if settings.sha256 else None
+        self.error: OSError | None = None
+        if settings.output:
+            name = settings.output if settings.connections == 1 else f"{settings.output}.{number}"
+            self.file = stack.enter_context(open(name, "wb", buffering=0))
+
+
+class Reception:
+    """Accepts connections while it receives, on one thread."""
+
+    def __init__(self, settings: argparse.Namespace, receiver: Receiver, stack: ExitStack) -> None:
+        self.settings = settings
+        self.receiver = receiver
+        self.stack = stack
+        self.connections: list[Connection] = []
+        self.ended = 0
+        self.bytes = 0
+        self.begin = self.end = 0.0
+
+    def accept(self, listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        self.stack.enter_context(sock)
+        connection = Connection(len(self.connections), self.settings, self.stack)
+        self.connections.append(connection)
+        self.begin = self.begin or time.monotonic()
+        self.receiver.add(sock, tag=connection)
+
+    def consume(self, batch: Batch) -> None:
+        """One batch: to the file by one writev if all of it goes there, else buffer by buffer."""
+        self.bytes += batch.bytes
+        if not self.settings.sha256 and not batch.has_ends and self.settings.connections == 1:
+            file = self.connections[0].file
+            if file:
+                batch.write_to(file)
+            batch.release()
+            return
+        for event in batch:
+            connection: Connection = event.stream.tag
+            if event.buffer is None:
+                connection.error = event.error
+                self.ended += 1
+                continue
+            with event.buffer as buffer:
+                if connection.hash:
+                    connection.hash.update(buffer)
+                if connection.file:
+                    rest = memoryview(buffer)
+                    while rest:
+                        rest = rest[connection.file.write(rest) :]
+                    rest.release()
+
+    def run(self, listener: socket.socket, show: Any) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            self.accept_first(selector, listener)
+            selector.register(self.receiver, selectors.EVENT_READ)
+            while len(self.connections) < self.settings.connections:
+                while batch := self.receiver.receive(0):
+                    self.consume(batch)
+                for key, _ in selector.select(_PROGRESS_S):
+                    if key.fileobj is listener:
+                        self.accept(listener)
+                show(self.bytes)
+        listener.close()
+        while self.ended < self.settings.connections:
+            self.consume(self.receiver.receive(_PROGRESS_S))
+            show(self.bytes)
+        self.end = time.monotonic()
+
+    def accept_first(self, selector: selectors.BaseSelector, listener: socket.socket) -> None:
+        while not self.connections:
+            if selector.select(_PROGRESS_S):
+                self.accept(listener)
+
+
+def _listen(settings: argparse.Namespace, stack: ExitStack) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.listen[0] else socket.AF_INET
+    listener = socket.create_server(
+        settings.listen, family=family, backlog=settings.connections, reuse_port=False
+    )
+    return stack.enter_context(listener)
+
+
+def _progress(settings: argparse.Namespace, stack: ExitStack) -> Any:
+    """A callable that shows how many bytes there are; silent where nobody looks."""
+    if settings.json or not sys.stderr.isatty():
+        return lambda count: None
+    columns = (TextColumn("received"), DownloadColumn(True), TransferSpeedColumn(), TimeElapsedColumn())
+    progress = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    task = progress.add_task("received", total=None)
+    shown = 0.0
+
+    def show(count: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= _PROGRESS_S:
+            shown = time.monotonic()
+            progress.update(task, completed=count)
+
+    return show
+
+
+def _result(reception: Reception) -> dict[str, Any]:
+    info, stats = reception.receiver.info, reception.receiver.stats
+    result: dict[str, Any] = {
+        "engine": info.engine,
+        "reason": info.reason,
+        "bytes": stats.bytes,
+        "seconds": round(reception.end - reception.begin, 6),
+        "buffers": stats.buffers,
+        "copied_bytes": stats.copied_bytes,
+    }
+    if reception.settings.sha256:
+        result["sha256"] = [c.hash.hexdigest() for c in reception.connections if c.hash]
+    return result
+
+
+def _print(result: dict[str, Any]) -> None:
+    because = f", because {result['reason']}" if result["reason"] else ""
+    rate = result["bytes"] / result["seconds"] / 1e9 if result["seconds"] else 0.0
+    print(f"engine {result['engine']}{because}")
+    print(
+        f"{result['bytes']} bytes in {result['buffers']} buffers, {result['seconds']:.3f} s, {rate:.3f} GB/s"
+    )
+    for number, digest in enumerate(result.get("sha256", [])):
+        print(f"{digest}  connection {number}")
+
+
+def run(settings: argparse.Namespace) -> int:
+    """Receive; 1 if a connection ended in an error."""
+    with ExitStack() as stack:
+        options = {"area_bytes": settings.area_bytes, "queue": settings.queue}
+        receiver = stack.enter_context(Receiver(settings.engine, settings.interface, **options))
+        listener = _listen(settings, stack)
+        reception = Reception(settings, receiver, stack)
+        with ExitStack() as shown:
+            reception.run(listener, _progress(settings, shown))
+        result = _result(reception)
+    (view.print_json if settings.json else _print)(result)
+    failures = [c for c in reception.connections if c.error]
+    for connection in failures:
+        view.complain(f"connection {connection.number}: {connection.error}")
+    return 1 if failures else 0
