@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two ports joined by a cable that can delay, lose and reorder packets, the same way for each
-seed."""
+"""Two ports joined by a cable that can delay, lose and reorder packets, as a seed decides."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ Receiver = Callable[[Frame], None]
 
 @dataclass
 class Impairment:
-    """Probabilities are per packet, the delay is for each. `reorder`: a packet is overtaken by the
-    next."""
+    """Probabilities are per packet; the delay is for all. Reordered: overtaken by the next one."""
 
     delay_ns: int = 0
     loss: float = 0.0

@@ -2,8 +2,7 @@
 """Faults and questions from outside: one JSON object in, one out.
 
 They come as lines over a UNIX socket, or as Ethernet frames of a local experimental type that a
-guest
-sends from one of the ports (`guest_fault.py`): a frame so addressed never reaches the cable, and
+guest sends from one of the ports (`guest_fault.py`): such a frame never reaches the cable, and
 its answer comes back to the port that sent it.
 
     {"do": "link", "up": false, "for_ms": N}    the cable is pulled, and back after N ms;

@@ -21,8 +21,7 @@ class Region:
 
 
 class GuestMemory:
-    """Reads and writes by bus address. The last region hit is tried first: it nearly always
-    fits."""
+    """Reads and writes by bus address. The last region hit is tried first."""
 
     def __init__(self) -> None:
         self._regions: list[Region] = []

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults on command. A fault is set by `control`, and taken by the card at the place it
-concerns."""
+"""Faults on command: set by `control`, taken by the card at the place they concern."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ class Faults:
         self.taken: Counter[str] = Counter()
 
     def set(self, kind: str, concerns: int | str, count: int, value: int = 0) -> None:
-        """The next `count` occasions go wrong; 0 takes the fault back, a negative count is for
-        ever."""
+        """The next `count` occasions go wrong; 0 takes the fault back, -1 is for ever."""
         key = (kind, concerns)
         self._values[key] = value
         self._left[key] = count

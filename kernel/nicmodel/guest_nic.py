@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prepare a NIC for zero-copy receive without ethtool, whose older versions lack some of the
-settings.
+"""Prepare a NIC for zero-copy receive without ethtool: older ones lack some of the settings.
 
-    guest_nic.py prepare INTERFACE QUEUE    split on, threshold 0, flow rules on, RSS away from
-    QUEUE
-    guest_nic.py rule INTERFACE QUEUE tcp4|tcp6 PORT    packets to this port go to QUEUE; prints
-    the rule
+    guest_nic.py prepare INTERFACE QUEUE    split on, threshold 0, flow rules on, RSS away
+    guest_nic.py rule INTERFACE QUEUE tcp4|tcp6 PORT    packets to PORT go to QUEUE
 
 The rig runs it in the guest. It sets; it does not record or restore anything."""
 
@@ -54,8 +51,7 @@ def attribute(kind: int, payload: bytes) -> bytes:
 
 
 def exchange(sock: socket.socket, family: int, command: int, payload: bytes) -> bytes:
-    """One generic netlink request; returns the attributes of the reply, b"" for a plain
-    acknowledgement."""
+    """One generic netlink request; the attributes of the reply, b"" for a plain acknowledgement."""
     body = GENL.pack(command, 1, 0) + payload
     sock.send(NLMSG.pack(NLMSG.size + len(body), family, REQUEST_ACK, 1, 0) + body)
     answer = b""
@@ -130,8 +126,7 @@ def rxnfc(command: int, extra: int = 0) -> bytearray:
 
 
 def free_location(interface: str) -> int:
-    """Where to put a rule: wherever the driver likes, if it chooses itself, else the last free
-    place."""
+    """Where to put a rule: where the driver likes, if it chooses, else the last free place."""
     reply = ioctl(interface, rxnfc(GET_RULE_COUNT))
     size = struct.unpack_from("=Q", reply, 8)[0]
     if size & RULE_LOCATION_SPECIAL:

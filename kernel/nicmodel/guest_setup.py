@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs in the rig's guest: one modelled port in this network namespace, the other in `peer`, then
-a command.
+"""In the rig's guest: one port in this network namespace, the other in `peer`, then a command.
 
     guest_setup.py --driver D [--mtu N] [--prepare QUEUE] -- COMMAND...
 

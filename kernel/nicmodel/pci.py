@@ -22,8 +22,7 @@ ONE_EVENT = struct.pack("<Q", 1)
 
 @dataclass(frozen=True)
 class Identity:
-    """What the card says of itself in configuration space. The MSI-X table shares a BAR of its
-    own."""
+    """What the card says of itself in configuration space. The MSI-X table has a BAR of its own."""
 
     vendor: int
     device: int

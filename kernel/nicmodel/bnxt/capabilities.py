@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the card says of itself, and what the driver reserves (`bnxt.c`: bnxt_hwrm_func_qcaps and
-around)."""
+"""What the card says of itself, and what the driver reserves (`bnxt.c`: bnxt_hwrm_func_*)."""
 
 from __future__ import annotations
 

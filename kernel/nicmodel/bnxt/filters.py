@@ -19,8 +19,7 @@ RULE_HAS_RING_INDEX = 0x80000
 
 @dataclass(frozen=True)
 class Target:
-    """Where a rule sends its packets: to a VNIC, perhaps to one entry of its RSS table, or
-    nowhere."""
+    """Where a rule sends packets: to a VNIC, perhaps to one entry of its RSS table, or nowhere."""
 
     vnic: int
     table_index: int | None

@@ -72,8 +72,7 @@ class EventRing(Ring):
         self.armed = False
 
     def put(self, entries: Sequence[bytes]) -> None:
-        """Write entries (phase bit clear); the first becomes valid last, so all are seen
-        together."""
+        """Write entries (phase bit clear). The first becomes valid last: all are seen together."""
         ready: list[tuple[int, bytes]] = []
         for entry in entries:
             ready.append((self.address(self.producer), mark(entry) if self.phase else entry))

@@ -45,8 +45,7 @@ class Receiver:
             self._accept(Parcel(packet, parcel.vnic, parcel.ring, parcel.completion, parcel.hash))
 
     def _accept(self, parcel: Parcel) -> None:
-        """Place it; hold it for a moment where the ring is short; drop it where too much is
-        held."""
+        """Place it; hold it for a moment if the ring is short; drop it if too much is held."""
         ring = parcel.ring
         starved = self._faults.take("starve", ring.logical_id) is not None
         if not starved and not ring.waiting and self._place(parcel):

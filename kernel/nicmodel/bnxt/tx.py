@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Transmission: gathers the buffers of each packet from a TX ring (`bnxt.h`: struct tx_bd,
-tx_bd_ext)."""
+"""Transmission: gathers the buffers of each packet (`bnxt.h`: struct tx_bd, tx_bd_ext)."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ class Transmitter:
         self._counters = counters
 
     def run(self, ring: TxRing) -> None:
-        """Send everything that the driver has posted; one completion tells it of the last
-        packet."""
+        """Send all that the driver has posted; one completion tells it of the last packet."""
         opaque = None
         while ring.available:
             opaque = self._packet(ring)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""VNICs: a set of queues with one way of hashing to them and of placing packets (`bnxt.c`:
-bnxt_hwrm_vnic_*)."""
+"""VNICs: queues with one way of hashing and placing packets (`bnxt.c`: bnxt_hwrm_vnic_*)."""
 
 from __future__ import annotations
 
@@ -146,8 +145,7 @@ class Vnics:
         return {}
 
     def _context(self, _request: Request) -> Values:
-        """RSS contexts are only counted: a VNIC's table parts are numbered by the command that
-        sets them."""
+        """RSS contexts are only counted: it is by number that a command names a table's part."""
         self._contexts += 1
         return {"context": self._contexts}
 

@@ -72,8 +72,7 @@ class Receiver:
         return frame.payload_bytes <= MAX_AGGREGATE_BUFFERS * queue.buffer_bytes
 
     def _accept(self, queue: RxQueue, parcel: Parcel) -> None:
-        """Place it; hold it for a moment where buffers are short; drop it where too much is
-        held."""
+        """Place it; hold it for a moment if buffers are short; drop it if too much is held."""
         starved = self._faults.take("starve", queue.ident) is not None
         if not starved and not queue.waiting and self._place(queue, parcel):
             return
