@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 UNIT_TESTS := $(patsubst tests/unit/test_%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_SHARED := $(B)/obj/tests/unit/net.o $(B)/obj/tests/unit/rig.o
 UNIT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/*.c))
 
 .PHONY: unit test-unit
 unit: $(UNIT_TESTS) ## build the unit tests
 
-$(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(B)/obj/tests/unit/net.o $(LIBZCRX)
+$(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(UNIT_SHARED) $(LIBZCRX)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 

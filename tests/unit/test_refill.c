@@ -43,13 +43,14 @@ static void push(uint32_t index)
 /* What the kernel would take next. */
 static uint32_t consume(void)
 {
-	const struct zrx_uapi_rqe *entry = &entries[head % ENTRIES];
+	struct zrx_uapi_rqe entry;
 
 	CHECK(head != tail);
-	CHECK_EQUAL(entry->pad, 0);
-	CHECK_EQUAL(entry->off & ~((1ull << 48) - 1), TOKEN);
-	head++;
-	return (uint32_t)((entry->off & ((1ull << 48) - 1)) / 4096);
+	entry = entries[head % ENTRIES];
+	head++; /* from here on it may be written again */
+	CHECK_EQUAL(entry.pad, 0);
+	CHECK_EQUAL(entry.off & ~((1ull << 48) - 1), TOKEN);
+	return (uint32_t)((entry.off & ((1ull << 48) - 1)) / 4096);
 }
 
 static void test_one(void)
