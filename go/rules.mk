@@ -1,22 +1,40 @@
 # SPDX-License-Identifier: MIT
+# The Go package. It needs Go 1.24 or newer.
 GO         := go
 GO_PACKAGE := ./go/...
 GO_CORE    := go/internal/libzcrx
+GO_RUNNER  := $(B)/go/conformance
 
-.PHONY: go test-go lint-go
-go: ## build the Go package and its examples
-	$(Q)mkdir -p $(B)/go
+.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml fuzz-go lint-go
+go: $(GO_RUNNER) ## build the Go package, its examples and its conformance runner
 	$(GO) build $(GO_PACKAGE)
 	$(GO) build -o $(B)/go/ ./go/examples/...
 
+$(GO_RUNNER):
+	$(Q)mkdir -p $(@D)
+	$(GO) build -o $@ ./go/internal/conformance
+
 test-go: ## run the Go tests, also under the race detector
-	$(GO) test $(GO_PACKAGE)
-	$(GO) test -race $(GO_PACKAGE)
+	$(GO) test -count=1 -timeout 120s $(GO_PACKAGE)
+	$(GO) test -count=1 -timeout 120s -race -short $(GO_PACKAGE)
+
+test-go-conformance: $(GO_RUNNER) ## run the conformance scenarios through Go on engines multishot and recv
+	$(GO_RUNNER) -engine multishot,recv -jobs 4 -fast
+
+test-go-uml: $(GO_RUNNER) ## run the Go tests and the scenarios in UML on engine zcrx-nodev
+	$(GO) test -c -o $(B)/go/zcrx.test ./go
+	kernel/vm/uml --timeout 300 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- \
+		$(B)/go/zcrx.test -test.short -test.timeout 200s
+	kernel/vm/uml --timeout 900 --check-dmesg -- $(GO_RUNNER) -engine zcrx-nodev -fast
+
+fuzz-go: ## fuzz the orders of release for 30 seconds
+	$(GO) test -fuzz FuzzReleaseOrder -fuzztime 30s ./go
 
 lint-go: ## check the Go sources and what is generated in them
 	bindings/amalgamate --check $(GO_CORE)
-	cd go/internal/core && $(GO) run constants_generate.go ../libzcrx/zcrx.h $(abspath $(B))/go-constants.go
-	cmp go/internal/core/constants.go $(B)/go-constants.go
+	$(Q)mkdir -p $(B)/go
+	cd go/internal/core && $(GO) run constants_generate.go ../libzcrx/zcrx.h $(abspath $(B))/go/constants.go
+	cmp go/internal/core/constants.go $(B)/go/constants.go
 	test -z "$$(gofmt -l go)" || { gofmt -l go; exit 1; }
 	$(GO) vet $(GO_PACKAGE)
-	GOOS=darwin $(GO) vet $(GO_PACKAGE)
+	GOOS=darwin $(GO) vet ./go ./go/internal/core

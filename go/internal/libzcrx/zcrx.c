@@ -122,6 +122,8 @@ struct zrx_area {
 	uint32_t chunk_shift; /* log2 of the chunk */
 	int dmabuf_fd;        /* -1, or our own */
 	int wake_fd;          /* eventfd; lives as long as anyone may signal it */
+	int poll_fd;          /* eventfd that the ring signals, for event loops; -1: the ring's own
+				 descriptor serves */
 	void (*free)(void *memory, uint64_t bytes, void *context);
 	void *free_context;
 
@@ -139,6 +141,7 @@ struct zrx_area {
 	_Atomic uint64_t return_count; /* buffers released by other threads, ever */
 	_Atomic uint32_t waiting;      /* ZRX_WAIT_* */
 	_Atomic uint32_t wake_asked;   /* zrx_receiver_wake */
+	_Atomic uint32_t polled;       /* zrx_receiver_fd was called: keep poll_fd up to date */
 
 	struct zrx_slots slots;
 
@@ -159,6 +162,9 @@ void zrx_area_put(struct zrx_area *area, int64_t references);
 
 /* Undo an open that nobody has seen: caller-supplied memory is not freed. */
 void zrx_area_abandon(struct zrx_area *area);
+
+/* Wake the owner, be it asleep in a receive or in a poll of its descriptor. Async-signal-safe. */
+void zrx_area_nudge(struct zrx_area *area);
 
 /* Whether the calling thread is the owner. */
 int zrx_area_owned(const struct zrx_area *area);
@@ -474,6 +480,7 @@ struct zrx_receiver {
 	struct zrx_stream_list done;    /* last event not yet received */
 	pid_t owner_tid;
 	int started;
+	int unsettled; /* the kernel did not take every request, or did not run what was due */
 	struct zrx_counters counters;
 	struct zrx_info info;
 	struct zrx_error last;
@@ -527,6 +534,9 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* The list of parked streams has changed: tell the stats. */
+void zrx_parked_changed(struct zrx_receiver *receiver);
 
 /* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */
 void zrx_receiver_destroy(struct zrx_receiver *receiver);
@@ -741,6 +751,7 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
+	area->poll_fd = -1;
 	atomic_init(&area->references, 1);
 	area->wake_fd = zrx_sys_eventfd_open();
 	if (area->wake_fd < 0) {
@@ -778,6 +789,8 @@ static void destroy(struct zrx_area *area)
 	zrx_fork_hold();
 	zrx_fork_unwatch(area);
 	zrx_sys_close(area->wake_fd);
+	if (area->poll_fd >= 0)
+		zrx_sys_close(area->poll_fd);
 	if (area->dmabuf_fd >= 0)
 		zrx_sys_close(area->dmabuf_fd);
 	zrx_fork_allow();
@@ -803,6 +816,15 @@ void zrx_area_abandon(struct zrx_area *area)
 {
 	area->free = NULL;
 	zrx_area_put(area, 1);
+}
+
+void zrx_area_nudge(struct zrx_area *area)
+{
+	zrx_sys_eventfd_signal(area->wake_fd);
+	/* The ring forwards a wake only while it watches for one: an event loop is told directly.
+	 */
+	if (atomic_load_explicit(&area->polled, memory_order_relaxed) && area->poll_fd >= 0)
+		zrx_sys_eventfd_signal(area->poll_fd);
 }
 
 int zrx_area_owned(const struct zrx_area *area)
@@ -1102,7 +1124,7 @@ static void wake_waiter(struct zrx_area *area)
 	if (!(waiting & ZRX_WAIT_RETURN) && !(area->refill && zrx_refill_backlog(area->refill)))
 		return;
 	if (atomic_exchange_explicit(&area->waiting, 0, memory_order_seq_cst))
-		zrx_sys_eventfd_signal(area->wake_fd);
+		zrx_area_nudge(area);
 }
 
 static void give_back(struct zrx_area *area, struct zrx_chain chain)
@@ -1394,6 +1416,7 @@ struct zrx_ring {
 	uint8_t wake_armed;
 	uint8_t timer_armed;
 	uint8_t was_full; /* the completion ring was seen full */
+	uint8_t poll_attached;
 	struct __kernel_timespec timer;
 };
 
@@ -1444,6 +1467,12 @@ static inline unsigned zrx_ring_tail(const struct zrx_ring *ring)
 {
 	/* Pairs with the kernel's store-release after it has written the completions. */
 	return io_uring_smp_load_acquire(ring->uring.cq.ktail);
+}
+
+/* Completions wait outside of the ring, because it was full: the next enter moves them in. */
+static inline int zrx_ring_overflowed(const struct zrx_ring *ring)
+{
+	return (IO_URING_READ_ONCE(*ring->uring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
 static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
@@ -2069,7 +2098,8 @@ const struct zrx_engine zrx_engine_recv = {
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
  * Order of calls: acquire, (register the queue), bound, steer_add and steer_remove as sockets come
- * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes it.
+ * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes
+ * it.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -2081,14 +2111,16 @@ struct zrx_nic;
 #define ZRX_NIC_NO_RULE UINT32_MAX
 
 /*
- * Make the interface named in the options ready for a zcrx registration on *queue of *ifindex: set it up,
- * or (ZRX_NIC_PREPARED) check that an administrator did. Without ZRX_QUEUE a free queue is chosen.
- * On failure nothing has changed. Blocks for as long as the driver takes, which may be seconds.
+ * Make the interface named in the options ready for a zcrx registration on *queue of *ifindex: set
+ * it up, or (ZRX_NIC_PREPARED) check that an administrator did. Without ZRX_QUEUE a free queue is
+ * chosen. On failure nothing has changed. Blocks for as long as the driver takes, which may be
+ * seconds.
  */
 int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uint32_t *ifindex,
 		    uint32_t *queue, struct zrx_error *error);
 
-/* After the registration: verify that the queue is bound, and steer by port if that was asked for. */
+/* After the registration: verify that the queue is bound, and steer by port if that was asked for.
+ */
 int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error);
 
 /*
@@ -2100,14 +2132,14 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule);
 
 /*
- * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has taken
- * the queue from the area. Frees nic. NULL does nothing.
+ * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has
+ * taken the queue from the area. Frees nic. NULL does nothing.
  */
 void zrx_nic_release(struct zrx_nic *nic);
 
 /*
- * Why a registration on this queue failed: fills error with stage queue, the precondition that does not
- * hold and the command that mends it. errno_value is positive. Returns -errno_value.
+ * Why a registration on this queue failed: fills error with stage queue, the precondition that does
+ * not hold and the command that mends it. errno_value is positive. Returns -errno_value.
  */
 int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint32_t rx_buf_len,
 		    struct zrx_error *error);
@@ -2183,6 +2215,8 @@ struct zcrx_state {
 	struct zrx_zcrx_queue queue;
 	uint64_t filled_at_shortage; /* refill entries written when a copy last found no chunk */
 	uint64_t retry_ns;
+	uint32_t arms; /* requests to make before the next wait, at most */
+	uint32_t arms_left;
 	uint8_t nodev;
 	uint8_t retry;   /* the timer says: let the parked try again */
 	uint8_t suspect; /* streams may have stopped without saying so */
@@ -2230,6 +2264,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 
 	state->nodev = (uint8_t)nodev;
 	state->retry_ns = RETRY_FIRST_NS;
+	state->arms = state->arms_left = UINT32_MAX;
 	result = zrx_ring_open(&state->ring, receiver, 1, error);
 	if (result)
 		return result;
@@ -2320,11 +2355,15 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
-	struct io_uring_sqe *sqe = zrx_ring_request(&state->ring, ZRX_UAPI_OP_RECV_ZC, stream->fd,
-						    zrx_stream_handle(stream));
+	struct io_uring_sqe *sqe;
 
+	if (!state->arms_left || zrx_ring_overflowed(&state->ring))
+		return -EAGAIN;
+	sqe = zrx_ring_request(&state->ring, ZRX_UAPI_OP_RECV_ZC, stream->fd,
+			       zrx_stream_handle(stream));
 	if (!sqe)
 		return -EAGAIN;
+	state->arms_left--;
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	if (stream->remaining != UINT64_MAX) {
@@ -2344,22 +2383,23 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 /* ---- chunks ---- */
 
+static uint64_t filled(const struct zrx_receiver *receiver)
+{
+	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+}
+
 /* Without a device each buffer has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
 {
 	const struct zcrx_state *state = receiver->state;
-	int64_t out = atomic_load_explicit(&receiver->area->references, memory_order_relaxed) - 1;
-	uint64_t taken = (uint64_t)out + harvested + zrx_refill_pending(refill_of(receiver)) +
-			 zrx_refill_backlog(refill_of(receiver)) +
+	/* Delivered and not yet taken out of the refill ring, and what waits to be harvested. */
+	uint64_t delivered =
+		atomic_load_explicit(&receiver->counters.buffers, memory_order_relaxed) + harvested;
+	uint64_t taken = delivered - (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
 			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
 	uint64_t chunks = zrx_area_chunks(receiver->area);
 
 	return taken < chunks ? (uint32_t)(chunks - taken) : 0;
-}
-
-static uint64_t filled(const struct zrx_receiver *receiver)
-{
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
 }
 
 /* On a queue the driver holds most chunks: all that can be told is what came back since. */
@@ -2466,6 +2506,7 @@ static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 	look_for_silent(state, receiver);
 	if (!set_timer(state, receiver) || receiver->cancels.first)
 		timeout_ns = 0;
+	state->arms_left = state->arms;
 	return zrx_ring_wait(&state->ring, receiver, timeout_ns);
 }
 
@@ -2519,18 +2560,24 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	state->ring.in_flight--;
 	if (result == -ENOSPC || result == -ENOMEM)
 		state->suspect = 1; /* others may have been cut short by the same */
+	/*
+	 * All those that a full ring ended, armed again at once, would find it full of each other's
+	 * ends: begin again with one.
+	 */
+	if (result == -ENOSPC)
+		state->arms = 0;
 	if (result == -ENOMEM) {
 		state->retry = 0;
 		state->filled_at_shortage = filled(receiver);
-		/* Nothing of ours is out, so nothing of ours can help. */
-		if (!state->nodev &&
-		    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
-			atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
-					      memory_order_relaxed);
 	}
 	if (result == 0 && part_done(stream))
 		result = -EINTR; /* the next part */
 	zrx_stream_final(receiver, stream, result);
+	/* Nothing of ours is out, so nothing of ours can help. */
+	if (stream->state == ZRX_STREAM_PARKED && !state->nodev &&
+	    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
+		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
+				      memory_order_relaxed);
 }
 
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
@@ -2558,6 +2605,8 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		head++;
 	}
 	zrx_ring_consumed(&state->ring, head);
+	state->arms =
+		state->arms ? (state->arms < UINT32_MAX / 2 ? state->arms * 2 : UINT32_MAX) : 1;
 	if (state->ring.was_full || (state->nodev && !nodev_free(receiver, sink->buffers)))
 		state->suspect = 1;
 	state->ring.was_full = 0;
@@ -2789,6 +2838,8 @@ static void after_fork_child(void)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)
 			zrx_sys_close(area->dmabuf_fd);
+		if (area->poll_fd >= 0)
+			zrx_sys_close(area->poll_fd);
 		zrx_sys_close(area->wake_fd);
 	}
 	registry = NULL;
@@ -2878,7 +2929,17 @@ int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *er
 
 int zrx_receiver_fd(const struct zrx_receiver *receiver)
 {
-	return receiver->area->ring_fd;
+	struct zrx_area *area = receiver->area;
+
+	if (area->poll_fd < 0)
+		return area->ring_fd;
+	/*
+	 * The owner attaches it to the ring in its next receive. Readable until then, so that there
+	 * is one.
+	 */
+	if (!atomic_exchange_explicit(&area->polled, 1, memory_order_relaxed))
+		zrx_sys_eventfd_signal(area->poll_fd);
+	return area->poll_fd;
 }
 
 int zrx_receiver_wake(struct zrx_receiver *receiver)
@@ -2892,7 +2953,7 @@ int zrx_receiver_wake(struct zrx_receiver *receiver)
 	 * it.
 	 */
 	if (!atomic_exchange_explicit(&area->wake_asked, 1, memory_order_seq_cst))
-		zrx_sys_eventfd_signal(area->wake_fd);
+		zrx_area_nudge(area);
 	return 0;
 }
 
@@ -3001,7 +3062,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	 * An event loop that polls the descriptor has to be told that there is something to start.
 	 */
 	if (receiver->started && !receiver->queued.first)
-		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+		zrx_area_nudge(receiver->area);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_count(&receiver->counters.streams, 1);
 	if (handle)
@@ -3110,15 +3171,14 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
 				     "the stream has ended, or never was");
 	if (receiver->started && !receiver->cancels.first)
-		zrx_sys_eventfd_signal(receiver->area->wake_fd);
+		zrx_area_nudge(receiver->area);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {
 		zrx_list_append(&receiver->cancels, stream);
 		return 0;
 	}
 	finish(receiver, stream, 0, ZRX_END_REMOVED);
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
-			      memory_order_relaxed);
+	zrx_parked_changed(receiver);
 	return 0;
 }
 /* ---- core/names.c ---- */
@@ -3448,7 +3508,7 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 /* ---- streams that wait for buffers, and requests that wait to be made ---- */
 
-static void note_parked(struct zrx_receiver *receiver)
+void zrx_parked_changed(struct zrx_receiver *receiver)
 {
 	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
 			      memory_order_relaxed);
@@ -3472,7 +3532,7 @@ static void resume(struct zrx_receiver *receiver)
 		resumed++;
 	}
 	if (resumed)
-		note_parked(receiver);
+		zrx_parked_changed(receiver);
 }
 
 static void make_requests(struct zrx_receiver *receiver)
@@ -3579,6 +3639,15 @@ static int may_sleep(struct zrx_receiver *receiver)
 	       !receiver->engine->available(receiver, receiver->parked.first);
 }
 
+/* An event loop that waits for the descriptor has more to receive. */
+static void nudge_poller(struct zrx_area *area)
+{
+	if (area->poll_fd < 0)
+		zrx_sys_eventfd_signal(area->wake_fd); /* watched by the epoll instance itself */
+	else if (atomic_load_explicit(&area->polled, memory_order_relaxed))
+		zrx_sys_eventfd_signal(area->poll_fd);
+}
+
 /*
  * Events, or nothing left to do but return to the caller: account for them, and see to it that the
  * descriptor polls readable if there is more to do.
@@ -3593,8 +3662,9 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
 	}
-	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver))
-		zrx_sys_eventfd_signal(area->wake_fd);
+	if (receiver->done.first || has_requests(receiver) || receiver->unsettled ||
+	    !may_sleep(receiver) || sink->count == sink->capacity)
+		nudge_poller(area);
 	return (int)sink->count;
 }
 
@@ -3651,9 +3721,16 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	result = bind_owner(receiver);
 	if (result)
 		return result;
+	/* Before looking, so that what comes later makes it readable again. */
+	if (atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
-	/* What is completed already costs no system call, unless streams wait for one. */
-	if (!has_requests(receiver) && !receiver->parked.first) {
+	/*
+	 * What is completed already costs no system call; unless streams wait for one, or an event
+	 * loop waits for the descriptor, which announces new work only after the last was run.
+	 */
+	if (!has_requests(receiver) && !receiver->parked.first &&
+	    !atomic_load_explicit(&receiver->area->polled, memory_order_relaxed)) {
 		gather(receiver, &sink);
 		if (sink.count)
 			return hand_over(receiver, &sink);
@@ -3802,8 +3879,8 @@ void zrx_refill_close(struct zrx_refill *refill)
 /* ---- kernel/probe.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * What this kernel lets this process do. Observation (probe_observe.c) and judgement (probe.c) are kept
- * apart: tests judge invented facts, and a simulated kernel can replace the observation.
+ * What this kernel lets this process do. Observation (probe_observe.c) and judgement (probe.c) are
+ * kept apart: tests judge invented facts, and a simulated kernel can replace the observation.
  */
 #ifndef ZRX_KERNEL_PROBE_H
 #define ZRX_KERNEL_PROBE_H
@@ -3850,14 +3927,15 @@ void zrx_probe_observe_process(struct zrx_probe_process *process);
 /* Pure: fills all of capabilities (a whole one of ours) but its size. */
 void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *capabilities);
 
-/* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends it. */
+/* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends
+ * it. */
 void zrx_probe_uring_refusal(int errno_value, struct zrx_error *error);
 void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *process,
 			   struct zrx_error *error);
 
 /*
- * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev), or on a NIC's queue where
- * the process or the kernel is to blame: fills error with stage queue. For all that a NIC can
+ * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev), or on a NIC's queue
+ * where the process or the kernel is to blame: fills error with stage queue. For all that a NIC can
  * be blamed for ask zrx_nic_explain, which comes here for the rest.
  */
 void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error);
@@ -3914,9 +3992,14 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 	int result = -EINVAL;
 
 	zrx_fork_hold();
-	if (wide)
+	receiver->area->poll_fd = zrx_sys_eventfd_open();
+	if (receiver->area->poll_fd < 0)
+		result = receiver->area->poll_fd;
+	else if (wide)
 		result = try_open(ring, entries, plain[0] | IORING_SETUP_CQE32);
-	for (size_t i = 0; !wide && result == -EINVAL && i < sizeof(plain) / sizeof(plain[0]); i++)
+	for (size_t i = 0; !wide && receiver->area->poll_fd >= 0 && result == -EINVAL &&
+			   i < sizeof(plain) / sizeof(plain[0]);
+	     i++)
 		result = try_open(ring, entries, plain[i]);
 	if (!result)
 		receiver->area->ring_fd = ring->uring.ring_fd;
@@ -4037,14 +4120,34 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 	return result < 0 ? result : 0;
 }
 
+/*
+ * With deferred task work the ring's own descriptor wakes no poller that is already asleep; an
+ * eventfd registered with it does.
+ */
+static void attach_poller(struct zrx_ring *ring, struct zrx_receiver *receiver)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (ring->poll_attached || !atomic_load_explicit(&area->polled, memory_order_relaxed))
+		return;
+	if (!zrx_sys_ring_register(&ring->uring, IORING_REGISTER_EVENTFD, &area->poll_fd, 1))
+		ring->poll_attached = 1;
+	else
+		zrx_sys_eventfd_signal(area->poll_fd); /* short of memory: poll again, try again */
+}
+
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	int result;
 
+	attach_poller(ring, receiver);
 	watch_wake(ring, receiver);
 	if (!ring->wake_armed)
 		timeout_ns = 0;
 	result = enter(ring, timeout_ns);
+	/* With requests left over, or refused, the kernel returns before it runs completions. */
+	receiver->unsettled =
+		io_uring_sq_ready(&ring->uring) || result == -EBUSY || result == -EAGAIN;
 	/*
 	 * EBUSY, EAGAIN: completions overflowed, or the kernel is short of memory: consuming helps,
 	 * waiting does not.
@@ -4754,8 +4857,8 @@ int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ri
 /* ---- kernel/ethtool.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * A NIC's settings, read and written through the SIOCETHTOOL ioctl, or as netlink attributes where the
- * ioctl has no word for them (header/data split). One call, one setting.
+ * A NIC's settings, read and written through the SIOCETHTOOL ioctl, or as netlink attributes where
+ * the ioctl has no word for them (header/data split). One call, one setting.
  */
 #ifndef ZRX_KERNEL_ETHTOOL_H
 #define ZRX_KERNEL_ETHTOOL_H
@@ -4774,12 +4877,19 @@ int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ri
 
 #define ZRX_GENL_BUFFER 8192
 
+/* One answer or notice; returns MNL_CB_OK to go on. Attributes: zrx_genl_attributes. */
+typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
+
 struct zrx_genl {
 	struct mnl_socket *socket;
 	uint16_t family;
+	uint32_t group;         /* of the family: its only multicast group, or 0 */
+	zrx_genl_answer notice; /* what the group hears while a call runs; may be NULL */
+	void *notice_context;
 	uint32_t sequence;
 	char kernel_text[128]; /* the extended acknowledgement of the last failure; may be empty */
-	/* The request under construction, later the answers: the kernel's largest dump part fits. */
+	/* The request under construction, later the answers: the kernel's largest dump part fits.
+	 */
 	_Alignas(8) char buffer[4 * ZRX_GENL_BUFFER];
 };
 
@@ -4790,8 +4900,11 @@ void zrx_genl_close(struct zrx_genl *genl);
 /* Begin a request; attributes are added with mnl_attr_put_*. flags: NLM_F_DUMP or 0. */
 struct nlmsghdr *zrx_genl_request(struct zrx_genl *genl, uint8_t command, uint16_t flags);
 
-/* One answer; returns MNL_CB_OK to go on. Attributes: zrx_genl_attributes. */
-typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
+/*
+ * Hear the family's multicast group during the calls that follow, or (notice NULL) no longer. 0 or
+ * -errno.
+ */
+int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context);
 
 /*
  * Send the request and take every answer to it. Returns 0 or a negative errno; kernel_text then
@@ -4800,7 +4913,8 @@ typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
 int zrx_genl_call(struct zrx_genl *genl, struct nlmsghdr *request, zrx_genl_answer answer,
 		  void *context);
 
-/* Sort the attributes of an answer, or of a nest, into table[0..highest]; others are passed over. */
+/* Sort the attributes of an answer, or of a nest, into table[0..highest]; others are passed over.
+ */
 void zrx_genl_attributes(const struct nlmsghdr *message, const struct nlattr **table,
 			 uint16_t highest);
 void zrx_genl_nested(const struct nlattr *nest, const struct nlattr **table, uint16_t highest);
@@ -4828,9 +4942,10 @@ struct zrx_ethtool_driver {
 struct zrx_ethtool_rings {
 	uint32_t rx;
 	uint32_t rx_max;
-	uint32_t split;      /* ZRX_SPLIT_* */
+	uint32_t split; /* ZRX_SPLIT_* */
 	uint32_t thresh;
-	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero */
+	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero
+			      */
 };
 
 struct zrx_ethtool_channels {
@@ -4856,7 +4971,8 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
-/* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new key. */
+/* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
+ * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
 
 /* Rules of the receive classifier. */
@@ -4865,17 +4981,24 @@ int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
 		     struct ethtool_rx_flow_spec *rule);
 struct zrx_ethtool_rule_table {
-	uint32_t size;     /* locations are below it */
-	uint32_t any;      /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
+	uint32_t size; /* locations are below it */
+	uint32_t any;  /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
 	uint32_t count;
 	uint32_t location[ZRX_RULES];
 };
-/* The locations in use. */
+/* The locations in use. Ask for no rule that is not listed: gve (Linux 7.2) crashes if there is
+ * none at all. */
 int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table);
+int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location);
 
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);
-int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split);
+/*
+ * *changed: whether it had been set to something else. Reading cannot tell a driver's own choice
+ * from the same set by an administrator; this does. In doubt, 1.
+ */
+int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split,
+			  uint32_t *changed);
 int zrx_ethtool_thresh_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t thresh);
 
 #endif /* ZRX_KERNEL_ETHTOOL_H */
@@ -5051,8 +5174,8 @@ static int features_index(int socket, const char *name, const char *feature)
 
 static struct ethtool_gfeatures *features_get(int socket, const char *name, int *error)
 {
-	struct ethtool_gfeatures *features = calloc(
-		1, sizeof(*features) + FEATURES_BLOCKS * sizeof(features->features[0]));
+	struct ethtool_gfeatures *features =
+		calloc(1, sizeof(*features) + FEATURES_BLOCKS * sizeof(features->features[0]));
 
 	*error = -ENOMEM;
 	if (!features)
@@ -5123,12 +5246,14 @@ int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, i
 /* ---- kernel/ethtool_rings.c ---- */
 #include <errno.h>
 #include <string.h>
+#include <linux/genetlink.h>
 /* SPDX-License-Identifier: MIT */
 /* Header/data split: the part of ring parameters that only netlink can say. */
 
 /* Family "ethtool" (Documentation/netlink/specs/ethtool.yaml); thresholds came with 6.14. */
 #define RINGS_COMMAND_GET 15u
 #define RINGS_COMMAND_SET 16u
+#define RINGS_NOTICE      17u /* numbered apart from commands */
 
 #define RINGS_HEADER         1u
 #define RINGS_RX_MAX         2u
@@ -5165,16 +5290,44 @@ static int rings_take(const struct nlmsghdr *message, void *context)
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings)
 {
 	memset(rings, 0, sizeof(*rings));
-	return zrx_genl_call(ethtool, rings_request(ethtool, RINGS_COMMAND_GET, ifindex), rings_take,
-			     rings);
+	return zrx_genl_call(ethtool, rings_request(ethtool, RINGS_COMMAND_GET, ifindex),
+			     rings_take, rings);
 }
 
-int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split)
+struct rings_notice {
+	uint32_t ifindex;
+	uint32_t seen;
+};
+
+static int rings_notice(const struct nlmsghdr *message, void *context)
 {
+	const struct genlmsghdr *generic = mnl_nlmsg_get_payload(message);
+	const struct nlattr *table[RINGS_HEADER + 1], *header[RINGS_HEADER_DEV_INDEX + 1];
+	struct rings_notice *notice = context;
+
+	if (generic->cmd != RINGS_NOTICE)
+		return MNL_CB_OK;
+	zrx_genl_attributes(message, table, RINGS_HEADER);
+	if (!table[RINGS_HEADER])
+		return MNL_CB_OK;
+	zrx_genl_nested(table[RINGS_HEADER], header, RINGS_HEADER_DEV_INDEX);
+	notice->seen |= zrx_genl_number(header[RINGS_HEADER_DEV_INDEX]) == notice->ifindex;
+	return MNL_CB_OK;
+}
+
+/* The kernel notifies its listeners of a setting that changed before it answers who changed it. */
+int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split,
+			  uint32_t *changed)
+{
+	struct rings_notice notice = {.ifindex = ifindex};
+	int deaf = zrx_genl_listen(ethtool, rings_notice, &notice), result;
 	struct nlmsghdr *request = rings_request(ethtool, RINGS_COMMAND_SET, ifindex);
 
 	mnl_attr_put_u8(request, RINGS_TCP_DATA_SPLIT, (uint8_t)split);
-	return zrx_genl_call(ethtool, request, NULL, NULL);
+	result = zrx_genl_call(ethtool, request, NULL, NULL);
+	*changed = deaf || notice.seen;
+	zrx_genl_listen(ethtool, NULL, NULL);
+	return result;
 }
 
 int zrx_ethtool_thresh_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t thresh)
@@ -5186,6 +5339,7 @@ int zrx_ethtool_thresh_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t 
 }
 #undef RINGS_COMMAND_GET
 #undef RINGS_COMMAND_SET
+#undef RINGS_NOTICE
 #undef RINGS_HEADER
 #undef RINGS_RX_MAX
 #undef RINGS_RX
@@ -5265,11 +5419,18 @@ int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_tabl
 		if (!table->size) /* some drivers tell the size of the table only here */
 			table->size = (uint32_t)list->data;
 		table->count = list->rule_cnt;
-		memcpy(table->location, list->rule_locs,
-		       table->count * sizeof(table->location[0]));
+		memcpy(table->location, list->rule_locs, table->count * sizeof(table->location[0]));
 	}
 	free(list);
 	return result;
+}
+
+int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location)
+{
+	for (uint32_t i = 0; i < table->count; i++)
+		if (table->location[i] == location)
+			return 1;
+	return 0;
 }
 
 /* ---- kernel/genl.c ---- */
@@ -5388,8 +5549,13 @@ static int genl_take(struct genl_exchange *exchange, const struct nlmsghdr *mess
 {
 	const int32_t *code = mnl_nlmsg_get_payload(message);
 
+	if (message->nlmsg_pid != mnl_socket_get_portid(exchange->genl->socket)) {
+		if (exchange->genl->notice)
+			exchange->genl->notice(message, exchange->genl->notice_context);
+		return 0; /* not to us: to the group */
+	}
 	if (message->nlmsg_seq != exchange->genl->sequence)
-		return 0; /* late answer to a request that timed out */
+		return 0; /* a late answer to a request that timed out */
 	switch (message->nlmsg_type) {
 	case NLMSG_DONE:
 		if (mnl_nlmsg_get_payload_len(message) >= sizeof(*code))
@@ -5435,20 +5601,53 @@ int zrx_genl_call(struct zrx_genl *genl, struct nlmsghdr *request, zrx_genl_answ
 	return exchange.result;
 }
 
+struct genl_family {
+	uint16_t id;
+	uint32_t group;
+};
+
+static uint32_t genl_first_group(const struct nlattr *groups)
+{
+	const struct nlattr *table[CTRL_ATTR_MCAST_GRP_ID + 1], *group;
+
+	mnl_attr_for_each_nested(group, groups)
+	{
+		zrx_genl_nested(group, table, CTRL_ATTR_MCAST_GRP_ID);
+		return (uint32_t)zrx_genl_number(table[CTRL_ATTR_MCAST_GRP_ID]);
+	}
+	return 0;
+}
+
 static int genl_take_family(const struct nlmsghdr *message, void *context)
 {
-	const struct nlattr *table[CTRL_ATTR_FAMILY_ID + 1];
+	const struct nlattr *table[CTRL_ATTR_MCAST_GROUPS + 1];
+	struct genl_family *family = context;
 
-	zrx_genl_attributes(message, table, CTRL_ATTR_FAMILY_ID);
-	*(uint16_t *)context = (uint16_t)zrx_genl_number(table[CTRL_ATTR_FAMILY_ID]);
+	zrx_genl_attributes(message, table, CTRL_ATTR_MCAST_GROUPS);
+	family->id = (uint16_t)zrx_genl_number(table[CTRL_ATTR_FAMILY_ID]);
+	if (table[CTRL_ATTR_MCAST_GROUPS])
+		family->group = genl_first_group(table[CTRL_ATTR_MCAST_GROUPS]);
 	return MNL_CB_OK;
+}
+
+int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context)
+{
+	int option = notice ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+
+	if (!genl->group)
+		return -ENOENT;
+	genl->notice = notice;
+	genl->notice_context = context;
+	return mnl_socket_setsockopt(genl->socket, option, &genl->group, sizeof(genl->group)) < 0
+		       ? -errno
+		       : 0;
 }
 
 int zrx_genl_open(struct zrx_genl *genl, const char *family)
 {
 	const struct timeval timeout = {.tv_sec = GENL_TIMEOUT_SECONDS};
+	struct genl_family found = {0};
 	struct nlmsghdr *request;
-	uint16_t found = 0;
 	int result, one = 1;
 
 	memset(genl, 0, offsetof(struct zrx_genl, buffer));
@@ -5468,11 +5667,12 @@ int zrx_genl_open(struct zrx_genl *genl, const char *family)
 	request = zrx_genl_request(genl, CTRL_CMD_GETFAMILY, 0);
 	mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, family);
 	result = zrx_genl_call(genl, request, genl_take_family, &found);
-	if (!result && !found)
+	if (!result && !found.id)
 		result = -ENOENT;
 	if (result)
 		zrx_genl_close(genl);
-	genl->family = found;
+	genl->family = found.id;
+	genl->group = found.group;
 	return result;
 }
 
@@ -5502,9 +5702,9 @@ void zrx_genl_close(struct zrx_genl *genl)
 
 struct zrx_netdev_queue {
 	uint32_t id;
-	uint32_t napi_id; /* 0: the driver does not tell */
-	uint32_t bound;   /* ZRX_BOUND_* */
-	uint32_t dmabuf;  /* id, with ZRX_BOUND_DMABUF */
+	uint32_t napi_id;    /* 0: the driver does not tell */
+	uint32_t bound;      /* ZRX_BOUND_* */
+	uint32_t dmabuf;     /* id, with ZRX_BOUND_DMABUF */
 	uint32_t rx_buf_len; /* with ZRX_BOUND_IO_URING, 7.0 and newer; else 0 */
 };
 
@@ -5513,8 +5713,8 @@ struct zrx_netdev_pool {
 	uint64_t napi_id;
 	uint64_t inflight;
 	uint64_t inflight_bytes;
-	uint32_t io_uring;  /* belongs to a zcrx queue */
-	uint32_t detached;  /* its queue is gone, its memory is still out */
+	uint32_t io_uring; /* belongs to a zcrx queue */
+	uint32_t detached; /* its queue is gone, its memory is still out */
 };
 
 struct zrx_netdev_pool_stats {
@@ -5645,8 +5845,7 @@ int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netd
 		      uint32_t capacity)
 {
 	struct netdev_list list = {found, capacity, 0, ifindex};
-	struct nlmsghdr *request =
-		zrx_genl_request(netdev, NETDEV_COMMAND_QUEUE_GET, NLM_F_DUMP);
+	struct nlmsghdr *request = zrx_genl_request(netdev, NETDEV_COMMAND_QUEUE_GET, NLM_F_DUMP);
 	int result;
 
 	mnl_attr_put_u32(request, NETDEV_QUEUE_IFINDEX, ifindex);
@@ -5742,9 +5941,10 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 /* ---- kernel/nic_claim.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one NIC know of each
- * other through their journals. A claim that is given up, or whose process died, is undone when no other
- * is alive, the youngest first: each journal holds what its claim found, so together they are a stack.
+ * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
+ * NIC know of each other through their journals. A claim that is given up, or whose process died,
+ * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
+ * together they are a stack.
  */
 #ifndef ZRX_KERNEL_NIC_CLAIM_H
 #define ZRX_KERNEL_NIC_CLAIM_H
@@ -5752,8 +5952,8 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 /* ---- kernel/nic_device.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * One NIC, behind a table of what can be read from it and changed in it. The product's is the real one;
- * tests put one in memory here, which fails where they want it to.
+ * One NIC, behind a table of what can be read from it and changed in it. The product's is the real
+ * one; tests put one in memory here, which fails where they want it to.
  */
 #ifndef ZRX_KERNEL_NIC_DEVICE_H
 #define ZRX_KERNEL_NIC_DEVICE_H
@@ -5762,14 +5962,15 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 
 struct zrx_nic_device;
 
-/* All return 0 (queues: a count) or a negative errno, and then may leave a sentence in kernel_text. */
+/* All return 0 (queues: a count) or a negative errno, and then may leave a sentence in kernel_text.
+ */
 struct zrx_nic_ops {
 	int (*driver)(struct zrx_nic_device *device, struct zrx_ethtool_driver *found);
 	int (*channels)(struct zrx_nic_device *device, struct zrx_ethtool_channels *found);
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);
-	int (*split_set)(struct zrx_nic_device *device, uint32_t split);
+	int (*split_set)(struct zrx_nic_device *device, uint32_t split, uint32_t *changed);
 	int (*thresh_set)(struct zrx_nic_device *device, uint32_t thresh);
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);
@@ -5802,14 +6003,16 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
 
-/* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels. */
+/* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels.
+ */
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device);
 
 #endif /* ZRX_KERNEL_NIC_DEVICE_H */
 
 /* ---- kernel/nic_flow.h ---- */
 /* SPDX-License-Identifier: MIT */
-/* One TCP flow, or all flows to a local port, as the receive classifier's rules name them. Pure, but for _of_socket. */
+/* One TCP flow, or all flows to a local port, as the receive classifier's rules name them. Pure,
+ * but for _of_socket. */
 #ifndef ZRX_KERNEL_NIC_FLOW_H
 #define ZRX_KERNEL_NIC_FLOW_H
 
@@ -5846,19 +6049,20 @@ int zrx_flow_write(const struct zrx_flow *flow, char *text, size_t size);
 int zrx_flow_read(const char *text, struct zrx_flow *flow);
 
 /* The equivalent ethtool line. */
-void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue, char *text,
-		      size_t size);
+void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
+		      char *text, size_t size);
 
 #endif /* ZRX_KERNEL_NIC_FLOW_H */
 
 /* ---- kernel/nic_journal.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * The journal of one set-up: what the NIC was like before, and each change, written and synced before the change
- * is made. From it the next run undoes what a killed process left behind.
+ * The journal of one set-up: what the NIC was like before, and each change, written and synced
+ * before the change is made. From it the next run undoes what a killed process left behind.
  *
- * A text file that only grows, one fact to a line, each line with a checksum. A last line without its
- * end was being written when the process died: its change was not made, and the line does not count.
+ * A text file that only grows, one fact to a line, each line with a checksum. A last line without
+ * its end was being written when the process died: its change was not made, and the line does not
+ * count.
  */
 #ifndef ZRX_KERNEL_NIC_JOURNAL_H
 #define ZRX_KERNEL_NIC_JOURNAL_H
@@ -5893,16 +6097,16 @@ int zrx_queue_set_has(const struct zrx_queue_set *set, uint32_t queue);
 uint32_t zrx_rss_count(const struct zrx_ethtool_rss *rss, uint32_t queue);
 
 /*
- * The table without the queue: its entries go round to the queues that the table names otherwise, else to any
- * below queue_count; never to one in avoid. All other entries stay. Returns how many entries moved, or
- * -EBUSY where no other queue is left.
+ * The table without the queue: its entries go round to the queues that the table names otherwise,
+ * else to any below queue_count; never to one in avoid. All other entries stay. Returns how many
+ * entries moved, or -EBUSY where no other queue is left.
  */
 int zrx_rss_move_away(const struct zrx_ethtool_rss *now, uint32_t queue, uint32_t queue_count,
 		      const struct zrx_queue_set *avoid, struct zrx_ethtool_rss *next);
 
 /*
- * Whether now can have come from before by moving the queue away, as above. If not, somebody else has changed
- * the table since.
+ * Whether now can have come from before by moving the queue away, as above. If not, somebody else
+ * has changed the table since.
  */
 int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now,
 		     uint32_t queue);
@@ -5913,7 +6117,8 @@ int zrx_rss_equal(const struct zrx_ethtool_rss *a, const struct zrx_ethtool_rss 
 int zrx_rss_is_default(const struct zrx_ethtool_rss *rss);
 
 /* The ethtool command that makes the NIC spread as this table does. */
-void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text, size_t size);
+void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text,
+		     size_t size);
 
 #endif /* ZRX_KERNEL_NIC_RSS_H */
 
@@ -5926,11 +6131,11 @@ void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, c
 #define ZRX_STEPS       5
 
 struct zrx_nic_settings {
-	uint32_t split;      /* ZRX_SPLIT_* */
+	uint32_t split; /* ZRX_SPLIT_* */
 	uint32_t has_thresh;
 	uint32_t thresh;
-	uint32_t ntuple;     /* on */
-	uint32_t hw_gro;     /* on */
+	uint32_t ntuple; /* on */
+	uint32_t hw_gro; /* on */
 	struct zrx_ethtool_rss rss;
 };
 
@@ -5949,6 +6154,10 @@ struct zrx_nic_wish {
 	struct zrx_queue_set avoid; /* queues that must not inherit traffic */
 };
 
+/* Rings, with words for an interface that has none to set. */
+int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
+		       struct zrx_error *error);
+
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,
 			  struct zrx_error *error);
 
@@ -5963,20 +6172,24 @@ const char *zrx_nic_step_name(uint32_t step);
 void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const char *interface,
 			  char *text, size_t size);
 
-/* Told about each step before it is taken; a failure stops there. */
-typedef int (*zrx_nic_note)(void *context, uint32_t step);
+/*
+ * Told about each step before it is taken; a failure stops there. kept: told once more, because it
+ * turned out that the setting was so before, and is to stay.
+ */
+typedef int (*zrx_nic_note)(void *context, uint32_t step, int kept);
 
 /*
- * Take the plan's steps, each noted before and read back after. On failure those taken are undone; *left then has
- * the steps (if any) that could not be.
+ * Take the plan's steps, each noted before and read back after. On failure those taken are undone;
+ * *left then has the steps (if any) that could not be.
  */
 int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
 		       const struct zrx_nic_plan *plan, zrx_nic_note note, void *context,
 		       uint32_t *left, struct zrx_error *error);
 
 /*
- * Put back the settings that the steps for this queue changed, last first, unless somebody else has changed them since.
- * Returns the steps that could not be undone; error tells about the first of them.
+ * Put back the settings that the steps for this queue changed, last first, unless somebody else has
+ * changed them since. Returns the steps that could not be undone; error tells about the first of
+ * them.
  */
 uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
 			       uint32_t queue, uint32_t steps, struct zrx_error *error);
@@ -5988,10 +6201,10 @@ uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_n
 /* Who made a set-up, so that a dead owner is told from a live one though numbers are used again. */
 struct zrx_owner {
 	uint32_t pid;
-	uint32_t persistent;  /* outlives its process: until it is undone on request */
-	uint64_t started;     /* of the process, clock ticks since boot */
-	uint64_t pid_space;   /* inode of its pid namespace */
-	char boot[40];        /* kernel.random.boot_id */
+	uint32_t persistent; /* outlives its process: until it is undone on request */
+	uint64_t started;    /* of the process, clock ticks since boot */
+	uint64_t pid_space;  /* inode of its pid namespace */
+	char boot[40];       /* kernel.random.boot_id */
 };
 
 void zrx_owner_self(struct zrx_owner *owner);
@@ -6001,7 +6214,7 @@ int zrx_owner_same_boot(const struct zrx_owner *owner);
 
 struct zrx_journal_rule {
 	struct zrx_flow flow;
-	uint32_t located;  /* the NIC accepted it, at location */
+	uint32_t located; /* the NIC accepted it, at location */
 	uint32_t location;
 	uint32_t gone;
 };
@@ -6009,20 +6222,21 @@ struct zrx_journal_rule {
 /* What a journal says. */
 struct zrx_journal {
 	struct zrx_owner owner;
-	uint64_t created;        /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
-	uint64_t net_space;      /* inode of the network namespace */
+	uint64_t created;   /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
+	uint64_t net_space; /* inode of the network namespace */
 	uint32_t ifindex;
 	uint32_t queue;
-	uint32_t steps;          /* begun: ZRX_STEP_* */
-	uint32_t released;       /* by its owner: as good as dead */
+	uint32_t steps;    /* begun: ZRX_STEP_* */
+	uint32_t released; /* by its owner: as good as dead */
 	struct zrx_nic_settings before;
 	struct zrx_journal_rule *rules;
 	uint32_t rule_count;
 };
 
 /*
- * Parse a whole file. Returns 0; -EAGAIN if it ends before its first change could have been made; -EUCLEAN if a
- * line in the middle is not what was written. Free with zrx_journal_free in each case.
+ * Parse a whole file. Returns 0; -EAGAIN if it ends before its first change could have been made;
+ * -EUCLEAN if a line in the middle is not what was written. Free with zrx_journal_free in each
+ * case.
  */
 int zrx_journal_parse(const char *text, size_t size, struct zrx_journal *journal);
 void zrx_journal_free(struct zrx_journal *journal);
@@ -6033,6 +6247,8 @@ void zrx_journal_free(struct zrx_journal *journal);
 struct zrx_journal_file {
 	int directory;
 	int fd;
+	uint32_t gone;  /* rules that are over and still written */
+	uint32_t limit; /* when there are more, the file is written anew */
 	char name[96];
 };
 
@@ -6041,17 +6257,23 @@ int zrx_journal_directory(const char *path);
 /* The same without creating it: -ENOENT if nobody has set anything up yet. */
 int zrx_journal_directory_existing(const char *path);
 
-/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some seconds. */
+/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some
+ * seconds. */
 int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex);
 
 /* Start a journal: all that is known before the first change. journal->created is filled. */
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal);
 int zrx_journal_step(struct zrx_journal_file *file, uint32_t step);
+/* The step changed nothing after all: undoing it would. */
+int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step);
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow);
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location);
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule);
 int zrx_journal_released(struct zrx_journal_file *file);
 void zrx_journal_close(struct zrx_journal_file *file);
+
+/* One journal by its name: as zrx_journal_parse, or -errno. */
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal);
 
 /* The journals of one network namespace, oldest first. ifindex 0: of all its interfaces. */
 struct zrx_journal_entry {
@@ -6082,15 +6304,15 @@ struct zrx_claim {
 	int directory;
 	struct zrx_journal_file file;
 	uint32_t queue;
-	uint32_t steps;                /* taken */
 	uint64_t net_space;
-	struct zrx_claim_rule *rules;  /* index: the number in the journal */
+	struct zrx_claim_rule *rules; /* index: the number in the journal */
 	uint32_t rule_count;
 };
 
 /*
- * Claim a queue (with ZRX_QUEUE that of the options, else a free one) and set the NIC up for it. directory
- * NULL: the usual one. persistent: it outlives the process. On failure nothing has changed.
+ * Claim a queue (with ZRX_QUEUE that of the options, else a free one) and set the NIC up for it.
+ * directory NULL: the usual one. persistent: it outlives the process. On failure nothing has
+ * changed.
  */
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error);
@@ -6100,28 +6322,39 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
 		   struct zrx_error *error);
 
-/* Lead a flow to the queue. A flow that is led already is only counted. *rule is for zrx_claim_unsteer. */
+/* Lead a flow to the queue. A flow that is led already is only counted. *rule is for
+ * zrx_claim_unsteer. */
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error);
 /* Lead every flow to a local port to the queue, IPv4 and (where the NIC can) IPv6. */
 int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
 
-/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs any more. */
+/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
+ * any more. */
 int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
 /* Forget a persistent claim; the NIC stays as it is. */
 void zrx_claim_leave(struct zrx_claim *claim);
 
 /* Remove the rule that leads this flow to this queue, wherever it is; 0 too if there is none. */
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue);
-
-/* Bounded wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
-int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue);
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
+			  uint32_t queue);
 
 /*
- * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone for good; *alive
- * is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was done.
+ * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be
+ * patient), and of one that may belong to somebody who is not going to close it.
+ */
+#define ZRX_UNBIND_OWN_MS   10000
+#define ZRX_UNBIND_OTHER_MS 2000
+
+/* Wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms);
+
+/*
+ * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone
+ * for good; *alive is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was
+ * done.
  */
 int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_space,
 		    uint32_t *alive, struct zrx_error *error);
@@ -6133,8 +6366,10 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 #ifndef ZRX_KERNEL_NIC_INSPECT_H
 #define ZRX_KERNEL_NIC_INSPECT_H
 
-/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS entry. */
-void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue, struct zrx_nic_report *report);
+/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS
+ * entry. */
+void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_nic_report *report);
 
 /* The first check that is missing becomes the error. Returns its code, or 0 if there is none. */
 int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error *error);
@@ -6167,7 +6402,7 @@ static int nic_check_prepared(struct zrx_nic *nic, const struct zrx_options *opt
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (options->flags & ZRX_QUEUE)
-		zrx_claim_wait_unbound(nic->device, queue);
+		zrx_claim_wait_unbound(nic->device, queue, ZRX_UNBIND_OTHER_MS);
 	zrx_nic_report_make(nic->device, queue, report);
 	result = zrx_nic_report_refusal(report, error);
 	nic->queue = report->queue;
@@ -6221,7 +6456,8 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	if (!result && !(queue.bound & ZRX_BOUND_IO_URING))
 		result = -EIO;
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_QUEUE, "look at the kernel log (dmesg)",
+		return zrx_error_set(error, result, ZRX_STAGE_QUEUE,
+				     "look at the kernel log (dmesg)",
 				     "%s: queue %u was registered but does not show as bound",
 				     nic->device->name, nic->queue);
 	if (nic->steer != ZRX_STEER_PORT)
@@ -6240,7 +6476,8 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 	result = zrx_flow_of_socket(fd, &flow);
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
-				     "the flow of the socket cannot be told: %s", strerror(-result));
+				     "the flow of the socket cannot be told: %s",
+				     strerror(-result));
 	return zrx_claim_steer(&nic->claim, &flow, rule, error);
 }
 
@@ -6296,8 +6533,7 @@ static int apply_feature_set(struct zrx_nic_device *device, const char *feature,
 
 	if (!result)
 		result = device->ops->feature(device, feature, &state);
-	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0
-							     : APPLY_OTHERWISE;
+	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0 : APPLY_OTHERWISE;
 }
 
 static int apply_rss_is(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
@@ -6322,9 +6558,12 @@ static int apply_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool
 
 /* ---- apply ---- */
 
-static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct zrx_nic_plan *plan)
+static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct zrx_nic_plan *plan,
+		      uint32_t *changed)
 {
 	int result;
+
+	*changed = 1;
 
 	switch (step) {
 	case ZRX_STEP_RSS:
@@ -6332,7 +6571,7 @@ static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct
 	case ZRX_STEP_HW_GRO:
 		return apply_feature_set(device, ZRX_NIC_HW_GRO, 1);
 	case ZRX_STEP_SPLIT:
-		result = device->ops->split_set(device, ZRX_SPLIT_ON);
+		result = device->ops->split_set(device, ZRX_SPLIT_ON, changed);
 		return result ? result : apply_split_is(device, ZRX_SPLIT_ON);
 	case ZRX_STEP_THRESH:
 		result = device->ops->thresh_set(device, 0);
@@ -6351,7 +6590,8 @@ static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 	memcpy(text, device->kernel_text, sizeof(text));
 	zrx_nic_step_command(step, plan, device->name, command, sizeof(command));
 	if (code == -EPERM)
-		zrx_error_set(error, code, ZRX_STAGE_NIC, "run with CAP_NET_ADMIN, or have an "
+		zrx_error_set(error, code, ZRX_STAGE_NIC,
+			      "run with CAP_NET_ADMIN, or have an "
 			      "administrator prepare the NIC (ZRX_NIC_PREPARED)",
 			      "%s: %s cannot be set: no CAP_NET_ADMIN", device->name,
 			      zrx_nic_step_name(step));
@@ -6368,7 +6608,7 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 		       const struct zrx_nic_plan *plan, zrx_nic_note note, void *context,
 		       uint32_t *left, struct zrx_error *error)
 {
-	uint32_t taken = 0;
+	uint32_t taken = 0, changed;
 	int result = 0;
 
 	*left = 0;
@@ -6377,7 +6617,7 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 
 		if (!step)
 			continue;
-		result = note(context, step);
+		result = note(context, step, 0);
 		if (result) {
 			zrx_error_set(error, result, ZRX_STAGE_NIC,
 				      "make /run writable, or prepare the NIC by hand",
@@ -6386,9 +6626,13 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 			break;
 		}
 		taken |= step; /* one that fails may have done its work nevertheless */
-		result = apply_step(device, step, plan);
+		result = apply_step(device, step, plan, &changed);
 		if (result)
 			apply_refused(device, step, result, plan, error);
+		if (!result && !changed) {
+			taken &= ~step;
+			note(context, step, 1);
+		}
 	}
 	if (result)
 		*left = zrx_nic_settings_undo(device, before, plan->queue, taken, NULL);
@@ -6410,7 +6654,8 @@ static int apply_undo_rss(struct zrx_nic_device *device, const struct zrx_ethtoo
 	free(now);
 	if (result || foreign)
 		return result;
-	/* A table that was never set by anybody follows the number of channels: make it so again. */
+	/* A table that was never set by anybody follows the number of channels: make it so again.
+	 */
 	if (zrx_rss_is_default(before) && !device->ops->rss_set(device, NULL) &&
 	    !apply_rss_is(device, before))
 		return 0;
@@ -6424,17 +6669,18 @@ static int apply_undo_split(struct zrx_nic_device *device, uint32_t before)
 {
 	struct zrx_ethtool_rings rings;
 	int result = device->ops->rings(device, &rings);
+	uint32_t changed;
 
 	if (result || rings.split != ZRX_SPLIT_ON)
 		return result;
-	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN);
+	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN, &changed);
 	if (!result)
 		result = apply_split_is(device, before);
 	if (!result || (result == -EOPNOTSUPP && before == ZRX_SPLIT_ON))
 		return 0; /* as it was; or it could not be set in the first place */
 	if (result != APPLY_OTHERWISE || before == ZRX_SPLIT_UNKNOWN)
 		return result;
-	result = device->ops->split_set(device, before);
+	result = device->ops->split_set(device, before, &changed);
 	return result ? result : apply_split_is(device, before);
 }
 
@@ -6514,8 +6760,8 @@ uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_n
 #define ZRX_NO_QUEUE UINT32_MAX
 
 /*
- * The highest queue that is neither bound nor in taken and not below first_queue: drivers and administrators hand
- * out work from below. ZRX_NO_QUEUE if there is none.
+ * The highest queue that is neither bound nor in taken and not below first_queue: drivers and
+ * administrators hand out work from below. ZRX_NO_QUEUE if there is none.
  */
 uint32_t zrx_nic_choose(const struct zrx_netdev_queue *queues, uint32_t count,
 			const struct zrx_queue_set *taken, uint32_t first_queue);
@@ -6557,8 +6803,8 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
-	uint32_t bound;      /* ZRX_BOUND_* */
-	int rings_error;     /* rings could not be read */
+	uint32_t bound;  /* ZRX_BOUND_* */
+	int rings_error; /* rings could not be read */
 	struct zrx_ethtool_rings rings;
 };
 
@@ -6566,8 +6812,10 @@ struct zrx_nic_case {
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
 
-/* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value. */
-int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error);
+/* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.
+ */
+int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value,
+			 struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_EXPLAIN_H */
 /* ---- kernel/nic_quirks.h ---- */
@@ -6667,7 +6915,7 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 				     device->name, queue);
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (view->queues[queue].bound & ZRX_BOUND_IO_URING &&
-	    zrx_claim_wait_unbound(device, queue))
+	    zrx_claim_wait_unbound(device, queue, ZRX_UNBIND_OTHER_MS))
 		return zrx_nic_explain_device(device, queue, EEXIST, 0, error);
 	if (view->queues[queue].bound & ~ZRX_BOUND_IO_URING)
 		return zrx_nic_explain_device(device, queue, EBUSY, 0, error);
@@ -6692,8 +6940,8 @@ static int claim_choose(struct zrx_nic_device *device, const struct zrx_options 
 			 view->queue_count + 1);
 		if (view->wish.queue == ZRX_NO_QUEUE)
 			return zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE, hint,
-					     "%s: none of its %u receive queues is free", device->name,
-					     view->queue_count);
+					     "%s: none of its %u receive queues is free",
+					     device->name, view->queue_count);
 	}
 	view->wish.queue_count = view->queue_count;
 	view->wish.ntuple = options->steer != ZRX_STEER_NONE;
@@ -6720,18 +6968,16 @@ static int claim_look(struct zrx_nic_device *device, int directory, uint64_t net
 	if (!result)
 		result = zrx_nic_settings_read(device, &view->before, error);
 	if (!result)
-		result = zrx_nic_plan_make(&view->before, &view->wish, device->name, &view->plan, error);
+		result = zrx_nic_plan_make(&view->before, &view->wish, device->name, &view->plan,
+					   error);
 	return result;
 }
 
-static int claim_note(void *context, uint32_t step)
+static int claim_note(void *context, uint32_t step, int kept)
 {
 	struct zrx_claim *claim = context;
-	int result = zrx_journal_step(&claim->file, step);
 
-	if (!result)
-		claim->steps |= step;
-	return result;
+	return kept ? zrx_journal_kept(&claim->file, step) : zrx_journal_step(&claim->file, step);
 }
 
 static int claim_begin(struct zrx_claim *claim, const struct claim_view *view, int persistent,
@@ -6758,11 +7004,12 @@ static int claim_begin(struct zrx_claim *claim, const struct claim_view *view, i
 	return result;
 }
 
-static int claim_apply(struct zrx_claim *claim, const struct claim_view *view, struct zrx_error *error)
+static int claim_apply(struct zrx_claim *claim, const struct claim_view *view,
+		       struct zrx_error *error)
 {
 	uint32_t left;
-	int result = zrx_nic_plan_apply(claim->device, &view->before, &view->plan, claim_note, claim,
-					&left, error);
+	int result = zrx_nic_plan_apply(claim->device, &view->before, &view->plan, claim_note,
+					claim, &left, error);
 
 	if (!result)
 		return 0;
@@ -6788,8 +7035,8 @@ static int claim_take_locked(struct zrx_claim *claim, const struct zrx_options *
 	/* Leftovers that cannot be undone yet do not hinder: their journals stay below ours. */
 	if (result != -EUCLEAN) {
 		zrx_error_clear(error);
-		result = claim_look(claim->device, claim->directory, claim->net_space, options, view,
-				    error);
+		result = claim_look(claim->device, claim->directory, claim->net_space, options,
+				    view, error);
 	}
 	if (!result) {
 		claim->queue = view->wish.queue;
@@ -6828,12 +7075,17 @@ static int claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error)
 {
+	struct zrx_ethtool_rings rings;
 	int lock, result;
 
 	memset(claim, 0, sizeof(*claim));
 	claim->device = device;
 	claim->file.fd = -1;
 	claim->net_space = zrx_journal_net_space();
+	/* An interface that cannot be set up at all leaves no trace, not even a lock file. */
+	result = zrx_nic_split_read(device, &rings, error);
+	if (result)
+		return result;
 	claim->directory = claim_open_directory(directory, error);
 	if (claim->directory < 0)
 		return claim->directory;
@@ -6852,12 +7104,16 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 {
 	struct claim_view *view = calloc(1, sizeof(*view));
 	int journals = zrx_journal_directory_existing(directory), result;
+	struct zrx_ethtool_rings rings;
 
 	if (!view) {
 		close(journals);
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	}
-	result = claim_look(device, journals, zrx_journal_net_space(), options, view, error);
+	result = zrx_nic_split_read(device, &rings, error);
+	if (!result)
+		result =
+			claim_look(device, journals, zrx_journal_net_space(), options, view, error);
 	*queue = view->wish.queue;
 	*plan = view->plan;
 	free(view);
@@ -6878,7 +7134,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 	uint32_t alive;
 	int lock, result;
 
-	result = zrx_claim_wait_unbound(claim->device, claim->queue);
+	result = zrx_claim_wait_unbound(claim->device, claim->queue, ZRX_UNBIND_OWN_MS);
 	if (result)
 		zrx_error_set(error, result, ZRX_STAGE_QUEUE, "zcrx nic restore",
 			      "%s: queue %u is still bound after its ring was closed",
@@ -6966,12 +7222,12 @@ static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings 
 			   zrx_ethtool_rings(&real->ethtool, device->ifindex, rings));
 }
 
-static int device_split_set(struct zrx_nic_device *device, uint32_t split)
+static int device_split_set(struct zrx_nic_device *device, uint32_t split, uint32_t *changed)
 {
 	struct device_real *real = device_of(device);
 
 	return device_said(real, &real->ethtool,
-			   zrx_ethtool_split_set(&real->ethtool, device->ifindex, split));
+			   zrx_ethtool_split_set(&real->ethtool, device->ifindex, split, changed));
 }
 
 static int device_thresh_set(struct zrx_nic_device *device, uint32_t thresh)
@@ -7115,8 +7371,9 @@ void zrx_nic_device_close(struct zrx_nic_device *device)
 #include <stddef.h>
 
 /*
- * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed requests.
- * If exactly one process that this one may look into has a zero-copy receive armed, it is written to text
+ * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed
+ * requests. If exactly one process that this one may look into has a zero-copy receive armed, it is
+ * written to text
  * ("process 123 (name)"). Returns 0, -ENOENT if there is none, or -ENOTUNIQ if there are several.
  */
 int zrx_nic_holder_find(char *text, size_t size);
@@ -7130,8 +7387,8 @@ int zrx_nic_holder_find(char *text, size_t size);
 #include <unistd.h>
 /* SPDX-License-Identifier: MIT */
 /*
- * Words for a refused registration. The kernel knows which precondition failed, but its sentence is lost
- * on this path: so each is looked at again, in the order in which the kernel checks them.
+ * Words for a refused registration. The kernel knows which precondition failed, but its sentence is
+ * lost on this path: so each is looked at again, in the order in which the kernel checks them.
  */
 
 static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *error)
@@ -7139,20 +7396,22 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 	char hint[160];
 
 	if (facts->rings_error)
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-				     "use engine multishot, or a NIC that can split headers from data",
-				     "%s: driver %s has no header/data split", facts->interface,
-				     facts->driver);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			"use engine multishot, or a NIC that can split headers from data",
+			"%s: driver %s has no header/data split", facts->interface, facts->driver);
 	snprintf(hint, sizeof(hint), "ethtool -G %s tcp-data-split on", facts->interface);
 	if (facts->rings.split != ZRX_SPLIT_ON)
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-				     "%s: header/data split (tcp-data-split) is %s", facts->interface,
+				     "%s: header/data split (tcp-data-split) is %s",
+				     facts->interface,
 				     facts->rings.split == ZRX_SPLIT_OFF ? "off" : "not set");
 	if (facts->rings.has_thresh && facts->rings.thresh) {
 		snprintf(hint, sizeof(hint), "ethtool -G %s hds-thresh 0", facts->interface);
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-				     "%s: hds-thresh is %u, so that packets up to that size are not split",
-				     facts->interface, facts->rings.thresh);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE, hint,
+			"%s: hds-thresh is %u, so that packets up to that size are not split",
+			facts->interface, facts->rings.thresh);
 	}
 	if (facts->rx_buf_len & (facts->rx_buf_len - 1) ||
 	    (facts->rx_buf_len && facts->rx_buf_len < facts->page_bytes))
@@ -7160,26 +7419,28 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 				     "choose a power of two of at least a page",
 				     "buffers of %u bytes are not possible", facts->rx_buf_len);
 	if (facts->rx_buf_len > facts->page_bytes)
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-				     "open with buffers of the page size, or boot Linux 7.0 or newer",
-				     "%s: this kernel or driver %s does not take buffers of %u bytes",
-				     facts->interface, facts->driver, facts->rx_buf_len);
-	return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-			     "%s: header/data split is on by the driver's own choice, which does not "
-			     "count: it must be set",
-			     facts->interface);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			"open with buffers of the page size, or boot Linux 7.0 or newer",
+			"%s: this kernel or driver %s does not take buffers of %u bytes",
+			facts->interface, facts->driver, facts->rx_buf_len);
+	return zrx_error_set(
+		error, -EINVAL, ZRX_STAGE_QUEUE, hint,
+		"%s: header/data split is on by the driver's own choice, which does not "
+		"count: it must be set",
+		facts->interface);
 }
 
 static int explain_unsupported(const struct zrx_nic_case *facts, struct zrx_error *error)
 {
 	if (!facts->driver[0] || !facts->bus[0])
-		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
-				     "name the physical interface below it, or use engine multishot",
-				     "%s is %s%s: no device behind it that could write into the area",
-				     facts->interface,
-				     facts->driver[0] ? "a virtual interface of driver "
-						      : "a virtual interface",
-				     facts->driver);
+		return zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			"name the physical interface below it, or use engine multishot",
+			"%s is %s%s: no device behind it that could write into the area",
+			facts->interface,
+			facts->driver[0] ? "a virtual interface of driver " : "a virtual interface",
+			facts->driver);
 	if (facts->rx_buf_len > facts->page_bytes)
 		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
 				     "open with buffers of the page size (buffer_bytes 0)",
@@ -7199,14 +7460,15 @@ static int explain_range(const struct zrx_nic_case *facts, struct zrx_error *err
 
 	if (quirk && facts->queue < quirk->first_queue)
 		return zrx_error_set(error, -ERANGE, ZRX_STAGE_QUEUE, "choose a higher queue",
-				     "%s: driver %s does not bind queues below %u", facts->interface,
-				     facts->driver, quirk->first_queue);
+				     "%s: driver %s does not bind queues below %u",
+				     facts->interface, facts->driver, quirk->first_queue);
 	if (facts->queue >= facts->queue_count) {
-		snprintf(hint, sizeof(hint), "choose a queue below %u, or: ethtool -L %s combined %u",
+		snprintf(hint, sizeof(hint),
+			 "choose a queue below %u, or: ethtool -L %s combined %u",
 			 facts->queue_count, facts->interface, facts->queue + 1);
 		return zrx_error_set(error, -ERANGE, ZRX_STAGE_QUEUE, hint,
-				     "%s has %u receive queues: there is no queue %u", facts->interface,
-				     facts->queue_count, facts->queue);
+				     "%s has %u receive queues: there is no queue %u",
+				     facts->interface, facts->queue_count, facts->queue);
 	}
 	return zrx_error_set(error, -ERANGE, ZRX_STAGE_AREA,
 			     "use huge pages (sysctl -w vm.nr_hugepages=64) or smaller buffers",
@@ -7224,21 +7486,24 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 				     "%s: queue %u is used by an AF_XDP socket", facts->interface,
 				     facts->queue);
 	if (facts->bound & ZRX_BOUND_DMABUF)
-		return zrx_error_set(error, code, ZRX_STAGE_QUEUE,
-				     "choose another queue, or stop the program that uses device memory",
-				     "%s: queue %u is bound to a dma-buf", facts->interface, facts->queue);
+		return zrx_error_set(
+			error, code, ZRX_STAGE_QUEUE,
+			"choose another queue, or stop the program that uses device memory",
+			"%s: queue %u is bound to a dma-buf", facts->interface, facts->queue);
 	if (facts->bound & ZRX_BOUND_IO_URING)
-		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue, or stop it",
-				     "%s: queue %u is bound already%s%s", facts->interface, facts->queue,
-				     facts->holder[0] ? ", it seems by " : "", facts->holder);
+		return zrx_error_set(
+			error, code, ZRX_STAGE_QUEUE, "choose another queue, or stop it",
+			"%s: queue %u is bound already%s%s", facts->interface, facts->queue,
+			facts->holder[0] ? ", it seems by " : "", facts->holder);
 	if (facts->bound & ZRX_BOUND_LEASE)
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue",
-				     "%s: queue %u is leased to another interface", facts->interface,
-				     facts->queue);
+				     "%s: queue %u is leased to another interface",
+				     facts->interface, facts->queue);
 	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", facts->interface);
-	return zrx_error_set(error, code, ZRX_STAGE_QUEUE, hint,
-			     "%s: an XDP program is attached, or queue %u was let go just now (try again)",
-			     facts->interface, facts->queue);
+	return zrx_error_set(
+		error, code, ZRX_STAGE_QUEUE, hint,
+		"%s: an XDP program is attached, or queue %u was let go just now (try again)",
+		facts->interface, facts->queue);
 }
 
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
@@ -7248,7 +7513,8 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	switch (errno_value) {
 	case ENODEV:
 		return zrx_error_set(error, -ENODEV, ZRX_STAGE_NIC, "list them: ip -br link",
-				     "no interface \"%s\" in this network namespace", facts->interface);
+				     "no interface \"%s\" in this network namespace",
+				     facts->interface);
 	case EINVAL:
 		return explain_split(facts, error);
 	case EOPNOTSUPP:
@@ -7259,10 +7525,11 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	case EBUSY:
 		return explain_taken(facts, -errno_value, error);
 	case ENODATA:
-		return zrx_error_set(error, -ENODATA, ZRX_STAGE_QUEUE,
-				     "boot a newer kernel (gve: 6.18), or use engine multishot",
-				     "%s: driver %s of this kernel cannot take memory that it must not read",
-				     facts->interface, facts->driver);
+		return zrx_error_set(
+			error, -ENODATA, ZRX_STAGE_QUEUE,
+			"boot a newer kernel (gve: 6.18), or use engine multishot",
+			"%s: driver %s of this kernel cannot take memory that it must not read",
+			facts->interface, facts->driver);
 	case ENETDOWN:
 		snprintf(hint, sizeof(hint), "ip link set dev %s up", facts->interface);
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_QUEUE, hint, "%s is down",
@@ -7394,7 +7661,8 @@ int zrx_flow_equal(const struct zrx_flow *a, const struct zrx_flow *b)
 /* A packet comes from the peer: its source is the peer's end. */
 void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_rx_flow_spec *rule)
 {
-	struct ethtool_tcpip4_spec *four = &rule->h_u.tcp_ip4_spec, *mask4 = &rule->m_u.tcp_ip4_spec;
+	struct ethtool_tcpip4_spec *four = &rule->h_u.tcp_ip4_spec,
+				   *mask4 = &rule->m_u.tcp_ip4_spec;
 	struct ethtool_tcpip6_spec *six = &rule->h_u.tcp_ip6_spec, *mask6 = &rule->m_u.tcp_ip6_spec;
 
 	memset(rule, 0, sizeof(*rule));
@@ -7426,7 +7694,8 @@ void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_r
 	memset(mask6->ip6dst, 0xff, 16);
 }
 
-/* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what does. */
+/* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what
+ * does. */
 int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
 		     const struct ethtool_rx_flow_spec *rule)
 {
@@ -7500,21 +7769,22 @@ int zrx_flow_read(const char *text, struct zrx_flow *flow)
 		       : 0;
 }
 
-void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue, char *text,
-		      size_t size)
+void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
+		      char *text, size_t size)
 {
 	int family = flow->family == 4 ? AF_INET : AF_INET6;
 	char peer[INET6_ADDRSTRLEN] = "", local[INET6_ADDRSTRLEN] = "";
 
 	if (flow->any) {
-		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u", interface,
-			 flow->family, flow->local_port, queue);
+		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u",
+			 interface, flow->family, flow->local_port, queue);
 		return;
 	}
 	inet_ntop(family, flow->peer, peer, sizeof(peer));
 	inet_ntop(family, flow->local, local, sizeof(local));
 	snprintf(text, size,
-		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action %u",
+		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action "
+		 "%u",
 		 interface, flow->family, peer, local, flow->peer_port, flow->local_port, queue);
 }
 
@@ -7541,7 +7811,8 @@ static int holder_ring_receives(const char *fdinfo)
 	if (!file)
 		return 0;
 	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, " op=%u,", &operation) == 1 && operation == ZRX_UAPI_OP_RECV_ZC;
+		found = sscanf(line, " op=%u,", &operation) == 1 &&
+			operation == ZRX_UAPI_OP_RECV_ZC;
 	fclose(file);
 	return found;
 }
@@ -7709,8 +7980,8 @@ static void inspect_queue(struct inspection *at)
 	char holder[64] = "";
 
 	if (at->queues_error) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queues", "the kernel does not list queues: %s",
-			      strerror(-at->queues_error));
+		inspect_check(at, ZRX_CHECK_MISSING, "queues",
+			      "the kernel does not list queues: %s", strerror(-at->queues_error));
 		inspect_hint(at, "boot Linux 6.15 or newer");
 		return;
 	}
@@ -7721,10 +7992,10 @@ static void inspect_queue(struct inspection *at)
 	}
 	inspect_check(at, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
 	if (report->queue >= at->listed || (at->quirk && report->queue < at->quirk->first_queue)) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queue", "there is no queue %u that can be bound",
-			      report->queue);
-		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u", at->device->name,
-			     at->listed + 1);
+		inspect_check(at, ZRX_CHECK_MISSING, "queue",
+			      "there is no queue %u that can be bound", report->queue);
+		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u",
+			     at->device->name, at->listed + 1);
 		return;
 	}
 	report->bound = at->queues[report->queue].bound;
@@ -7738,7 +8009,7 @@ static void inspect_queue(struct inspection *at)
 		zrx_nic_holder_find(holder, sizeof(holder));
 	inspect_check(at, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s", report->queue,
 		      report->bound & ZRX_BOUND_IO_URING ? "a zcrx area"
-		      : report->bound & ZRX_BOUND_XSK	 ? "an AF_XDP socket"
+		      : report->bound & ZRX_BOUND_XSK    ? "an AF_XDP socket"
 		      : report->bound & ZRX_BOUND_DMABUF ? "device memory"
 							 : "another interface",
 		      holder[0] ? ", it seems by " : "", holder);
@@ -7751,13 +8022,15 @@ static void inspect_split(struct inspection *at)
 
 	if (at->rings_error) {
 		inspect_check(at, ZRX_CHECK_MISSING, "tcp-data-split",
-			      "no header/data split: ring parameters: %s", strerror(-at->rings_error));
-		inspect_hint(at, "name a physical interface whose driver can, or use engine multishot");
+			      "no header/data split: ring parameters: %s",
+			      strerror(-at->rings_error));
+		inspect_hint(at,
+			     "name a physical interface whose driver can, or use engine multishot");
 		return;
 	}
 	inspect_check(at, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
 		      "tcp-data-split", "%s",
-		      at->rings.split == ZRX_SPLIT_ON	 ? "on"
+		      at->rings.split == ZRX_SPLIT_ON    ? "on"
 		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
 							 : "not set");
 	if (at->rings.split != ZRX_SPLIT_ON)
@@ -7776,9 +8049,10 @@ static void inspect_sharing(struct inspection *at)
 	struct zrx_nic_report *report = at->report;
 
 	if (report->rss_to_queue) {
-		inspect_check(at, ZRX_CHECK_WARN, "rss",
-			      "%u of %u entries lead to queue %u: sockets of others would fail there",
-			      report->rss_to_queue, report->rss_entries, report->queue);
+		inspect_check(
+			at, ZRX_CHECK_WARN, "rss",
+			"%u of %u entries lead to queue %u: sockets of others would fail there",
+			report->rss_to_queue, report->rss_entries, report->queue);
 		inspect_hint(at, "ethtool -X %s: lead them to other queues", name);
 	} else if (report->rss_entries) {
 		inspect_check(at, ZRX_CHECK_OK, "rss", "none of %u entries leads to queue %u",
@@ -7795,9 +8069,11 @@ static void inspect_sharing(struct inspection *at)
 
 		inspect_check(at, ZRX_CHECK_WARN, "ntuple",
 			      fixed ? "this driver has no flow rules" : "flow rules are off");
-		inspect_hint(at, fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
-				       : "ethtool -K %s ntuple on",
-			     name);
+		inspect_hint(
+			at,
+			fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
+			      : "ethtool -K %s ntuple on",
+			name);
 	}
 	if (at->quirk && at->quirk->needs_hw_gro) {
 		inspect_check(at, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw", "%s",
@@ -7806,12 +8082,14 @@ static void inspect_sharing(struct inspection *at)
 			inspect_hint(at, "ethtool -K %s rx-gro-hw on", name);
 	}
 	if (at->quirk && at->quirk->needs) {
-		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed", report->driver);
+		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed",
+			      report->driver);
 		inspect_hint(at, "%s", at->quirk->needs);
 	}
 }
 
-void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue, struct zrx_nic_report *report)
+void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_nic_report *report)
 {
 	struct inspection *at = calloc(1, sizeof(*at));
 
@@ -7839,15 +8117,17 @@ int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error
 
 		if (check->state == ZRX_CHECK_MISSING)
 			return zrx_error_set(error, report->bound ? -EEXIST : -EOPNOTSUPP,
-					     ZRX_STAGE_NIC, check->hint, "the NIC is not prepared: %s: %s",
-					     check->name, check->detail);
+					     ZRX_STAGE_NIC, check->hint,
+					     "the NIC is not prepared: %s: %s", check->name,
+					     check->detail);
 	}
 	return 0;
 }
 
 /* ---- kernel/nic_journal_line.h ---- */
 /* SPDX-License-Identifier: MIT */
-/* What the reader and the writer of journals share: each line ends in " #" and its checksum in hex. */
+/* What the reader and the writer of journals share: each line ends in " #" and its checksum in hex.
+ */
 #ifndef ZRX_KERNEL_NIC_JOURNAL_LINE_H
 #define ZRX_KERNEL_NIC_JOURNAL_LINE_H
 
@@ -7931,7 +8211,8 @@ static int journal_parse_head(struct journal_parser *parser, const char *word, c
 	}
 	if (!strcmp(word, "nic")) {
 		parser->seen |= JOURNAL_SAW_NIC;
-		if (sscanf(rest, "%llu %u %u %llu", &a, &journal->ifindex, &journal->queue, &c) != 4)
+		if (sscanf(rest, "%llu %u %u %llu", &a, &journal->ifindex, &journal->queue, &c) !=
+		    4)
 			return -EINVAL;
 		journal->net_space = a;
 		journal->created = c;
@@ -7981,18 +8262,23 @@ static int journal_parse_rule(struct zrx_journal *journal, const char *rest)
 	return 0;
 }
 
+static uint32_t journal_step_of(const char *name)
+{
+	for (uint32_t i = 0; i < ZRX_STEPS; i++)
+		if (!strcmp(name, zrx_nic_step_name(1u << i)))
+			return 1u << i;
+	return 0;
+}
+
 static int journal_parse_change(struct zrx_journal *journal, const char *word, const char *rest)
 {
 	unsigned rule, location;
+	uint32_t step;
 
-	if (!strcmp(word, "step")) {
-		for (uint32_t i = 0; i < ZRX_STEPS; i++) {
-			if (!strcmp(rest, zrx_nic_step_name(1u << i))) {
-				journal->steps |= 1u << i;
-				return 0;
-			}
-		}
-		return -EINVAL;
+	if (!strcmp(word, "step") || !strcmp(word, "kept")) {
+		step = journal_step_of(rest);
+		journal->steps = *word == 's' ? journal->steps | step : journal->steps & ~step;
+		return step ? 0 : -EINVAL;
 	}
 	if (!strcmp(word, "rule"))
 		return journal_parse_rule(journal, rest);
@@ -8023,7 +8309,8 @@ static int journal_parse_line(struct journal_parser *parser, char *line)
 
 	if (!mark || mark == line || mark[-1] != ' ')
 		return -EINVAL;
-	if (strtoul(mark + 1, &end, 16) != zrx_journal_checksum(line, (size_t)(mark - line)) || *end)
+	if (strtoul(mark + 1, &end, 16) != zrx_journal_checksum(line, (size_t)(mark - line)) ||
+	    *end)
 		return -EINVAL;
 	mark[-1] = '\0';
 	rest = strchr(line, ' ');
@@ -8092,6 +8379,8 @@ void zrx_journal_free(struct zrx_journal *journal)
 
 #define JOURNAL_LOCK_TRIES   3000
 #define JOURNAL_LOCK_WAIT_MS 10
+#define JOURNAL_HEAD_BYTES   (1024 + 12 * (size_t)ZRX_RSS_ENTRIES)
+#define JOURNAL_GONE_LIMIT   512 /* rules that are over: about 50 KiB */
 
 /* A growing text; failed once, it stays so. */
 struct journal_text {
@@ -8110,7 +8399,8 @@ journal_print(struct journal_text *text, const char *format, ...)
 	if (text->failed)
 		return;
 	va_start(arguments, format);
-	length = vsnprintf(text->bytes + text->length, text->size - text->length, format, arguments);
+	length =
+		vsnprintf(text->bytes + text->length, text->size - text->length, format, arguments);
 	va_end(arguments);
 	if (length < 0 || (size_t)length >= text->size - text->length)
 		text->failed = 1;
@@ -8203,24 +8493,26 @@ static void journal_print_head(struct journal_text *text, const struct zrx_journ
 
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal)
 {
-	struct journal_text text = {.size = 1024 + 12 * (size_t)ZRX_RSS_ENTRIES};
+	struct journal_text text = {.size = JOURNAL_HEAD_BYTES};
 	struct timespec now;
 	int result;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	journal->created = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	file->directory = directory;
+	file->gone = 0;
+	file->limit = JOURNAL_GONE_LIMIT;
 	snprintf(file->name, sizeof(file->name), "%llu-%u-%llu.journal",
 		 (unsigned long long)journal->net_space, journal->ifindex,
 		 (unsigned long long)journal->created);
-	file->fd = openat(directory, file->name,
-			  O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0644);
+	file->fd = openat(directory, file->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
+			  0644);
 	if (file->fd < 0)
 		return -errno;
 	text.bytes = malloc(text.size);
 	if (text.bytes)
 		journal_print_head(&text, journal);
-	result = !text.bytes ? -ENOMEM
+	result = !text.bytes   ? -ENOMEM
 		 : text.failed ? -EOVERFLOW
 			       : journal_append(file->fd, text.bytes, text.length);
 	free(text.bytes);
@@ -8238,6 +8530,11 @@ int zrx_journal_step(struct zrx_journal_file *file, uint32_t step)
 	return journal_line(file->fd, "step %s", zrx_nic_step_name(step));
 }
 
+int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step)
+{
+	return journal_line(file->fd, "kept %s", zrx_nic_step_name(step));
+}
+
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow)
 {
 	char words[128];
@@ -8251,9 +8548,91 @@ int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t l
 	return journal_line(file->fd, "at %u %u", rule, location);
 }
 
+static void journal_print_changes(struct journal_text *text, const struct zrx_journal *journal)
+{
+	size_t start;
+
+	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
+		if (!(journal->steps & 1u << i))
+			continue;
+		start = text->length;
+		journal_print(text, "step %s", zrx_nic_step_name(1u << i));
+		journal_end_line(text, start);
+	}
+	for (uint32_t i = 0; i < journal->rule_count; i++) {
+		const struct zrx_journal_rule *rule = &journal->rules[i];
+		char words[128];
+
+		zrx_flow_write(&rule->flow, words, sizeof(words));
+		start = text->length;
+		journal_print(text, "rule %u %s", i, words);
+		journal_end_line(text, start);
+		start = text->length;
+		if (rule->gone)
+			journal_print(text, "gone %u", i);
+		else if (rule->located)
+			journal_print(text, "at %u %u", i, rule->location);
+		if (text->length > start)
+			journal_end_line(text, start);
+	}
+}
+
+/* Put a file with this text in the journal's place, at once; the fd follows. */
+static int journal_replace(struct zrx_journal_file *file, const struct journal_text *text)
+{
+	char name[sizeof(file->name) + 4];
+	int fd, result;
+
+	snprintf(name, sizeof(name), "%s.new", file->name);
+	fd = openat(file->directory, name, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
+		    0644);
+	if (fd < 0)
+		return -errno;
+	result = journal_append(fd, text->bytes, text->length);
+	if (!result && renameat(file->directory, name, file->directory, file->name))
+		result = -errno;
+	if (result) {
+		unlinkat(file->directory, name, 0);
+		close(fd);
+		return result;
+	}
+	close(file->fd);
+	file->fd = fd;
+	return 0;
+}
+
+/* Write the journal anew without what is over. Failing that, it just goes on growing. */
+static void journal_compact(struct zrx_journal_file *file)
+{
+	struct journal_text text = {0};
+	struct zrx_journal *journal = calloc(1, sizeof(*journal));
+
+	file->limit *= 2;
+	if (!journal)
+		return;
+	if (!zrx_journal_load(file->directory, file->name, journal)) {
+		text.size = JOURNAL_HEAD_BYTES + 256 * (size_t)journal->rule_count;
+		text.bytes = malloc(text.size);
+		text.failed = !text.bytes;
+		journal_print_head(&text, journal);
+		journal_print_changes(&text, journal);
+		if (!text.failed && !journal_replace(file, &text)) {
+			file->gone = 0;
+			file->limit = JOURNAL_GONE_LIMIT + journal->rule_count;
+		}
+		free(text.bytes);
+	}
+	zrx_journal_free(journal);
+	free(journal);
+}
+
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 {
-	return journal_line(file->fd, "gone %u", rule);
+	int result = journal_line(file->fd, "gone %u", rule);
+
+	if (!result && ++file->gone > file->limit)
+		journal_compact(file);
+	return result;
 }
 
 int zrx_journal_released(struct zrx_journal_file *file)
@@ -8281,6 +8660,10 @@ void zrx_journal_close(struct zrx_journal_file *file)
 
 int zrx_journal_remove(int directory, const char *name)
 {
+	char half[128];
+
+	snprintf(half, sizeof(half), "%s.new", name); /* its process may have died writing it */
+	unlinkat(directory, half, 0);
 	return unlinkat(directory, name, 0) ? -errno : 0;
 }
 
@@ -8330,6 +8713,8 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 }
 #undef JOURNAL_LOCK_TRIES
 #undef JOURNAL_LOCK_WAIT_MS
+#undef JOURNAL_HEAD_BYTES
+#undef JOURNAL_GONE_LIMIT
 
 /* ---- kernel/nic_journal_list.c ---- */
 #include <dirent.h>
@@ -8346,7 +8731,8 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 #define _GNU_SOURCE
 #endif
 
-#define JOURNAL_FILE_MAX (16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
+#define JOURNAL_FILE_MAX \
+	(16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
 
 static uint64_t journal_inode(const char *path)
 {
@@ -8390,8 +8776,9 @@ static uint64_t journal_process_start(uint32_t pid)
 	/* Field 22; the name, field 2, may contain anything and ends at the last parenthesis. */
 	field = strrchr(text, ')');
 	if (field && field[1] == ' ' && field[2] != 'Z' && field[2] != 'X' &&
-	    sscanf(field + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-			      "%*d %*d %llu",
+	    sscanf(field + 2,
+		   "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+		   "%*d %*d %llu",
 		   &started) != 1)
 		return 0;
 	return started;
@@ -8423,7 +8810,7 @@ int zrx_owner_alive(const struct zrx_owner *owner)
 	return owner->started && journal_process_start(owner->pid) == owner->started;
 }
 
-static int journal_load(int directory, const char *name, struct zrx_journal *journal)
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal)
 {
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = -EUCLEAN;
 	struct stat status;
@@ -8503,7 +8890,7 @@ int zrx_journal_list(int directory, uint64_t net_space, uint32_t ifindex,
 		entry = &grown[count++];
 		memset(entry, 0, sizeof(*entry));
 		snprintf(entry->name, sizeof(entry->name), "%.95s", file->d_name);
-		entry->state = journal_load(directory, entry->name, &entry->journal);
+		entry->state = zrx_journal_load(directory, entry->name, &entry->journal);
 		entry->journal.ifindex = named.ifindex;
 		entry->journal.created = named.created;
 	}
@@ -8542,6 +8929,19 @@ static int plan_feature(struct zrx_nic_device *device, const char *feature, uint
 	return result == -ENOENT ? 0 : result; /* no such feature in this kernel: off */
 }
 
+int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
+		       struct zrx_error *error)
+{
+	int result = device->ops->rings(device, rings);
+
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_NIC,
+				     "name a physical interface, or use engine multishot",
+				     "%s: ring parameters cannot be read: %s", device->name,
+				     strerror(-result));
+	return 0;
+}
+
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,
 			  struct zrx_error *error)
 {
@@ -8549,12 +8949,9 @@ int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings
 	int result;
 
 	memset(settings, 0, sizeof(*settings));
-	result = device->ops->rings(device, &rings);
+	result = zrx_nic_split_read(device, &rings, error);
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_NIC,
-				     "name a physical interface, or use engine multishot",
-				     "%s: ring parameters cannot be read: %s", device->name,
-				     strerror(-result));
+		return result;
 	settings->split = rings.split;
 	settings->has_thresh = rings.has_thresh;
 	settings->thresh = rings.thresh;
@@ -8585,15 +8982,17 @@ int zrx_nic_plan_make(const struct zrx_nic_settings *now, const struct zrx_nic_w
 	if (moved < 0) {
 		snprintf(hint, sizeof(hint), "ethtool -L %s combined %u", interface,
 			 wish->queue_count + 1);
-		return zrx_error_set(error, moved, ZRX_STAGE_NIC, hint,
-				     "%s: no queue is left for other traffic once queue %u is taken",
-				     interface, wish->queue);
+		return zrx_error_set(
+			error, moved, ZRX_STAGE_NIC, hint,
+			"%s: no queue is left for other traffic once queue %u is taken", interface,
+			wish->queue);
 	}
 	if (moved)
 		plan->steps |= ZRX_STEP_RSS;
 	if (wish->hw_gro && !now->hw_gro)
 		plan->steps |= ZRX_STEP_HW_GRO;
-	/* Even if it reads as on: that may be the driver's own choice, which binding does not accept. */
+	/* Even if it reads as on: that may be the driver's own choice, which binding does not
+	 * accept. */
 	plan->steps |= ZRX_STEP_SPLIT;
 	if (now->has_thresh && now->thresh)
 		plan->steps |= ZRX_STEP_THRESH;
@@ -8803,7 +9202,8 @@ int zrx_rss_is_default(const struct zrx_ethtool_rss *rss)
 	return 1;
 }
 
-void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text, size_t size)
+void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text,
+		     size_t size)
 {
 	uint32_t queues = 0, used = 0;
 	size_t length;
@@ -8820,7 +9220,8 @@ void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, c
 	}
 	length += (size_t)snprintf(text + length, size - length, " weight");
 	for (uint32_t i = 0; i < queues && length < size; i++)
-		length += (size_t)snprintf(text + length, size - length, " %u", zrx_rss_count(rss, i));
+		length += (size_t)snprintf(text + length, size - length, " %u",
+					   zrx_rss_count(rss, i));
 }
 
 /* ---- kernel/nic_setup.c ---- */
@@ -8942,7 +9343,8 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	return result;
 }
 
-/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is bound. */
+/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is
+ * bound. */
 static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t queue,
 			 struct zrx_error *error)
 {
@@ -9074,8 +9476,10 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 
 	switch (code) {
 	case -EEXIST:
-		snprintf(hint, sizeof(hint), "ethtool -n %s shows it; ethtool -N %s delete N", name,
-			 name);
+		snprintf(hint, sizeof(hint),
+			 "if it is another receiver's, steer by connection (ZRX_STEER_CONNECTION); "
+			 "ethtool -n %s shows it, ethtool -N %s delete N removes it",
+			 name, name);
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
 				     "%s: there is a flow rule for port %u already", name,
 				     flow->local_port);
@@ -9086,18 +9490,10 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 	default:
 		zrx_flow_command(flow, name, claim->queue, hint, sizeof(hint));
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
-				     "%s: the driver does not take a flow rule to queue %u: %s", name,
-				     claim->queue, code == -EIO ? "it reads back otherwise"
-								: strerror(-code));
+				     "%s: the driver does not take a flow rule to queue %u: %s",
+				     name, claim->queue,
+				     code == -EIO ? "it reads back otherwise" : strerror(-code));
 	}
-}
-
-static int steer_is_used(const struct zrx_ethtool_rule_table *table, uint32_t location)
-{
-	for (uint32_t i = 0; i < table->count; i++)
-		if (table->location[i] == location)
-			return 1;
-	return 0;
 }
 
 /* Where the rule is to go: the driver's choice if it makes one, else the last free place. */
@@ -9110,7 +9506,7 @@ static int steer_location(struct zrx_nic_device *device, uint32_t *location)
 	if (!result && !table->any) {
 		uint32_t place = table->size;
 
-		while (place && steer_is_used(table, place - 1))
+		while (place && zrx_ethtool_lists(table, place - 1))
 			place--;
 		if (place)
 			*location = place - 1;
@@ -9121,21 +9517,34 @@ static int steer_location(struct zrx_nic_device *device, uint32_t *location)
 	return result;
 }
 
-static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *location)
+static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t location)
 {
 	struct zrx_nic_device *device = claim->device;
-	struct ethtool_rx_flow_spec rule, found;
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+	struct ethtool_rx_flow_spec found;
+
+	if (!result && !zrx_ethtool_lists(table, location))
+		result = -EIO;
+	if (!result)
+		result = device->ops->rule(device, location, &found);
+	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
+		result = -EIO;
+	free(table);
+	return result;
+}
+
+static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *location)
+{
+	struct ethtool_rx_flow_spec rule;
 	int result;
 
 	zrx_flow_rule(flow, claim->queue, &rule);
-	result = steer_location(device, &rule.location);
+	result = steer_location(claim->device, &rule.location);
 	if (!result)
-		result = device->ops->rule_add(device, &rule);
-	if (result)
-		return result;
+		result = claim->device->ops->rule_add(claim->device, &rule);
 	*location = rule.location;
-	result = device->ops->rule(device, rule.location, &found);
-	return result || zrx_flow_is_rule(flow, claim->queue, &found) ? result : -EIO;
+	return result ? result : steer_read_back(claim, flow, rule.location);
 }
 
 /* A free slot for a rule, or -ENOMEM. */
@@ -9254,15 +9663,15 @@ void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule)
 /* SPDX-License-Identifier: MIT */
 /* Undoing what dead claims have left. */
 
-#define SWEEP_WAIT_MS  10u
-#define SWEEP_TRIES    1000u
+#define SWEEP_WAIT_MS 10u
 
-int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms)
 {
 	struct zrx_netdev_queue found;
 
-	for (uint32_t i = 0; i < SWEEP_TRIES; i++) {
-		/* A queue that cannot be looked at is not bound: the interface is down, or has lost it. */
+	for (uint32_t waited = 0; waited <= timeout_ms; waited += SWEEP_WAIT_MS) {
+		/* A queue that cannot be looked at is not bound: the interface is down, or has lost
+		 * it. */
 		if (zrx_nic_device_queue(device, queue, &found) ||
 		    !(found.bound & ZRX_BOUND_IO_URING))
 			return 0;
@@ -9271,28 +9680,24 @@ int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
 	return -EBUSY;
 }
 
-/* A location that cannot be read is free, unless the NIC lists it. */
-static int sweep_rule_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
-			 uint32_t location, struct ethtool_rx_flow_spec *rule)
-{
-	int result = device->ops->rule(device, location, rule);
-
-	for (uint32_t i = 0; result && i < table->count; i++)
-		if (table->location[i] == location)
-			return result;
-	return result ? -ENOENT : 0;
-}
-
-/* Only a rule that is ours: by now somebody else's may have the location. */
-static int sweep_remove_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
-			   const struct zrx_flow *flow, uint32_t queue, uint32_t location)
+/*
+ * Only a rule that is ours: by now somebody else's may have the location. One that the NIC does not
+ * list is never asked for (see zrx_ethtool_rules).
+ */
+static int sweep_remove_at(struct zrx_nic_device *device,
+			   const struct zrx_ethtool_rule_table *table, const struct zrx_flow *flow,
+			   uint32_t queue, uint32_t location)
 {
 	struct ethtool_rx_flow_spec rule;
-	int result = sweep_rule_at(device, table, location, &rule);
+	int result;
 
+	if (!zrx_ethtool_lists(table, location))
+		return 0;
+	result = device->ops->rule(device, location, &rule);
 	if (result)
-		return result == -ENOENT ? 0 : result;
-	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location) : 0;
+		return result;
+	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)
+						    : 0;
 }
 
 static int sweep_remove_anywhere(struct zrx_nic_device *device,
@@ -9306,7 +9711,8 @@ static int sweep_remove_anywhere(struct zrx_nic_device *device,
 	return result;
 }
 
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue)
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
+			  uint32_t queue)
 {
 	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
 	int result = table ? device->ops->rules(device, table) : -ENOMEM;
@@ -9346,7 +9752,8 @@ static int sweep_is_dead(const struct zrx_journal_entry *entry)
 	return entry->state || entry->journal.released || !zrx_owner_alive(&entry->journal.owner);
 }
 
-/* A reboot has undone everything; a journal that ends before its first change has nothing to undo. */
+/* A reboot has undone everything; a journal that ends before its first change has nothing to undo.
+ */
 static int sweep_is_void(const struct zrx_journal_entry *entry)
 {
 	return entry->state == -EAGAIN || !zrx_owner_same_boot(&entry->journal.owner);
@@ -9357,34 +9764,36 @@ static int sweep_damaged(const struct zrx_journal_entry *entries, int count, con
 {
 	for (int i = 0; i < count; i++)
 		if (entries[i].state && entries[i].state != -EAGAIN)
-			return zrx_error_set(error, -EUCLEAN, ZRX_STAGE_NIC,
-					     "look what it says, set the NIC right by hand, delete the file",
-					     "%s: the journal " ZRX_JOURNAL_DIRECTORY "/%s is damaged",
-					     interface, entries[i].name);
+			return zrx_error_set(
+				error, -EUCLEAN, ZRX_STAGE_NIC,
+				"look what it says, set the NIC right by hand, delete the file",
+				"%s: the journal " ZRX_JOURNAL_DIRECTORY "/%s is damaged",
+				interface, entries[i].name);
 	return 0;
 }
 
-static int sweep_one(struct zrx_nic_device *device, int directory, const struct zrx_journal_entry *entry,
-		     uint32_t alive, struct zrx_error *error)
+static int sweep_one(struct zrx_nic_device *device, int directory,
+		     const struct zrx_journal_entry *entry, uint32_t alive, struct zrx_error *error)
 {
 	const struct zrx_journal *journal = &entry->journal;
 	int result;
 
 	if (!sweep_is_void(entry)) {
 		/* The kernel takes a dead process' queue back in its own time. */
-		if (zrx_claim_wait_unbound(device, journal->queue))
-			return zrx_error_set(error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
-					     "%s: queue %u is still bound", device->name,
-					     journal->queue);
+		if (zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
+			return zrx_error_set(
+				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
+				"%s: queue %u is still bound", device->name, journal->queue);
 		result = sweep_rules(device, journal);
 		if (result)
-			return zrx_error_set(error, result, ZRX_STAGE_NIC, "ethtool -n, ethtool -N delete",
+			return zrx_error_set(error, result, ZRX_STAGE_NIC,
+					     "ethtool -n, ethtool -N delete",
 					     "%s: flow rules that were left cannot be removed: %s",
 					     device->name, strerror(-result));
 		if (alive && journal->steps)
 			return 0;
-		if (zrx_nic_settings_undo(device, &journal->before, journal->queue,
-					  journal->steps, error))
+		if (zrx_nic_settings_undo(device, &journal->before, journal->queue, journal->steps,
+					  error))
 			return -EBUSY;
 	}
 	result = zrx_journal_remove(directory, entry->name);
@@ -9418,7 +9827,6 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 	return result ? result : swept;
 }
 #undef SWEEP_WAIT_MS
-#undef SWEEP_TRIES
 
 /* ---- kernel/probe.c ---- */
 #include <errno.h>
@@ -9465,7 +9873,8 @@ static struct probe_verdict probe_weigh(const struct zrx_probe_facts *facts)
 	else if (facts->uring || facts->cqe32)
 		verdict.known = facts->uring == -EPERM ? -1 : 0;
 	else
-		verdict.known = facts->zcrx_registration == -EFAULT || facts->zcrx_registration == -EPERM;
+		verdict.known =
+			facts->zcrx_registration == -EFAULT || facts->zcrx_registration == -EPERM;
 	return verdict;
 }
 
@@ -9492,8 +9901,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 	return features;
 }
 
-static void probe_check_access(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			       struct zrx_capabilities *to)
+static void probe_check_access(const struct zrx_probe_facts *facts,
+			       const struct probe_verdict *verdict, struct zrx_capabilities *to)
 {
 	struct zrx_error why = ZRX_ERROR_INIT;
 
@@ -9523,8 +9932,8 @@ static void probe_check_access(const struct zrx_probe_facts *facts, const struct
 				    : "");
 }
 
-static void probe_check_zcrx(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			     struct zrx_capabilities *to)
+static void probe_check_zcrx(const struct zrx_probe_facts *facts,
+			     const struct probe_verdict *verdict, struct zrx_capabilities *to)
 {
 	if (verdict->known < 0)
 		probe_check(to, ZRX_CHECK_UNKNOWN, "zcrx", "make io_uring usable first",
@@ -9541,7 +9950,8 @@ static void probe_check_zcrx(const struct zrx_probe_facts *facts, const struct p
 		probe_check(to, ZRX_CHECK_MISSING, "defer_taskrun", "boot Linux 6.1 or newer",
 			    "no IORING_SETUP_DEFER_TASKRUN: %s", strerror(-facts->defer_taskrun));
 	else
-		probe_check(to, ZRX_CHECK_OK, "defer_taskrun", "", "completions run on the owner's thread");
+		probe_check(to, ZRX_CHECK_OK, "defer_taskrun", "",
+			    "completions run on the owner's thread");
 }
 
 static void probe_check_feature(struct zrx_capabilities *to, uint32_t feature, const char *name,
@@ -9549,7 +9959,8 @@ static void probe_check_feature(struct zrx_capabilities *to, uint32_t feature, c
 {
 	int there = !!(to->features & feature);
 
-	probe_check(to, there ? ZRX_CHECK_OK : ZRX_CHECK_WARN, name, hint, "%s", there ? has : lacks);
+	probe_check(to, there ? ZRX_CHECK_OK : ZRX_CHECK_WARN, name, hint, "%s",
+		    there ? has : lacks);
 }
 
 static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx_capabilities *to)
@@ -9558,7 +9969,8 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 			    "released buffers can be flushed back to the kernel",
 			    "no flush: data that the kernel must copy can stall a receiver");
 	probe_check_feature(to, ZRX_FEATURE_RX_BUF_LEN, "rx_buf_len", "boot Linux 7.0 or newer",
-			    "buffers above a page, if the driver can", "buffers are a page at most");
+			    "buffers above a page, if the driver can",
+			    "buffers are a page at most");
 	probe_check_feature(to, ZRX_FEATURE_NODEV, "nodev", "boot Linux 7.1 or newer",
 			    "zcrx without a device (for tests)",
 			    "no zcrx without a device: engine zcrx-nodev cannot be opened");
@@ -9566,7 +9978,8 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 			    "the kernel counts copies and reports shortages",
 			    "copies and shortages go unreported");
 	if (facts->multishot)
-		probe_check(to, ZRX_CHECK_WARN, "multishot", "boot Linux 6.0 or newer, with io_uring usable",
+		probe_check(to, ZRX_CHECK_WARN, "multishot",
+			    "boot Linux 6.0 or newer, with io_uring usable",
 			    "no multishot receive: where there is no zcrx, engine recv is used");
 	else
 		probe_check(to, ZRX_CHECK_OK, "multishot", "",
@@ -9581,12 +9994,14 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 	const struct zrx_probe_process *process = &facts->process;
 
 	if (process->cap_ipc_lock)
-		probe_check(to, ZRX_CHECK_OK, "memlock", "", "CAP_IPC_LOCK: the limit does not count");
+		probe_check(to, ZRX_CHECK_OK, "memlock", "",
+			    "CAP_IPC_LOCK: the limit does not count");
 	else if (process->memlock_bytes == UINT64_MAX)
 		probe_check(to, ZRX_CHECK_OK, "memlock", "", "unlimited");
 	else
 		probe_check(to,
-			    process->memlock_bytes < PROBE_DEFAULT_AREA ? ZRX_CHECK_WARN : ZRX_CHECK_OK,
+			    process->memlock_bytes < PROBE_DEFAULT_AREA ? ZRX_CHECK_WARN
+									: ZRX_CHECK_OK,
 			    "memlock", "ulimit -l unlimited (or LimitMEMLOCK=infinity in the unit)",
 			    "%llu bytes may be locked; an area of the default size takes %llu",
 			    (unsigned long long)process->memlock_bytes,
@@ -9596,7 +10011,8 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 			    (unsigned long long)facts->hugepages_free,
 			    (unsigned long long)facts->hugepage_bytes);
 	else if (facts->thp)
-		probe_check(to, ZRX_CHECK_OK, "hugepages", "", "transparent ones; no explicit ones are free");
+		probe_check(to, ZRX_CHECK_OK, "hugepages", "",
+			    "transparent ones; no explicit ones are free");
 	else
 		probe_check(to, ZRX_CHECK_WARN, "hugepages", "sysctl -w vm.nr_hugepages=64",
 			    "none: buffers above a page need contiguous memory");
@@ -9713,7 +10129,8 @@ static ssize_t probe_slurp(const char *path, char *text, size_t size)
 	return length;
 }
 
-/* The number after "name:" at the start of a line, as in /proc/self/status; absent if there is none. */
+/* The number after "name:" at the start of a line, as in /proc/self/status; absent if there is
+ * none. */
 static int64_t probe_field(const char *text, const char *name, int base)
 {
 	size_t length = strlen(name);
@@ -9747,8 +10164,8 @@ void zrx_probe_observe_process(struct zrx_probe_process *process)
 		process->cap_net_admin = (capabilities >> PROBE_CAP_NET_ADMIN) & 1;
 		process->cap_ipc_lock = (capabilities >> PROBE_CAP_IPC_LOCK) & 1;
 	}
-	process->initial_userns = !stat("/proc/self/ns/user", &userns) &&
-				  userns.st_ino == PROBE_INITIAL_USERNS;
+	process->initial_userns =
+		!stat("/proc/self/ns/user", &userns) && userns.st_ino == PROBE_INITIAL_USERNS;
 	getrlimit(RLIMIT_MEMLOCK, &memlock);
 	process->memlock_bytes = memlock.rlim_cur == RLIM_INFINITY ? UINT64_MAX : memlock.rlim_cur;
 }
@@ -9764,7 +10181,8 @@ static void probe_observe_memory(struct zrx_probe_facts *facts)
 		facts->hugepages_free = pages > 0 ? (uint64_t)pages : 0;
 		facts->hugepage_bytes = kib > 0 ? (uint64_t)kib << 10 : 0;
 	}
-	facts->thp = probe_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)) > 0 &&
+	facts->thp = probe_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text,
+				 sizeof(text)) > 0 &&
 		     !strstr(text, "[never]");
 }
 
@@ -9796,7 +10214,8 @@ static int probe_zcrx_registration(unsigned flags)
 
 	if (result)
 		return result;
-	result = io_uring_register((unsigned)ring.ring_fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, (void *)1, 1);
+	result =
+		io_uring_register((unsigned)ring.ring_fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, (void *)1, 1);
 	io_uring_queue_exit(&ring);
 	return result;
 }
@@ -9815,8 +10234,8 @@ static int probe_query(int fd, uint32_t operation, void *answer, uint32_t size)
 
 static void probe_queries(struct io_uring *ring, struct zrx_probe_facts *facts)
 {
-	facts->query_zcrx = probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX, &facts->zcrx,
-					sizeof(facts->zcrx));
+	facts->query_zcrx =
+		probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX, &facts->zcrx, sizeof(facts->zcrx));
 	facts->query_event = probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX_EVENT, &facts->event,
 					 sizeof(facts->event));
 }
@@ -9862,7 +10281,8 @@ static int probe_register_buffers(struct io_uring *ring, void *memory, uint16_t 
 	/* Older headers call the field of the flags "pad". */
 	memcpy((char *)&registration + offsetof(struct io_uring_buf_reg, bgid) + sizeof(uint16_t),
 	       &flags, sizeof(flags));
-	return io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_PBUF_RING, &registration, 1);
+	return io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_PBUF_RING,
+				 &registration, 1);
 }
 
 static void probe_buffers(struct io_uring *ring, struct zrx_probe_facts *facts)
@@ -9880,8 +10300,8 @@ static void probe_buffers(struct io_uring *ring, struct zrx_probe_facts *facts)
 	facts->buffer_ring = probe_register_buffers(ring, memory, 0);
 	facts->multishot = facts->buffer_ring;
 	if (!facts->buffer_ring) {
-		facts->multishot = probe_receive(ring, (struct io_uring_buf_ring *)memory,
-						 memory + page / 2);
+		facts->multishot =
+			probe_receive(ring, (struct io_uring_buf_ring *)memory, memory + page / 2);
 		io_uring_unregister_buf_ring(ring, 0);
 	}
 	munmap(memory, page);
@@ -9937,31 +10357,37 @@ static void probe_uring_eperm(const struct zrx_probe_process *process, struct zr
 			      "io_uring is disabled for unprivileged processes (sysctl "
 			      "kernel.io_uring_disabled is 1)");
 	else if (process->seccomp > 0)
-		zrx_error_set(error, -EPERM, ZRX_STAGE_RING,
-			      "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
-			      "profile (docker run --security-opt seccomp=PROFILE.json)",
-			      "a seccomp filter on this process refuses io_uring");
+		zrx_error_set(
+			error, -EPERM, ZRX_STAGE_RING,
+			"allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
+			"profile (docker run --security-opt seccomp=PROFILE.json)",
+			"a seccomp filter on this process refuses io_uring");
 	else
-		zrx_error_set(error, -EPERM, ZRX_STAGE_RING,
-			      "look for a denial of io_uring in the audit log (ausearch -m avc)",
-			      "a security module refuses io_uring: neither a sysctl nor a seccomp filter "
-			      "does");
+		zrx_error_set(
+			error, -EPERM, ZRX_STAGE_RING,
+			"look for a denial of io_uring in the audit log (ausearch -m avc)",
+			"a security module refuses io_uring: neither a sysctl nor a seccomp filter "
+			"does");
 }
 
 /* Since 6.6 the sysctl exists wherever io_uring is built in: its presence convicts the filter. */
 static void probe_uring_enosys(const struct zrx_probe_process *process, struct zrx_error *error)
 {
 	if (process->seccomp > 0 && process->uring_disabled != ZRX_PROBE_ABSENT)
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
-			      "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
-			      "profile (docker run --security-opt seccomp=PROFILE.json)",
-			      "a seccomp filter on this process hides io_uring, which the kernel has");
+		zrx_error_set(
+			error, -ENOSYS, ZRX_STAGE_RING,
+			"allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
+			"profile (docker run --security-opt seccomp=PROFILE.json)",
+			"a seccomp filter on this process hides io_uring, which the kernel has");
 	else if (process->seccomp > 0)
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
-			      "allow io_uring in the seccomp profile, or boot a kernel with CONFIG_IO_URING",
-			      "no io_uring: hidden by a seccomp filter, or not built into this kernel");
+		zrx_error_set(
+			error, -ENOSYS, ZRX_STAGE_RING,
+			"allow io_uring in the seccomp profile, or boot a kernel with "
+			"CONFIG_IO_URING",
+			"no io_uring: hidden by a seccomp filter, or not built into this kernel");
 	else
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING, "boot a kernel with CONFIG_IO_URING=y",
+		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
+			      "boot a kernel with CONFIG_IO_URING=y",
 			      "this kernel is built without io_uring");
 }
 
@@ -9984,7 +10410,8 @@ void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *proc
 		return;
 	case EMFILE:
 	case ENFILE:
-		zrx_error_set(error, -errno_value, ZRX_STAGE_RING, "raise it: ulimit -n, or fs.file-max",
+		zrx_error_set(error, -errno_value, ZRX_STAGE_RING,
+			      "raise it: ulimit -n, or fs.file-max",
 			      "too many open files for another ring");
 		return;
 	case EINVAL:
@@ -10002,7 +10429,8 @@ static void probe_zcrx_eperm(const struct zrx_probe_process *process, struct zrx
 	if (process->cap_net_admin && !process->initial_userns)
 		zrx_error_set(error, -EPERM, ZRX_STAGE_QUEUE,
 			      "run outside the user namespace (a rootless container cannot do it)",
-			      "zcrx needs CAP_NET_ADMIN in the initial user namespace; this process has it "
+			      "zcrx needs CAP_NET_ADMIN in the initial user namespace; this "
+			      "process has it "
 			      "in another one only");
 	else
 		zrx_error_set(error, -EPERM, ZRX_STAGE_QUEUE,
@@ -10019,25 +10447,29 @@ void zrx_probe_zcrx_words(int errno_value, int nodev, const struct zrx_probe_pro
 		probe_zcrx_eperm(process, error);
 		return;
 	case EOPNOTSUPP:
-		zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
-			      nodev ? "use buffers of the page size; boot a kernel with "
-				      "CONFIG_IO_URING_ZCRX=y"
-				    : "boot a kernel with CONFIG_IO_URING_ZCRX=y",
-			      nodev ? "no zcrx in this kernel, or buffers above a page without a device"
-				    : "this kernel is built without zcrx");
+		zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			nodev ? "use buffers of the page size; boot a kernel with "
+				"CONFIG_IO_URING_ZCRX=y"
+			      : "boot a kernel with CONFIG_IO_URING_ZCRX=y",
+			nodev ? "no zcrx in this kernel, or buffers above a page without a device"
+			      : "this kernel is built without zcrx");
 		return;
 	case EINVAL:
-		zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-			      nodev ? "boot Linux 7.1 or newer" : "boot Linux 6.15 or newer",
-			      nodev ? "this kernel cannot do zcrx without a device, or not with this area "
-				      "and refill ring"
-				    : "this kernel does not know zcrx, or not this kind of area and "
-				      "refill ring");
+		zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			nodev ? "boot Linux 7.1 or newer" : "boot Linux 6.15 or newer",
+			nodev ? "this kernel cannot do zcrx without a device, or not with this "
+				"area "
+				"and refill ring"
+			      : "this kernel does not know zcrx, or not this kind of area and "
+				"refill ring");
 		return;
 	case ENOMEM:
 		zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA,
 			      "raise the limit (ulimit -l unlimited), or open with a smaller area",
-			      "the area cannot be pinned: out of memory, or RLIMIT_MEMLOCK (%llu bytes) is "
+			      "the area cannot be pinned: out of memory, or RLIMIT_MEMLOCK (%llu "
+			      "bytes) is "
 			      "too small",
 			      (unsigned long long)process->memlock_bytes);
 		return;
