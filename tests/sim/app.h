@@ -46,7 +46,7 @@ struct app {
 	uint32_t leaps;          /* of time, in vain */
 	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */
 	struct app_stream streams[APP_STREAMS];
-	uint32_t releasing; /* views whose release has begun */
+	_Atomic uint32_t releasing; /* views whose release has begun */
 	uint32_t view_count;
 	struct app_view views[APP_VIEWS];
 };
@@ -66,6 +66,8 @@ void app_hold(const struct zrx_buffer *buffer, const struct sim_socket *socket, 
 /* Release some views, chosen at random. */
 void app_release(uint32_t count);
 void app_release_wrongly(void);
+struct app_view app_take_view(void);
+void app_check_view(const struct app_view *view, const char *when);
 void app_check_views(void);
 
 /* ---- around.c ---- */

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "others.h"
 #include "sim.h"
 #include "tcp_model.h"
 #include "uring.h"
@@ -148,7 +149,9 @@ int zrx_sys_eventfd_open(void)
 void zrx_sys_eventfd_signal(int fd)
 {
 	sim_event_add(fd);
-	sim_uring_work(); /* if the ring polls it */
+	/* If the ring polls it. A real thread leaves that to the owner. */
+	if (!sim.threads || !others_running())
+		sim_uring_work();
 }
 
 void zrx_sys_eventfd_drain(int fd)

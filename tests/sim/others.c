@@ -108,6 +108,11 @@ void others_finish(void)
 		;
 }
 
+int others_running(void)
+{
+	return running != NULL;
+}
+
 void sim_yield(void)
 {
 	if (!busy)

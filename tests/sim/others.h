@@ -14,6 +14,8 @@ void others_begin(void);
 int others_release(uint32_t count);
 /* Let another thread that has begun go on. 0: there is none. */
 int others_step(void);
+/* Whether one of them has the processor that this call is made on. */
+int others_running(void);
 /* Until all are done. */
 void others_finish(void);
 

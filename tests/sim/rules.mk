@@ -1,22 +1,33 @@
 # SPDX-License-Identifier: MIT
 SIM_SOURCES := $(wildcard tests/sim/*.c) $(wildcard core/*.c)
-SIM_FLAGS   :=
 SIM_OUT     := $(B)/sim
 SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
 SEEDS       := 1-1600
 TRACE       :=
 
-.PHONY: sim simulate test-sim test-mutations
+.PHONY: sim simulate test-sim test-mutations sanitize
 sim: $(SIM_OUT)/sim ## build the simulated kernel's test
 
 $(SIM_OUT)/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Itests/sim $(SIM_FLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Itests/sim -MMD -MP -c $< -o $@
 
+# Releasing threads that can lose the processor wherever the core uses an atomic.
 $(SIM_OUT)/core/%.o: CPPFLAGS += -include tests/sim/atomics.h
 
 $(SIM_OUT)/sim: $(SIM_OBJECTS)
-	$(Q)$(CC) $(CFLAGS) $(SIM_FLAGS) -o $@ $^ -lpthread
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lpthread
+
+# The same with real threads.
+SIM_THREADS := $(filter-out tests/sim/others.c,$(SIM_SOURCES)) tests/sim/threads/others.c
+SIM_THREADS_OBJECTS := $(SIM_THREADS:%.c=$(SIM_OUT)/threads/%.o)
+
+$(SIM_OUT)/threads/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Itests/sim -MMD -MP -c $< -o $@
+
+$(SIM_OUT)/sim-threads: $(SIM_THREADS_OBJECTS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lpthread
 
 simulate: sim ## run the core on the simulated kernel: SEEDS=first-last, TRACE=1
 	$(SIM_OUT)/sim $(if $(TRACE),--trace) $(SEEDS)
@@ -28,4 +39,18 @@ test-mutations: sim ## put bugs into copies of the core; the simulated kernel mu
 	SIM_COMPILE='$(STANDARD) $(CPPFLAGS) $(CFLAGS) -include tests/sim/atomics.h' \
 		tests/sim/mutations.py core $(SIM_OUT) $(B)/mutations
 
--include $(SIM_OBJECTS:.o=.d)
+# Everything that runs natively, rebuilt with the sanitizers.
+ASAN := B=$(B)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+TSAN := B=$(B)/tsan CFLAGS='-O1 -g -fsanitize=thread'
+SANITIZE_SEEDS := 1-300
+
+sanitize: ## run simulation, faults and conformance with the address, undefined and thread sanitizers
+	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/tests/conformance
+	ASAN_OPTIONS=detect_stack_use_after_return=0 $(B)/asan/sim/sim $(SANITIZE_SEEDS)
+	$(B)/asan/tests/fault multishot recv
+	$(B)/asan/tests/conformance --fast --engine multishot,recv
+	$(Q)$(MAKE) --no-print-directory $(TSAN) $(B)/tsan/sim/sim-threads $(B)/tsan/tests/conformance
+	$(B)/tsan/sim/sim-threads $(SANITIZE_SEEDS)
+	$(B)/tsan/tests/conformance --fast --engine multishot,recv
+
+-include $(SIM_OBJECTS:.o=.d) $(SIM_THREADS_OBJECTS:.o=.d)

@@ -12,7 +12,7 @@ void app_hold(const struct zrx_buffer *buffer, const struct sim_socket *socket, 
 	app.views[app.view_count++] = (struct app_view){*buffer, socket, offset};
 }
 
-static void check_view(const struct app_view *view, const char *when)
+void app_check_view(const struct app_view *view, const char *when)
 {
 	if (!sim_payload_is(view->socket, view->offset, view->buffer.data, view->buffer.length))
 		sim_fail("a view changed while it was held (%s): %u bytes at %llu of socket %u",
@@ -23,10 +23,10 @@ static void check_view(const struct app_view *view, const char *when)
 void app_check_views(void)
 {
 	for (uint32_t i = 0; i < app.view_count; i++)
-		check_view(&app.views[i], "seen among all");
+		app_check_view(&app.views[i], "seen among all");
 }
 
-static struct app_view take_view(void)
+struct app_view app_take_view(void)
 {
 	uint32_t index = sim_chance(50) ? app.view_count - 1 : sim_below(app.view_count);
 	struct app_view view = app.views[index];
@@ -62,9 +62,9 @@ void app_release(uint32_t count)
 		uint32_t size = 0, most = sim_between(1, APP_BATCH);
 
 		while (size < most && count && app.view_count) {
-			struct app_view view = take_view();
+			struct app_view view = app_take_view();
 
-			check_view(&view, "at its release");
+			app_check_view(&view, "at its release");
 			batch[size++] = view.buffer;
 			count--;
 		}
@@ -83,7 +83,7 @@ void app_release_wrongly(void)
 
 	if (app.view_count < 2)
 		return;
-	view = take_view();
+	view = app_take_view();
 	twice[0] = twice[1] = view.buffer;
 	app.releasing++;
 	result = zrx_buffer_release(twice, 2);

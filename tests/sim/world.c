@@ -99,8 +99,11 @@ void sim_fail(const char *format, ...)
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, "\nsim: to see it again: make simulate SEEDS=%llu%s TRACE=1\n",
-		(unsigned long long)sim.seed, sim.threads ? " THREADS=1" : "");
+	if (sim.threads)
+		fprintf(stderr, "\nsim: real threads: another run of this seed may go otherwise\n");
+	else
+		fprintf(stderr, "\nsim: to see it again: make simulate SEEDS=%llu TRACE=1\n",
+			(unsigned long long)sim.seed);
 	fflush(stderr);
 	abort();
 }
