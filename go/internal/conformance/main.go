@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+//go:build linux
+
 // Command conformance runs the scenarios of tests/conformance against the Go package, each in a process of its own.
 //
 // Of what a run may leave behind it counts descriptors, rings and goroutines.
