@@ -37,7 +37,7 @@ struct zrx_area {
 	_Atomic uintptr_t owner;       /* pthread_self of the receiving thread; 0: none yet */
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
-	struct zrx_receiver *receiver; /* the owner's, until closed */
+	struct zrx_receiver *receiver; /* until it is destroyed */
 	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */

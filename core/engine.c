@@ -47,7 +47,8 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT,
 					      ZRX_ENGINE_RECV};
 	struct zrx_error *refused = receiver->info.refused;
-	uint32_t first_tried = 0;
+	uint32_t blamed = 0;
+	int was_tried = 0;
 	int result;
 
 	if (receiver->options.engine != ZRX_ENGINE_AUTO)
@@ -56,14 +57,16 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 		uint32_t engine = best_first[i];
 
 		refused[engine].size = sizeof(refused[engine]);
+		receiver->engine = NULL;
 		result = try(receiver, engine, &refused[engine]);
 		if (!result)
 			return 0;
-		if (!first_tried)
-			first_tried = engine;
+		/* The reason to mend is that of the best engine that was really tried. */
+		if (!blamed || (!was_tried && receiver->engine))
+			blamed = engine;
+		was_tried |= receiver->engine != NULL;
 	}
-	/* The best engine's reason is the one to mend. */
 	if (error)
-		zrx_error_copy(error, &refused[first_tried]);
-	return refused[first_tried].code;
+		zrx_error_copy(error, &refused[blamed]);
+	return refused[blamed].code;
 }

@@ -4,6 +4,7 @@
 
 #include "area.h"
 #include "fork.h"
+#include "receiver.h"
 #include "sys.h"
 
 /*
@@ -25,10 +26,18 @@ void zrx_fork_allow(void)
 	pthread_mutex_unlock(&registry_lock);
 }
 
+static void close_stream(void *context, struct zrx_stream *stream)
+{
+	(void)context;
+	zrx_sys_close(stream->fd);
+}
+
 static void after_fork_child(void)
 {
 	for (struct zrx_area *area = registry; area; area = area->fork_next) {
 		area->forked = 1;
+		if (area->receiver)
+			zrx_streams_each(&area->receiver->streams, close_stream, NULL);
 		if (area->ring_fd >= 0)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "error.h"
+#include "fork.h"
 #include "options.h"
 #include "receiver.h"
 #include "socket.h"
@@ -35,7 +36,7 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 	return 0;
 }
 
-static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
 {
 	struct zrx_stream *stream;
 	int own = zrx_sys_dup(fd);
@@ -55,6 +56,25 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 	}
 	stream->fd = own;
 	return stream;
+}
+
+/* No fork in between: a child closes the descriptors that it finds in the table. */
+static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+{
+	struct zrx_stream *stream;
+
+	zrx_fork_hold();
+	stream = new_held(receiver, fd, cookie);
+	zrx_fork_allow();
+	return stream;
+}
+
+static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	zrx_fork_hold();
+	zrx_sys_close(stream->fd);
+	zrx_stream_free(&receiver->streams, stream);
+	zrx_fork_allow();
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -84,8 +104,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (receiver->engine->adopt) {
 		result = receiver->engine->adopt(receiver, stream);
 		if (result) {
-			zrx_sys_close(stream->fd);
-			zrx_stream_free(&receiver->streams, stream);
+			drop_stream(receiver, stream);
 			return result;
 		}
 	}

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "fork.h"
 #include "options.h"
 #include "receiver.h"
 #include "refill.h"
@@ -41,7 +42,9 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
+	zrx_fork_hold();
 	receiver->area->receiver = receiver;
+	zrx_fork_allow();
 	*out = receiver;
 	return 0;
 }
@@ -55,7 +58,10 @@ static void close_stream(void *context, struct zrx_stream *stream)
 void zrx_receiver_destroy(struct zrx_receiver *receiver)
 {
 	receiver->engine->close(receiver);
+	zrx_fork_hold();
+	receiver->area->receiver = NULL;
 	zrx_streams_each(&receiver->streams, close_stream, NULL);
+	zrx_fork_allow();
 	zrx_streams_destroy(&receiver->streams);
 	zrx_sys_free(receiver);
 }
@@ -114,11 +120,13 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 			.stream = zrx_stream_handle(stream),
 			.tag = stream->tag,
 		};
-		/* The request is over, so this was the last reference that the receiver held. */
-		zrx_sys_close(stream->fd);
 		if (receiver->engine->leave)
 			receiver->engine->leave(receiver, stream);
+		/* The request is over, so this was the last reference that the receiver held. */
+		zrx_fork_hold();
+		zrx_sys_close(stream->fd);
 		zrx_stream_free(&receiver->streams, stream);
+		zrx_fork_allow();
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -210,6 +218,8 @@ static int bind_owner(struct zrx_receiver *receiver)
 {
 	int result;
 
+	if (receiver->area->forked)
+		return -EPERM; /* the parent's: its rings are not even mapped here */
 	if (receiver->started) {
 		if (zrx_area_owned(receiver->area))
 			return 0;
@@ -218,8 +228,6 @@ static int bind_owner(struct zrx_receiver *receiver)
 			    "thread",
 			    "another thread owns this receiver");
 	}
-	if (receiver->area->forked)
-		return -EPERM;
 	result = receiver->engine->start(receiver);
 	if (result)
 		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");

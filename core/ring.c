@@ -65,8 +65,12 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 		receiver->area->ring_fd = ring->uring.ring_fd;
 	zrx_fork_allow();
 	if (result) {
-		zrx_probe_uring_refusal(-result, error);
-		return result;
+		struct zrx_error reason = ZRX_ERROR_INIT;
+
+		zrx_probe_uring_refusal(-result, &reason);
+		if (error)
+			zrx_error_copy(error, &reason);
+		return reason.code;
 	}
 	receiver->info.ring_entries = ring->uring.cq.ring_entries;
 	if (ring->flags & IORING_SETUP_DEFER_TASKRUN)

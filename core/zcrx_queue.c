@@ -194,11 +194,15 @@ static uint32_t wanted_rx_buf_len(const struct zrx_zcrx_queue *queue,
 static int explain(int result, const struct zrx_receiver *receiver, int nodev, uint32_t rxq,
 		   uint32_t rx_buf_len, struct zrx_error *error)
 {
+	struct zrx_error reason = ZRX_ERROR_INIT;
+
 	if (nodev)
-		zrx_probe_zcrx_refusal(-result, 1, error);
+		zrx_probe_zcrx_refusal(-result, 1, &reason);
 	else
-		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, error);
-	return result;
+		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, &reason);
+	if (error)
+		zrx_error_copy(error, &reason);
+	return reason.code;
 }
 
 static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SMALLEST_AREA (1u << 20)
 
@@ -51,11 +52,25 @@ struct holdings holdings_count(uint64_t area_bytes)
 	return holdings;
 }
 
+/* A joined thread may still be on its way out of the kernel. */
+static unsigned settled_threads(unsigned expected)
+{
+	unsigned threads = entries_of("/proc/self/task");
+
+	for (int tries = 0; threads > expected && tries < 1000; tries++) {
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		threads = entries_of("/proc/self/task");
+	}
+	return threads;
+}
+
 void holdings_compare(const struct holdings *before, const struct holdings *now)
 {
+	unsigned threads = settled_threads(before->threads);
+
 	CHECK(now->descriptors == before->descriptors, "left behind: %u descriptors, were %u",
 	      now->descriptors, before->descriptors);
-	CHECK(now->threads == before->threads, "left behind: %u threads, were %u", now->threads,
+	CHECK(threads == before->threads, "left behind: %u threads, were %u", threads,
 	      before->threads);
 	CHECK(now->rings == before->rings, "left behind: %u ring mappings, were %u", now->rings,
 	      before->rings);
