@@ -8,10 +8,14 @@ use crate::{Failure, check};
 /// The library's default area.
 const DEFAULT_AREA: u64 = 64 << 20;
 
+/// Smaller areas cannot be told from other mappings.
+const SMALLEST_AREA: u64 = 1 << 20;
+
 #[derive(PartialEq, Eq, Debug)]
 pub struct Holdings {
     descriptors: usize,
     threads: usize,
+    rings: usize,
     areas: usize,
 }
 
@@ -22,7 +26,11 @@ impl Holdings {
         Self {
             descriptors: fs::read_dir("/proc/self/fd").expect("/proc is mounted").count(),
             threads: fs::read_dir("/proc/self/task").expect("/proc is mounted").count(),
-            areas: maps.lines().filter(|line| mapping_bytes(line) == Some(area_bytes)).count(),
+            rings: maps.lines().filter(|line| line.contains("[io_uring]")).count(),
+            areas: maps
+                .lines()
+                .filter(|line| area_bytes >= SMALLEST_AREA && bytes_of(line) == Some(area_bytes))
+                .count(),
         }
     }
 
@@ -32,7 +40,7 @@ impl Holdings {
     }
 }
 
-fn mapping_bytes(line: &str) -> Option<u64> {
+fn bytes_of(line: &str) -> Option<u64> {
     let (from, to) = line.split_once(' ')?.0.split_once('-')?;
     Some(u64::from_str_radix(to, 16).ok()? - u64::from_str_radix(from, 16).ok()?)
 }

@@ -130,7 +130,7 @@ struct zrx_area {
 	_Atomic uintptr_t owner;       /* pthread_self of the receiving thread; 0: none yet */
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
-	struct zrx_receiver *receiver; /* the owner's, until closed */
+	struct zrx_receiver *receiver; /* until it is destroyed */
 	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
@@ -1314,7 +1314,8 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT,
 					      ZRX_ENGINE_RECV};
 	struct zrx_error *refused = receiver->info.refused;
-	uint32_t first_tried = 0;
+	uint32_t blamed = 0;
+	int was_tried = 0;
 	int result;
 
 	if (receiver->options.engine != ZRX_ENGINE_AUTO)
@@ -1323,16 +1324,18 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 		uint32_t engine = best_first[i];
 
 		refused[engine].size = sizeof(refused[engine]);
+		receiver->engine = NULL;
 		result = try(receiver, engine, &refused[engine]);
 		if (!result)
 			return 0;
-		if (!first_tried)
-			first_tried = engine;
+		/* The reason to mend is that of the best engine that was really tried. */
+		if (!blamed || (!was_tried && receiver->engine))
+			blamed = engine;
+		was_tried |= receiver->engine != NULL;
 	}
-	/* The best engine's reason is the one to mend. */
 	if (error)
-		zrx_error_copy(error, &refused[first_tried]);
-	return refused[first_tried].code;
+		zrx_error_copy(error, &refused[blamed]);
+	return refused[blamed].code;
 }
 
 /* ---- core/fill.h ---- */
@@ -2098,7 +2101,8 @@ const struct zrx_engine zrx_engine_recv = {
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
  * Order of calls: acquire, (register the queue), bound, steer_add and steer_remove as sockets come
- * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes it.
+ * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes
+ * it.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -2110,14 +2114,16 @@ struct zrx_nic;
 #define ZRX_NIC_NO_RULE UINT32_MAX
 
 /*
- * Make the interface named in the options ready for a zcrx registration on *queue of *ifindex: set it up,
- * or (ZRX_NIC_PREPARED) check that an administrator did. Without ZRX_QUEUE a free queue is chosen.
- * On failure nothing has changed. Blocks for as long as the driver takes, which may be seconds.
+ * Make the interface named in the options ready for a zcrx registration on *queue of *ifindex: set
+ * it up, or (ZRX_NIC_PREPARED) check that an administrator did. Without ZRX_QUEUE a free queue is
+ * chosen. On failure nothing has changed. Blocks for as long as the driver takes, which may be
+ * seconds.
  */
 int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uint32_t *ifindex,
 		    uint32_t *queue, struct zrx_error *error);
 
-/* After the registration: verify that the queue is bound, and steer by port if that was asked for. */
+/* After the registration: verify that the queue is bound, and steer by port if that was asked for.
+ */
 int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error);
 
 /*
@@ -2129,14 +2135,14 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule);
 
 /*
- * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has taken
- * the queue from the area. Frees nic. NULL does nothing.
+ * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has
+ * taken the queue from the area. Frees nic. NULL does nothing.
  */
 void zrx_nic_release(struct zrx_nic *nic);
 
 /*
- * Why a registration on this queue failed: fills error with stage queue, the precondition that does not
- * hold and the command that mends it. errno_value is positive. Returns -errno_value.
+ * Why a registration on this queue failed: fills error with stage queue, the precondition that does
+ * not hold and the command that mends it. errno_value is positive. Returns -errno_value.
  */
 int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint32_t rx_buf_len,
 		    struct zrx_error *error);
@@ -2566,15 +2572,15 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	if (result == -ENOMEM) {
 		state->retry = 0;
 		state->filled_at_shortage = filled(receiver);
-		/* Nothing of ours is out, so nothing of ours can help. */
-		if (!state->nodev &&
-		    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
-			atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
-					      memory_order_relaxed);
 	}
 	if (result == 0 && part_done(stream))
 		result = -EINTR; /* the next part */
 	zrx_stream_final(receiver, stream, result);
+	/* Nothing of ours is out, so nothing of ours can help. */
+	if (stream->state == ZRX_STREAM_PARKED && !state->nodev &&
+	    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
+		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
+				      memory_order_relaxed);
 }
 
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
@@ -2806,6 +2812,7 @@ void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct
 /* ---- core/fork.c ---- */
 #include <pthread.h>
 #include <stddef.h>
+#define close_stream fork__close_stream
 /* SPDX-License-Identifier: MIT */
 
 /*
@@ -2827,10 +2834,18 @@ void zrx_fork_allow(void)
 	pthread_mutex_unlock(&registry_lock);
 }
 
+static void close_stream(void *context, struct zrx_stream *stream)
+{
+	(void)context;
+	zrx_sys_close(stream->fd);
+}
+
 static void after_fork_child(void)
 {
 	for (struct zrx_area *area = registry; area; area = area->fork_next) {
 		area->forked = 1;
+		if (area->receiver)
+			zrx_streams_each(&area->receiver->streams, close_stream, NULL);
 		if (area->ring_fd >= 0)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)
@@ -2871,6 +2886,7 @@ void zrx_fork_unwatch(struct zrx_area *area)
 	if (area->fork_next)
 		area->fork_next->fork_previous = area->fork_previous;
 }
+#undef close_stream
 
 /* ---- core/info.c ---- */
 #include <errno.h>
@@ -3001,7 +3017,7 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 	return 0;
 }
 
-static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
 {
 	struct zrx_stream *stream;
 	int own = zrx_sys_dup(fd);
@@ -3021,6 +3037,25 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 	}
 	stream->fd = own;
 	return stream;
+}
+
+/* No fork in between: a child closes the descriptors that it finds in the table. */
+static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+{
+	struct zrx_stream *stream;
+
+	zrx_fork_hold();
+	stream = new_held(receiver, fd, cookie);
+	zrx_fork_allow();
+	return stream;
+}
+
+static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	zrx_fork_hold();
+	zrx_sys_close(stream->fd);
+	zrx_stream_free(&receiver->streams, stream);
+	zrx_fork_allow();
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -3050,8 +3085,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (receiver->engine->adopt) {
 		result = receiver->engine->adopt(receiver, stream);
 		if (result) {
-			zrx_sys_close(stream->fd);
-			zrx_stream_free(&receiver->streams, stream);
+			drop_stream(receiver, stream);
 			return result;
 		}
 	}
@@ -3387,6 +3421,7 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
+#define close_stream receiver__close_stream
 /* SPDX-License-Identifier: MIT */
 /* Open, close and receive. */
 
@@ -3421,7 +3456,9 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
+	zrx_fork_hold();
 	receiver->area->receiver = receiver;
+	zrx_fork_allow();
 	*out = receiver;
 	return 0;
 }
@@ -3435,7 +3472,10 @@ static void close_stream(void *context, struct zrx_stream *stream)
 void zrx_receiver_destroy(struct zrx_receiver *receiver)
 {
 	receiver->engine->close(receiver);
+	zrx_fork_hold();
+	receiver->area->receiver = NULL;
 	zrx_streams_each(&receiver->streams, close_stream, NULL);
+	zrx_fork_allow();
 	zrx_streams_destroy(&receiver->streams);
 	zrx_sys_free(receiver);
 }
@@ -3494,11 +3534,13 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 			.stream = zrx_stream_handle(stream),
 			.tag = stream->tag,
 		};
-		/* The request is over, so this was the last reference that the receiver held. */
-		zrx_sys_close(stream->fd);
 		if (receiver->engine->leave)
 			receiver->engine->leave(receiver, stream);
+		/* The request is over, so this was the last reference that the receiver held. */
+		zrx_fork_hold();
+		zrx_sys_close(stream->fd);
 		zrx_stream_free(&receiver->streams, stream);
+		zrx_fork_allow();
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -3590,6 +3632,8 @@ static int bind_owner(struct zrx_receiver *receiver)
 {
 	int result;
 
+	if (receiver->area->forked)
+		return -EPERM; /* the parent's: its rings are not even mapped here */
 	if (receiver->started) {
 		if (zrx_area_owned(receiver->area))
 			return 0;
@@ -3598,8 +3642,6 @@ static int bind_owner(struct zrx_receiver *receiver)
 			    "thread",
 			    "another thread owns this receiver");
 	}
-	if (receiver->area->forked)
-		return -EPERM;
 	result = receiver->engine->start(receiver);
 	if (result)
 		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
@@ -3753,6 +3795,7 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 		timeout_ns = (int64_t)(deadline - now);
 	}
 }
+#undef close_stream
 #undef MAX_CAPACITY
 
 /* ---- core/refill.c ---- */
@@ -3876,8 +3919,8 @@ void zrx_refill_close(struct zrx_refill *refill)
 /* ---- kernel/probe.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * What this kernel lets this process do. Observation (probe_observe.c) and judgement (probe.c) are kept
- * apart: tests judge invented facts, and a simulated kernel can replace the observation.
+ * What this kernel lets this process do. Observation (probe_observe.c) and judgement (probe.c) are
+ * kept apart: tests judge invented facts, and a simulated kernel can replace the observation.
  */
 #ifndef ZRX_KERNEL_PROBE_H
 #define ZRX_KERNEL_PROBE_H
@@ -3924,14 +3967,15 @@ void zrx_probe_observe_process(struct zrx_probe_process *process);
 /* Pure: fills all of capabilities (a whole one of ours) but its size. */
 void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *capabilities);
 
-/* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends it. */
+/* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends
+ * it. */
 void zrx_probe_uring_refusal(int errno_value, struct zrx_error *error);
 void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *process,
 			   struct zrx_error *error);
 
 /*
- * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev), or on a NIC's queue where
- * the process or the kernel is to blame: fills error with stage queue. For all that a NIC can
+ * errno_value (positive) of IORING_REGISTER_ZCRX_IFQ without a device (nodev), or on a NIC's queue
+ * where the process or the kernel is to blame: fills error with stage queue. For all that a NIC can
  * be blamed for ask zrx_nic_explain, which comes here for the rest.
  */
 void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error);
@@ -4001,8 +4045,12 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 		receiver->area->ring_fd = ring->uring.ring_fd;
 	zrx_fork_allow();
 	if (result) {
-		zrx_probe_uring_refusal(-result, error);
-		return result;
+		struct zrx_error reason = ZRX_ERROR_INIT;
+
+		zrx_probe_uring_refusal(-result, &reason);
+		if (error)
+			zrx_error_copy(error, &reason);
+		return reason.code;
 	}
 	receiver->info.ring_entries = ring->uring.cq.ring_entries;
 	if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
@@ -4772,11 +4820,15 @@ static uint32_t wanted_rx_buf_len(const struct zrx_zcrx_queue *queue,
 static int explain(int result, const struct zrx_receiver *receiver, int nodev, uint32_t rxq,
 		   uint32_t rx_buf_len, struct zrx_error *error)
 {
+	struct zrx_error reason = ZRX_ERROR_INIT;
+
 	if (nodev)
-		zrx_probe_zcrx_refusal(-result, 1, error);
+		zrx_probe_zcrx_refusal(-result, 1, &reason);
 	else
-		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, error);
-	return result;
+		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, &reason);
+	if (error)
+		zrx_error_copy(error, &reason);
+	return reason.code;
 }
 
 static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
@@ -4853,8 +4905,8 @@ int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ri
 /* ---- kernel/ethtool.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * A NIC's settings, read and written through the SIOCETHTOOL ioctl, or as netlink attributes where the
- * ioctl has no word for them (header/data split). One call, one setting.
+ * A NIC's settings, read and written through the SIOCETHTOOL ioctl, or as netlink attributes where
+ * the ioctl has no word for them (header/data split). One call, one setting.
  */
 #ifndef ZRX_KERNEL_ETHTOOL_H
 #define ZRX_KERNEL_ETHTOOL_H
@@ -4873,12 +4925,19 @@ int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ri
 
 #define ZRX_GENL_BUFFER 8192
 
+/* One answer or notice; returns MNL_CB_OK to go on. Attributes: zrx_genl_attributes. */
+typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
+
 struct zrx_genl {
 	struct mnl_socket *socket;
 	uint16_t family;
+	uint32_t group;         /* of the family: its only multicast group, or 0 */
+	zrx_genl_answer notice; /* what the group hears while a call runs; may be NULL */
+	void *notice_context;
 	uint32_t sequence;
 	char kernel_text[128]; /* the extended acknowledgement of the last failure; may be empty */
-	/* The request under construction, later the answers: the kernel's largest dump part fits. */
+	/* The request under construction, later the answers: the kernel's largest dump part fits.
+	 */
 	_Alignas(8) char buffer[4 * ZRX_GENL_BUFFER];
 };
 
@@ -4889,8 +4948,11 @@ void zrx_genl_close(struct zrx_genl *genl);
 /* Begin a request; attributes are added with mnl_attr_put_*. flags: NLM_F_DUMP or 0. */
 struct nlmsghdr *zrx_genl_request(struct zrx_genl *genl, uint8_t command, uint16_t flags);
 
-/* One answer; returns MNL_CB_OK to go on. Attributes: zrx_genl_attributes. */
-typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
+/*
+ * Hear the family's multicast group during the calls that follow, or (notice NULL) no longer. 0 or
+ * -errno.
+ */
+int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context);
 
 /*
  * Send the request and take every answer to it. Returns 0 or a negative errno; kernel_text then
@@ -4899,7 +4961,8 @@ typedef int (*zrx_genl_answer)(const struct nlmsghdr *message, void *context);
 int zrx_genl_call(struct zrx_genl *genl, struct nlmsghdr *request, zrx_genl_answer answer,
 		  void *context);
 
-/* Sort the attributes of an answer, or of a nest, into table[0..highest]; others are passed over. */
+/* Sort the attributes of an answer, or of a nest, into table[0..highest]; others are passed over.
+ */
 void zrx_genl_attributes(const struct nlmsghdr *message, const struct nlattr **table,
 			 uint16_t highest);
 void zrx_genl_nested(const struct nlattr *nest, const struct nlattr **table, uint16_t highest);
@@ -4927,9 +4990,10 @@ struct zrx_ethtool_driver {
 struct zrx_ethtool_rings {
 	uint32_t rx;
 	uint32_t rx_max;
-	uint32_t split;      /* ZRX_SPLIT_* */
+	uint32_t split; /* ZRX_SPLIT_* */
 	uint32_t thresh;
-	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero */
+	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero
+			      */
 };
 
 struct zrx_ethtool_channels {
@@ -4955,7 +5019,8 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
-/* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new key. */
+/* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
+ * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
 
 /* Rules of the receive classifier. */
@@ -4964,17 +5029,24 @@ int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
 		     struct ethtool_rx_flow_spec *rule);
 struct zrx_ethtool_rule_table {
-	uint32_t size;     /* locations are below it */
-	uint32_t any;      /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
+	uint32_t size; /* locations are below it */
+	uint32_t any;  /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
 	uint32_t count;
 	uint32_t location[ZRX_RULES];
 };
-/* The locations in use. */
+/* The locations in use. Ask for no rule that is not listed: gve (Linux 7.2) crashes if there is
+ * none at all. */
 int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table);
+int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location);
 
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);
-int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split);
+/*
+ * *changed: whether it had been set to something else. Reading cannot tell a driver's own choice
+ * from the same set by an administrator; this does. In doubt, 1.
+ */
+int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split,
+			  uint32_t *changed);
 int zrx_ethtool_thresh_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t thresh);
 
 #endif /* ZRX_KERNEL_ETHTOOL_H */
@@ -5150,8 +5222,8 @@ static int features_index(int socket, const char *name, const char *feature)
 
 static struct ethtool_gfeatures *features_get(int socket, const char *name, int *error)
 {
-	struct ethtool_gfeatures *features = calloc(
-		1, sizeof(*features) + FEATURES_BLOCKS * sizeof(features->features[0]));
+	struct ethtool_gfeatures *features =
+		calloc(1, sizeof(*features) + FEATURES_BLOCKS * sizeof(features->features[0]));
 
 	*error = -ENOMEM;
 	if (!features)
@@ -5222,12 +5294,14 @@ int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, i
 /* ---- kernel/ethtool_rings.c ---- */
 #include <errno.h>
 #include <string.h>
+#include <linux/genetlink.h>
 /* SPDX-License-Identifier: MIT */
 /* Header/data split: the part of ring parameters that only netlink can say. */
 
 /* Family "ethtool" (Documentation/netlink/specs/ethtool.yaml); thresholds came with 6.14. */
 #define RINGS_COMMAND_GET 15u
 #define RINGS_COMMAND_SET 16u
+#define RINGS_NOTICE      17u /* numbered apart from commands */
 
 #define RINGS_HEADER         1u
 #define RINGS_RX_MAX         2u
@@ -5264,16 +5338,44 @@ static int rings_take(const struct nlmsghdr *message, void *context)
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings)
 {
 	memset(rings, 0, sizeof(*rings));
-	return zrx_genl_call(ethtool, rings_request(ethtool, RINGS_COMMAND_GET, ifindex), rings_take,
-			     rings);
+	return zrx_genl_call(ethtool, rings_request(ethtool, RINGS_COMMAND_GET, ifindex),
+			     rings_take, rings);
 }
 
-int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split)
+struct rings_notice {
+	uint32_t ifindex;
+	uint32_t seen;
+};
+
+static int rings_notice(const struct nlmsghdr *message, void *context)
 {
+	const struct genlmsghdr *generic = mnl_nlmsg_get_payload(message);
+	const struct nlattr *table[RINGS_HEADER + 1], *header[RINGS_HEADER_DEV_INDEX + 1];
+	struct rings_notice *notice = context;
+
+	if (generic->cmd != RINGS_NOTICE)
+		return MNL_CB_OK;
+	zrx_genl_attributes(message, table, RINGS_HEADER);
+	if (!table[RINGS_HEADER])
+		return MNL_CB_OK;
+	zrx_genl_nested(table[RINGS_HEADER], header, RINGS_HEADER_DEV_INDEX);
+	notice->seen |= zrx_genl_number(header[RINGS_HEADER_DEV_INDEX]) == notice->ifindex;
+	return MNL_CB_OK;
+}
+
+/* The kernel notifies its listeners of a setting that changed before it answers who changed it. */
+int zrx_ethtool_split_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t split,
+			  uint32_t *changed)
+{
+	struct rings_notice notice = {.ifindex = ifindex};
+	int deaf = zrx_genl_listen(ethtool, rings_notice, &notice), result;
 	struct nlmsghdr *request = rings_request(ethtool, RINGS_COMMAND_SET, ifindex);
 
 	mnl_attr_put_u8(request, RINGS_TCP_DATA_SPLIT, (uint8_t)split);
-	return zrx_genl_call(ethtool, request, NULL, NULL);
+	result = zrx_genl_call(ethtool, request, NULL, NULL);
+	*changed = deaf || notice.seen;
+	zrx_genl_listen(ethtool, NULL, NULL);
+	return result;
 }
 
 int zrx_ethtool_thresh_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t thresh)
@@ -5285,6 +5387,7 @@ int zrx_ethtool_thresh_set(struct zrx_genl *ethtool, uint32_t ifindex, uint32_t 
 }
 #undef RINGS_COMMAND_GET
 #undef RINGS_COMMAND_SET
+#undef RINGS_NOTICE
 #undef RINGS_HEADER
 #undef RINGS_RX_MAX
 #undef RINGS_RX
@@ -5364,11 +5467,18 @@ int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_tabl
 		if (!table->size) /* some drivers tell the size of the table only here */
 			table->size = (uint32_t)list->data;
 		table->count = list->rule_cnt;
-		memcpy(table->location, list->rule_locs,
-		       table->count * sizeof(table->location[0]));
+		memcpy(table->location, list->rule_locs, table->count * sizeof(table->location[0]));
 	}
 	free(list);
 	return result;
+}
+
+int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location)
+{
+	for (uint32_t i = 0; i < table->count; i++)
+		if (table->location[i] == location)
+			return 1;
+	return 0;
 }
 
 /* ---- kernel/genl.c ---- */
@@ -5487,8 +5597,13 @@ static int genl_take(struct genl_exchange *exchange, const struct nlmsghdr *mess
 {
 	const int32_t *code = mnl_nlmsg_get_payload(message);
 
+	if (message->nlmsg_pid != mnl_socket_get_portid(exchange->genl->socket)) {
+		if (exchange->genl->notice)
+			exchange->genl->notice(message, exchange->genl->notice_context);
+		return 0; /* not to us: to the group */
+	}
 	if (message->nlmsg_seq != exchange->genl->sequence)
-		return 0; /* late answer to a request that timed out */
+		return 0; /* a late answer to a request that timed out */
 	switch (message->nlmsg_type) {
 	case NLMSG_DONE:
 		if (mnl_nlmsg_get_payload_len(message) >= sizeof(*code))
@@ -5534,20 +5649,53 @@ int zrx_genl_call(struct zrx_genl *genl, struct nlmsghdr *request, zrx_genl_answ
 	return exchange.result;
 }
 
+struct genl_family {
+	uint16_t id;
+	uint32_t group;
+};
+
+static uint32_t genl_first_group(const struct nlattr *groups)
+{
+	const struct nlattr *table[CTRL_ATTR_MCAST_GRP_ID + 1], *group;
+
+	mnl_attr_for_each_nested(group, groups)
+	{
+		zrx_genl_nested(group, table, CTRL_ATTR_MCAST_GRP_ID);
+		return (uint32_t)zrx_genl_number(table[CTRL_ATTR_MCAST_GRP_ID]);
+	}
+	return 0;
+}
+
 static int genl_take_family(const struct nlmsghdr *message, void *context)
 {
-	const struct nlattr *table[CTRL_ATTR_FAMILY_ID + 1];
+	const struct nlattr *table[CTRL_ATTR_MCAST_GROUPS + 1];
+	struct genl_family *family = context;
 
-	zrx_genl_attributes(message, table, CTRL_ATTR_FAMILY_ID);
-	*(uint16_t *)context = (uint16_t)zrx_genl_number(table[CTRL_ATTR_FAMILY_ID]);
+	zrx_genl_attributes(message, table, CTRL_ATTR_MCAST_GROUPS);
+	family->id = (uint16_t)zrx_genl_number(table[CTRL_ATTR_FAMILY_ID]);
+	if (table[CTRL_ATTR_MCAST_GROUPS])
+		family->group = genl_first_group(table[CTRL_ATTR_MCAST_GROUPS]);
 	return MNL_CB_OK;
+}
+
+int zrx_genl_listen(struct zrx_genl *genl, zrx_genl_answer notice, void *context)
+{
+	int option = notice ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+
+	if (!genl->group)
+		return -ENOENT;
+	genl->notice = notice;
+	genl->notice_context = context;
+	return mnl_socket_setsockopt(genl->socket, option, &genl->group, sizeof(genl->group)) < 0
+		       ? -errno
+		       : 0;
 }
 
 int zrx_genl_open(struct zrx_genl *genl, const char *family)
 {
 	const struct timeval timeout = {.tv_sec = GENL_TIMEOUT_SECONDS};
+	struct genl_family found = {0};
 	struct nlmsghdr *request;
-	uint16_t found = 0;
 	int result, one = 1;
 
 	memset(genl, 0, offsetof(struct zrx_genl, buffer));
@@ -5567,11 +5715,12 @@ int zrx_genl_open(struct zrx_genl *genl, const char *family)
 	request = zrx_genl_request(genl, CTRL_CMD_GETFAMILY, 0);
 	mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, family);
 	result = zrx_genl_call(genl, request, genl_take_family, &found);
-	if (!result && !found)
+	if (!result && !found.id)
 		result = -ENOENT;
 	if (result)
 		zrx_genl_close(genl);
-	genl->family = found;
+	genl->family = found.id;
+	genl->group = found.group;
 	return result;
 }
 
@@ -5601,9 +5750,9 @@ void zrx_genl_close(struct zrx_genl *genl)
 
 struct zrx_netdev_queue {
 	uint32_t id;
-	uint32_t napi_id; /* 0: the driver does not tell */
-	uint32_t bound;   /* ZRX_BOUND_* */
-	uint32_t dmabuf;  /* id, with ZRX_BOUND_DMABUF */
+	uint32_t napi_id;    /* 0: the driver does not tell */
+	uint32_t bound;      /* ZRX_BOUND_* */
+	uint32_t dmabuf;     /* id, with ZRX_BOUND_DMABUF */
 	uint32_t rx_buf_len; /* with ZRX_BOUND_IO_URING, 7.0 and newer; else 0 */
 };
 
@@ -5612,8 +5761,8 @@ struct zrx_netdev_pool {
 	uint64_t napi_id;
 	uint64_t inflight;
 	uint64_t inflight_bytes;
-	uint32_t io_uring;  /* belongs to a zcrx queue */
-	uint32_t detached;  /* its queue is gone, its memory is still out */
+	uint32_t io_uring; /* belongs to a zcrx queue */
+	uint32_t detached; /* its queue is gone, its memory is still out */
 };
 
 struct zrx_netdev_pool_stats {
@@ -5744,8 +5893,7 @@ int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netd
 		      uint32_t capacity)
 {
 	struct netdev_list list = {found, capacity, 0, ifindex};
-	struct nlmsghdr *request =
-		zrx_genl_request(netdev, NETDEV_COMMAND_QUEUE_GET, NLM_F_DUMP);
+	struct nlmsghdr *request = zrx_genl_request(netdev, NETDEV_COMMAND_QUEUE_GET, NLM_F_DUMP);
 	int result;
 
 	mnl_attr_put_u32(request, NETDEV_QUEUE_IFINDEX, ifindex);
@@ -5841,9 +5989,10 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 /* ---- kernel/nic_claim.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one NIC know of each
- * other through their journals. A claim that is given up, or whose process died, is undone when no other
- * is alive, the youngest first: each journal holds what its claim found, so together they are a stack.
+ * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
+ * NIC know of each other through their journals. A claim that is given up, or whose process died,
+ * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
+ * together they are a stack.
  */
 #ifndef ZRX_KERNEL_NIC_CLAIM_H
 #define ZRX_KERNEL_NIC_CLAIM_H
@@ -5851,8 +6000,8 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 /* ---- kernel/nic_device.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * One NIC, behind a table of what can be read from it and changed in it. The product's is the real one;
- * tests put one in memory here, which fails where they want it to.
+ * One NIC, behind a table of what can be read from it and changed in it. The product's is the real
+ * one; tests put one in memory here, which fails where they want it to.
  */
 #ifndef ZRX_KERNEL_NIC_DEVICE_H
 #define ZRX_KERNEL_NIC_DEVICE_H
@@ -5861,14 +6010,15 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 
 struct zrx_nic_device;
 
-/* All return 0 (queues: a count) or a negative errno, and then may leave a sentence in kernel_text. */
+/* All return 0 (queues: a count) or a negative errno, and then may leave a sentence in kernel_text.
+ */
 struct zrx_nic_ops {
 	int (*driver)(struct zrx_nic_device *device, struct zrx_ethtool_driver *found);
 	int (*channels)(struct zrx_nic_device *device, struct zrx_ethtool_channels *found);
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);
-	int (*split_set)(struct zrx_nic_device *device, uint32_t split);
+	int (*split_set)(struct zrx_nic_device *device, uint32_t split, uint32_t *changed);
 	int (*thresh_set)(struct zrx_nic_device *device, uint32_t thresh);
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);
@@ -5901,14 +6051,16 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
 
-/* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels. */
+/* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels.
+ */
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device);
 
 #endif /* ZRX_KERNEL_NIC_DEVICE_H */
 
 /* ---- kernel/nic_flow.h ---- */
 /* SPDX-License-Identifier: MIT */
-/* One TCP flow, or all flows to a local port, as the receive classifier's rules name them. Pure, but for _of_socket. */
+/* One TCP flow, or all flows to a local port, as the receive classifier's rules name them. Pure,
+ * but for _of_socket. */
 #ifndef ZRX_KERNEL_NIC_FLOW_H
 #define ZRX_KERNEL_NIC_FLOW_H
 
@@ -5945,19 +6097,20 @@ int zrx_flow_write(const struct zrx_flow *flow, char *text, size_t size);
 int zrx_flow_read(const char *text, struct zrx_flow *flow);
 
 /* The equivalent ethtool line. */
-void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue, char *text,
-		      size_t size);
+void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
+		      char *text, size_t size);
 
 #endif /* ZRX_KERNEL_NIC_FLOW_H */
 
 /* ---- kernel/nic_journal.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * The journal of one set-up: what the NIC was like before, and each change, written and synced before the change
- * is made. From it the next run undoes what a killed process left behind.
+ * The journal of one set-up: what the NIC was like before, and each change, written and synced
+ * before the change is made. From it the next run undoes what a killed process left behind.
  *
- * A text file that only grows, one fact to a line, each line with a checksum. A last line without its
- * end was being written when the process died: its change was not made, and the line does not count.
+ * A text file that only grows, one fact to a line, each line with a checksum. A last line without
+ * its end was being written when the process died: its change was not made, and the line does not
+ * count.
  */
 #ifndef ZRX_KERNEL_NIC_JOURNAL_H
 #define ZRX_KERNEL_NIC_JOURNAL_H
@@ -5992,16 +6145,16 @@ int zrx_queue_set_has(const struct zrx_queue_set *set, uint32_t queue);
 uint32_t zrx_rss_count(const struct zrx_ethtool_rss *rss, uint32_t queue);
 
 /*
- * The table without the queue: its entries go round to the queues that the table names otherwise, else to any
- * below queue_count; never to one in avoid. All other entries stay. Returns how many entries moved, or
- * -EBUSY where no other queue is left.
+ * The table without the queue: its entries go round to the queues that the table names otherwise,
+ * else to any below queue_count; never to one in avoid. All other entries stay. Returns how many
+ * entries moved, or -EBUSY where no other queue is left.
  */
 int zrx_rss_move_away(const struct zrx_ethtool_rss *now, uint32_t queue, uint32_t queue_count,
 		      const struct zrx_queue_set *avoid, struct zrx_ethtool_rss *next);
 
 /*
- * Whether now can have come from before by moving the queue away, as above. If not, somebody else has changed
- * the table since.
+ * Whether now can have come from before by moving the queue away, as above. If not, somebody else
+ * has changed the table since.
  */
 int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now,
 		     uint32_t queue);
@@ -6012,7 +6165,8 @@ int zrx_rss_equal(const struct zrx_ethtool_rss *a, const struct zrx_ethtool_rss 
 int zrx_rss_is_default(const struct zrx_ethtool_rss *rss);
 
 /* The ethtool command that makes the NIC spread as this table does. */
-void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text, size_t size);
+void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text,
+		     size_t size);
 
 #endif /* ZRX_KERNEL_NIC_RSS_H */
 
@@ -6025,11 +6179,11 @@ void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, c
 #define ZRX_STEPS       5
 
 struct zrx_nic_settings {
-	uint32_t split;      /* ZRX_SPLIT_* */
+	uint32_t split; /* ZRX_SPLIT_* */
 	uint32_t has_thresh;
 	uint32_t thresh;
-	uint32_t ntuple;     /* on */
-	uint32_t hw_gro;     /* on */
+	uint32_t ntuple; /* on */
+	uint32_t hw_gro; /* on */
 	struct zrx_ethtool_rss rss;
 };
 
@@ -6048,6 +6202,10 @@ struct zrx_nic_wish {
 	struct zrx_queue_set avoid; /* queues that must not inherit traffic */
 };
 
+/* Rings, with words for an interface that has none to set. */
+int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
+		       struct zrx_error *error);
+
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,
 			  struct zrx_error *error);
 
@@ -6062,20 +6220,24 @@ const char *zrx_nic_step_name(uint32_t step);
 void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const char *interface,
 			  char *text, size_t size);
 
-/* Told about each step before it is taken; a failure stops there. */
-typedef int (*zrx_nic_note)(void *context, uint32_t step);
+/*
+ * Told about each step before it is taken; a failure stops there. kept: told once more, because it
+ * turned out that the setting was so before, and is to stay.
+ */
+typedef int (*zrx_nic_note)(void *context, uint32_t step, int kept);
 
 /*
- * Take the plan's steps, each noted before and read back after. On failure those taken are undone; *left then has
- * the steps (if any) that could not be.
+ * Take the plan's steps, each noted before and read back after. On failure those taken are undone;
+ * *left then has the steps (if any) that could not be.
  */
 int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
 		       const struct zrx_nic_plan *plan, zrx_nic_note note, void *context,
 		       uint32_t *left, struct zrx_error *error);
 
 /*
- * Put back the settings that the steps for this queue changed, last first, unless somebody else has changed them since.
- * Returns the steps that could not be undone; error tells about the first of them.
+ * Put back the settings that the steps for this queue changed, last first, unless somebody else has
+ * changed them since. Returns the steps that could not be undone; error tells about the first of
+ * them.
  */
 uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
 			       uint32_t queue, uint32_t steps, struct zrx_error *error);
@@ -6087,10 +6249,10 @@ uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_n
 /* Who made a set-up, so that a dead owner is told from a live one though numbers are used again. */
 struct zrx_owner {
 	uint32_t pid;
-	uint32_t persistent;  /* outlives its process: until it is undone on request */
-	uint64_t started;     /* of the process, clock ticks since boot */
-	uint64_t pid_space;   /* inode of its pid namespace */
-	char boot[40];        /* kernel.random.boot_id */
+	uint32_t persistent; /* outlives its process: until it is undone on request */
+	uint64_t started;    /* of the process, clock ticks since boot */
+	uint64_t pid_space;  /* inode of its pid namespace */
+	char boot[40];       /* kernel.random.boot_id */
 };
 
 void zrx_owner_self(struct zrx_owner *owner);
@@ -6100,7 +6262,7 @@ int zrx_owner_same_boot(const struct zrx_owner *owner);
 
 struct zrx_journal_rule {
 	struct zrx_flow flow;
-	uint32_t located;  /* the NIC accepted it, at location */
+	uint32_t located; /* the NIC accepted it, at location */
 	uint32_t location;
 	uint32_t gone;
 };
@@ -6108,20 +6270,21 @@ struct zrx_journal_rule {
 /* What a journal says. */
 struct zrx_journal {
 	struct zrx_owner owner;
-	uint64_t created;        /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
-	uint64_t net_space;      /* inode of the network namespace */
+	uint64_t created;   /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
+	uint64_t net_space; /* inode of the network namespace */
 	uint32_t ifindex;
 	uint32_t queue;
-	uint32_t steps;          /* begun: ZRX_STEP_* */
-	uint32_t released;       /* by its owner: as good as dead */
+	uint32_t steps;    /* begun: ZRX_STEP_* */
+	uint32_t released; /* by its owner: as good as dead */
 	struct zrx_nic_settings before;
 	struct zrx_journal_rule *rules;
 	uint32_t rule_count;
 };
 
 /*
- * Parse a whole file. Returns 0; -EAGAIN if it ends before its first change could have been made; -EUCLEAN if a
- * line in the middle is not what was written. Free with zrx_journal_free in each case.
+ * Parse a whole file. Returns 0; -EAGAIN if it ends before its first change could have been made;
+ * -EUCLEAN if a line in the middle is not what was written. Free with zrx_journal_free in each
+ * case.
  */
 int zrx_journal_parse(const char *text, size_t size, struct zrx_journal *journal);
 void zrx_journal_free(struct zrx_journal *journal);
@@ -6132,6 +6295,8 @@ void zrx_journal_free(struct zrx_journal *journal);
 struct zrx_journal_file {
 	int directory;
 	int fd;
+	uint32_t gone;  /* rules that are over and still written */
+	uint32_t limit; /* when there are more, the file is written anew */
 	char name[96];
 };
 
@@ -6140,17 +6305,23 @@ int zrx_journal_directory(const char *path);
 /* The same without creating it: -ENOENT if nobody has set anything up yet. */
 int zrx_journal_directory_existing(const char *path);
 
-/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some seconds. */
+/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some
+ * seconds. */
 int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex);
 
 /* Start a journal: all that is known before the first change. journal->created is filled. */
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal);
 int zrx_journal_step(struct zrx_journal_file *file, uint32_t step);
+/* The step changed nothing after all: undoing it would. */
+int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step);
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow);
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location);
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule);
 int zrx_journal_released(struct zrx_journal_file *file);
 void zrx_journal_close(struct zrx_journal_file *file);
+
+/* One journal by its name: as zrx_journal_parse, or -errno. */
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal);
 
 /* The journals of one network namespace, oldest first. ifindex 0: of all its interfaces. */
 struct zrx_journal_entry {
@@ -6181,15 +6352,15 @@ struct zrx_claim {
 	int directory;
 	struct zrx_journal_file file;
 	uint32_t queue;
-	uint32_t steps;                /* taken */
 	uint64_t net_space;
-	struct zrx_claim_rule *rules;  /* index: the number in the journal */
+	struct zrx_claim_rule *rules; /* index: the number in the journal */
 	uint32_t rule_count;
 };
 
 /*
- * Claim a queue (with ZRX_QUEUE that of the options, else a free one) and set the NIC up for it. directory
- * NULL: the usual one. persistent: it outlives the process. On failure nothing has changed.
+ * Claim a queue (with ZRX_QUEUE that of the options, else a free one) and set the NIC up for it.
+ * directory NULL: the usual one. persistent: it outlives the process. On failure nothing has
+ * changed.
  */
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error);
@@ -6199,28 +6370,39 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
 		   struct zrx_error *error);
 
-/* Lead a flow to the queue. A flow that is led already is only counted. *rule is for zrx_claim_unsteer. */
+/* Lead a flow to the queue. A flow that is led already is only counted. *rule is for
+ * zrx_claim_unsteer. */
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error);
 /* Lead every flow to a local port to the queue, IPv4 and (where the NIC can) IPv6. */
 int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
 
-/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs any more. */
+/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
+ * any more. */
 int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
 /* Forget a persistent claim; the NIC stays as it is. */
 void zrx_claim_leave(struct zrx_claim *claim);
 
 /* Remove the rule that leads this flow to this queue, wherever it is; 0 too if there is none. */
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue);
-
-/* Bounded wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
-int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue);
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
+			  uint32_t queue);
 
 /*
- * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone for good; *alive
- * is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was done.
+ * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be
+ * patient), and of one that may belong to somebody who is not going to close it.
+ */
+#define ZRX_UNBIND_OWN_MS   10000
+#define ZRX_UNBIND_OTHER_MS 2000
+
+/* Wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms);
+
+/*
+ * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone
+ * for good; *alive is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was
+ * done.
  */
 int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_space,
 		    uint32_t *alive, struct zrx_error *error);
@@ -6232,8 +6414,10 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 #ifndef ZRX_KERNEL_NIC_INSPECT_H
 #define ZRX_KERNEL_NIC_INSPECT_H
 
-/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS entry. */
-void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue, struct zrx_nic_report *report);
+/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS
+ * entry. */
+void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_nic_report *report);
 
 /* The first check that is missing becomes the error. Returns its code, or 0 if there is none. */
 int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error *error);
@@ -6266,7 +6450,7 @@ static int nic_check_prepared(struct zrx_nic *nic, const struct zrx_options *opt
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (options->flags & ZRX_QUEUE)
-		zrx_claim_wait_unbound(nic->device, queue);
+		zrx_claim_wait_unbound(nic->device, queue, ZRX_UNBIND_OTHER_MS);
 	zrx_nic_report_make(nic->device, queue, report);
 	result = zrx_nic_report_refusal(report, error);
 	nic->queue = report->queue;
@@ -6320,7 +6504,8 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	if (!result && !(queue.bound & ZRX_BOUND_IO_URING))
 		result = -EIO;
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_QUEUE, "look at the kernel log (dmesg)",
+		return zrx_error_set(error, result, ZRX_STAGE_QUEUE,
+				     "look at the kernel log (dmesg)",
 				     "%s: queue %u was registered but does not show as bound",
 				     nic->device->name, nic->queue);
 	if (nic->steer != ZRX_STEER_PORT)
@@ -6339,7 +6524,8 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 	result = zrx_flow_of_socket(fd, &flow);
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
-				     "the flow of the socket cannot be told: %s", strerror(-result));
+				     "the flow of the socket cannot be told: %s",
+				     strerror(-result));
 	return zrx_claim_steer(&nic->claim, &flow, rule, error);
 }
 
@@ -6395,8 +6581,7 @@ static int apply_feature_set(struct zrx_nic_device *device, const char *feature,
 
 	if (!result)
 		result = device->ops->feature(device, feature, &state);
-	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0
-							     : APPLY_OTHERWISE;
+	return result ? result : !!(state & ZRX_FEATURE_STATE_ON) == on ? 0 : APPLY_OTHERWISE;
 }
 
 static int apply_rss_is(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
@@ -6421,9 +6606,12 @@ static int apply_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool
 
 /* ---- apply ---- */
 
-static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct zrx_nic_plan *plan)
+static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct zrx_nic_plan *plan,
+		      uint32_t *changed)
 {
 	int result;
+
+	*changed = 1;
 
 	switch (step) {
 	case ZRX_STEP_RSS:
@@ -6431,7 +6619,7 @@ static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct
 	case ZRX_STEP_HW_GRO:
 		return apply_feature_set(device, ZRX_NIC_HW_GRO, 1);
 	case ZRX_STEP_SPLIT:
-		result = device->ops->split_set(device, ZRX_SPLIT_ON);
+		result = device->ops->split_set(device, ZRX_SPLIT_ON, changed);
 		return result ? result : apply_split_is(device, ZRX_SPLIT_ON);
 	case ZRX_STEP_THRESH:
 		result = device->ops->thresh_set(device, 0);
@@ -6450,7 +6638,8 @@ static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 	memcpy(text, device->kernel_text, sizeof(text));
 	zrx_nic_step_command(step, plan, device->name, command, sizeof(command));
 	if (code == -EPERM)
-		zrx_error_set(error, code, ZRX_STAGE_NIC, "run with CAP_NET_ADMIN, or have an "
+		zrx_error_set(error, code, ZRX_STAGE_NIC,
+			      "run with CAP_NET_ADMIN, or have an "
 			      "administrator prepare the NIC (ZRX_NIC_PREPARED)",
 			      "%s: %s cannot be set: no CAP_NET_ADMIN", device->name,
 			      zrx_nic_step_name(step));
@@ -6467,7 +6656,7 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 		       const struct zrx_nic_plan *plan, zrx_nic_note note, void *context,
 		       uint32_t *left, struct zrx_error *error)
 {
-	uint32_t taken = 0;
+	uint32_t taken = 0, changed;
 	int result = 0;
 
 	*left = 0;
@@ -6476,7 +6665,7 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 
 		if (!step)
 			continue;
-		result = note(context, step);
+		result = note(context, step, 0);
 		if (result) {
 			zrx_error_set(error, result, ZRX_STAGE_NIC,
 				      "make /run writable, or prepare the NIC by hand",
@@ -6485,9 +6674,13 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 			break;
 		}
 		taken |= step; /* one that fails may have done its work nevertheless */
-		result = apply_step(device, step, plan);
+		result = apply_step(device, step, plan, &changed);
 		if (result)
 			apply_refused(device, step, result, plan, error);
+		if (!result && !changed) {
+			taken &= ~step;
+			note(context, step, 1);
+		}
 	}
 	if (result)
 		*left = zrx_nic_settings_undo(device, before, plan->queue, taken, NULL);
@@ -6509,7 +6702,8 @@ static int apply_undo_rss(struct zrx_nic_device *device, const struct zrx_ethtoo
 	free(now);
 	if (result || foreign)
 		return result;
-	/* A table that was never set by anybody follows the number of channels: make it so again. */
+	/* A table that was never set by anybody follows the number of channels: make it so again.
+	 */
 	if (zrx_rss_is_default(before) && !device->ops->rss_set(device, NULL) &&
 	    !apply_rss_is(device, before))
 		return 0;
@@ -6523,17 +6717,18 @@ static int apply_undo_split(struct zrx_nic_device *device, uint32_t before)
 {
 	struct zrx_ethtool_rings rings;
 	int result = device->ops->rings(device, &rings);
+	uint32_t changed;
 
 	if (result || rings.split != ZRX_SPLIT_ON)
 		return result;
-	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN);
+	result = device->ops->split_set(device, ZRX_SPLIT_UNKNOWN, &changed);
 	if (!result)
 		result = apply_split_is(device, before);
 	if (!result || (result == -EOPNOTSUPP && before == ZRX_SPLIT_ON))
 		return 0; /* as it was; or it could not be set in the first place */
 	if (result != APPLY_OTHERWISE || before == ZRX_SPLIT_UNKNOWN)
 		return result;
-	result = device->ops->split_set(device, before);
+	result = device->ops->split_set(device, before, &changed);
 	return result ? result : apply_split_is(device, before);
 }
 
@@ -6613,8 +6808,8 @@ uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_n
 #define ZRX_NO_QUEUE UINT32_MAX
 
 /*
- * The highest queue that is neither bound nor in taken and not below first_queue: drivers and administrators hand
- * out work from below. ZRX_NO_QUEUE if there is none.
+ * The highest queue that is neither bound nor in taken and not below first_queue: drivers and
+ * administrators hand out work from below. ZRX_NO_QUEUE if there is none.
  */
 uint32_t zrx_nic_choose(const struct zrx_netdev_queue *queues, uint32_t count,
 			const struct zrx_queue_set *taken, uint32_t first_queue);
@@ -6656,8 +6851,8 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
-	uint32_t bound;      /* ZRX_BOUND_* */
-	int rings_error;     /* rings could not be read */
+	uint32_t bound;  /* ZRX_BOUND_* */
+	int rings_error; /* rings could not be read */
 	struct zrx_ethtool_rings rings;
 };
 
@@ -6665,8 +6860,10 @@ struct zrx_nic_case {
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
 
-/* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value. */
-int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error);
+/* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.
+ */
+int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value,
+			 struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_EXPLAIN_H */
 /* ---- kernel/nic_quirks.h ---- */
@@ -6766,7 +6963,7 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 				     device->name, queue);
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (view->queues[queue].bound & ZRX_BOUND_IO_URING &&
-	    zrx_claim_wait_unbound(device, queue))
+	    zrx_claim_wait_unbound(device, queue, ZRX_UNBIND_OTHER_MS))
 		return zrx_nic_explain_device(device, queue, EEXIST, 0, error);
 	if (view->queues[queue].bound & ~ZRX_BOUND_IO_URING)
 		return zrx_nic_explain_device(device, queue, EBUSY, 0, error);
@@ -6791,8 +6988,8 @@ static int claim_choose(struct zrx_nic_device *device, const struct zrx_options 
 			 view->queue_count + 1);
 		if (view->wish.queue == ZRX_NO_QUEUE)
 			return zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE, hint,
-					     "%s: none of its %u receive queues is free", device->name,
-					     view->queue_count);
+					     "%s: none of its %u receive queues is free",
+					     device->name, view->queue_count);
 	}
 	view->wish.queue_count = view->queue_count;
 	view->wish.ntuple = options->steer != ZRX_STEER_NONE;
@@ -6819,18 +7016,16 @@ static int claim_look(struct zrx_nic_device *device, int directory, uint64_t net
 	if (!result)
 		result = zrx_nic_settings_read(device, &view->before, error);
 	if (!result)
-		result = zrx_nic_plan_make(&view->before, &view->wish, device->name, &view->plan, error);
+		result = zrx_nic_plan_make(&view->before, &view->wish, device->name, &view->plan,
+					   error);
 	return result;
 }
 
-static int claim_note(void *context, uint32_t step)
+static int claim_note(void *context, uint32_t step, int kept)
 {
 	struct zrx_claim *claim = context;
-	int result = zrx_journal_step(&claim->file, step);
 
-	if (!result)
-		claim->steps |= step;
-	return result;
+	return kept ? zrx_journal_kept(&claim->file, step) : zrx_journal_step(&claim->file, step);
 }
 
 static int claim_begin(struct zrx_claim *claim, const struct claim_view *view, int persistent,
@@ -6857,11 +7052,12 @@ static int claim_begin(struct zrx_claim *claim, const struct claim_view *view, i
 	return result;
 }
 
-static int claim_apply(struct zrx_claim *claim, const struct claim_view *view, struct zrx_error *error)
+static int claim_apply(struct zrx_claim *claim, const struct claim_view *view,
+		       struct zrx_error *error)
 {
 	uint32_t left;
-	int result = zrx_nic_plan_apply(claim->device, &view->before, &view->plan, claim_note, claim,
-					&left, error);
+	int result = zrx_nic_plan_apply(claim->device, &view->before, &view->plan, claim_note,
+					claim, &left, error);
 
 	if (!result)
 		return 0;
@@ -6887,8 +7083,8 @@ static int claim_take_locked(struct zrx_claim *claim, const struct zrx_options *
 	/* Leftovers that cannot be undone yet do not hinder: their journals stay below ours. */
 	if (result != -EUCLEAN) {
 		zrx_error_clear(error);
-		result = claim_look(claim->device, claim->directory, claim->net_space, options, view,
-				    error);
+		result = claim_look(claim->device, claim->directory, claim->net_space, options,
+				    view, error);
 	}
 	if (!result) {
 		claim->queue = view->wish.queue;
@@ -6927,12 +7123,17 @@ static int claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error)
 {
+	struct zrx_ethtool_rings rings;
 	int lock, result;
 
 	memset(claim, 0, sizeof(*claim));
 	claim->device = device;
 	claim->file.fd = -1;
 	claim->net_space = zrx_journal_net_space();
+	/* An interface that cannot be set up at all leaves no trace, not even a lock file. */
+	result = zrx_nic_split_read(device, &rings, error);
+	if (result)
+		return result;
 	claim->directory = claim_open_directory(directory, error);
 	if (claim->directory < 0)
 		return claim->directory;
@@ -6951,12 +7152,16 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 {
 	struct claim_view *view = calloc(1, sizeof(*view));
 	int journals = zrx_journal_directory_existing(directory), result;
+	struct zrx_ethtool_rings rings;
 
 	if (!view) {
 		close(journals);
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	}
-	result = claim_look(device, journals, zrx_journal_net_space(), options, view, error);
+	result = zrx_nic_split_read(device, &rings, error);
+	if (!result)
+		result =
+			claim_look(device, journals, zrx_journal_net_space(), options, view, error);
 	*queue = view->wish.queue;
 	*plan = view->plan;
 	free(view);
@@ -6977,7 +7182,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 	uint32_t alive;
 	int lock, result;
 
-	result = zrx_claim_wait_unbound(claim->device, claim->queue);
+	result = zrx_claim_wait_unbound(claim->device, claim->queue, ZRX_UNBIND_OWN_MS);
 	if (result)
 		zrx_error_set(error, result, ZRX_STAGE_QUEUE, "zcrx nic restore",
 			      "%s: queue %u is still bound after its ring was closed",
@@ -7065,12 +7270,12 @@ static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings 
 			   zrx_ethtool_rings(&real->ethtool, device->ifindex, rings));
 }
 
-static int device_split_set(struct zrx_nic_device *device, uint32_t split)
+static int device_split_set(struct zrx_nic_device *device, uint32_t split, uint32_t *changed)
 {
 	struct device_real *real = device_of(device);
 
 	return device_said(real, &real->ethtool,
-			   zrx_ethtool_split_set(&real->ethtool, device->ifindex, split));
+			   zrx_ethtool_split_set(&real->ethtool, device->ifindex, split, changed));
 }
 
 static int device_thresh_set(struct zrx_nic_device *device, uint32_t thresh)
@@ -7214,8 +7419,9 @@ void zrx_nic_device_close(struct zrx_nic_device *device)
 #include <stddef.h>
 
 /*
- * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed requests.
- * If exactly one process that this one may look into has a zero-copy receive armed, it is written to text
+ * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed
+ * requests. If exactly one process that this one may look into has a zero-copy receive armed, it is
+ * written to text
  * ("process 123 (name)"). Returns 0, -ENOENT if there is none, or -ENOTUNIQ if there are several.
  */
 int zrx_nic_holder_find(char *text, size_t size);
@@ -7229,8 +7435,8 @@ int zrx_nic_holder_find(char *text, size_t size);
 #include <unistd.h>
 /* SPDX-License-Identifier: MIT */
 /*
- * Words for a refused registration. The kernel knows which precondition failed, but its sentence is lost
- * on this path: so each is looked at again, in the order in which the kernel checks them.
+ * Words for a refused registration. The kernel knows which precondition failed, but its sentence is
+ * lost on this path: so each is looked at again, in the order in which the kernel checks them.
  */
 
 static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *error)
@@ -7238,20 +7444,22 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 	char hint[160];
 
 	if (facts->rings_error)
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-				     "use engine multishot, or a NIC that can split headers from data",
-				     "%s: driver %s has no header/data split", facts->interface,
-				     facts->driver);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			"use engine multishot, or a NIC that can split headers from data",
+			"%s: driver %s has no header/data split", facts->interface, facts->driver);
 	snprintf(hint, sizeof(hint), "ethtool -G %s tcp-data-split on", facts->interface);
 	if (facts->rings.split != ZRX_SPLIT_ON)
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-				     "%s: header/data split (tcp-data-split) is %s", facts->interface,
+				     "%s: header/data split (tcp-data-split) is %s",
+				     facts->interface,
 				     facts->rings.split == ZRX_SPLIT_OFF ? "off" : "not set");
 	if (facts->rings.has_thresh && facts->rings.thresh) {
 		snprintf(hint, sizeof(hint), "ethtool -G %s hds-thresh 0", facts->interface);
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-				     "%s: hds-thresh is %u, so that packets up to that size are not split",
-				     facts->interface, facts->rings.thresh);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE, hint,
+			"%s: hds-thresh is %u, so that packets up to that size are not split",
+			facts->interface, facts->rings.thresh);
 	}
 	if (facts->rx_buf_len & (facts->rx_buf_len - 1) ||
 	    (facts->rx_buf_len && facts->rx_buf_len < facts->page_bytes))
@@ -7259,26 +7467,28 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 				     "choose a power of two of at least a page",
 				     "buffers of %u bytes are not possible", facts->rx_buf_len);
 	if (facts->rx_buf_len > facts->page_bytes)
-		return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-				     "open with buffers of the page size, or boot Linux 7.0 or newer",
-				     "%s: this kernel or driver %s does not take buffers of %u bytes",
-				     facts->interface, facts->driver, facts->rx_buf_len);
-	return zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE, hint,
-			     "%s: header/data split is on by the driver's own choice, which does not "
-			     "count: it must be set",
-			     facts->interface);
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			"open with buffers of the page size, or boot Linux 7.0 or newer",
+			"%s: this kernel or driver %s does not take buffers of %u bytes",
+			facts->interface, facts->driver, facts->rx_buf_len);
+	return zrx_error_set(
+		error, -EINVAL, ZRX_STAGE_QUEUE, hint,
+		"%s: header/data split is on by the driver's own choice, which does not "
+		"count: it must be set",
+		facts->interface);
 }
 
 static int explain_unsupported(const struct zrx_nic_case *facts, struct zrx_error *error)
 {
 	if (!facts->driver[0] || !facts->bus[0])
-		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
-				     "name the physical interface below it, or use engine multishot",
-				     "%s is %s%s: no device behind it that could write into the area",
-				     facts->interface,
-				     facts->driver[0] ? "a virtual interface of driver "
-						      : "a virtual interface",
-				     facts->driver);
+		return zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			"name the physical interface below it, or use engine multishot",
+			"%s is %s%s: no device behind it that could write into the area",
+			facts->interface,
+			facts->driver[0] ? "a virtual interface of driver " : "a virtual interface",
+			facts->driver);
 	if (facts->rx_buf_len > facts->page_bytes)
 		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
 				     "open with buffers of the page size (buffer_bytes 0)",
@@ -7298,14 +7508,15 @@ static int explain_range(const struct zrx_nic_case *facts, struct zrx_error *err
 
 	if (quirk && facts->queue < quirk->first_queue)
 		return zrx_error_set(error, -ERANGE, ZRX_STAGE_QUEUE, "choose a higher queue",
-				     "%s: driver %s does not bind queues below %u", facts->interface,
-				     facts->driver, quirk->first_queue);
+				     "%s: driver %s does not bind queues below %u",
+				     facts->interface, facts->driver, quirk->first_queue);
 	if (facts->queue >= facts->queue_count) {
-		snprintf(hint, sizeof(hint), "choose a queue below %u, or: ethtool -L %s combined %u",
+		snprintf(hint, sizeof(hint),
+			 "choose a queue below %u, or: ethtool -L %s combined %u",
 			 facts->queue_count, facts->interface, facts->queue + 1);
 		return zrx_error_set(error, -ERANGE, ZRX_STAGE_QUEUE, hint,
-				     "%s has %u receive queues: there is no queue %u", facts->interface,
-				     facts->queue_count, facts->queue);
+				     "%s has %u receive queues: there is no queue %u",
+				     facts->interface, facts->queue_count, facts->queue);
 	}
 	return zrx_error_set(error, -ERANGE, ZRX_STAGE_AREA,
 			     "use huge pages (sysctl -w vm.nr_hugepages=64) or smaller buffers",
@@ -7323,21 +7534,24 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 				     "%s: queue %u is used by an AF_XDP socket", facts->interface,
 				     facts->queue);
 	if (facts->bound & ZRX_BOUND_DMABUF)
-		return zrx_error_set(error, code, ZRX_STAGE_QUEUE,
-				     "choose another queue, or stop the program that uses device memory",
-				     "%s: queue %u is bound to a dma-buf", facts->interface, facts->queue);
+		return zrx_error_set(
+			error, code, ZRX_STAGE_QUEUE,
+			"choose another queue, or stop the program that uses device memory",
+			"%s: queue %u is bound to a dma-buf", facts->interface, facts->queue);
 	if (facts->bound & ZRX_BOUND_IO_URING)
-		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue, or stop it",
-				     "%s: queue %u is bound already%s%s", facts->interface, facts->queue,
-				     facts->holder[0] ? ", it seems by " : "", facts->holder);
+		return zrx_error_set(
+			error, code, ZRX_STAGE_QUEUE, "choose another queue, or stop it",
+			"%s: queue %u is bound already%s%s", facts->interface, facts->queue,
+			facts->holder[0] ? ", it seems by " : "", facts->holder);
 	if (facts->bound & ZRX_BOUND_LEASE)
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue",
-				     "%s: queue %u is leased to another interface", facts->interface,
-				     facts->queue);
+				     "%s: queue %u is leased to another interface",
+				     facts->interface, facts->queue);
 	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", facts->interface);
-	return zrx_error_set(error, code, ZRX_STAGE_QUEUE, hint,
-			     "%s: an XDP program is attached, or queue %u was let go just now (try again)",
-			     facts->interface, facts->queue);
+	return zrx_error_set(
+		error, code, ZRX_STAGE_QUEUE, hint,
+		"%s: an XDP program is attached, or queue %u was let go just now (try again)",
+		facts->interface, facts->queue);
 }
 
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
@@ -7347,7 +7561,8 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	switch (errno_value) {
 	case ENODEV:
 		return zrx_error_set(error, -ENODEV, ZRX_STAGE_NIC, "list them: ip -br link",
-				     "no interface \"%s\" in this network namespace", facts->interface);
+				     "no interface \"%s\" in this network namespace",
+				     facts->interface);
 	case EINVAL:
 		return explain_split(facts, error);
 	case EOPNOTSUPP:
@@ -7358,10 +7573,11 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	case EBUSY:
 		return explain_taken(facts, -errno_value, error);
 	case ENODATA:
-		return zrx_error_set(error, -ENODATA, ZRX_STAGE_QUEUE,
-				     "boot a newer kernel (gve: 6.18), or use engine multishot",
-				     "%s: driver %s of this kernel cannot take memory that it must not read",
-				     facts->interface, facts->driver);
+		return zrx_error_set(
+			error, -ENODATA, ZRX_STAGE_QUEUE,
+			"boot a newer kernel (gve: 6.18), or use engine multishot",
+			"%s: driver %s of this kernel cannot take memory that it must not read",
+			facts->interface, facts->driver);
 	case ENETDOWN:
 		snprintf(hint, sizeof(hint), "ip link set dev %s up", facts->interface);
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_QUEUE, hint, "%s is down",
@@ -7493,7 +7709,8 @@ int zrx_flow_equal(const struct zrx_flow *a, const struct zrx_flow *b)
 /* A packet comes from the peer: its source is the peer's end. */
 void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_rx_flow_spec *rule)
 {
-	struct ethtool_tcpip4_spec *four = &rule->h_u.tcp_ip4_spec, *mask4 = &rule->m_u.tcp_ip4_spec;
+	struct ethtool_tcpip4_spec *four = &rule->h_u.tcp_ip4_spec,
+				   *mask4 = &rule->m_u.tcp_ip4_spec;
 	struct ethtool_tcpip6_spec *six = &rule->h_u.tcp_ip6_spec, *mask6 = &rule->m_u.tcp_ip6_spec;
 
 	memset(rule, 0, sizeof(*rule));
@@ -7525,7 +7742,8 @@ void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_r
 	memset(mask6->ip6dst, 0xff, 16);
 }
 
-/* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what does. */
+/* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what
+ * does. */
 int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
 		     const struct ethtool_rx_flow_spec *rule)
 {
@@ -7599,21 +7817,22 @@ int zrx_flow_read(const char *text, struct zrx_flow *flow)
 		       : 0;
 }
 
-void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue, char *text,
-		      size_t size)
+void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
+		      char *text, size_t size)
 {
 	int family = flow->family == 4 ? AF_INET : AF_INET6;
 	char peer[INET6_ADDRSTRLEN] = "", local[INET6_ADDRSTRLEN] = "";
 
 	if (flow->any) {
-		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u", interface,
-			 flow->family, flow->local_port, queue);
+		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u",
+			 interface, flow->family, flow->local_port, queue);
 		return;
 	}
 	inet_ntop(family, flow->peer, peer, sizeof(peer));
 	inet_ntop(family, flow->local, local, sizeof(local));
 	snprintf(text, size,
-		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action %u",
+		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action "
+		 "%u",
 		 interface, flow->family, peer, local, flow->peer_port, flow->local_port, queue);
 }
 
@@ -7640,7 +7859,8 @@ static int holder_ring_receives(const char *fdinfo)
 	if (!file)
 		return 0;
 	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, " op=%u,", &operation) == 1 && operation == ZRX_UAPI_OP_RECV_ZC;
+		found = sscanf(line, " op=%u,", &operation) == 1 &&
+			operation == ZRX_UAPI_OP_RECV_ZC;
 	fclose(file);
 	return found;
 }
@@ -7808,8 +8028,8 @@ static void inspect_queue(struct inspection *at)
 	char holder[64] = "";
 
 	if (at->queues_error) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queues", "the kernel does not list queues: %s",
-			      strerror(-at->queues_error));
+		inspect_check(at, ZRX_CHECK_MISSING, "queues",
+			      "the kernel does not list queues: %s", strerror(-at->queues_error));
 		inspect_hint(at, "boot Linux 6.15 or newer");
 		return;
 	}
@@ -7820,10 +8040,10 @@ static void inspect_queue(struct inspection *at)
 	}
 	inspect_check(at, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
 	if (report->queue >= at->listed || (at->quirk && report->queue < at->quirk->first_queue)) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queue", "there is no queue %u that can be bound",
-			      report->queue);
-		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u", at->device->name,
-			     at->listed + 1);
+		inspect_check(at, ZRX_CHECK_MISSING, "queue",
+			      "there is no queue %u that can be bound", report->queue);
+		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u",
+			     at->device->name, at->listed + 1);
 		return;
 	}
 	report->bound = at->queues[report->queue].bound;
@@ -7837,7 +8057,7 @@ static void inspect_queue(struct inspection *at)
 		zrx_nic_holder_find(holder, sizeof(holder));
 	inspect_check(at, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s", report->queue,
 		      report->bound & ZRX_BOUND_IO_URING ? "a zcrx area"
-		      : report->bound & ZRX_BOUND_XSK	 ? "an AF_XDP socket"
+		      : report->bound & ZRX_BOUND_XSK    ? "an AF_XDP socket"
 		      : report->bound & ZRX_BOUND_DMABUF ? "device memory"
 							 : "another interface",
 		      holder[0] ? ", it seems by " : "", holder);
@@ -7850,13 +8070,15 @@ static void inspect_split(struct inspection *at)
 
 	if (at->rings_error) {
 		inspect_check(at, ZRX_CHECK_MISSING, "tcp-data-split",
-			      "no header/data split: ring parameters: %s", strerror(-at->rings_error));
-		inspect_hint(at, "name a physical interface whose driver can, or use engine multishot");
+			      "no header/data split: ring parameters: %s",
+			      strerror(-at->rings_error));
+		inspect_hint(at,
+			     "name a physical interface whose driver can, or use engine multishot");
 		return;
 	}
 	inspect_check(at, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
 		      "tcp-data-split", "%s",
-		      at->rings.split == ZRX_SPLIT_ON	 ? "on"
+		      at->rings.split == ZRX_SPLIT_ON    ? "on"
 		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
 							 : "not set");
 	if (at->rings.split != ZRX_SPLIT_ON)
@@ -7875,9 +8097,10 @@ static void inspect_sharing(struct inspection *at)
 	struct zrx_nic_report *report = at->report;
 
 	if (report->rss_to_queue) {
-		inspect_check(at, ZRX_CHECK_WARN, "rss",
-			      "%u of %u entries lead to queue %u: sockets of others would fail there",
-			      report->rss_to_queue, report->rss_entries, report->queue);
+		inspect_check(
+			at, ZRX_CHECK_WARN, "rss",
+			"%u of %u entries lead to queue %u: sockets of others would fail there",
+			report->rss_to_queue, report->rss_entries, report->queue);
 		inspect_hint(at, "ethtool -X %s: lead them to other queues", name);
 	} else if (report->rss_entries) {
 		inspect_check(at, ZRX_CHECK_OK, "rss", "none of %u entries leads to queue %u",
@@ -7894,9 +8117,11 @@ static void inspect_sharing(struct inspection *at)
 
 		inspect_check(at, ZRX_CHECK_WARN, "ntuple",
 			      fixed ? "this driver has no flow rules" : "flow rules are off");
-		inspect_hint(at, fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
-				       : "ethtool -K %s ntuple on",
-			     name);
+		inspect_hint(
+			at,
+			fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
+			      : "ethtool -K %s ntuple on",
+			name);
 	}
 	if (at->quirk && at->quirk->needs_hw_gro) {
 		inspect_check(at, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw", "%s",
@@ -7905,12 +8130,14 @@ static void inspect_sharing(struct inspection *at)
 			inspect_hint(at, "ethtool -K %s rx-gro-hw on", name);
 	}
 	if (at->quirk && at->quirk->needs) {
-		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed", report->driver);
+		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed",
+			      report->driver);
 		inspect_hint(at, "%s", at->quirk->needs);
 	}
 }
 
-void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue, struct zrx_nic_report *report)
+void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_nic_report *report)
 {
 	struct inspection *at = calloc(1, sizeof(*at));
 
@@ -7938,15 +8165,17 @@ int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error
 
 		if (check->state == ZRX_CHECK_MISSING)
 			return zrx_error_set(error, report->bound ? -EEXIST : -EOPNOTSUPP,
-					     ZRX_STAGE_NIC, check->hint, "the NIC is not prepared: %s: %s",
-					     check->name, check->detail);
+					     ZRX_STAGE_NIC, check->hint,
+					     "the NIC is not prepared: %s: %s", check->name,
+					     check->detail);
 	}
 	return 0;
 }
 
 /* ---- kernel/nic_journal_line.h ---- */
 /* SPDX-License-Identifier: MIT */
-/* What the reader and the writer of journals share: each line ends in " #" and its checksum in hex. */
+/* What the reader and the writer of journals share: each line ends in " #" and its checksum in hex.
+ */
 #ifndef ZRX_KERNEL_NIC_JOURNAL_LINE_H
 #define ZRX_KERNEL_NIC_JOURNAL_LINE_H
 
@@ -8030,7 +8259,8 @@ static int journal_parse_head(struct journal_parser *parser, const char *word, c
 	}
 	if (!strcmp(word, "nic")) {
 		parser->seen |= JOURNAL_SAW_NIC;
-		if (sscanf(rest, "%llu %u %u %llu", &a, &journal->ifindex, &journal->queue, &c) != 4)
+		if (sscanf(rest, "%llu %u %u %llu", &a, &journal->ifindex, &journal->queue, &c) !=
+		    4)
 			return -EINVAL;
 		journal->net_space = a;
 		journal->created = c;
@@ -8080,18 +8310,23 @@ static int journal_parse_rule(struct zrx_journal *journal, const char *rest)
 	return 0;
 }
 
+static uint32_t journal_step_of(const char *name)
+{
+	for (uint32_t i = 0; i < ZRX_STEPS; i++)
+		if (!strcmp(name, zrx_nic_step_name(1u << i)))
+			return 1u << i;
+	return 0;
+}
+
 static int journal_parse_change(struct zrx_journal *journal, const char *word, const char *rest)
 {
 	unsigned rule, location;
+	uint32_t step;
 
-	if (!strcmp(word, "step")) {
-		for (uint32_t i = 0; i < ZRX_STEPS; i++) {
-			if (!strcmp(rest, zrx_nic_step_name(1u << i))) {
-				journal->steps |= 1u << i;
-				return 0;
-			}
-		}
-		return -EINVAL;
+	if (!strcmp(word, "step") || !strcmp(word, "kept")) {
+		step = journal_step_of(rest);
+		journal->steps = *word == 's' ? journal->steps | step : journal->steps & ~step;
+		return step ? 0 : -EINVAL;
 	}
 	if (!strcmp(word, "rule"))
 		return journal_parse_rule(journal, rest);
@@ -8122,7 +8357,8 @@ static int journal_parse_line(struct journal_parser *parser, char *line)
 
 	if (!mark || mark == line || mark[-1] != ' ')
 		return -EINVAL;
-	if (strtoul(mark + 1, &end, 16) != zrx_journal_checksum(line, (size_t)(mark - line)) || *end)
+	if (strtoul(mark + 1, &end, 16) != zrx_journal_checksum(line, (size_t)(mark - line)) ||
+	    *end)
 		return -EINVAL;
 	mark[-1] = '\0';
 	rest = strchr(line, ' ');
@@ -8191,6 +8427,8 @@ void zrx_journal_free(struct zrx_journal *journal)
 
 #define JOURNAL_LOCK_TRIES   3000
 #define JOURNAL_LOCK_WAIT_MS 10
+#define JOURNAL_HEAD_BYTES   (1024 + 12 * (size_t)ZRX_RSS_ENTRIES)
+#define JOURNAL_GONE_LIMIT   512 /* rules that are over: about 50 KiB */
 
 /* A growing text; failed once, it stays so. */
 struct journal_text {
@@ -8209,7 +8447,8 @@ journal_print(struct journal_text *text, const char *format, ...)
 	if (text->failed)
 		return;
 	va_start(arguments, format);
-	length = vsnprintf(text->bytes + text->length, text->size - text->length, format, arguments);
+	length =
+		vsnprintf(text->bytes + text->length, text->size - text->length, format, arguments);
 	va_end(arguments);
 	if (length < 0 || (size_t)length >= text->size - text->length)
 		text->failed = 1;
@@ -8302,24 +8541,26 @@ static void journal_print_head(struct journal_text *text, const struct zrx_journ
 
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal)
 {
-	struct journal_text text = {.size = 1024 + 12 * (size_t)ZRX_RSS_ENTRIES};
+	struct journal_text text = {.size = JOURNAL_HEAD_BYTES};
 	struct timespec now;
 	int result;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	journal->created = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	file->directory = directory;
+	file->gone = 0;
+	file->limit = JOURNAL_GONE_LIMIT;
 	snprintf(file->name, sizeof(file->name), "%llu-%u-%llu.journal",
 		 (unsigned long long)journal->net_space, journal->ifindex,
 		 (unsigned long long)journal->created);
-	file->fd = openat(directory, file->name,
-			  O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0644);
+	file->fd = openat(directory, file->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
+			  0644);
 	if (file->fd < 0)
 		return -errno;
 	text.bytes = malloc(text.size);
 	if (text.bytes)
 		journal_print_head(&text, journal);
-	result = !text.bytes ? -ENOMEM
+	result = !text.bytes   ? -ENOMEM
 		 : text.failed ? -EOVERFLOW
 			       : journal_append(file->fd, text.bytes, text.length);
 	free(text.bytes);
@@ -8337,6 +8578,11 @@ int zrx_journal_step(struct zrx_journal_file *file, uint32_t step)
 	return journal_line(file->fd, "step %s", zrx_nic_step_name(step));
 }
 
+int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step)
+{
+	return journal_line(file->fd, "kept %s", zrx_nic_step_name(step));
+}
+
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow)
 {
 	char words[128];
@@ -8350,9 +8596,91 @@ int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t l
 	return journal_line(file->fd, "at %u %u", rule, location);
 }
 
+static void journal_print_changes(struct journal_text *text, const struct zrx_journal *journal)
+{
+	size_t start;
+
+	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
+		if (!(journal->steps & 1u << i))
+			continue;
+		start = text->length;
+		journal_print(text, "step %s", zrx_nic_step_name(1u << i));
+		journal_end_line(text, start);
+	}
+	for (uint32_t i = 0; i < journal->rule_count; i++) {
+		const struct zrx_journal_rule *rule = &journal->rules[i];
+		char words[128];
+
+		zrx_flow_write(&rule->flow, words, sizeof(words));
+		start = text->length;
+		journal_print(text, "rule %u %s", i, words);
+		journal_end_line(text, start);
+		start = text->length;
+		if (rule->gone)
+			journal_print(text, "gone %u", i);
+		else if (rule->located)
+			journal_print(text, "at %u %u", i, rule->location);
+		if (text->length > start)
+			journal_end_line(text, start);
+	}
+}
+
+/* Put a file with this text in the journal's place, at once; the fd follows. */
+static int journal_replace(struct zrx_journal_file *file, const struct journal_text *text)
+{
+	char name[sizeof(file->name) + 4];
+	int fd, result;
+
+	snprintf(name, sizeof(name), "%s.new", file->name);
+	fd = openat(file->directory, name, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
+		    0644);
+	if (fd < 0)
+		return -errno;
+	result = journal_append(fd, text->bytes, text->length);
+	if (!result && renameat(file->directory, name, file->directory, file->name))
+		result = -errno;
+	if (result) {
+		unlinkat(file->directory, name, 0);
+		close(fd);
+		return result;
+	}
+	close(file->fd);
+	file->fd = fd;
+	return 0;
+}
+
+/* Write the journal anew without what is over. Failing that, it just goes on growing. */
+static void journal_compact(struct zrx_journal_file *file)
+{
+	struct journal_text text = {0};
+	struct zrx_journal *journal = calloc(1, sizeof(*journal));
+
+	file->limit *= 2;
+	if (!journal)
+		return;
+	if (!zrx_journal_load(file->directory, file->name, journal)) {
+		text.size = JOURNAL_HEAD_BYTES + 256 * (size_t)journal->rule_count;
+		text.bytes = malloc(text.size);
+		text.failed = !text.bytes;
+		journal_print_head(&text, journal);
+		journal_print_changes(&text, journal);
+		if (!text.failed && !journal_replace(file, &text)) {
+			file->gone = 0;
+			file->limit = JOURNAL_GONE_LIMIT + journal->rule_count;
+		}
+		free(text.bytes);
+	}
+	zrx_journal_free(journal);
+	free(journal);
+}
+
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 {
-	return journal_line(file->fd, "gone %u", rule);
+	int result = journal_line(file->fd, "gone %u", rule);
+
+	if (!result && ++file->gone > file->limit)
+		journal_compact(file);
+	return result;
 }
 
 int zrx_journal_released(struct zrx_journal_file *file)
@@ -8380,6 +8708,10 @@ void zrx_journal_close(struct zrx_journal_file *file)
 
 int zrx_journal_remove(int directory, const char *name)
 {
+	char half[128];
+
+	snprintf(half, sizeof(half), "%s.new", name); /* its process may have died writing it */
+	unlinkat(directory, half, 0);
 	return unlinkat(directory, name, 0) ? -errno : 0;
 }
 
@@ -8429,6 +8761,8 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 }
 #undef JOURNAL_LOCK_TRIES
 #undef JOURNAL_LOCK_WAIT_MS
+#undef JOURNAL_HEAD_BYTES
+#undef JOURNAL_GONE_LIMIT
 
 /* ---- kernel/nic_journal_list.c ---- */
 #include <dirent.h>
@@ -8445,7 +8779,8 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 #define _GNU_SOURCE
 #endif
 
-#define JOURNAL_FILE_MAX (16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
+#define JOURNAL_FILE_MAX \
+	(16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
 
 static uint64_t journal_inode(const char *path)
 {
@@ -8489,8 +8824,9 @@ static uint64_t journal_process_start(uint32_t pid)
 	/* Field 22; the name, field 2, may contain anything and ends at the last parenthesis. */
 	field = strrchr(text, ')');
 	if (field && field[1] == ' ' && field[2] != 'Z' && field[2] != 'X' &&
-	    sscanf(field + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-			      "%*d %*d %llu",
+	    sscanf(field + 2,
+		   "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+		   "%*d %*d %llu",
 		   &started) != 1)
 		return 0;
 	return started;
@@ -8522,7 +8858,7 @@ int zrx_owner_alive(const struct zrx_owner *owner)
 	return owner->started && journal_process_start(owner->pid) == owner->started;
 }
 
-static int journal_load(int directory, const char *name, struct zrx_journal *journal)
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal)
 {
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = -EUCLEAN;
 	struct stat status;
@@ -8602,7 +8938,7 @@ int zrx_journal_list(int directory, uint64_t net_space, uint32_t ifindex,
 		entry = &grown[count++];
 		memset(entry, 0, sizeof(*entry));
 		snprintf(entry->name, sizeof(entry->name), "%.95s", file->d_name);
-		entry->state = journal_load(directory, entry->name, &entry->journal);
+		entry->state = zrx_journal_load(directory, entry->name, &entry->journal);
 		entry->journal.ifindex = named.ifindex;
 		entry->journal.created = named.created;
 	}
@@ -8641,6 +8977,19 @@ static int plan_feature(struct zrx_nic_device *device, const char *feature, uint
 	return result == -ENOENT ? 0 : result; /* no such feature in this kernel: off */
 }
 
+int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
+		       struct zrx_error *error)
+{
+	int result = device->ops->rings(device, rings);
+
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_NIC,
+				     "name a physical interface, or use engine multishot",
+				     "%s: ring parameters cannot be read: %s", device->name,
+				     strerror(-result));
+	return 0;
+}
+
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,
 			  struct zrx_error *error)
 {
@@ -8648,12 +8997,9 @@ int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings
 	int result;
 
 	memset(settings, 0, sizeof(*settings));
-	result = device->ops->rings(device, &rings);
+	result = zrx_nic_split_read(device, &rings, error);
 	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_NIC,
-				     "name a physical interface, or use engine multishot",
-				     "%s: ring parameters cannot be read: %s", device->name,
-				     strerror(-result));
+		return result;
 	settings->split = rings.split;
 	settings->has_thresh = rings.has_thresh;
 	settings->thresh = rings.thresh;
@@ -8684,15 +9030,17 @@ int zrx_nic_plan_make(const struct zrx_nic_settings *now, const struct zrx_nic_w
 	if (moved < 0) {
 		snprintf(hint, sizeof(hint), "ethtool -L %s combined %u", interface,
 			 wish->queue_count + 1);
-		return zrx_error_set(error, moved, ZRX_STAGE_NIC, hint,
-				     "%s: no queue is left for other traffic once queue %u is taken",
-				     interface, wish->queue);
+		return zrx_error_set(
+			error, moved, ZRX_STAGE_NIC, hint,
+			"%s: no queue is left for other traffic once queue %u is taken", interface,
+			wish->queue);
 	}
 	if (moved)
 		plan->steps |= ZRX_STEP_RSS;
 	if (wish->hw_gro && !now->hw_gro)
 		plan->steps |= ZRX_STEP_HW_GRO;
-	/* Even if it reads as on: that may be the driver's own choice, which binding does not accept. */
+	/* Even if it reads as on: that may be the driver's own choice, which binding does not
+	 * accept. */
 	plan->steps |= ZRX_STEP_SPLIT;
 	if (now->has_thresh && now->thresh)
 		plan->steps |= ZRX_STEP_THRESH;
@@ -8902,7 +9250,8 @@ int zrx_rss_is_default(const struct zrx_ethtool_rss *rss)
 	return 1;
 }
 
-void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text, size_t size)
+void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, char *text,
+		     size_t size)
 {
 	uint32_t queues = 0, used = 0;
 	size_t length;
@@ -8919,7 +9268,8 @@ void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, c
 	}
 	length += (size_t)snprintf(text + length, size - length, " weight");
 	for (uint32_t i = 0; i < queues && length < size; i++)
-		length += (size_t)snprintf(text + length, size - length, " %u", zrx_rss_count(rss, i));
+		length += (size_t)snprintf(text + length, size - length, " %u",
+					   zrx_rss_count(rss, i));
 }
 
 /* ---- kernel/nic_setup.c ---- */
@@ -9041,7 +9391,8 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	return result;
 }
 
-/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is bound. */
+/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is
+ * bound. */
 static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t queue,
 			 struct zrx_error *error)
 {
@@ -9173,8 +9524,10 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 
 	switch (code) {
 	case -EEXIST:
-		snprintf(hint, sizeof(hint), "ethtool -n %s shows it; ethtool -N %s delete N", name,
-			 name);
+		snprintf(hint, sizeof(hint),
+			 "if it is another receiver's, steer by connection (ZRX_STEER_CONNECTION); "
+			 "ethtool -n %s shows it, ethtool -N %s delete N removes it",
+			 name, name);
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
 				     "%s: there is a flow rule for port %u already", name,
 				     flow->local_port);
@@ -9185,18 +9538,10 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 	default:
 		zrx_flow_command(flow, name, claim->queue, hint, sizeof(hint));
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
-				     "%s: the driver does not take a flow rule to queue %u: %s", name,
-				     claim->queue, code == -EIO ? "it reads back otherwise"
-								: strerror(-code));
+				     "%s: the driver does not take a flow rule to queue %u: %s",
+				     name, claim->queue,
+				     code == -EIO ? "it reads back otherwise" : strerror(-code));
 	}
-}
-
-static int steer_is_used(const struct zrx_ethtool_rule_table *table, uint32_t location)
-{
-	for (uint32_t i = 0; i < table->count; i++)
-		if (table->location[i] == location)
-			return 1;
-	return 0;
 }
 
 /* Where the rule is to go: the driver's choice if it makes one, else the last free place. */
@@ -9209,7 +9554,7 @@ static int steer_location(struct zrx_nic_device *device, uint32_t *location)
 	if (!result && !table->any) {
 		uint32_t place = table->size;
 
-		while (place && steer_is_used(table, place - 1))
+		while (place && zrx_ethtool_lists(table, place - 1))
 			place--;
 		if (place)
 			*location = place - 1;
@@ -9220,21 +9565,34 @@ static int steer_location(struct zrx_nic_device *device, uint32_t *location)
 	return result;
 }
 
-static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *location)
+static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t location)
 {
 	struct zrx_nic_device *device = claim->device;
-	struct ethtool_rx_flow_spec rule, found;
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+	struct ethtool_rx_flow_spec found;
+
+	if (!result && !zrx_ethtool_lists(table, location))
+		result = -EIO;
+	if (!result)
+		result = device->ops->rule(device, location, &found);
+	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
+		result = -EIO;
+	free(table);
+	return result;
+}
+
+static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *location)
+{
+	struct ethtool_rx_flow_spec rule;
 	int result;
 
 	zrx_flow_rule(flow, claim->queue, &rule);
-	result = steer_location(device, &rule.location);
+	result = steer_location(claim->device, &rule.location);
 	if (!result)
-		result = device->ops->rule_add(device, &rule);
-	if (result)
-		return result;
+		result = claim->device->ops->rule_add(claim->device, &rule);
 	*location = rule.location;
-	result = device->ops->rule(device, rule.location, &found);
-	return result || zrx_flow_is_rule(flow, claim->queue, &found) ? result : -EIO;
+	return result ? result : steer_read_back(claim, flow, rule.location);
 }
 
 /* A free slot for a rule, or -ENOMEM. */
@@ -9353,15 +9711,15 @@ void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule)
 /* SPDX-License-Identifier: MIT */
 /* Undoing what dead claims have left. */
 
-#define SWEEP_WAIT_MS  10u
-#define SWEEP_TRIES    1000u
+#define SWEEP_WAIT_MS 10u
 
-int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms)
 {
 	struct zrx_netdev_queue found;
 
-	for (uint32_t i = 0; i < SWEEP_TRIES; i++) {
-		/* A queue that cannot be looked at is not bound: the interface is down, or has lost it. */
+	for (uint32_t waited = 0; waited <= timeout_ms; waited += SWEEP_WAIT_MS) {
+		/* A queue that cannot be looked at is not bound: the interface is down, or has lost
+		 * it. */
 		if (zrx_nic_device_queue(device, queue, &found) ||
 		    !(found.bound & ZRX_BOUND_IO_URING))
 			return 0;
@@ -9370,28 +9728,24 @@ int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue)
 	return -EBUSY;
 }
 
-/* A location that cannot be read is free, unless the NIC lists it. */
-static int sweep_rule_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
-			 uint32_t location, struct ethtool_rx_flow_spec *rule)
-{
-	int result = device->ops->rule(device, location, rule);
-
-	for (uint32_t i = 0; result && i < table->count; i++)
-		if (table->location[i] == location)
-			return result;
-	return result ? -ENOENT : 0;
-}
-
-/* Only a rule that is ours: by now somebody else's may have the location. */
-static int sweep_remove_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
-			   const struct zrx_flow *flow, uint32_t queue, uint32_t location)
+/*
+ * Only a rule that is ours: by now somebody else's may have the location. One that the NIC does not
+ * list is never asked for (see zrx_ethtool_rules).
+ */
+static int sweep_remove_at(struct zrx_nic_device *device,
+			   const struct zrx_ethtool_rule_table *table, const struct zrx_flow *flow,
+			   uint32_t queue, uint32_t location)
 {
 	struct ethtool_rx_flow_spec rule;
-	int result = sweep_rule_at(device, table, location, &rule);
+	int result;
 
+	if (!zrx_ethtool_lists(table, location))
+		return 0;
+	result = device->ops->rule(device, location, &rule);
 	if (result)
-		return result == -ENOENT ? 0 : result;
-	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location) : 0;
+		return result;
+	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)
+						    : 0;
 }
 
 static int sweep_remove_anywhere(struct zrx_nic_device *device,
@@ -9405,7 +9759,8 @@ static int sweep_remove_anywhere(struct zrx_nic_device *device,
 	return result;
 }
 
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow, uint32_t queue)
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
+			  uint32_t queue)
 {
 	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
 	int result = table ? device->ops->rules(device, table) : -ENOMEM;
@@ -9445,7 +9800,8 @@ static int sweep_is_dead(const struct zrx_journal_entry *entry)
 	return entry->state || entry->journal.released || !zrx_owner_alive(&entry->journal.owner);
 }
 
-/* A reboot has undone everything; a journal that ends before its first change has nothing to undo. */
+/* A reboot has undone everything; a journal that ends before its first change has nothing to undo.
+ */
 static int sweep_is_void(const struct zrx_journal_entry *entry)
 {
 	return entry->state == -EAGAIN || !zrx_owner_same_boot(&entry->journal.owner);
@@ -9456,34 +9812,36 @@ static int sweep_damaged(const struct zrx_journal_entry *entries, int count, con
 {
 	for (int i = 0; i < count; i++)
 		if (entries[i].state && entries[i].state != -EAGAIN)
-			return zrx_error_set(error, -EUCLEAN, ZRX_STAGE_NIC,
-					     "look what it says, set the NIC right by hand, delete the file",
-					     "%s: the journal " ZRX_JOURNAL_DIRECTORY "/%s is damaged",
-					     interface, entries[i].name);
+			return zrx_error_set(
+				error, -EUCLEAN, ZRX_STAGE_NIC,
+				"look what it says, set the NIC right by hand, delete the file",
+				"%s: the journal " ZRX_JOURNAL_DIRECTORY "/%s is damaged",
+				interface, entries[i].name);
 	return 0;
 }
 
-static int sweep_one(struct zrx_nic_device *device, int directory, const struct zrx_journal_entry *entry,
-		     uint32_t alive, struct zrx_error *error)
+static int sweep_one(struct zrx_nic_device *device, int directory,
+		     const struct zrx_journal_entry *entry, uint32_t alive, struct zrx_error *error)
 {
 	const struct zrx_journal *journal = &entry->journal;
 	int result;
 
 	if (!sweep_is_void(entry)) {
 		/* The kernel takes a dead process' queue back in its own time. */
-		if (zrx_claim_wait_unbound(device, journal->queue))
-			return zrx_error_set(error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
-					     "%s: queue %u is still bound", device->name,
-					     journal->queue);
+		if (zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
+			return zrx_error_set(
+				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
+				"%s: queue %u is still bound", device->name, journal->queue);
 		result = sweep_rules(device, journal);
 		if (result)
-			return zrx_error_set(error, result, ZRX_STAGE_NIC, "ethtool -n, ethtool -N delete",
+			return zrx_error_set(error, result, ZRX_STAGE_NIC,
+					     "ethtool -n, ethtool -N delete",
 					     "%s: flow rules that were left cannot be removed: %s",
 					     device->name, strerror(-result));
 		if (alive && journal->steps)
 			return 0;
-		if (zrx_nic_settings_undo(device, &journal->before, journal->queue,
-					  journal->steps, error))
+		if (zrx_nic_settings_undo(device, &journal->before, journal->queue, journal->steps,
+					  error))
 			return -EBUSY;
 	}
 	result = zrx_journal_remove(directory, entry->name);
@@ -9517,7 +9875,6 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 	return result ? result : swept;
 }
 #undef SWEEP_WAIT_MS
-#undef SWEEP_TRIES
 
 /* ---- kernel/probe.c ---- */
 #include <errno.h>
@@ -9564,7 +9921,8 @@ static struct probe_verdict probe_weigh(const struct zrx_probe_facts *facts)
 	else if (facts->uring || facts->cqe32)
 		verdict.known = facts->uring == -EPERM ? -1 : 0;
 	else
-		verdict.known = facts->zcrx_registration == -EFAULT || facts->zcrx_registration == -EPERM;
+		verdict.known =
+			facts->zcrx_registration == -EFAULT || facts->zcrx_registration == -EPERM;
 	return verdict;
 }
 
@@ -9591,8 +9949,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 	return features;
 }
 
-static void probe_check_access(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			       struct zrx_capabilities *to)
+static void probe_check_access(const struct zrx_probe_facts *facts,
+			       const struct probe_verdict *verdict, struct zrx_capabilities *to)
 {
 	struct zrx_error why = ZRX_ERROR_INIT;
 
@@ -9622,8 +9980,8 @@ static void probe_check_access(const struct zrx_probe_facts *facts, const struct
 				    : "");
 }
 
-static void probe_check_zcrx(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			     struct zrx_capabilities *to)
+static void probe_check_zcrx(const struct zrx_probe_facts *facts,
+			     const struct probe_verdict *verdict, struct zrx_capabilities *to)
 {
 	if (verdict->known < 0)
 		probe_check(to, ZRX_CHECK_UNKNOWN, "zcrx", "make io_uring usable first",
@@ -9640,7 +9998,8 @@ static void probe_check_zcrx(const struct zrx_probe_facts *facts, const struct p
 		probe_check(to, ZRX_CHECK_MISSING, "defer_taskrun", "boot Linux 6.1 or newer",
 			    "no IORING_SETUP_DEFER_TASKRUN: %s", strerror(-facts->defer_taskrun));
 	else
-		probe_check(to, ZRX_CHECK_OK, "defer_taskrun", "", "completions run on the owner's thread");
+		probe_check(to, ZRX_CHECK_OK, "defer_taskrun", "",
+			    "completions run on the owner's thread");
 }
 
 static void probe_check_feature(struct zrx_capabilities *to, uint32_t feature, const char *name,
@@ -9648,7 +10007,8 @@ static void probe_check_feature(struct zrx_capabilities *to, uint32_t feature, c
 {
 	int there = !!(to->features & feature);
 
-	probe_check(to, there ? ZRX_CHECK_OK : ZRX_CHECK_WARN, name, hint, "%s", there ? has : lacks);
+	probe_check(to, there ? ZRX_CHECK_OK : ZRX_CHECK_WARN, name, hint, "%s",
+		    there ? has : lacks);
 }
 
 static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx_capabilities *to)
@@ -9657,7 +10017,8 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 			    "released buffers can be flushed back to the kernel",
 			    "no flush: data that the kernel must copy can stall a receiver");
 	probe_check_feature(to, ZRX_FEATURE_RX_BUF_LEN, "rx_buf_len", "boot Linux 7.0 or newer",
-			    "buffers above a page, if the driver can", "buffers are a page at most");
+			    "buffers above a page, if the driver can",
+			    "buffers are a page at most");
 	probe_check_feature(to, ZRX_FEATURE_NODEV, "nodev", "boot Linux 7.1 or newer",
 			    "zcrx without a device (for tests)",
 			    "no zcrx without a device: engine zcrx-nodev cannot be opened");
@@ -9665,7 +10026,8 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 			    "the kernel counts copies and reports shortages",
 			    "copies and shortages go unreported");
 	if (facts->multishot)
-		probe_check(to, ZRX_CHECK_WARN, "multishot", "boot Linux 6.0 or newer, with io_uring usable",
+		probe_check(to, ZRX_CHECK_WARN, "multishot",
+			    "boot Linux 6.0 or newer, with io_uring usable",
 			    "no multishot receive: where there is no zcrx, engine recv is used");
 	else
 		probe_check(to, ZRX_CHECK_OK, "multishot", "",
@@ -9680,12 +10042,14 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 	const struct zrx_probe_process *process = &facts->process;
 
 	if (process->cap_ipc_lock)
-		probe_check(to, ZRX_CHECK_OK, "memlock", "", "CAP_IPC_LOCK: the limit does not count");
+		probe_check(to, ZRX_CHECK_OK, "memlock", "",
+			    "CAP_IPC_LOCK: the limit does not count");
 	else if (process->memlock_bytes == UINT64_MAX)
 		probe_check(to, ZRX_CHECK_OK, "memlock", "", "unlimited");
 	else
 		probe_check(to,
-			    process->memlock_bytes < PROBE_DEFAULT_AREA ? ZRX_CHECK_WARN : ZRX_CHECK_OK,
+			    process->memlock_bytes < PROBE_DEFAULT_AREA ? ZRX_CHECK_WARN
+									: ZRX_CHECK_OK,
 			    "memlock", "ulimit -l unlimited (or LimitMEMLOCK=infinity in the unit)",
 			    "%llu bytes may be locked; an area of the default size takes %llu",
 			    (unsigned long long)process->memlock_bytes,
@@ -9695,7 +10059,8 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 			    (unsigned long long)facts->hugepages_free,
 			    (unsigned long long)facts->hugepage_bytes);
 	else if (facts->thp)
-		probe_check(to, ZRX_CHECK_OK, "hugepages", "", "transparent ones; no explicit ones are free");
+		probe_check(to, ZRX_CHECK_OK, "hugepages", "",
+			    "transparent ones; no explicit ones are free");
 	else
 		probe_check(to, ZRX_CHECK_WARN, "hugepages", "sysctl -w vm.nr_hugepages=64",
 			    "none: buffers above a page need contiguous memory");
@@ -9812,7 +10177,8 @@ static ssize_t probe_slurp(const char *path, char *text, size_t size)
 	return length;
 }
 
-/* The number after "name:" at the start of a line, as in /proc/self/status; absent if there is none. */
+/* The number after "name:" at the start of a line, as in /proc/self/status; absent if there is
+ * none. */
 static int64_t probe_field(const char *text, const char *name, int base)
 {
 	size_t length = strlen(name);
@@ -9846,8 +10212,8 @@ void zrx_probe_observe_process(struct zrx_probe_process *process)
 		process->cap_net_admin = (capabilities >> PROBE_CAP_NET_ADMIN) & 1;
 		process->cap_ipc_lock = (capabilities >> PROBE_CAP_IPC_LOCK) & 1;
 	}
-	process->initial_userns = !stat("/proc/self/ns/user", &userns) &&
-				  userns.st_ino == PROBE_INITIAL_USERNS;
+	process->initial_userns =
+		!stat("/proc/self/ns/user", &userns) && userns.st_ino == PROBE_INITIAL_USERNS;
 	getrlimit(RLIMIT_MEMLOCK, &memlock);
 	process->memlock_bytes = memlock.rlim_cur == RLIM_INFINITY ? UINT64_MAX : memlock.rlim_cur;
 }
@@ -9863,7 +10229,8 @@ static void probe_observe_memory(struct zrx_probe_facts *facts)
 		facts->hugepages_free = pages > 0 ? (uint64_t)pages : 0;
 		facts->hugepage_bytes = kib > 0 ? (uint64_t)kib << 10 : 0;
 	}
-	facts->thp = probe_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)) > 0 &&
+	facts->thp = probe_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text,
+				 sizeof(text)) > 0 &&
 		     !strstr(text, "[never]");
 }
 
@@ -9895,7 +10262,8 @@ static int probe_zcrx_registration(unsigned flags)
 
 	if (result)
 		return result;
-	result = io_uring_register((unsigned)ring.ring_fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, (void *)1, 1);
+	result =
+		io_uring_register((unsigned)ring.ring_fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, (void *)1, 1);
 	io_uring_queue_exit(&ring);
 	return result;
 }
@@ -9914,8 +10282,8 @@ static int probe_query(int fd, uint32_t operation, void *answer, uint32_t size)
 
 static void probe_queries(struct io_uring *ring, struct zrx_probe_facts *facts)
 {
-	facts->query_zcrx = probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX, &facts->zcrx,
-					sizeof(facts->zcrx));
+	facts->query_zcrx =
+		probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX, &facts->zcrx, sizeof(facts->zcrx));
 	facts->query_event = probe_query(ring->ring_fd, ZRX_UAPI_QUERY_ZCRX_EVENT, &facts->event,
 					 sizeof(facts->event));
 }
@@ -9961,7 +10329,8 @@ static int probe_register_buffers(struct io_uring *ring, void *memory, uint16_t 
 	/* Older headers call the field of the flags "pad". */
 	memcpy((char *)&registration + offsetof(struct io_uring_buf_reg, bgid) + sizeof(uint16_t),
 	       &flags, sizeof(flags));
-	return io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_PBUF_RING, &registration, 1);
+	return io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_PBUF_RING,
+				 &registration, 1);
 }
 
 static void probe_buffers(struct io_uring *ring, struct zrx_probe_facts *facts)
@@ -9979,8 +10348,8 @@ static void probe_buffers(struct io_uring *ring, struct zrx_probe_facts *facts)
 	facts->buffer_ring = probe_register_buffers(ring, memory, 0);
 	facts->multishot = facts->buffer_ring;
 	if (!facts->buffer_ring) {
-		facts->multishot = probe_receive(ring, (struct io_uring_buf_ring *)memory,
-						 memory + page / 2);
+		facts->multishot =
+			probe_receive(ring, (struct io_uring_buf_ring *)memory, memory + page / 2);
 		io_uring_unregister_buf_ring(ring, 0);
 	}
 	munmap(memory, page);
@@ -10036,31 +10405,37 @@ static void probe_uring_eperm(const struct zrx_probe_process *process, struct zr
 			      "io_uring is disabled for unprivileged processes (sysctl "
 			      "kernel.io_uring_disabled is 1)");
 	else if (process->seccomp > 0)
-		zrx_error_set(error, -EPERM, ZRX_STAGE_RING,
-			      "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
-			      "profile (docker run --security-opt seccomp=PROFILE.json)",
-			      "a seccomp filter on this process refuses io_uring");
+		zrx_error_set(
+			error, -EPERM, ZRX_STAGE_RING,
+			"allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
+			"profile (docker run --security-opt seccomp=PROFILE.json)",
+			"a seccomp filter on this process refuses io_uring");
 	else
-		zrx_error_set(error, -EPERM, ZRX_STAGE_RING,
-			      "look for a denial of io_uring in the audit log (ausearch -m avc)",
-			      "a security module refuses io_uring: neither a sysctl nor a seccomp filter "
-			      "does");
+		zrx_error_set(
+			error, -EPERM, ZRX_STAGE_RING,
+			"look for a denial of io_uring in the audit log (ausearch -m avc)",
+			"a security module refuses io_uring: neither a sysctl nor a seccomp filter "
+			"does");
 }
 
 /* Since 6.6 the sysctl exists wherever io_uring is built in: its presence convicts the filter. */
 static void probe_uring_enosys(const struct zrx_probe_process *process, struct zrx_error *error)
 {
 	if (process->seccomp > 0 && process->uring_disabled != ZRX_PROBE_ABSENT)
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
-			      "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
-			      "profile (docker run --security-opt seccomp=PROFILE.json)",
-			      "a seccomp filter on this process hides io_uring, which the kernel has");
+		zrx_error_set(
+			error, -ENOSYS, ZRX_STAGE_RING,
+			"allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
+			"profile (docker run --security-opt seccomp=PROFILE.json)",
+			"a seccomp filter on this process hides io_uring, which the kernel has");
 	else if (process->seccomp > 0)
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
-			      "allow io_uring in the seccomp profile, or boot a kernel with CONFIG_IO_URING",
-			      "no io_uring: hidden by a seccomp filter, or not built into this kernel");
+		zrx_error_set(
+			error, -ENOSYS, ZRX_STAGE_RING,
+			"allow io_uring in the seccomp profile, or boot a kernel with "
+			"CONFIG_IO_URING",
+			"no io_uring: hidden by a seccomp filter, or not built into this kernel");
 	else
-		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING, "boot a kernel with CONFIG_IO_URING=y",
+		zrx_error_set(error, -ENOSYS, ZRX_STAGE_RING,
+			      "boot a kernel with CONFIG_IO_URING=y",
 			      "this kernel is built without io_uring");
 }
 
@@ -10083,7 +10458,8 @@ void zrx_probe_uring_words(int errno_value, const struct zrx_probe_process *proc
 		return;
 	case EMFILE:
 	case ENFILE:
-		zrx_error_set(error, -errno_value, ZRX_STAGE_RING, "raise it: ulimit -n, or fs.file-max",
+		zrx_error_set(error, -errno_value, ZRX_STAGE_RING,
+			      "raise it: ulimit -n, or fs.file-max",
 			      "too many open files for another ring");
 		return;
 	case EINVAL:
@@ -10101,7 +10477,8 @@ static void probe_zcrx_eperm(const struct zrx_probe_process *process, struct zrx
 	if (process->cap_net_admin && !process->initial_userns)
 		zrx_error_set(error, -EPERM, ZRX_STAGE_QUEUE,
 			      "run outside the user namespace (a rootless container cannot do it)",
-			      "zcrx needs CAP_NET_ADMIN in the initial user namespace; this process has it "
+			      "zcrx needs CAP_NET_ADMIN in the initial user namespace; this "
+			      "process has it "
 			      "in another one only");
 	else
 		zrx_error_set(error, -EPERM, ZRX_STAGE_QUEUE,
@@ -10118,25 +10495,29 @@ void zrx_probe_zcrx_words(int errno_value, int nodev, const struct zrx_probe_pro
 		probe_zcrx_eperm(process, error);
 		return;
 	case EOPNOTSUPP:
-		zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
-			      nodev ? "use buffers of the page size; boot a kernel with "
-				      "CONFIG_IO_URING_ZCRX=y"
-				    : "boot a kernel with CONFIG_IO_URING_ZCRX=y",
-			      nodev ? "no zcrx in this kernel, or buffers above a page without a device"
-				    : "this kernel is built without zcrx");
+		zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			nodev ? "use buffers of the page size; boot a kernel with "
+				"CONFIG_IO_URING_ZCRX=y"
+			      : "boot a kernel with CONFIG_IO_URING_ZCRX=y",
+			nodev ? "no zcrx in this kernel, or buffers above a page without a device"
+			      : "this kernel is built without zcrx");
 		return;
 	case EINVAL:
-		zrx_error_set(error, -EINVAL, ZRX_STAGE_QUEUE,
-			      nodev ? "boot Linux 7.1 or newer" : "boot Linux 6.15 or newer",
-			      nodev ? "this kernel cannot do zcrx without a device, or not with this area "
-				      "and refill ring"
-				    : "this kernel does not know zcrx, or not this kind of area and "
-				      "refill ring");
+		zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_QUEUE,
+			nodev ? "boot Linux 7.1 or newer" : "boot Linux 6.15 or newer",
+			nodev ? "this kernel cannot do zcrx without a device, or not with this "
+				"area "
+				"and refill ring"
+			      : "this kernel does not know zcrx, or not this kind of area and "
+				"refill ring");
 		return;
 	case ENOMEM:
 		zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA,
 			      "raise the limit (ulimit -l unlimited), or open with a smaller area",
-			      "the area cannot be pinned: out of memory, or RLIMIT_MEMLOCK (%llu bytes) is "
+			      "the area cannot be pinned: out of memory, or RLIMIT_MEMLOCK (%llu "
+			      "bytes) is "
 			      "too small",
 			      (unsigned long long)process->memlock_bytes);
 		return;

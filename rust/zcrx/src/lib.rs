@@ -10,6 +10,8 @@ mod event;
 mod ffi;
 mod handle;
 mod info;
+#[cfg(all(test, miri))]
+mod miri_tests;
 #[cfg(feature = "nic")]
 pub mod nic;
 mod options;
