@@ -239,6 +239,10 @@ int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 	int result = 0;
 
 	queue->features = zrx_zcrx_features(ring);
+	if (nodev && !(queue->features & ZRX_FEATURE_NODEV))
+		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+				     "boot Linux 7.1 or newer, or use engine multishot",
+				     "this kernel has no zcrx without a device");
 	if (queue->features & ZRX_FEATURE_EVENTS)
 		queue->event_types = 1u << ZRX_UAPI_EVENT_ALLOC_FAIL;
 	lay_out(queue, entries_for(receiver));
