@@ -5,9 +5,7 @@
  */
 #include <errno.h>
 #include <liburing.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "side.h"
@@ -84,7 +82,7 @@ static uint64_t complete(struct bare *bare, struct bench_job *job, const struct 
 		uint8_t *memory = bare->memory + (size_t)id * job->buffer_bytes;
 
 		length = (uint64_t)cqe->res;
-		bench_touch(job, memory, length);
+		job->buffers++;
 		io_uring_buf_ring_add(bare->buffers, memory, job->buffer_bytes, id,
 				      io_uring_buf_ring_mask(bare->entries), (*added)++);
 	}
@@ -93,8 +91,9 @@ static uint64_t complete(struct bare *bare, struct bench_job *job, const struct 
 	return length;
 }
 
-static int loop(struct bare *bare, struct bench_job *job)
+static int receive(struct bench_job *job)
 {
+	struct bare *bare = job->state;
 	uint64_t got = 0;
 
 	for (uint32_t i = 0; i < job->streams; i++)
@@ -109,8 +108,8 @@ static int loop(struct bare *bare, struct bench_job *job)
 			return result;
 		io_uring_for_each_cqe(&bare->ring, head, cqe)
 		{
-			if (cqe->res < 0 && cqe->res != -ENOBUFS)
-				return cqe->res;
+			if (cqe->res <= 0 && cqe->res != -ENOBUFS)
+				return cqe->res ? cqe->res : -EPIPE;
 			got += complete(bare, job, cqe, &added);
 			seen++;
 		}
@@ -120,22 +119,29 @@ static int loop(struct bare *bare, struct bench_job *job)
 	return 0;
 }
 
-static int receive(struct bench_job *job)
+static int open_side(struct bench_job *job)
 {
-	struct bare bare;
+	struct bare *bare = calloc(1, sizeof(*bare));
 	int result;
 
-	memset(&bare, 0, sizeof(bare));
-	result = open_ring(&bare);
-	if (result)
-		return result;
-	result = open_buffers(&bare, job);
-	if (!result)
-		result = loop(&bare, job);
-	io_uring_queue_exit(&bare.ring);
-	munmap(bare.memory, (size_t)job->posted * job->buffer_bytes);
-	free(bare.buffers);
-	return result;
+	if (!bare)
+		return -ENOMEM;
+	if (!job->buffer_bytes)
+		job->buffer_bytes = BENCH_BUFFER;
+	job->state = bare;
+	result = open_ring(bare);
+	return result ? result : open_buffers(bare, job);
 }
 
-const struct bench_side bench_side_bare = {"bare", "bare liburing multishot", receive};
+static void close_side(struct bench_job *job)
+{
+	struct bare *bare = job->state;
+
+	io_uring_queue_exit(&bare->ring);
+	munmap(bare->memory, (size_t)job->posted * job->buffer_bytes);
+	free(bare->buffers);
+	free(bare);
+}
+
+const struct bench_side bench_side_bare = {"bare", "bare liburing multishot", open_side, receive,
+					   close_side};

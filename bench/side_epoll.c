@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What most servers do: epoll, then recv() what is there. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -11,56 +10,65 @@
 
 #define BATCH 64
 
-static int serve(struct bench_job *job, int fd, void *buffer, uint64_t *got)
+struct side {
+	int epoll;
+	void *buffer;
+};
+
+static int open_side(struct bench_job *job)
 {
-	ssize_t result = recv(fd, buffer, job->buffer_bytes, MSG_DONTWAIT);
+	struct side *side = calloc(1, sizeof(*side));
 
-	if (result == 0 || (result < 0 && errno != EAGAIN)) {
-		perror("recv");
-		return -EIO;
-	}
-	if (result > 0) {
-		bench_touch(job, buffer, (uint64_t)result);
-		*got += (uint64_t)result;
-	}
-	return 0;
-}
+	if (!side)
+		return -ENOMEM;
+	if (!job->buffer_bytes)
+		job->buffer_bytes = BENCH_BUFFER;
+	job->state = side;
+	side->buffer = aligned_alloc(4096, job->buffer_bytes);
+	side->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!side->buffer || side->epoll < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < job->streams; i++) {
+		struct epoll_event event = {.events = EPOLLIN, .data.fd = job->sockets[i]};
 
-static int loop(struct bench_job *job, int epoll, void *buffer)
-{
-	struct epoll_event events[BATCH];
-	uint64_t got = 0;
-
-	while (got < job->bytes) {
-		int count = epoll_wait(epoll, events, BATCH, -1);
-
-		for (int i = 0; i < count; i++) {
-			int result = serve(job, events[i].data.fd, buffer, &got);
-
-			if (result)
-				return result;
-		}
+		if (epoll_ctl(side->epoll, EPOLL_CTL_ADD, job->sockets[i], &event))
+			return -errno;
 	}
 	return 0;
 }
 
 static int receive(struct bench_job *job)
 {
-	void *buffer = aligned_alloc(4096, job->buffer_bytes);
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int result = buffer && epoll >= 0 ? 0 : -ENOMEM;
+	const struct side *side = job->state;
+	struct epoll_event events[BATCH];
+	uint64_t got = 0;
 
-	for (uint32_t i = 0; !result && i < job->streams; i++) {
-		struct epoll_event event = {.events = EPOLLIN, .data.fd = job->sockets[i]};
+	while (got < job->bytes) {
+		int count = epoll_wait(side->epoll, events, BATCH, -1);
 
-		if (epoll_ctl(epoll, EPOLL_CTL_ADD, job->sockets[i], &event))
-			result = -errno;
+		for (int i = 0; i < count; i++) {
+			ssize_t result = recv(events[i].data.fd, side->buffer, job->buffer_bytes,
+					      MSG_DONTWAIT);
+
+			if (result < 0 && errno == EAGAIN)
+				continue;
+			if (result <= 0)
+				return result ? -errno : -EPIPE;
+			job->buffers++;
+			got += (uint64_t)result;
+		}
 	}
-	if (!result)
-		result = loop(job, epoll, buffer);
-	close(epoll);
-	free(buffer);
-	return result;
+	return 0;
 }
 
-const struct bench_side bench_side_epoll = {"epoll", "epoll and recv", receive};
+static void close_side(struct bench_job *job)
+{
+	struct side *side = job->state;
+
+	close(side->epoll);
+	free(side->buffer);
+	free(side);
+}
+
+const struct bench_side bench_side_epoll = {"epoll", "epoll and recv", open_side, receive,
+					    close_side};
