@@ -3,7 +3,7 @@ UNIT_TESTS := $(patsubst tests/unit/test_%.c,$(B)/tests/unit/%,$(wildcard tests/
 UNIT_SHARED := $(B)/obj/tests/unit/net.o $(B)/obj/tests/unit/rig.o
 UNIT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/*.c))
 
-.PHONY: unit test-unit
+.PHONY: unit test-unit test-unit-uml
 unit: $(UNIT_TESTS) ## build the unit tests
 
 $(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(UNIT_SHARED) $(LIBZCRX)
@@ -15,6 +15,10 @@ test-unit: unit ## run the unit tests: one program for each source file of the c
 		if timeout 60 $$test; then echo "ok $${test##*/}"; \
 		else echo "FAIL $${test##*/}"; failed=1; fi; \
 	done; exit $$failed
+
+test-unit-uml: unit ## run them in UML, on engine zcrx-nodev too
+	kernel/vm/uml --timeout 300 --check-dmesg -- sh -c \
+		'for test in $(UNIT_TESTS); do echo $$test; timeout 60 $$test || exit 1; done'
 
 .SECONDARY: $(UNIT_OBJECTS)
 -include $(UNIT_OBJECTS:.o=.d)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Received bytes share chunks: few bytes pin little. */
+#include "check.h"
+#include "net.h"
+#include "fill.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define CHUNK  16384u
+#define CHUNKS 2u
+
+static struct zrx_receiver receiver;
+static struct zrx_chunks chunks;
+static struct zrx_fill fill;
+static struct zrx_stream stream;
+static int pair[2];
+
+static void set_up(void)
+{
+	struct zrx_options options = ZRX_OPTIONS_INIT;
+
+	options.area_bytes = CHUNK * CHUNKS;
+	CHECK_EQUAL(zrx_area_open(&receiver.area, &options, CHUNK, NULL), 0);
+	CHECK_EQUAL(zrx_chunks_open(&chunks, CHUNKS), 0);
+	fill.chunk = 0;
+	tcp_pair(pair);
+	stream = (struct zrx_stream){.fd = pair[0], .remaining = UINT64_MAX, .generation = 1};
+}
+
+static void tear_down(void)
+{
+	close_pair(pair);
+	zrx_chunks_close(&chunks);
+	zrx_area_put(receiver.area, 1);
+}
+
+static int64_t receive(struct zrx_event *event)
+{
+	struct zrx_sink sink = {.events = event, .capacity = 1};
+	uint64_t asked;
+	int64_t result = zrx_fill_receive(&fill, &chunks, &receiver, &stream, &sink, &asked);
+
+	CHECK_EQUAL(sink.count, result > 0);
+	CHECK(result <= (int64_t)asked || result < 0);
+	return result;
+}
+
+static void take_back(const struct zrx_event *event)
+{
+	uint32_t slot = event->buffer.slot;
+
+	zrx_fill_take_back(&chunks, receiver.area, (struct zrx_chain){slot + 1, slot + 1, 1});
+}
+
+static void test_few_bytes_share_a_chunk(void)
+{
+	struct zrx_event events[50];
+
+	set_up();
+	for (int i = 0; i < 50; i++) {
+		send_bytes(pair[1], "abc", 3);
+		CHECK_EQUAL(receive(&events[i]), 3);
+		CHECK(!memcmp(events[i].buffer.data, "abc", 3));
+		CHECK_EQUAL(events[i].buffer.offset % 64, 0);
+		CHECK_EQUAL(events[i].buffer.offset / CHUNK, events[0].buffer.offset / CHUNK);
+	}
+	CHECK_EQUAL(chunks.free_count, CHUNKS - 1);
+	tear_down();
+}
+
+static void test_runs_out_and_recovers(void)
+{
+	static const char bytes[CHUNK * CHUNKS + 100];
+	struct zrx_event events[CHUNKS], event;
+
+	set_up();
+	send_bytes(pair[1], bytes, sizeof(bytes));
+	usleep(50000);
+	for (unsigned i = 0; i < CHUNKS; i++)
+		CHECK_EQUAL(receive(&events[i]), CHUNK);
+	CHECK_EQUAL(zrx_fill_available(&fill, &chunks), 0);
+	CHECK_EQUAL(receive(&event), -ENOBUFS);
+	take_back(&events[1]);
+	CHECK_EQUAL(zrx_fill_available(&fill, &chunks), 1);
+	CHECK_EQUAL(receive(&event), 100);
+	CHECK_EQUAL(event.buffer.offset, events[1].buffer.offset);
+	tear_down();
+}
+
+static void test_limit_and_end(void)
+{
+	struct zrx_event event;
+
+	set_up();
+	stream.remaining = 4;
+	send_bytes(pair[1], "abcdef", 6);
+	CHECK_EQUAL(receive(&event), 4);
+	CHECK_EQUAL(stream.remaining, 0);
+	stream.remaining = UINT64_MAX;
+	CHECK_EQUAL(receive(&event), 2);
+	CHECK(!memcmp(event.buffer.data, "ef", 2));
+	CHECK_EQUAL(receive(&event), -EAGAIN);
+	close(pair[1]);
+	usleep(20000);
+	CHECK_EQUAL(receive(&event), 0);
+	pair[1] = dup(pair[0]);
+	tear_down();
+}
+
+int main(void)
+{
+	test_few_bytes_share_a_chunk();
+	test_runs_out_and_recovers();
+	test_limit_and_end();
+	return 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "check.h"
+#include "net.h"
+#include "receiver.h"
+#include "ring.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static struct zrx_receiver receiver;
+static struct zrx_ring ring;
+
+/* Whether there is an io_uring to test here. */
+static int set_up(uint32_t entries)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_options options = ZRX_OPTIONS_INIT;
+	int result;
+
+	memset(&receiver, 0, sizeof(receiver));
+	memset(&ring, 0, sizeof(ring));
+	receiver.options.ring_entries = entries;
+	options.area_bytes = 1 << 20;
+	CHECK_EQUAL(zrx_area_open(&receiver.area, &options, 4096, NULL), 0);
+	result = zrx_ring_open(&ring, &receiver, 0, &error);
+	if (result) {
+		CHECK(error.message[0] && error.hint[0]);
+		zrx_area_put(receiver.area, 1);
+		printf("no io_uring here: %s\n", error.message);
+		return 0;
+	}
+	CHECK_EQUAL(receiver.area->ring_fd, ring.uring.ring_fd);
+	CHECK_EQUAL(receiver.info.ring_entries, entries);
+	CHECK_EQUAL(zrx_ring_start(&ring), 0);
+	return 1;
+}
+
+static void tear_down(int descriptors)
+{
+	CHECK_EQUAL(zrx_ring_stop(&ring), 0);
+	CHECK_EQUAL(ring.in_flight, 0);
+	zrx_ring_close(&ring, &receiver);
+	zrx_area_put(receiver.area, 1);
+	CHECK_EQUAL(open_descriptors(), descriptors);
+}
+
+/* Take one completion that is there. */
+static uint64_t take(void)
+{
+	unsigned head = *ring.uring.cq.khead;
+	uint64_t user_data;
+
+	CHECK(zrx_ring_tail(&ring) != head);
+	user_data = zrx_ring_cqe(&ring, head)->user_data;
+	zrx_ring_consumed(&ring, head + 1);
+	return user_data;
+}
+
+static void test_timer(void)
+{
+	CHECK_EQUAL(zrx_ring_set_timer(&ring, 20000000), 1);
+	CHECK_EQUAL(zrx_ring_set_timer(&ring, 20000000), 1); /* one is enough */
+	CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, 5000000000), 0);
+	CHECK_EQUAL(take(), ZRX_RING_TIMER);
+	zrx_ring_internal(&ring, &receiver, ZRX_RING_TIMER);
+	CHECK_EQUAL(ring.timer_armed, 0);
+}
+
+static void test_wake(void)
+{
+	CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, 1000000), -ETIME);
+	zrx_area_nudge(receiver.area);
+	CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, -1), 0);
+	CHECK_EQUAL(take(), ZRX_RING_WAKE);
+	zrx_ring_internal(&ring, &receiver, ZRX_RING_WAKE);
+	CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, 1000000), 0); /* it was armed again */
+	CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, 1000000), -ETIME);
+}
+
+/* More requests than the ring has room for: submitted bit by bit, and all cancelled. */
+static void test_stop_with_many_in_flight(void)
+{
+	int pair[2];
+
+	tcp_pair(pair);
+	for (int i = 0; i < 40; i++) {
+		struct io_uring_sqe *sqe;
+
+		while (!(sqe = zrx_ring_request(&ring, IORING_OP_POLL_ADD, pair[0], 1ull << 32)))
+			zrx_ring_wait(&ring, &receiver, 0);
+		sqe->poll32_events = 1; /* POLLIN: never */
+	}
+	CHECK(ring.in_flight >= 40);
+	CHECK_EQUAL(zrx_ring_stop(&ring), 0);
+	CHECK_EQUAL(ring.in_flight, 0);
+	close_pair(pair);
+}
+
+int main(void)
+{
+	int descriptors = open_descriptors();
+
+	if (!set_up(8))
+		return 0;
+	test_timer();
+	test_wake();
+	test_stop_with_many_in_flight();
+	tear_down(descriptors);
+	return 0;
+}
