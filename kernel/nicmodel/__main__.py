@@ -30,9 +30,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--driver", choices=sorted(DRIVERS), required=True, help="whose card")
     parser.add_argument("--sockets", nargs=2, metavar=("A", "B"), required=True)
-    parser.add_argument(
-        "--control", metavar="C", help="a socket that takes faults (see control.py)"
-    )
+    parser.add_argument("--control", metavar="C", help="a socket that takes faults (see control.py)")
     parser.add_argument("--log", metavar="FILE", help="write the log there, not to standard error")
     parser.add_argument("--seed", type=int, default=0, help="of the cable's losses (default 0)")
     parser.add_argument("--verbose", action="store_true", help="log each command")

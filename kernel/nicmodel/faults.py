@@ -29,9 +29,7 @@ class Faults:
 
     def pending(self, kinds: tuple[str, ...], concerns: int | str) -> bool:
         """Whether one of these faults would be taken."""
-        return bool(self._left) and any(
-            self._left[kind, what] for kind in kinds for what in (concerns, ANY)
-        )
+        return bool(self._left) and any(self._left[kind, what] for kind in kinds for what in (concerns, ANY))
 
     def take(self, kind: str, concerns: int | str) -> int | None:
         """The fault's value where this occasion is to go wrong, else None."""

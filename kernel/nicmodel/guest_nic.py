@@ -45,9 +45,7 @@ PORT_AT = {"tcp4": 10, "tcp6": 34}  # of the destination port in the flow's fiel
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    return (struct.pack("=HH", 4 + len(payload), kind) + payload).ljust(
-        4 + len(payload) + 3 & ~3, b"\0"
-    )
+    return (struct.pack("=HH", 4 + len(payload), kind) + payload).ljust(4 + len(payload) + 3 & ~3, b"\0")
 
 
 def exchange(sock: socket.socket, family: int, command: int, payload: bytes) -> bytes:

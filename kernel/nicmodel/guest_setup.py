@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nicmodel import guest_nic  # noqa: E402
+from nicmodel import guest_nic
 
 MODULES = {"bnxt": "bnxt_en", "gve": "gve"}
 NAMESPACE = "peer"
@@ -94,7 +94,7 @@ def main() -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     os.environ.update(environment(options.driver, local, peer, options.mtu))
     sys.stdout.flush()
-    os.execvp(command[0], command)
+    return os.execvp(command[0], command)
 
 
 if __name__ == "__main__":

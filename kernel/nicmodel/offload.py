@@ -17,7 +17,7 @@ from .packet import CWR, ETHERNET_BYTES, FIN, IPV6, IPV6_BYTES, PSH, Headers, ch
 class Frame:
     """One Ethernet frame, or one that stands for several: then `segment_bytes` is their payload."""
 
-    __slots__ = ("data", "segment_bytes", "headers")
+    __slots__ = ("data", "headers", "segment_bytes")
 
     def __init__(self, data: bytes, segment_bytes: int = 0, headers: Headers | None = None) -> None:
         self.data = data

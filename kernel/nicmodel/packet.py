@@ -17,13 +17,13 @@ class Headers:
     """Where the headers of one frame lie. `length` is 0 unless TCP or UDP was recognised."""
 
     __slots__ = (
+        "addresses",
         "destination",
         "ethertype",
-        "protocol",
-        "addresses",
-        "ports",
         "l4_offset",
         "length",
+        "ports",
+        "protocol",
     )
 
     def __init__(self, data: bytes) -> None:
@@ -97,7 +97,7 @@ def l4_checksum(frame: bytes) -> int:
     return checksum(pseudo + segment)
 
 
-def build(
+def build(  # noqa: PLR0917 (in the order in which a frame has them)
     ethertype: int,
     protocol: int,
     source: bytes,
@@ -116,11 +116,7 @@ def build(
         l4 = struct.pack(">HHHH", *ports, UDP_BYTES + len(payload), 0)
     length = len(l4) + len(payload)
     if ethertype == IPV4:
-        ip = (
-            struct.pack(">BBHHHBBH", 0x45, 0, 20 + length, 1, 0, 64, protocol, 0)
-            + source
-            + destination
-        )
+        ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + length, 1, 0, 64, protocol, 0) + source + destination
         ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
     else:
         ip = struct.pack(">IHBB", 6 << 28, length, protocol, 64) + source + destination

@@ -35,9 +35,7 @@ class Identity:
 def config_space(identity: Identity) -> bytearray:
     """Configuration space; QEMU keeps its own copy of the BAR and MSI-X control bits."""
     config = bytearray(CONFIG_BYTES)
-    struct.pack_into(
-        "<HHHH", config, 0, identity.vendor, identity.device, 0, STATUS_HAS_CAPABILITIES
-    )
+    struct.pack_into("<HHHH", config, 0, identity.vendor, identity.device, 0, STATUS_HAS_CAPABILITIES)
     config[0x08] = identity.revision
     config[0x0B] = CLASS_ETHERNET
     struct.pack_into("<HH", config, 0x2C, identity.vendor, identity.device)

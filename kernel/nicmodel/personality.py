@@ -31,6 +31,10 @@ class Personality(Card):
     def _no_cable(self, _frame: Frame) -> None:
         self.counters["tx_no_cable"] += 1
 
+    def send(self, frame: Frame) -> None:
+        """A frame leaves through the port, whatever that is plugged into by then."""
+        self.transmit(frame)
+
     @property
     def mac(self) -> bytes:
         """A locally administered address, different for each port."""
@@ -61,9 +65,7 @@ class Personality(Card):
 
     def flush(self) -> None:
         """Called after each batch of work: publish counters, fire interrupts."""
-        self.bus.interrupts.fire(
-            lambda vector: self.faults.take("lose-interrupt", vector) is not None
-        )
+        self.bus.interrupts.fire(lambda vector: self.faults.take("lose-interrupt", vector) is not None)
 
     def state(self) -> dict[str, object]:
         """A description of the rings, for whoever debugs a guest that hangs."""

@@ -15,7 +15,7 @@ from .control import Control, Session
 from .offload import Frame
 from .pci import PciFunction
 from .personality import Personality
-from .vfio_user import Connection, Disconnected, listen
+from .vfio_user import Connection, DisconnectedError, listen
 
 log = logging.getLogger("server")
 
@@ -77,7 +77,7 @@ class Server:
     def _serve(self, connection: Connection) -> None:
         try:
             connection.handle()
-        except (Disconnected, ConnectionError):
+        except (DisconnectedError, ConnectionError):
             self.unwatch(connection)
             connection.sock.close()
             self._clients -= 1
@@ -98,9 +98,7 @@ class Server:
 
     def _timeout(self) -> float | None:
         """How long nothing happens by itself."""
-        due = [
-            ns for ns in (self.cable.next_due_ns(), self.control.next_due_ns()) if ns is not None
-        ]
+        due = [ns for ns in (self.cable.next_due_ns(), self.control.next_due_ns()) if ns is not None]
         return max(0.0, (min(due) - time.monotonic_ns()) / 1e9) if due else None
 
     def _flush(self) -> None:

@@ -44,7 +44,7 @@ MAX_MESSAGE = 1 << 21
 CAPABILITIES = {"capabilities": {"max_msg_fds": 16, "max_data_xfer_size": 1 << 20}}
 
 
-class Disconnected(Exception):
+class DisconnectedError(Exception):
     """The client closed the socket: the virtual machine is gone."""
 
 
@@ -90,7 +90,7 @@ def receive_exactly(sock: socket.socket, count: int, fds: list[int]) -> bytes:
                 received.frombytes(payload[: len(payload) // 4 * 4])
                 fds.extend(received)
         if not data:
-            raise Disconnected
+            raise DisconnectedError
         parts.append(data)
         count -= len(data)
     return b"".join(parts)
@@ -123,9 +123,7 @@ class Connection:
         ident, command, size, flags, _ = HEADER.unpack(receive_exactly(self.sock, HEADER.size, fds))
         if not HEADER.size <= size <= MAX_MESSAGE:
             raise ProtocolError(f"message of {size} bytes")
-        return Message(
-            ident, command, flags, receive_exactly(self.sock, size - HEADER.size, fds), fds
-        )
+        return Message(ident, command, flags, receive_exactly(self.sock, size - HEADER.size, fds), fds)
 
     def handle(self) -> None:
         message = self.receive()

@@ -95,9 +95,7 @@ class Capabilities:
             "interface_build": 3,
             "firmware_major": 230,
             "firmware_build": 1,
-            "device_capabilities": SHORT_COMMANDS_SUPPORTED
-            | SHORT_COMMANDS_REQUIRED
-            | ADVANCED_FLOWS,
+            "device_capabilities": SHORT_COMMANDS_SUPPORTED | SHORT_COMMANDS_REQUIRED | ADVANCED_FLOWS,
             "chip_number": CHIP_BCM57508,
             "chip_revision": 1,
             "max_request_window": 128,
@@ -139,9 +137,7 @@ class Capabilities:
         }
 
     def _reserve(self, request: Request) -> Values:
-        wanted = {
-            name: getattr(request, name) for name, bit in RESERVE.items() if request.enables & bit
-        }
+        wanted = {name: getattr(request, name) for name, bit in RESERVE.items() if request.enables & bit}
         for name, count in wanted.items():
             if count > LIMITS.get(name, VECTORS):
                 raise HwrmError(RESOURCE_ALLOC_ERROR, f"{count} {name}")

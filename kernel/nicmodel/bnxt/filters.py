@@ -83,9 +83,7 @@ class Filters:
             raise HwrmError(RESOURCE_ALLOC_ERROR, "no room for another rule")
         drop = bool(request.flags & RULE_DROPS)
         if not drop and self._vnics.get(request.vnic) is None:
-            raise HwrmError(
-                INVALID_PARAMETERS, f"rule to VNIC {request.vnic}, which does not exist"
-            )
+            raise HwrmError(INVALID_PARAMETERS, f"rule to VNIC {request.vnic}, which does not exist")
         by_index = request.enables & RULE_HAS_RING_INDEX
         target = Target(request.vnic, request.ring_table_index if by_index else None, drop)
         width = 16 if request.ethertype == IPV6 else 4
@@ -93,10 +91,7 @@ class Filters:
         rule = FlowRule(
             request.ethertype,
             request.protocol,
-            request.raw("source")[:width]
-            + request.raw("destination")[:width]
-            + ports[0:2]
-            + ports[4:6],
+            request.raw("source")[:width] + request.raw("destination")[:width] + ports[0:2] + ports[4:6],
             request.raw("source_mask")[:width]
             + request.raw("destination_mask")[:width]
             + ports[2:4]

@@ -12,9 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-REQUEST_HEADER = struct.Struct(
-    "<HHHHQ"
-)  # type, completion ring, sequence, target, response address
+REQUEST_HEADER = struct.Struct("<HHHHQ")  # type, completion ring, sequence, target, response address
 RESPONSE_HEADER = struct.Struct("<HHHH")  # error, type, sequence, length
 SHORT_REQUEST = struct.Struct("<HHHHQ")  # type, signature, target, size, request address
 SHORT_SIGNATURE = 0x4321
@@ -201,9 +199,7 @@ COMMANDS: dict[str, Command] = {
         },
         length=112,
     ),
-    "PORT_PHY_QCAPS": Command(
-        0x2A, response={"ports": u8(9), "forcible_speeds": u16(10)}, length=48
-    ),
+    "PORT_PHY_QCAPS": Command(0x2A, response={"ports": u8(9), "forcible_speeds": u16(10)}, length=48),
     "PORT_LED_QCAPS": Command(0x2F, length=48),
     # Counters (bnxt.c: bnxt_hwrm_stat_ctx_alloc, bnxt_hwrm_func_qstat_ext).
     "PORT_QSTATS": Command(0x23),
@@ -256,9 +252,7 @@ COMMANDS: dict[str, Command] = {
             "split_threshold": u16(32),
         },
     ),
-    "VNIC_TPA_CFG": Command(
-        0x44, request={"flags": u32(16), "vnic": u16(24), "max_segments": u16(26)}
-    ),
+    "VNIC_TPA_CFG": Command(0x44, request={"flags": u32(16), "vnic": u16(24), "max_segments": u16(26)}),
     "VNIC_RSS_COS_LB_CTX_ALLOC": Command(0x70, response={"context": u16(8)}),
     "VNIC_RSS_COS_LB_CTX_FREE": Command(0x71),
     "VNIC_RSS_CFG": Command(
@@ -271,9 +265,7 @@ COMMANDS: dict[str, Command] = {
             "key": u64(32),
         },
     ),
-    "VNIC_RSS_QCFG": Command(
-        0x47, request={"vnic": u16(18)}, response={"hash_type": u32(8)}, length=64
-    ),
+    "VNIC_RSS_QCFG": Command(0x47, request={"vnic": u16(18)}, response={"hash_type": u32(8)}, length=64),
     # Filters (bnxt.c: bnxt_hwrm_l2_filter_alloc, bnxt_hwrm_cfa_ntuple_filter_alloc).
     "CFA_L2_FILTER_ALLOC": Command(
         0x90, request={"mac": raw(24, 6), "vnic": u16(78)}, response={"filter": u64(8)}, length=24

@@ -48,15 +48,13 @@ class Bnxt(Personality):
         )
         steering = Steering(self.rings, self.vnics, self.filters, self.faults, self.counters)
         self.receiver = Receiver(steering, self.faults, self.counters)
-        transmitter = Transmitter(lambda frame: self.transmit(frame), self.counters)
+        transmitter = Transmitter(self.send, self.counters)
         self.rings.on_transmit = transmitter.run
         self.rings.on_posted = self.receiver.posted
         self._half_doorbell: dict[int, int] = {}
         for part in (self.statistics, self.rings, self.vnics, self.filters, self.capabilities):
             self.firmware.serve(part.handlers)
-        self.firmware.serve(
-            {"FUNC_RESET": self._function_reset, "FUNC_DRV_UNRGTR": self._driver_leaves}
-        )
+        self.firmware.serve({"FUNC_RESET": self._function_reset, "FUNC_DRV_UNRGTR": self._driver_leaves})
 
     def _set_async_ring(self, ring: int) -> None:
         self.firmware.async_ring = ring
@@ -124,9 +122,7 @@ class Bnxt(Personality):
         return {
             "rings": rings,
             "rules": self.filters.rules,
-            "vnics": [
-                f"{v.ident} mru {v.mru} ring {v.ring} table {v.table[:8]}" for v in self.vnics
-            ],
+            "vnics": [f"{v.ident} mru {v.mru} ring {v.ring} table {v.table[:8]}" for v in self.vnics],
             "commands": dict(self.firmware.calls),
             "refused": dict(self.firmware.refused),
         }

@@ -52,9 +52,7 @@ class Ring:
         if request.page_table_depth:
             count = max(1, self.size * ENTRY_BYTES >> shift)
             table = memory.read(request.page_table, 8 * count)
-            self._pages: list[int] = [
-                page & ~PAGE_TABLE_FLAGS for page in struct.unpack(f"<{count}Q", table)
-            ]
+            self._pages: list[int] = [page & ~PAGE_TABLE_FLAGS for page in struct.unpack(f"<{count}Q", table)]
         else:
             self._pages = [request.page_table]
 
@@ -109,9 +107,7 @@ class CompletionRing(EventRing):
         super().__init__(ident, request, bus.memory)
         handle = request.handle
         self._queue = queue
-        self._entry = NOTIFICATION_ENTRY.pack(
-            NOTIFICATION_TYPE, 0, handle & 0xFFFFFFFF, 0, handle >> 32
-        )
+        self._entry = NOTIFICATION_ENTRY.pack(NOTIFICATION_TYPE, 0, handle & 0xFFFFFFFF, 0, handle >> 32)
 
     def complete(self, entries: Sequence[bytes]) -> None:
         self.put(entries)

@@ -123,9 +123,7 @@ class Receiver:
             lengths[-1] = max(1, lengths[-1] + delta)
 
 
-def place_payload(
-    ring: AggregationRing, payload: memoryview, lengths: list[int], opaques: list[int]
-) -> None:
+def place_payload(ring: AggregationRing, payload: memoryview, lengths: list[int], opaques: list[int]) -> None:
     """Fill aggregation buffers; appends the length and opaque of each."""
     for part in chunks(payload, ring.buffer_bytes):
         _, opaque, address = ring.take()

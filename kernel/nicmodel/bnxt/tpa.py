@@ -64,9 +64,7 @@ def place(parcel: Parcel) -> list[bytes] | None:
 
 def _start_entries(parcel: Parcel, opaque: int, ident: int) -> list[bytes]:
     headers = parcel.frame.headers
-    flags = (
-        TYPE_START | PLACEMENT_SPLIT_GRO | HASH_VALID | ITEM_TCP | headers.length << LENGTH_SHIFT
-    )
+    flags = TYPE_START | PLACEMENT_SPLIT_GRO | HASH_VALID | ITEM_TCP | headers.length << LENGTH_SHIFT
     more = CHECKSUMS_GOOD | (IS_IPV6 if headers.ethertype == IPV6 else 0)
     l4_words = headers.length - headers.l4_offset >> 2
     layout = ETHERNET_BYTES | ETHERNET_BYTES << INNER_L3_SHIFT | l4_words << L4_WORDS_SHIFT

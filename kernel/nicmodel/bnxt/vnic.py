@@ -34,7 +34,7 @@ class Vnic:
     ring: RingPair = (0, 0)  # where packets go that are not hashed
     table: list[RingPair] = field(default_factory=list)
     hash_type: int = 0
-    types: HashTypes = HashTypes()
+    types: HashTypes = field(default_factory=HashTypes)
     hash: FlowHash = field(default_factory=lambda: FlowHash(bytes(KEY_BYTES)))
     split_ethertypes: frozenset[int] = frozenset()
     split_threshold: int = 0

@@ -89,9 +89,7 @@ class AdminQueue:
             at = self.address + (self.done & self._mask) * COMMAND_BYTES
             command = self._memory.read(at, COMMAND_BYTES)
             operation = HEAD.unpack_from(command)[0]
-            self._memory.write(
-                at + STATUS_AT, STATUS.pack(self._execute(operation, command[HEAD.size :]))
-            )
+            self._memory.write(at + STATUS_AT, STATUS.pack(self._execute(operation, command[HEAD.size :])))
             self.done = self.done + 1 & 0xFFFFFFFF
 
     def _execute(self, operation: int, body: bytes) -> int:

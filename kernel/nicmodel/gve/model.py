@@ -53,9 +53,9 @@ class Gve(Personality):
         self.flows = Flows(memory)
         self.statistics = Statistics(memory, self.queues)
         self.receiver = Receiver(
-            memory, self.queues, self.flows, self.faults, self.counters, self._wants
+            memory, self.queues, self.flows, faults=self.faults, counters=self.counters, wants=self._wants
         )
-        transmitter = Transmitter(memory, lambda frame: self.transmit(frame), self.counters)
+        transmitter = Transmitter(memory, self.send, self.counters)
         self.queues.on_transmit = transmitter.run
         self.queues.on_posted = self.receiver.posted
         for part in (Description(memory, self.mac), self.queues, self.flows, self.statistics):

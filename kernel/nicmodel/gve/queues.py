@@ -16,9 +16,7 @@ from .device import MAX_QUEUES, MAX_RING_ENTRIES
 if TYPE_CHECKING:
     from .rx import Parcel
 
-RESOURCES = struct.Struct(
-    ">QQIIIIB"
-)  # counters, doorbell table, counts of both, stride, base vector
+RESOURCES = struct.Struct(">QQIIIIB")  # counters, doorbell table, counts of both, stride, base vector
 CREATE_TX = struct.Struct(">IIQQIIQHH")
 CREATE_RX = struct.Struct(">IIIIQQQIHHHBBH")
 QUEUE_RESOURCES = struct.Struct(">II")  # doorbell index, counter index

@@ -39,6 +39,7 @@ class Receiver:
         memory: GuestMemory,
         queues: Queues,
         flows: Flows,
+        *,
         faults: Faults,
         counters: Counter[str],
         wants: Callable[[Frame], bool],
@@ -129,10 +130,10 @@ class Receiver:
             if frame.segment_bytes:
                 more |= AGGREGATED
             length = max(0, len(part) + (delta if last else 0))
-            self._complete(queue, parcel, length, more, ident, last)
+            self._complete(queue, parcel, length, more, ident, last=last)
 
     def _complete(
-        self, queue: RxQueue, parcel: Parcel, length: int, more: int, ident: int, last: bool
+        self, queue: RxQueue, parcel: Parcel, length: int, more: int, ident: int, *, last: bool
     ) -> None:
         frame = parcel.frame
         index, generation = queue.lap.next()

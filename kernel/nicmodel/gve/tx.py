@@ -23,9 +23,7 @@ COMPLETION_PACKET, COMPLETION_DESCRIPTOR = 0x2, 0x4
 
 
 class Transmitter:
-    def __init__(
-        self, memory: GuestMemory, send: Callable[[Frame], None], counters: Counter[str]
-    ) -> None:
+    def __init__(self, memory: GuestMemory, send: Callable[[Frame], None], counters: Counter[str]) -> None:
         self._memory = memory
         self._send = send
         self._counters = counters
@@ -35,9 +33,7 @@ class Transmitter:
         parts: list[bytes] = []
         segment_bytes = 0
         while queue.head != tail:
-            descriptor = self._memory.read(
-                queue.ring + queue.head * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES
-            )
+            descriptor = self._memory.read(queue.ring + queue.head * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)
             queue.head = (queue.head + 1) % queue.size
             kind = descriptor[TYPE_AT] & TYPE_MASK
             if kind == TYPE_SEGMENTATION:
@@ -47,9 +43,7 @@ class Transmitter:
             address, flags, _, _, tag, size = DATA.unpack(descriptor)
             parts.append(self._memory.read(address, size & SIZE_MASK))
             if flags & PACKET_END:
-                self._finish(
-                    queue, Frame(b"".join(parts), segment_bytes), tag, bool(flags & REPORT)
-                )
+                self._finish(queue, Frame(b"".join(parts), segment_bytes), tag, bool(flags & REPORT))
                 parts, segment_bytes = [], 0
         queue.block.notify()
 

@@ -27,9 +27,7 @@ def map_memory(memory: GuestMemory, address: int = BASE, length: int = MEMORY_BY
     memory.map(address, length, fd, 0)
 
 
-def tcp_frame(
-    to: bytes, payload: bytes, port: int = 9999, flags: int = 0x18, version: int = 6
-) -> bytes:
+def tcp_frame(to: bytes, payload: bytes, port: int = 9999, flags: int = 0x18, version: int = 6) -> bytes:
     """A TCP frame from the peer to the card with this address."""
     ethertype, source, destination = (IPV6, THERE, HERE) if version == 6 else (IPV4, THERE4, HERE4)
     macs = (b"\2\0\0\0\0\x99", to)
@@ -82,9 +80,7 @@ class BnxtDriver:
     def send(self, code: int, data: bytearray) -> bytes:
         """One command in the short form; returns the response."""
         self._sequence += 1
-        head = struct.pack(
-            "<HHHHQ", code, NO_COMPLETION_RING, self._sequence, 0xFFFF, self._response
-        )
+        head = struct.pack("<HHHHQ", code, NO_COMPLETION_RING, self._sequence, 0xFFFF, self._response)
         data[: len(head)] = head
         self.memory.write(self._request, data)
         window = struct.pack("<HHHHQ", code, 0x4321, 0, len(data), self._request)

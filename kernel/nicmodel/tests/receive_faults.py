@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from nicmodel import guest_fault, guest_nic  # noqa: E402
-from nicmodel.tests import stream  # noqa: E402
+from nicmodel import guest_fault, guest_nic
+from nicmodel.tests import stream
 
 QUEUE, PORT = 1, 1
 SIZE = 32 << 20
@@ -60,9 +60,7 @@ FAULTS: dict[str, Fault] = {
     "bad-length": counted("bad-length", 3, value=-3),
     "misdirect": counted("misdirect", 3, value=0),
     "starve": counted("starve", 3),
-    "lost-interrupt": Fault(
-        (LOST,), lambda counters, _: counters["faults"].get("lose-interrupt", 0) >= 2
-    ),
+    "lost-interrupt": Fault((LOST,), lambda counters, _: counters["faults"].get("lose-interrupt", 0) >= 2),
     "loss": Fault((LOSSY,), lambda counters, _: counters["cable"].get("lost", 0) > 0, (WELL,)),
     "delay": Fault((LATE,), after=(WELL,)),
     "link": Fault((LINK,), lambda counters, _: counters["cable"].get("dropped_link_down", 0) > 0),

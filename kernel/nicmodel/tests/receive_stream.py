@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from nicmodel import guest_nic  # noqa: E402
-from nicmodel.tests import stream  # noqa: E402
+from nicmodel import guest_nic
+from nicmodel.tests import stream
 
 HUGE_PAGES = 16  # chunks above a page must lie in one piece: the area is made of huge pages then
 

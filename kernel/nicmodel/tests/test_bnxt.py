@@ -118,9 +118,7 @@ class QueueTest(unittest.TestCase):
         context = driver.heap.take(4096)
         _, found = driver.command("STAT_CTX_ALLOC", address=context, length=176)
         cq, cq_at = driver.ring(COMPLETION, notification_queue=self.nq, handle=40 + number)
-        rx, rx_at = driver.ring(
-            RX, buffer_bytes=256, logical_id=number, stat_context=found["stat_context"]
-        )
+        rx, rx_at = driver.ring(RX, buffer_bytes=256, logical_id=number, stat_context=found["stat_context"])
         agg, agg_at = driver.ring(AGGREGATION, buffer_bytes=4096, rx_ring=rx)
         return {
             "cq": cq, "cq_at": cq_at, "rx": rx, "rx_at": rx_at,
@@ -139,9 +137,7 @@ class QueueTest(unittest.TestCase):
         pairs = [value for q in table for value in (self.queues[q]["rx"], self.queues[q]["cq"])]
         self.driver.memory.write(at, struct.pack("<128H", *pairs))
         self.driver.memory.write(key, bytes(range(40)))
-        error, _ = self.driver.command(
-            "VNIC_RSS_CFG", vnic=self.vnic, table=at, key=key, hash_type=HASH_ALL
-        )
+        error, _ = self.driver.command("VNIC_RSS_CFG", vnic=self.vnic, table=at, key=key, hash_type=HASH_ALL)
         self.assertEqual(error, 0)
 
     def post(self, number: int, heads: int, payloads: int) -> tuple[list[int], list[int]]:
@@ -254,7 +250,7 @@ class QueueTest(unittest.TestCase):
         for _ in range(WAITING_FRAMES):
             self.card.receive(Frame(tcp_frame(self.card.mac, b"more")))
         self.assertEqual(self.counter(0, 3), 1)
-        heads, payloads = self.post(0, 8, 8)
+        _, payloads = self.post(0, 8, 8)
         self.assertEqual(self.driver.memory.read(payloads[0], 5), b"early")
         self.assertEqual(self.counter(0, 0), 8)
 
@@ -278,23 +274,17 @@ class QueueTest(unittest.TestCase):
 
     def test_aggregate(self) -> None:
         self.driver.command("VNIC_TPA_CFG", vnic=self.vnic, flags=1, max_segments=63)
-        heads, payloads = self.post(0, 8, 8)
+        _, payloads = self.post(0, 8, 8)
         data = bytes(range(250)) * 40
         frame = Frame(tcp_frame(self.card.mac, data), 1448)
         self.card.receive(frame)
         entries = self.completions(0, 7)
-        self.assertEqual(
-            [entry[0] & 0x3F for entry in entries], [19, 3, 22, 22, 22, 21, 74 << 16 & 0x3F]
-        )
+        self.assertEqual([entry[0] & 0x3F for entry in entries], [19, 3, 22, 22, 22, 21, 74 << 16 & 0x3F])
         self.assertEqual([e[0] >> 16 for e in entries[2:5]], [4096, 4096, len(data) - 8192])
         self.assertEqual(entries[5][2] >> 8 & 0xFF, frame.segments)
         self.assertEqual((entries[6][0] >> 24, entries[6][1]), (3, 1448))
-        self.assertEqual(
-            b"".join(self.driver.memory.read(p, 4096) for p in payloads[:3])[: len(data)], data
-        )
-        self.assertEqual(
-            (self.counter(0, 0), self.counter(0, 18)), (frame.segments, frame.segments)
-        )
+        self.assertEqual(b"".join(self.driver.memory.read(p, 4096) for p in payloads[:3])[: len(data)], data)
+        self.assertEqual((self.counter(0, 0), self.counter(0, 18)), (frame.segments, frame.segments))
 
     def test_without_aggregation_packets_come_one_by_one(self) -> None:
         self.post(0, 8, 8)
@@ -360,9 +350,7 @@ class QueueTest(unittest.TestCase):
     def test_reset_forgets_everything(self) -> None:
         self.add_rule(1, 9999)
         self.driver.command("FUNC_RESET")
-        self.assertEqual(
-            (list(self.card.rings), list(self.card.vnics), self.card.filters.rules), ([], [], 0)
-        )
+        self.assertEqual((list(self.card.rings), list(self.card.vnics), self.card.filters.rules), ([], [], 0))
         self.card.receive(Frame(tcp_frame(self.card.mac, b"x")))
         self.assertEqual(self.card.counters["rx_not_for_us"], 1)
 

@@ -66,9 +66,7 @@ class ControlTest(unittest.TestCase):
 
     def test_link(self) -> None:
         self.assertTrue(self.ask(do="link", up=False)["ok"])
-        self.assertEqual(
-            (self.cable.up, [card.link_up for card in self.cards]), (False, [False] * 2)
-        )
+        self.assertEqual((self.cable.up, [card.link_up for card in self.cards]), (False, [False] * 2))
         self.ask(do="link", up=True)
         self.assertTrue(self.cable.up)
 

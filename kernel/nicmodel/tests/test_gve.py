@@ -73,9 +73,7 @@ class GveTest(unittest.TestCase):
         self.write_register(DOORBELL, struct.pack(">I", self.done))
         return int.from_bytes(self.memory.read(at + 4, 4), "big")
 
-    def rx_queue(
-        self, number: int, aggregate: int = 0, split: int = HEADER_BUFFER_BYTES
-    ) -> dict[str, int]:
+    def rx_queue(self, number: int, aggregate: int = 0, split: int = HEADER_BUFFER_BYTES) -> dict[str, int]:
         names = ("resources", "completions", "ring")
         queue = {name: self.heap.take(4096) for name in names}
         body = struct.pack(
@@ -114,9 +112,7 @@ class GveTest(unittest.TestCase):
 
     def test_description(self) -> None:
         address = self.heap.take(4096)
-        self.assertEqual(
-            self.command("DESCRIBE_DEVICE", struct.pack(">QII", address, 1, 4096)), PASSED
-        )
+        self.assertEqual(self.command("DESCRIBE_DEVICE", struct.pack(">QII", address, 1, 4096)), PASSED)
         fields = DESCRIPTOR.unpack(self.memory.read(address, DESCRIPTOR.size))
         self.assertEqual(fields[9], self.card.mac)
         data = self.memory.read(address, fields[11])[DESCRIPTOR.size :]
@@ -131,9 +127,7 @@ class GveTest(unittest.TestCase):
 
     def test_refusals(self) -> None:
         self.rx_queue(0)
-        again = struct.pack(
-            ">IIIIQQQIHHHBBH", 0, 0, 0, 0, self.table, 0, 0, 0, 16, 2048, 16, 0, 0, 0
-        )
+        again = struct.pack(">IIIIQQQIHHHBBH", 0, 0, 0, 0, self.table, 0, 0, 0, 16, 2048, 16, 0, 0, 0)
         self.assertEqual(self.command("CREATE_RX_QUEUE", again), adminq.ALREADY_EXISTS)
         high = struct.pack(">I", 4) + again[4:]
         self.assertEqual(self.command("CREATE_RX_QUEUE", high), adminq.OUT_OF_RANGE)
@@ -156,12 +150,8 @@ class GveTest(unittest.TestCase):
         self.assertEqual(self.memory.read(payloads[0], 2048), frame[74 : 74 + 2048])
         self.assertEqual(self.memory.read(payloads[1], 952), frame[74 + 2048 :])
         first, second = (self.completion(queue, index) for index in range(2))
-        self.assertEqual(
-            (first["head"], first["split"], first["length"], first["last"]), (74, 1, 2048, 0)
-        )
-        self.assertEqual(
-            (second["head"], second["split"], second["length"], second["last"]), (0, 0, 952, 1)
-        )
+        self.assertEqual((first["head"], first["split"], first["length"], first["last"]), (74, 1, 2048, 0))
+        self.assertEqual((second["head"], second["split"], second["length"], second["last"]), (0, 0, 952, 1))
         self.assertEqual((first["buffer"], second["buffer"], first["generation"]), (50, 51, 1))
         self.assertEqual(first["packet"], 2)
 
@@ -182,9 +172,7 @@ class GveTest(unittest.TestCase):
         self.assertEqual(self.card.counters["rx"], 3)
         self.card.faults.set("unsplit", 0, 1)
         self.card.receive(Frame(tcp_frame(self.card.mac, bytes(100))))
-        self.assertEqual(
-            (self.completion(queue, 3)["split"], self.completion(queue, 3)["length"]), (0, 174)
-        )
+        self.assertEqual((self.completion(queue, 3)["split"], self.completion(queue, 3)["length"]), (0, 174))
         self.card.faults.set("bad-length", 0, 1, -1)
         self.card.receive(Frame(tcp_frame(self.card.mac, bytes(100))))
         self.assertEqual(self.completion(queue, 4)["length"], 99)

@@ -54,9 +54,7 @@ class SegmentTest(unittest.TestCase):
         self.assertEqual(idents, [1, 2, 3, 4])
 
     def test_flags(self) -> None:
-        first, *middle, last = (
-            flags(packet) for packet in self.cut(6, 2000, 0x10 | FIN | PSH | CWR)
-        )
+        first, *middle, last = (flags(packet) for packet in self.cut(6, 2000, 0x10 | FIN | PSH | CWR))
         self.assertEqual(first, 0x10 | CWR)
         self.assertEqual(set(middle), {0x10})
         self.assertEqual(last, 0x10 | FIN | PSH)

@@ -12,9 +12,7 @@ from nicmodel.steering import ALL_TYPES, FlowHash, FlowRule, FlowTable, HashType
 
 from .guest import HERE, HERE4, THERE, THERE4
 
-KEY = bytes.fromhex(
-    "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
-)
+KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa")
 # Destination and port, source and port, hash of the addresses, hash with ports.
 VECTORS = (
     ("161.142.100.80", 1766, "66.9.149.187", 2794, 0x323E8FC2, 0x51CCC178),
@@ -71,9 +69,7 @@ class FlowTableTest(unittest.TestCase):
         self.table: FlowTable[int, str] = FlowTable()
         self.packet = Headers(build(IPV6, TCP, THERE, HERE, (4000, 9999)))
 
-    def rule(
-        self, port: int, result: str, ethertype: int = IPV6, protocol: int = TCP
-    ) -> FlowRule[str]:
+    def rule(self, port: int, result: str, ethertype: int = IPV6, protocol: int = TCP) -> FlowRule[str]:
         width = 32 if ethertype == IPV6 else 8
         value = bytes(width) + struct.pack(">HH", 0, port)
         return FlowRule(ethertype, protocol, value, bytes(width + 2) + b"\xff\xff", result)

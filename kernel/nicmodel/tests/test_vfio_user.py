@@ -17,7 +17,7 @@ from pathlib import Path
 from nicmodel import vfio_user
 from nicmodel.dma import DmaError, GuestMemory
 from nicmodel.pci import Bus, Card, Identity, PciFunction
-from nicmodel.vfio_user import Connection, Disconnected, ProtocolError
+from nicmodel.vfio_user import Connection, DisconnectedError, ProtocolError
 
 
 class EchoCard(Card):
@@ -179,7 +179,7 @@ class TransportTest(unittest.TestCase):
         self.client.send(struct.pack("<HHIII", 1, 4, 8, 0, 0))
         self.assertRaises(ProtocolError, self.connection.handle)
         self.client.close()
-        self.assertRaises(Disconnected, self.connection.handle)
+        self.assertRaises(DisconnectedError, self.connection.handle)
 
 
 class ListenTest(unittest.TestCase):
