@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Judging kernels and sandboxes that are not at hand; and the one that is. */
 #include <errno.h>
+#include <sched.h>
+#include <stddef.h>
 #include <unistd.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "check.h"
 #include "probe.h"
@@ -166,6 +173,62 @@ static void test_here(void)
 	      "filled no further than its size");
 }
 
+/* Runs judge on what is found after change, in a process of its own. */
+static void in_a_child(int (*change)(void), int (*judge)(const struct zrx_capabilities *found))
+{
+	int status = 0;
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		struct zrx_capabilities found = {.size = sizeof(found)};
+
+		if (change())
+			_exit(1);
+		_exit(zrx_probe(&found) || judge(&found) ? 2 : 0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && !status, "status %x", status);
+}
+
+/* A filter as container runtimes set it: io_uring_setup gives EPERM. */
+static int forbid_uring(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {.len = 4, .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+static int judge_forbidden(const struct zrx_capabilities *found)
+{
+	CHECK(find(found, "io_uring")->state == ZRX_CHECK_MISSING, "usable?");
+	CHECK_HAS(find(found, "io_uring")->detail, "seccomp filter");
+	CHECK_HAS(find(found, "seccomp")->detail, "no new privileges");
+	CHECK(found->engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "%x",
+	      found->engines);
+	return checks_failed;
+}
+
+static int own_user_namespace(void)
+{
+	return unshare(CLONE_NEWUSER);
+}
+
+static int judge_namespace(const struct zrx_capabilities *found)
+{
+	CHECK(find(found, "cap_net_admin")->state == ZRX_CHECK_MISSING, "capable?");
+	CHECK_HAS(find(found, "cap_net_admin")->detail, "initial user namespace");
+	CHECK(!(found->engines & 1u << ZRX_ENGINE_ZCRX), "%x", found->engines);
+	return checks_failed;
+}
+
 void test_probe(void)
 {
 	test_all_there();
@@ -180,4 +243,6 @@ void test_probe(void)
 	test_older_kernels();
 	test_refused_registrations();
 	test_here();
+	in_a_child(forbid_uring, judge_forbidden);
+	in_a_child(own_user_namespace, judge_namespace);
 }
