@@ -63,12 +63,24 @@ static int receive(struct bench_job *job)
 	return 0;
 }
 
-static void close_side(struct bench_job *job)
+/* How many chunks engine multishot came to keep in the kernel's hands. */
+static uint32_t hot_set(struct zrx_receiver *receiver)
 {
 	struct zrx_stats stats = ZRX_STATS_INIT;
+	struct zrx_info info = {.size = sizeof(info)};
+	uint32_t most, posted = FIRST_HOT_SET;
 
-	zrx_receiver_stats(job->state, &stats);
-	job->posted = FIRST_HOT_SET << (stats.rearms_no_buffer < 8 ? stats.rearms_no_buffer : 8);
+	zrx_receiver_stats(receiver, &stats);
+	zrx_receiver_info(receiver, &info);
+	most = (uint32_t)(info.area_bytes / info.buffer_bytes) - 1;
+	for (uint64_t i = 0; i < stats.rearms_no_buffer && posted < most; i++)
+		posted *= 2;
+	return posted < most ? posted : most;
+}
+
+static void close_side(struct bench_job *job)
+{
+	job->posted = hot_set(job->state);
 	zrx_receiver_close(job->state);
 }
 
