@@ -24,7 +24,7 @@ func takeAll(t testing.TB, rx *zcrx.Receiver, data []byte) (buffers []zcrx.Buffe
 	send(sender, data)
 	err := rx.Receive(bounded(t), func(e zcrx.Event) error {
 		if e.Kind != zcrx.Data {
-			return zcrx.Stop
+			return zcrx.ErrStop
 		}
 		buffers = append(buffers, e.Buffer.Take())
 		return nil
@@ -83,7 +83,7 @@ func TestStaleBuffersPanic(t *testing.T) {
 	seen := false
 	err := rx.Receive(bounded(t), func(e zcrx.Event) error {
 		if e.Kind != zcrx.Data {
-			return zcrx.Stop
+			return zcrx.ErrStop
 		}
 		if seen {
 			mustPanic(t, "the lent buffer of the event before", func() { lent.Bytes() })
@@ -176,7 +176,7 @@ func TestReleaseFromManyGoroutinesUnderTheGarbageCollector(t *testing.T) {
 		at := 0
 		err := rx.Receive(bounded(t), func(e zcrx.Event) error {
 			if e.Kind != zcrx.Data {
-				return zcrx.Stop
+				return zcrx.ErrStop
 			}
 			pieces <- piece{e.Buffer.Take(), at}
 			at += len(e.Bytes())

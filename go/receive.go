@@ -11,11 +11,11 @@ import (
 	"github.com/zcrx/zcrx/go/internal/core"
 )
 
-// Stop, returned by the function that Receive calls, makes Receive return nil.
-var Stop = errors.New("zcrx: stop")
+// ErrStop, returned by the function that Receive calls, makes Receive return nil.
+var ErrStop = errors.New("zcrx: stop")
 
 // Receive calls f with each event of the connections that were added by Add, AddFile and AddFD, until f returns an error (which
-// Receive returns; nil for [Stop]), ctx is done (its error), or the receiver is closed (ErrClosed). Events that f
+// Receive returns; nil for [ErrStop]), ctx is done (its error), or the receiver is closed (ErrClosed). Events that f
 // did not get are kept for the next Receive; none is lost.
 //
 // f is called on the receiver's own thread, one event after the other: while it runs, nothing else is received, so long
@@ -142,7 +142,7 @@ func (c *consumer) deliver(events []core.Event) (served int, result outcome) {
 			break
 		}
 		if err := c.f(c.event(raw)); err != nil {
-			if errors.Is(err, Stop) {
+			if errors.Is(err, ErrStop) {
 				err = nil
 			}
 			served++

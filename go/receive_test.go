@@ -35,7 +35,7 @@ func TestReceive(t *testing.T) {
 				if e.End != zcrx.EndPeer {
 					t.Errorf("end by %v", e.End)
 				}
-				return zcrx.Stop
+				return zcrx.ErrStop
 			}
 			if e.Buffer.Len() != len(e.Bytes()) || e.Buffer.Len() == 0 {
 				t.Errorf("Len %d, %d Bytes", e.Buffer.Len(), len(e.Bytes()))
@@ -72,7 +72,7 @@ func TestReceiveKeepsWhatAFunctionDidNotGet(t *testing.T) {
 			err := rx.Receive(bounded(t), func(e zcrx.Event) error {
 				got = append(got, e.Bytes()...)
 				over = e.Kind != zcrx.Data
-				return zcrx.Stop // one event for each Receive
+				return zcrx.ErrStop // one event for each Receive
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -131,7 +131,7 @@ func TestReceivePassesErrorsAndPanicsOn(t *testing.T) {
 		if string(e.Bytes()) != "three" {
 			t.Errorf("%q after the panic", e.Bytes())
 		}
-		return zcrx.Stop
+		return zcrx.ErrStop
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +301,7 @@ func TestLimitAndReset(t *testing.T) {
 		err := rx.Receive(bounded(t), func(e zcrx.Event) error {
 			got += len(e.Bytes())
 			if e.Kind == zcrx.End && e.End == zcrx.EndLimit {
-				return zcrx.Stop
+				return zcrx.ErrStop
 			}
 			return nil
 		})

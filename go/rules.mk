@@ -5,7 +5,7 @@ GO_PACKAGE := ./go/...
 GO_CORE    := go/internal/libzcrx
 GO_RUNNER  := $(B)/go/conformance
 
-.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml fuzz-go lint-go
+.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml fuzz-go bench-go lint-go
 go: $(GO_RUNNER) ## build the Go package, its examples and its conformance runner
 	$(GO) build $(GO_PACKAGE)
 	$(GO) build -o $(B)/go/ ./go/examples/...
@@ -26,6 +26,15 @@ test-go-uml: $(GO_RUNNER) ## run the Go tests and the scenarios in UML on engine
 	kernel/vm/uml --timeout 300 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- \
 		$(B)/go/zcrx.test -test.short -test.timeout 200s
 	kernel/vm/uml --timeout 900 --check-dmesg -- $(GO_RUNNER) -engine zcrx-nodev -fast
+
+# The rival is compiled as the package compiles the core.
+$(B)/go/bench-core: go/internal/bench/testdata/core.c $(GO_CORE)/zcrx.c
+	$(Q)mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -I$(GO_CORE) -o $@ $^ $(LDLIBS)
+
+bench-go: $(B)/go/bench-core ## measure the Go package against the C core and net.Conn: build/bench/go.json
+	$(GO) build -o $(B)/go/bench ./go/internal/bench
+	$(B)/go/bench -core $(B)/go/bench-core -output $(B)/bench/go.json
 
 fuzz-go: ## fuzz the orders of release for 30 seconds
 	$(GO) test -fuzz FuzzReleaseOrder -fuzztime 30s ./go

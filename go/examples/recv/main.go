@@ -154,7 +154,7 @@ func receive(ctx context.Context, rx *zcrx.Receiver, connections []connection) e
 			failed = errors.Join(failed, fmt.Errorf("connection %d: %w", e.Tag, e.Err))
 		}
 		if left == 0 {
-			return zcrx.Stop
+			return zcrx.ErrStop
 		}
 		return nil
 	})

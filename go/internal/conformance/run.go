@@ -134,7 +134,7 @@ func (r *run) event(e zcrx.Event) error {
 		r.keeper.release(int(r.holdCount))
 	}
 	if r.finished() {
-		return zcrx.Stop
+		return zcrx.ErrStop
 	}
 	return nil
 }
@@ -164,6 +164,7 @@ func (r *run) finished() bool {
 
 // receiveOnce is one Receive, until the scenario is finished, the timeout is over, or wake_ms interrupts it.
 func (r *run) receiveOnce() {
+	begun := time.Now()
 	ctx, cancel := context.WithCancel(context.Background())
 	if r.timeoutMS >= 0 {
 		ctx, cancel = context.WithTimeout(context.Background(), max(shortest, time.Duration(r.timeoutMS)*time.Millisecond))
@@ -171,7 +172,6 @@ func (r *run) receiveOnce() {
 	defer cancel()
 	r.interrupt.Store(&cancel)
 	r.quiet = true
-	begun := time.Now()
 	err := r.rx.Receive(ctx, r.event)
 	check(err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded), "receive: %v", err)
 	if took := time.Since(begun); r.until == "timeout" && r.quiet {
@@ -261,7 +261,7 @@ func (r *run) receiveRest() {
 	err := r.rx.Receive(context.Background(), func(e zcrx.Event) error {
 		r.ledger.take(&e)
 		if r.ledger.ended == r.ledger.added {
-			return zcrx.Stop
+			return zcrx.ErrStop
 		}
 		return nil
 	})

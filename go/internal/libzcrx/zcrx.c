@@ -130,7 +130,7 @@ struct zrx_area {
 	_Atomic uintptr_t owner;       /* pthread_self of the receiving thread; 0: none yet */
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
-	struct zrx_receiver *receiver; /* the owner's, until closed */
+	struct zrx_receiver *receiver; /* until it is destroyed */
 	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
@@ -1314,7 +1314,8 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT,
 					      ZRX_ENGINE_RECV};
 	struct zrx_error *refused = receiver->info.refused;
-	uint32_t first_tried = 0;
+	uint32_t blamed = 0;
+	int was_tried = 0;
 	int result;
 
 	if (receiver->options.engine != ZRX_ENGINE_AUTO)
@@ -1323,16 +1324,18 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 		uint32_t engine = best_first[i];
 
 		refused[engine].size = sizeof(refused[engine]);
+		receiver->engine = NULL;
 		result = try(receiver, engine, &refused[engine]);
 		if (!result)
 			return 0;
-		if (!first_tried)
-			first_tried = engine;
+		/* The reason to mend is that of the best engine that was really tried. */
+		if (!blamed || (!was_tried && receiver->engine))
+			blamed = engine;
+		was_tried |= receiver->engine != NULL;
 	}
-	/* The best engine's reason is the one to mend. */
 	if (error)
-		zrx_error_copy(error, &refused[first_tried]);
-	return refused[first_tried].code;
+		zrx_error_copy(error, &refused[blamed]);
+	return refused[blamed].code;
 }
 
 /* ---- core/fill.h ---- */
@@ -2809,6 +2812,7 @@ void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct
 /* ---- core/fork.c ---- */
 #include <pthread.h>
 #include <stddef.h>
+#define close_stream fork__close_stream
 /* SPDX-License-Identifier: MIT */
 
 /*
@@ -2830,10 +2834,18 @@ void zrx_fork_allow(void)
 	pthread_mutex_unlock(&registry_lock);
 }
 
+static void close_stream(void *context, struct zrx_stream *stream)
+{
+	(void)context;
+	zrx_sys_close(stream->fd);
+}
+
 static void after_fork_child(void)
 {
 	for (struct zrx_area *area = registry; area; area = area->fork_next) {
 		area->forked = 1;
+		if (area->receiver)
+			zrx_streams_each(&area->receiver->streams, close_stream, NULL);
 		if (area->ring_fd >= 0)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)
@@ -2874,6 +2886,7 @@ void zrx_fork_unwatch(struct zrx_area *area)
 	if (area->fork_next)
 		area->fork_next->fork_previous = area->fork_previous;
 }
+#undef close_stream
 
 /* ---- core/info.c ---- */
 #include <errno.h>
@@ -3004,7 +3017,7 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 	return 0;
 }
 
-static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
 {
 	struct zrx_stream *stream;
 	int own = zrx_sys_dup(fd);
@@ -3024,6 +3037,25 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 	}
 	stream->fd = own;
 	return stream;
+}
+
+/* No fork in between: a child closes the descriptors that it finds in the table. */
+static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+{
+	struct zrx_stream *stream;
+
+	zrx_fork_hold();
+	stream = new_held(receiver, fd, cookie);
+	zrx_fork_allow();
+	return stream;
+}
+
+static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	zrx_fork_hold();
+	zrx_sys_close(stream->fd);
+	zrx_stream_free(&receiver->streams, stream);
+	zrx_fork_allow();
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -3053,8 +3085,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (receiver->engine->adopt) {
 		result = receiver->engine->adopt(receiver, stream);
 		if (result) {
-			zrx_sys_close(stream->fd);
-			zrx_stream_free(&receiver->streams, stream);
+			drop_stream(receiver, stream);
 			return result;
 		}
 	}
@@ -3390,6 +3421,7 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
+#define close_stream receiver__close_stream
 /* SPDX-License-Identifier: MIT */
 /* Open, close and receive. */
 
@@ -3424,7 +3456,9 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
+	zrx_fork_hold();
 	receiver->area->receiver = receiver;
+	zrx_fork_allow();
 	*out = receiver;
 	return 0;
 }
@@ -3438,7 +3472,10 @@ static void close_stream(void *context, struct zrx_stream *stream)
 void zrx_receiver_destroy(struct zrx_receiver *receiver)
 {
 	receiver->engine->close(receiver);
+	zrx_fork_hold();
+	receiver->area->receiver = NULL;
 	zrx_streams_each(&receiver->streams, close_stream, NULL);
+	zrx_fork_allow();
 	zrx_streams_destroy(&receiver->streams);
 	zrx_sys_free(receiver);
 }
@@ -3497,11 +3534,13 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 			.stream = zrx_stream_handle(stream),
 			.tag = stream->tag,
 		};
-		/* The request is over, so this was the last reference that the receiver held. */
-		zrx_sys_close(stream->fd);
 		if (receiver->engine->leave)
 			receiver->engine->leave(receiver, stream);
+		/* The request is over, so this was the last reference that the receiver held. */
+		zrx_fork_hold();
+		zrx_sys_close(stream->fd);
 		zrx_stream_free(&receiver->streams, stream);
+		zrx_fork_allow();
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -3593,6 +3632,8 @@ static int bind_owner(struct zrx_receiver *receiver)
 {
 	int result;
 
+	if (receiver->area->forked)
+		return -EPERM; /* the parent's: its rings are not even mapped here */
 	if (receiver->started) {
 		if (zrx_area_owned(receiver->area))
 			return 0;
@@ -3601,8 +3642,6 @@ static int bind_owner(struct zrx_receiver *receiver)
 			    "thread",
 			    "another thread owns this receiver");
 	}
-	if (receiver->area->forked)
-		return -EPERM;
 	result = receiver->engine->start(receiver);
 	if (result)
 		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
@@ -3756,6 +3795,7 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 		timeout_ns = (int64_t)(deadline - now);
 	}
 }
+#undef close_stream
 #undef MAX_CAPACITY
 
 /* ---- core/refill.c ---- */
@@ -4005,8 +4045,12 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 		receiver->area->ring_fd = ring->uring.ring_fd;
 	zrx_fork_allow();
 	if (result) {
-		zrx_probe_uring_refusal(-result, error);
-		return result;
+		struct zrx_error reason = ZRX_ERROR_INIT;
+
+		zrx_probe_uring_refusal(-result, &reason);
+		if (error)
+			zrx_error_copy(error, &reason);
+		return reason.code;
 	}
 	receiver->info.ring_entries = ring->uring.cq.ring_entries;
 	if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
@@ -4776,11 +4820,15 @@ static uint32_t wanted_rx_buf_len(const struct zrx_zcrx_queue *queue,
 static int explain(int result, const struct zrx_receiver *receiver, int nodev, uint32_t rxq,
 		   uint32_t rx_buf_len, struct zrx_error *error)
 {
+	struct zrx_error reason = ZRX_ERROR_INIT;
+
 	if (nodev)
-		zrx_probe_zcrx_refusal(-result, 1, error);
+		zrx_probe_zcrx_refusal(-result, 1, &reason);
 	else
-		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, error);
-	return result;
+		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, &reason);
+	if (error)
+		zrx_error_copy(error, &reason);
+	return reason.code;
 }
 
 static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
@@ -4817,6 +4865,10 @@ int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 	int result = 0;
 
 	queue->features = zrx_zcrx_features(ring);
+	if (nodev && !(queue->features & ZRX_FEATURE_NODEV))
+		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+				     "boot Linux 7.1 or newer, or use engine multishot",
+				     "this kernel has no zcrx without a device");
 	if (queue->features & ZRX_FEATURE_EVENTS)
 		queue->event_types = 1u << ZRX_UAPI_EVENT_ALLOC_FAIL;
 	lay_out(queue, entries_for(receiver));

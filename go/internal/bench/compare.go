@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// key is one line of the result: the median of the rounds, and how far from 1 the same side is from itself.
+type key struct {
+	Value  float64   `json:"value"`
+	Spread float64   `json:"spread"` // A/A: half the distance of the quartiles of the core against itself
+	Bar    float64   `json:"bar,omitempty"`
+	Met    *bool     `json:"met,omitempty"` // at the bar less the spread
+	Rounds []float64 `json:"rounds"`
+}
+
+// report is what build/bench/go.json holds.
+type report struct {
+	Date   string         `json:"date"`
+	Go     string         `json:"go"`
+	Engine string         `json:"engine"`
+	Bytes  int64          `json:"bytes_per_run"`
+	Keys   map[string]key `json:"keys"`
+}
+
+func quantile(values []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	at := q * float64(len(sorted)-1)
+	low := int(at)
+	high := min(low+1, len(sorted)-1)
+	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
+}
+
+func newKey(values, same []float64, bar float64) key {
+	k := key{Value: quantile(values, 0.5), Bar: bar, Rounds: values}
+	if len(same) > 0 {
+		k.Spread = (quantile(same, 0.75) - quantile(same, 0.25)) / 2
+	}
+	if bar > 0 {
+		met := k.Value >= bar-k.Spread
+		k.Met = &met
+	}
+	return k
+}
+
+// sides of one buffer size, in the order in which they take turns. The first and the last are the same.
+func sides(buffer int, more ...string) []side {
+	list := []side{{"core", buffer, true}}
+	for _, name := range more {
+		list = append(list, side{name, buffer, false})
+	}
+	return append(list, side{"core again", buffer, true})
+}
+
+// takeTurns runs each side in turn, as often as asked for: results by the side's name.
+func (s *settings) takeTurns(list []side) (map[string][]totals, error) {
+	results := make(map[string][]totals)
+	for round := range s.rounds {
+		order := slices.Clone(list)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, what := range order {
+			t, err := s.measure(what)
+			if err != nil {
+				return nil, err
+			}
+			results[what.name] = append(results[what.name], t)
+		}
+	}
+	return results, nil
+}
+
+// paired computes one figure for each round out of two sides.
+func paired(a, b []totals, f func(a, b totals) float64) (values []float64) {
+	for i := range a {
+		values = append(values, f(a[i], b[i]))
+	}
+	return values
+}
+
+func throughput(a, b totals) float64 { return b.Seconds / a.Seconds }
+
+// extraNS is the processor time of each buffer above b's, in nanoseconds.
+func extraNS(a, b totals) float64 {
+	return (a.CPU/float64(a.Buffers) - b.CPU/float64(b.Buffers)) * 1e9
+}
+
+func allocs(a, _ totals) float64 {
+	return math.Round(float64(a.Allocs)/float64(a.Buffers)*100) / 100
+}
+
+func (s *settings) compare() error {
+	small, err := s.takeTurns(sides(4096, "receive"))
+	if err != nil {
+		return err
+	}
+	large, err := s.takeTurns(sides(65536, "receive", "stream", "write-to", "conn-read"))
+	if err != nil {
+		return err
+	}
+	sameSmall := paired(small["core again"], small["core"], throughput)
+	sameLarge := paired(large["core again"], large["core"], throughput)
+	keys := map[string]key{
+		"go_vs_core_4k":           newKey(paired(small["receive"], small["core"], throughput), sameSmall, 0.90),
+		"go_vs_core_64k":          newKey(paired(large["receive"], large["core"], throughput), sameLarge, 0.98),
+		"go_vs_conn_read_64k":     newKey(paired(large["receive"], large["conn-read"], throughput), sameLarge, 1.00),
+		"stream_vs_conn_read_64k": newKey(paired(large["stream"], large["conn-read"], throughput), sameLarge, 0),
+		"write_to_vs_conn_read":   newKey(paired(large["write-to"], large["conn-read"], throughput), sameLarge, 0),
+		"allocs_per_buffer":       newKey(paired(small["receive"], small["core"], allocs), nil, 0),
+		"ns_per_buffer_over_core": newKey(paired(small["receive"], small["core"], extraNS),
+			paired(small["core again"], small["core"], extraNS), 0),
+	}
+	return s.write(report{
+		Date: time.Now().UTC().Format(time.RFC3339), Go: runtime.Version(), Engine: s.engine, Bytes: s.bytes, Keys: keys,
+	})
+}
+
+func (s *settings) write(r report) error {
+	for _, name := range slices.Sorted(maps.Keys(r.Keys)) {
+		k := r.Keys[name]
+		verdict := ""
+		if k.Met != nil {
+			verdict = fmt.Sprintf("  bar %.2f, met: %v", k.Bar, *k.Met)
+		}
+		fmt.Printf("%-26s %8.3f  spread %.3f%s\n", name, k.Value, k.Spread, verdict)
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.output), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(s.output, append(text, '\n'), 0o644)
+}
