@@ -7104,12 +7104,16 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 {
 	struct claim_view *view = calloc(1, sizeof(*view));
 	int journals = zrx_journal_directory_existing(directory), result;
+	struct zrx_ethtool_rings rings;
 
 	if (!view) {
 		close(journals);
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	}
-	result = claim_look(device, journals, zrx_journal_net_space(), options, view, error);
+	result = zrx_nic_split_read(device, &rings, error);
+	if (!result)
+		result =
+			claim_look(device, journals, zrx_journal_net_space(), options, view, error);
 	*queue = view->wish.queue;
 	*plan = view->plan;
 	free(view);
@@ -9472,8 +9476,10 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 
 	switch (code) {
 	case -EEXIST:
-		snprintf(hint, sizeof(hint), "ethtool -n %s shows it; ethtool -N %s delete N", name,
-			 name);
+		snprintf(hint, sizeof(hint),
+			 "if it is another receiver's, steer by connection (ZRX_STEER_CONNECTION); "
+			 "ethtool -n %s shows it, ethtool -N %s delete N removes it",
+			 name, name);
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
 				     "%s: there is a flow rule for port %u already", name,
 				     flow->local_port);

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""asyncio: streams, cancellation, timeouts, backpressure, on the stock loop and on uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import pytest
+import uvloop
+
+import zcrx
+import zcrx.aio
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request):
+    factory = uvloop.new_event_loop if request.param == "uvloop" else None
+
+    def call(coroutine):
+        async def bounded():
+            return await asyncio.wait_for(coroutine, 20)
+
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(bounded())
+
+    return call
+
+
+async def collect(source) -> bytes:
+    got = bytearray()
+    async for buffer in source:
+        got += buffer
+        buffer.release()
+    return bytes(got)
+
+
+def test_one_stream(run, engine, pair, send):
+    data = os.urandom(4 << 20)
+    send(pair[1], data)
+
+    async def main():
+        return await collect(zcrx.aio.stream(pair[0], engine=engine))
+
+    assert run(main()) == data
+
+
+def test_many_streams_on_one_ring(run, engine, pairs, send):
+    made = [pairs() for _ in range(20)]
+    data = [os.urandom(200000) for _ in made]
+
+    async def main():
+        async with zcrx.aio.Receiver(engine) as receiver:
+            sources = [receiver.stream(receiving) for receiving, _ in made]
+            for (_, sending), piece in zip(made, data, strict=True):
+                send(sending, piece)
+            return await asyncio.gather(*map(collect, sources))
+
+    assert run(main()) == data
+
+
+def test_waiting_leaves_the_loop_free(run, engine, pair):
+    async def main():
+        async with zcrx.aio.Receiver(engine) as receiver:
+            source = receiver.stream(pair[0])
+            task = asyncio.create_task(anext(source))
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+            assert not task.done()
+            pair[1].sendall(b"late")
+            return bytes(await task)
+
+    assert run(main()) == b"late"
+
+
+def test_timeout_and_cancellation_lose_nothing(run, engine, pair):
+    async def main():
+        async with zcrx.aio.Receiver(engine) as receiver:
+            source = receiver.stream(pair[0])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(source), 0.05)
+            task = asyncio.create_task(anext(source))
+            await asyncio.sleep(0.01)
+            pair[1].sendall(b"kept")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return bytes(await anext(source))
+
+    assert run(main()) == b"kept"
+
+
+def test_not_consuming_is_backpressure(run, engine, pair):
+    pair[1].setblocking(False)
+
+    async def main():
+        sent = 0
+        loop = asyncio.get_running_loop()
+        async with zcrx.aio.Receiver(engine, area_bytes=1 << 20) as receiver:
+            source = receiver.stream(pair[0])
+            held = [await first(source, loop, pair[1])]
+            with pytest.raises(TimeoutError):
+                while True:
+                    await asyncio.wait_for(loop.sock_sendall(pair[1], bytes(1 << 16)), 0.3)
+                    sent += 1 << 16
+            assert sent < 64 << 20
+            held.clear()
+            async for buffer in source:
+                sent -= len(buffer)
+                buffer.release()
+                if sent <= 0:
+                    break
+            await source.aclose()
+
+    async def first(source, loop, sock):
+        await loop.sock_sendall(sock, bytes(1 << 16))
+        return await anext(source)
+
+    run(main())
+
+
+def test_reset_is_raised(run, engine, pair):
+    async def main():
+        source = zcrx.aio.stream(pair[0], engine=engine)
+        pair[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        pair[1].close()
+        with pytest.raises(ConnectionResetError):
+            await collect(source)
+
+    run(main())
+
+
+def test_leaving_early_gives_the_socket_back(run, engine, pair, send):
+    send(pair[1], bytes(1 << 20))
+
+    async def main():
+        async with zcrx.aio.Receiver(engine) as receiver:
+            async with receiver.stream(pair[0], limit=1 << 19) as source:
+                (await anext(source)).release()
+            with pytest.raises(StopAsyncIteration):
+                await anext(source)
+
+    run(main())
+    pair[0].setblocking(True)
+    while pair[0].recv(1 << 16):
+        pass
+
+
+def test_close_ends_waiting_tasks(run, engine, pair):
+    async def main():
+        receiver = zcrx.aio.Receiver(engine)
+        task = asyncio.create_task(collect(receiver.stream(pair[0])))
+        await asyncio.sleep(0.02)
+        receiver.close()
+        return await task
+
+    assert run(main()) == b""

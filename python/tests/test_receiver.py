@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: MIT
+"""Receiver: options, streams, threads, errors, closing."""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import multiprocessing
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import zcrx
+
+HUGE = 1 << 70
+
+
+def test_public_names():
+    assert dir(zcrx) == sorted(zcrx.__all__)
+    for name in zcrx.__all__:
+        assert getattr(zcrx, name) is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"engine": "multisht"}, ValueError),
+        ({"engine": 3}, TypeError),
+        ({"area_bytes": -1}, ValueError),
+        ({"area_bytes": HUGE}, ValueError),
+        ({"area_bytes": 1 << 62}, OSError),
+        ({"area_bytes": 12345}, OSError),
+        ({"area_bytes": "1"}, TypeError),
+        ({"buffer_bytes": 12345}, OSError),
+        ({"ring_entries": 1 << 20}, OSError),
+        ({"queue": 1}, ValueError),
+        ({"engine": "zcrx", "interface": "nosuch0"}, zcrx.UnavailableError),
+        ({"require_zero_copy": True}, zcrx.UnavailableError),
+        ({"area": bytearray(10)}, OSError),
+        ({"area": b"read-only"}, BufferError),
+        ({"area_kind": "huge"}, ValueError),
+    ],
+)
+def test_bad_options(options, error):
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(error):
+        zcrx.Receiver(**options)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_nearest_engine_is_suggested():
+    with pytest.raises(ValueError, match="did you mean 'multishot'"):
+        zcrx.Receiver("multi-shot")
+
+
+def test_errors_tell_stage_and_hint():
+    with pytest.raises(zcrx.Error) as caught:
+        zcrx.Receiver("zcrx")
+    error = caught.value
+    assert isinstance(error, OSError)
+    assert (error.errno, error.stage) == (22, "options")
+    assert error.hint
+    assert error.hint in str(error)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), copy.errno, copy.stage, copy.hint) == (type(error), 22, "options", error.hint)
+
+
+def test_bad_sockets(rx, pair):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, pytest.raises(zcrx.Error, match="TCP"):
+        rx.add(udp)
+    with socket.socket() as fresh, pytest.raises(zcrx.Error) as caught:
+        rx.add(fresh)
+    assert caught.value.errno == 107
+    for wrong, error in ((-1, ValueError), (1.5, TypeError), (None, TypeError), (HUGE, ValueError), (True, TypeError)):
+        with pytest.raises(error):
+            rx.add(wrong)
+    for limit in (0, -1, HUGE):
+        with pytest.raises(ValueError, match="limit"):
+            rx.add(pair[0], limit=limit)
+    rx.add(pair[0])
+    with pytest.raises(zcrx.Error) as caught:
+        rx.add(pair[0])
+    assert caught.value.errno == 17
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), -0.5])
+def test_bad_timeouts(rx, timeout):
+    with pytest.raises(ValueError, match="timeout"):
+        rx.receive(timeout)
+
+
+def test_bad_receive_arguments(rx):
+    for most in (0, -1, 65537, HUGE):
+        with pytest.raises((ValueError, OverflowError)):
+            rx.receive(0, max_events=most)
+    with pytest.raises(TypeError):
+        rx.receive("soon")
+    with pytest.raises(TypeError):
+        rx.receive(0, 1)
+    with pytest.raises(TypeError):
+        rx.receive(0, nonsense=1)
+
+
+def test_stream(rx, pair, send):
+    data = os.urandom(3 << 20)
+    send(pair[1], data)
+    got = bytearray()
+    for buffer in rx.stream(pair[0]):
+        got += buffer
+        buffer.release()
+    assert got == data
+
+
+def test_stream_times_out_and_raises_resets(rx, pairs):
+    receiver, sender = pairs()
+    with pytest.raises(TimeoutError):
+        list(rx.stream(receiver, timeout=0.05))
+    assert rx.streams == []
+    receiver, sender = pairs()
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sender.close()
+    with pytest.raises(ConnectionResetError):
+        list(rx.stream(receiver))
+
+
+def test_leaving_a_stream_early_gives_the_socket_back(rx, pair, send):
+    send(pair[1], bytes(1 << 20))
+    for buffer in rx.stream(pair[0], limit=1 << 19):
+        buffer.release()
+        break
+    gc.collect()
+    assert rx.streams == []
+    while pair[0].recv(1 << 16):
+        pass
+
+
+def test_reader(rx, pair, send):
+    data = os.urandom(2 << 20)
+    send(pair[1], data)
+    reader = zcrx.Reader(rx.stream(pair[0]))
+    position = 0
+    for size in (0, 1, 100, 70000, 3, 200000):
+        assert bytes(reader.read_exactly(size)) == data[position : position + size]
+        position += size
+    assert 0 < reader.copied_bytes <= 270103
+    target = bytearray(50)
+    assert reader.readinto(target) == 50
+    assert target == data[position : position + 50]
+    assert b"".join(bytes(piece) for piece in reader) == data[position + 50 :]
+    assert bytes(reader.read_some(5)) == b""
+    with pytest.raises(EOFError):
+        reader.read_exactly(1)
+
+
+def test_remove(rx, pairs):
+    receiver, sender = pairs()
+    stream = rx.add(receiver)
+    sender.sendall(b"x")
+    rx.receive(5).release()
+    assert rx.remove(stream)
+    (event,) = rx.receive(5)
+    assert (event.kind, event.end) == ("end", "removed")
+    assert stream.ended
+    assert not rx.remove(stream)
+    with pytest.raises(TypeError):
+        rx.remove(3)
+    with zcrx.Receiver() as other, pytest.raises(ValueError, match="another receiver"):
+        other.remove(rx.add(pairs()[0]))
+
+
+def test_another_thread_is_refused(rx):
+    rx.receive(0)
+    caught = []
+
+    def use() -> None:
+        try:
+            rx.receive(0)
+        except zcrx.ThreadError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert caught[0].hint
+
+
+def test_close_while_another_thread_receives(engine):
+    rx = zcrx.Receiver(engine)
+    started = threading.Event()
+
+    def receive() -> None:
+        started.set()
+        rx.receive(20)
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    started.wait()
+    time.sleep(0.1)
+    with pytest.raises(zcrx.BusyError):
+        rx.close()
+    rx.wake()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert rx.close() is False
+
+
+def test_closed(rx, pair):
+    rx.add(pair[0])
+    rx.close()
+    rx.close()
+    assert rx.closed
+    for call in (lambda: rx.receive(0), lambda: rx.stats, rx.wake, rx.fileno, lambda: rx.add(pair[0])):
+        with pytest.raises(zcrx.ClosedError):
+            call()
+    assert "closed" in repr(rx)
+
+
+def test_forgetting_to_close_warns():
+    rx = zcrx.Receiver()
+    with pytest.warns(ResourceWarning, match="unclosed receiver"):
+        del rx
+
+
+def test_ctrl_c_interrupts_a_wait(rx):
+    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
+    pid = os.getpid()
+    timer = threading.Timer(0.2, os.kill, (pid, signal.SIGINT))
+    timer.start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        rx.receive(10)
+    assert time.monotonic() - begin < 5
+    timer.join()
+
+
+def test_own_memory_is_the_area(engine, pair):
+    if engine == "zcrx-nodev":
+        pytest.skip("engine zcrx-nodev is tried with the library's own areas")
+    area = mmap.mmap(-1, 1 << 20)
+    with zcrx.Receiver(engine, area=area) as rx:
+        rx.add(pair[0])
+        pair[1].sendall(b"in my memory")
+        (event,) = rx.receive(5)
+        offset = event.buffer.offset
+        assert area[offset : offset + 12] == b"in my memory"
+        with pytest.raises(BufferError):
+            area.close()
+        assert rx.info.area_kind == "caller"
+    del event
+    area.close()
+
+
+def test_multiprocessing_child_is_told(rx, pair):
+    rx.receive(0)
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+
+    def child() -> None:
+        try:
+            rx.receive(0)
+        except zcrx.ThreadError as error:
+            answers.put(error.hint)
+
+    process = context.Process(target=child)
+    process.start()
+    process.join(20)
+    assert "fork" in answers.get()
+    assert process.exitcode == 0
+
+
+def test_exec_inherits_no_descriptor(rx, pair):
+    rx.add(pair[0])
+    rx.receive(0)
+    done = subprocess.run(["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, close_fds=False)
+    assert "io_uring" not in done.stdout
+    assert "eventfd" not in done.stdout
+
+
+def test_subinterpreter_is_refused():
+    code = (
+        "import sys\n"
+        "try: import _xxsubinterpreters as s\n"
+        "except ImportError: import _interpreters as s\n"
+        "import zcrx\n"
+        "i = s.create()\n"
+        "r = s.run_string(i, 'try:\\n import zcrx\\nexcept ImportError: pass\\nelse: raise SystemExit(3)')\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_open_close_leaves_nothing(engine):
+    def counts() -> tuple[int, int]:
+        with open("/proc/self/maps") as maps:
+            return len(os.listdir("/proc/self/fd")), sum(1 for _ in maps)
+
+    zcrx.Receiver(engine).close()
+    before = counts()
+    for _ in range(50):
+        with zcrx.Receiver(engine) as rx:
+            rx.receive(0)
+    after = counts()
+    assert after[0] == before[0]
+    assert after[1] <= before[1] + 2  # the allocator's own
+
+
+def test_a_million_buffers_leak_nothing(pair):
+    """Small buffers, so that there are many: memory does not grow with them."""
+    import resource
+
+    total = 1_000_000 * 512
+
+    def write() -> None:
+        piece = bytes(1 << 20)
+        for _ in range(total >> 20):
+            pair[1].sendall(piece)
+        pair[1].shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    count, peak = 0, 0
+    with zcrx.Receiver(area_bytes=1 << 20, buffer_bytes=4096) as rx:
+        for buffer in rx.stream(pair[0]):
+            memoryview(buffer).release()
+            buffer.release()
+            count += 1
+            if count == 50_000:
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert rx.stats.outstanding == 0
+    thread.join()
+    assert count >= total // 4096
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 4096  # KiB
