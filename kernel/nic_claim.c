@@ -31,6 +31,7 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	int count = device->ops->queues(device, view->queues, ZRX_NETDEV_QUEUES);
 	struct zrx_ethtool_driver driver;
 	const struct zrx_nic_quirk *quirk;
+	uint32_t xdp;
 	char hint[64];
 
 	if (count < 0)
@@ -41,6 +42,8 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	if (!count)
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_NIC, hint, "%s is down",
 				     device->name);
+	if (!device->ops->xdp(device, &xdp) && xdp)
+		return zrx_nic_explain_xdp(device->name, -EEXIST, error);
 	view->queue_count = (uint32_t)count;
 	if (!device->ops->driver(device, &driver) && (quirk = zrx_nic_quirk_find(driver.driver))) {
 		view->first_queue = quirk->first_queue;

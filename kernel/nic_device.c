@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "error.h"
+#include "link.h"
 #include "nic_device.h"
 
 struct device_real {
@@ -55,6 +56,11 @@ static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue 
 		return -EOPNOTSUPP;
 	return device_said(real, &real->netdev,
 			   zrx_netdev_queues(&real->netdev, device->ifindex, found, capacity));
+}
+
+static int device_xdp(struct zrx_nic_device *device, uint32_t *attached)
+{
+	return zrx_link_xdp(device->ifindex, attached);
 }
 
 static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
@@ -135,6 +141,7 @@ static const struct zrx_nic_ops device_ops = {
 	.driver = device_driver,
 	.channels = device_channels,
 	.queues = device_queues,
+	.xdp = device_xdp,
 	.rings = device_rings,
 	.split_set = device_split_set,
 	.thresh_set = device_thresh_set,

@@ -101,10 +101,18 @@ static int explain_range(const struct zrx_nic_case *facts, struct zrx_error *err
 			     facts->rx_buf_len ? facts->rx_buf_len : facts->page_bytes);
 }
 
+int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error)
+{
+	char hint[64];
+
+	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", interface);
+	return zrx_error_set(error, code, ZRX_STAGE_QUEUE, hint,
+			     "%s: an XDP program is attached, which sees every packet of the NIC",
+			     interface);
+}
+
 static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_error *error)
 {
-	char hint[160];
-
 	if (facts->bound & ZRX_BOUND_XSK)
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE,
 				     "choose another queue, or stop the AF_XDP program",
@@ -124,11 +132,11 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue",
 				     "%s: queue %u is leased to another interface",
 				     facts->interface, facts->queue);
-	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", facts->interface);
-	return zrx_error_set(
-		error, code, ZRX_STAGE_QUEUE, hint,
-		"%s: an XDP program is attached, or queue %u was let go just now (try again)",
-		facts->interface, facts->queue);
+	if (!facts->xdp)
+		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "try again",
+				     "%s: queue %u was bound until just now", facts->interface,
+				     facts->queue);
+	return zrx_nic_explain_xdp(facts->interface, code, error);
 }
 
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
@@ -175,6 +183,7 @@ static void explain_gather(struct zrx_nic_device *device, struct zrx_nic_case *f
 		snprintf(facts->bus, sizeof(facts->bus), "%s", driver.bus);
 	}
 	facts->rings_error = device->ops->rings(device, &facts->rings);
+	device->ops->xdp(device, &facts->xdp);
 	facts->queue_count = zrx_nic_device_queue_count(device);
 	if (!zrx_nic_device_queue(device, facts->queue, &queue))
 		facts->bound = queue.bound;

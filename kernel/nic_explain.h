@@ -16,6 +16,7 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
+	uint32_t xdp;    /* a program is attached */
 	uint32_t bound;  /* ZRX_BOUND_* */
 	int rings_error; /* rings could not be read */
 	struct zrx_ethtool_rings rings;
@@ -24,6 +25,9 @@ struct zrx_nic_case {
 /* zrx_nic_explain on an interface that is open already. */
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
+
+/* The words for an interface with an XDP program. Returns code. */
+int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error);
 
 /* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.
  */

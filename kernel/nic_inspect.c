@@ -137,6 +137,18 @@ static void inspect_queue(struct inspection *at)
 	inspect_hint(at, "choose another queue, or stop it");
 }
 
+static void inspect_xdp(struct inspection *at)
+{
+	uint32_t attached;
+
+	if (at->device->ops->xdp(at->device, &attached))
+		return;
+	inspect_check(at, attached ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "xdp", "%s",
+		      attached ? "a program is attached: queues cannot be bound" : "no program");
+	if (attached)
+		inspect_hint(at, "ip link set dev %s xdp off", at->device->name);
+}
+
 static void inspect_split(struct inspection *at)
 {
 	const char *name = at->device->name;
@@ -226,6 +238,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 	if (queue == ZRX_NIC_FREE_QUEUE)
 		report->queue = inspect_free_queue(at);
 	inspect_queue(at);
+	inspect_xdp(at);
 	inspect_split(at);
 	inspect_sharing(at);
 	free(at);

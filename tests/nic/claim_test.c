@@ -331,6 +331,9 @@ static void test_refusals(void)
 	options.flags = 0;
 	CHECK(take(&claim, fake, &options) == -EBUSY, "none free");
 	memset(fake->bound, 0, sizeof(fake->bound));
+	fake->xdp = 1;
+	CHECK(take(&claim, fake, &options) == -EEXIST, "XDP");
+	fake->xdp = 0;
 	fake->down = 1;
 	CHECK(take(&claim, fake, &options) == -ENETDOWN, "down");
 	CHECK(!fake_differs(&before, &fake->state), "something changed");

@@ -80,6 +80,8 @@ static void test_taken_cases(void)
 {
 	struct zrx_nic_case facts = good_case();
 
+	explain(&facts, EEXIST, "until just now", "try again");
+	facts.xdp = 1;
 	explain(&facts, EEXIST, "XDP", "ip link set dev eth1 xdp off");
 	facts.bound = ZRX_BOUND_IO_URING;
 	strcpy(facts.holder, "process 12 (nginx)");

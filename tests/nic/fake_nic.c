@@ -93,6 +93,12 @@ static int fake_queues(struct zrx_nic_device *device, struct zrx_netdev_queue *f
 	return FAKE_QUEUES;
 }
 
+static int fake_xdp(struct zrx_nic_device *device, uint32_t *attached)
+{
+	*attached = fake_of(device)->xdp;
+	return fake_read(device);
+}
+
 static int fake_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
 {
 	struct fake_nic *fake = fake_of(device);
@@ -250,6 +256,7 @@ static const struct zrx_nic_ops fake_ops = {
 	.driver = fake_driver,
 	.channels = fake_channels,
 	.queues = fake_queues,
+	.xdp = fake_xdp,
 	.rings = fake_rings,
 	.split_set = fake_split_set,
 	.thresh_set = fake_thresh_set,

@@ -37,6 +37,7 @@ struct fake_nic {
 	uint32_t no_disable;    /* refuses to set split off, as bnxt does */
 	uint32_t chooses;       /* takes no rule location */
 	uint32_t down;
+	uint32_t xdp;
 	uint32_t bound[FAKE_QUEUES];
 	uint32_t unbind_after; /* pauses until all queues are unbound; 0: never */
 	uint32_t pauses;

@@ -41,6 +41,11 @@ static void test_ready(void)
 		      report.checks[i].name);
 	CHECK(!zrx_nic_report_refusal(&report, &error), "refused");
 
+	fake->xdp = 1;
+	zrx_nic_report_make(&fake->base, ZRX_NIC_FREE_QUEUE, &report);
+	CHECK_HAS(find(&report, "xdp")->hint, "ip link set dev fake0 xdp off");
+	CHECK(zrx_nic_report_refusal(&report, &error) == -EOPNOTSUPP, "XDP");
+	fake->xdp = 0;
 	fake->bound[7] = ZRX_BOUND_IO_URING;
 	zrx_nic_report_make(&fake->base, ZRX_NIC_FREE_QUEUE, &report);
 	CHECK(report.queue == 6, "the free one that RSS spares: %u", report.queue);

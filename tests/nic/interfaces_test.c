@@ -8,14 +8,17 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <libmnl/libmnl.h>
 
 #include "check.h"
+#include "link.h"
 #include "nic.h"
 
 static void set_up(const char *name)
@@ -28,14 +31,28 @@ static void set_up(const char *name)
 	close(fd);
 }
 
+/* Send a request and take the kernel's answer to it: 0 or -errno. */
+static int ask(struct nlmsghdr *request)
+{
+	struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
+	char answer[1024];
+	int result = -EIO;
+
+	if (socket && !mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) &&
+	    mnl_socket_sendto(socket, request, request->nlmsg_len) > 0 &&
+	    mnl_socket_recvfrom(socket, answer, sizeof(answer)) > 0)
+		result = ((struct nlmsgerr *)mnl_nlmsg_get_payload((void *)answer))->error;
+	if (socket)
+		mnl_socket_close(socket);
+	return result;
+}
+
 /* "ip link add va type veth peer name vb" */
 static int add_veth(void)
 {
 	char buffer[1024];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
 	struct nlattr *info, *data, *peer;
-	struct nlmsgerr *answer;
 
 	request->nlmsg_type = RTM_NEWLINK;
 	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
@@ -50,13 +67,7 @@ static int add_veth(void)
 	mnl_attr_nest_end(request, peer);
 	mnl_attr_nest_end(request, data);
 	mnl_attr_nest_end(request, info);
-	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ||
-	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0 ||
-	    mnl_socket_recvfrom(socket, buffer, sizeof(buffer)) < 0)
-		return -EIO;
-	answer = mnl_nlmsg_get_payload((struct nlmsghdr *)buffer);
-	mnl_socket_close(socket);
-	return answer->error;
+	return ask(request);
 }
 
 static void check_inspect(const char *name)
@@ -96,6 +107,52 @@ static void check_refused(const char *name, int code, const char *words)
 	CHECK(error.hint[0], "%s: no hint", name);
 }
 
+/* "return XDP_PASS" on va. */
+static int attach_xdp(void)
+{
+	struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	union bpf_attr program = {
+		.prog_type = BPF_PROG_TYPE_XDP,
+		.insns = (uint64_t)(uintptr_t)code,
+		.insn_cnt = 2,
+		.license = (uint64_t)(uintptr_t) "GPL",
+	};
+	int fd = (int)syscall(__NR_bpf, BPF_PROG_LOAD, &program, sizeof(program)), result = -errno;
+	char buffer[1024];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *link = mnl_nlmsg_put_extra_header(request, sizeof(*link));
+	struct nlattr *xdp;
+
+	if (fd < 0)
+		return result;
+	request->nlmsg_type = RTM_SETLINK;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	link->ifi_index = (int)if_nametoindex("va");
+	xdp = mnl_attr_nest_start(request, IFLA_XDP);
+	mnl_attr_put_u32(request, IFLA_XDP_FD, (uint32_t)fd);
+	mnl_attr_put_u32(request, IFLA_XDP_FLAGS, XDP_FLAGS_SKB_MODE);
+	mnl_attr_nest_end(request, xdp);
+	result = ask(request);
+	close(fd);
+	return result;
+}
+
+static void check_xdp(void)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	uint32_t attached = 1;
+
+	CHECK(!zrx_link_xdp(if_nametoindex("va"), &attached) && !attached, "no program yet");
+	CHECK(!attach_xdp(), "attach");
+	CHECK(!zrx_link_xdp(if_nametoindex("va"), &attached) && attached, "a program");
+	CHECK(zrx_nic_explain("va", 0, EEXIST, 0, &error) == -EEXIST, "veth");
+	CHECK_HAS(error.message, "XDP program");
+	CHECK(zrx_link_xdp(424242, &attached) == -ENODEV, "no such interface");
+}
+
 static void check_explained(void)
 {
 	struct zrx_error error = ZRX_ERROR_INIT;
@@ -127,6 +184,7 @@ static void in_a_namespace(void)
 	check_refused("nope", -ENODEV, "no interface \"nope\"");
 	CHECK(access("/run/zcrx", F_OK), "refusals left a trace");
 	check_explained();
+	check_xdp();
 	CHECK(zrx_nic_undo("va", ZRX_NIC_FREE_QUEUE, &error) == 0, "nothing to undo");
 	CHECK(zrx_nic_restore("va", &error) == 0, "nothing to restore");
 }
