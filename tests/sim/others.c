@@ -31,20 +31,22 @@ static void live(void)
 	}
 }
 
+static void prepare(struct other *other)
+{
+	if (!other->stack)
+		other->stack = malloc(STACK_BYTES);
+	other->count = 0;
+	getcontext(&other->context);
+	other->context.uc_stack.ss_sp = other->stack;
+	other->context.uc_stack.ss_size = STACK_BYTES;
+	other->context.uc_link = NULL;
+	makecontext(&other->context, live, 0);
+}
+
 void others_begin(void)
 {
-	for (int i = 0; i < OTHERS; i++) {
-		struct other *other = &others[i];
-
-		if (!other->stack)
-			other->stack = malloc(STACK_BYTES);
-		other->count = 0;
-		getcontext(&other->context);
-		other->context.uc_stack.ss_sp = other->stack;
-		other->context.uc_stack.ss_size = STACK_BYTES;
-		other->context.uc_link = NULL;
-		makecontext(&other->context, live, 0);
-	}
+	for (int i = 0; i < OTHERS; i++)
+		prepare(&others[i]);
 	running = NULL;
 	busy = 0;
 }

@@ -5,7 +5,7 @@ SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
 SEEDS       := 1-1600
 TRACE       :=
 
-.PHONY: sim simulate test-sim test-mutations sanitize
+.PHONY: sim simulate test-sim test-mutations sanitize sanitize-address sanitize-thread
 sim: $(SIM_OUT)/sim ## build the simulated kernel's test
 
 $(SIM_OUT)/%.o: %.c
@@ -39,18 +39,34 @@ test-mutations: sim ## put bugs into copies of the core; the simulated kernel mu
 	SIM_COMPILE='$(STANDARD) $(CPPFLAGS) $(CFLAGS) -include tests/sim/atomics.h' \
 		tests/sim/mutations.py core $(SIM_OUT) $(B)/mutations
 
-# Everything that runs natively, rebuilt with the sanitizers.
+# What runs natively, rebuilt with the sanitizers.
 ASAN := B=$(B)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 TSAN := B=$(B)/tsan CFLAGS='-O1 -g -fsanitize=thread'
-SANITIZE_SEEDS := 1-300
+SANITIZE_SEEDS     := 1-200
+SANITIZE_SCENARIOS := close-held* park-* fork-* release-4-*
 
-sanitize: ## run simulation, faults and conformance with the address, undefined and thread sanitizers
-	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/tests/conformance
+SANITIZED := $(filter-out tests/conformance/leaks.c,$(wildcard tests/conformance/*.c)) tests/sim/sanitized/leaks.c
+
+$(B)/conformance-sanitized: $(SANITIZED:%.c=$(B)/obj/%.o) $(LIBZCRX)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/obj/tests/sim/sanitized/leaks.o: CPPFLAGS += -Itests/conformance
+
+sanitize: sanitize-address sanitize-thread ## run simulation, faults and conformance with the sanitizers
+
+sanitize-address:
+	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/conformance-sanitized
 	ASAN_OPTIONS=detect_stack_use_after_return=0 $(B)/asan/sim/sim $(SANITIZE_SEEDS)
 	$(B)/asan/tests/fault multishot recv
-	$(B)/asan/tests/conformance --fast --engine multishot,recv
-	$(Q)$(MAKE) --no-print-directory $(TSAN) $(B)/tsan/sim/sim-threads $(B)/tsan/tests/conformance
+	$(Q)set -f; for scenario in $(SANITIZE_SCENARIOS); do \
+		$(B)/asan/conformance-sanitized --fast --engine multishot,recv --scenario $$scenario || exit 1; \
+	done
+
+sanitize-thread:
+	$(Q)$(MAKE) --no-print-directory $(TSAN) $(B)/tsan/sim/sim-threads $(B)/tsan/conformance-sanitized
 	$(B)/tsan/sim/sim-threads $(SANITIZE_SEEDS)
-	$(B)/tsan/tests/conformance --fast --engine multishot,recv
+	$(Q)set -f; for scenario in $(SANITIZE_SCENARIOS); do \
+		$(B)/tsan/conformance-sanitized --fast --engine multishot,recv --scenario $$scenario || exit 1; \
+	done
 
 -include $(SIM_OBJECTS:.o=.d) $(SIM_THREADS_OBJECTS:.o=.d)
