@@ -309,6 +309,29 @@ static void test_killed(const struct snapshot *before)
 	check_as_before(before, "a killed process and the next");
 }
 
+/* Killed while it is setting up, wherever it has got to. */
+static void test_killed_on_the_way(const struct snapshot *before)
+{
+	struct zrx_options options = options_for(ZRX_STEER_PORT);
+	struct zrx_error error = ZRX_ERROR_INIT;
+	uint32_t queue;
+
+	for (unsigned delay_ms = 50; delay_ms <= 1200; delay_ms += 230) {
+		pid_t child = fork();
+
+		if (!child) {
+			open_one(&options, &queue);
+			pause();
+		}
+		usleep(delay_ms * 1000);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		CHECK(zrx_nic_restore(NULL, &error) >= 0, "after %u ms: %s", delay_ms,
+		      error.message);
+		check_as_before(before, "killed on the way");
+	}
+}
+
 /* Split was set by an administrator: that must survive, though it reads as the driver's choice. */
 static void test_set_by_hand(void)
 {
@@ -373,6 +396,7 @@ int main(void)
 	test_refusals(&before);
 	test_ahead_of_time(&before);
 	test_killed(&before);
+	test_killed_on_the_way(&before);
 	test_together(&before);
 	test_set_by_hand();
 	printf("%s: %d checks, %d failed\n", interface, checks_done, checks_failed);
