@@ -31,6 +31,8 @@ type report struct {
 	Go     string         `json:"go"`
 	Engine string         `json:"engine"`
 	Bytes  int64          `json:"bytes_per_run"`
+	Load   float64        `json:"load"`  // average of the minute before
+	Noisy  bool           `json:"noisy"` // others were at work: do not trust the figures
 	Keys   map[string]key `json:"keys"`
 }
 
@@ -92,6 +94,9 @@ func paired(a, b []totals, f func(a, b totals) float64) (values []float64) {
 
 func throughput(a, b totals) float64 { return b.Seconds / a.Seconds }
 
+// thrift is throughput for each second of processor time; less disturbed by others than throughput.
+func thrift(a, b totals) float64 { return b.CPU / a.CPU }
+
 // extraNS is the processor time of each buffer above b's, in nanoseconds.
 func extraNS(a, b totals) float64 {
 	return (a.CPU/float64(a.Buffers) - b.CPU/float64(b.Buffers)) * 1e9
@@ -101,7 +106,20 @@ func allocs(a, _ totals) float64 {
 	return math.Round(float64(a.Allocs)/float64(a.Buffers)*100) / 100
 }
 
+// load is the average number of tasks that wanted to run in the last minute.
+func load() (average float64) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &average)
+	}
+	if err != nil {
+		return math.Inf(1)
+	}
+	return average
+}
+
 func (s *settings) compare() error {
+	before := load()
 	small, err := s.takeTurns(sides(4096, "receive"))
 	if err != nil {
 		return err
@@ -116,6 +134,9 @@ func (s *settings) compare() error {
 		"go_vs_core_4k":           newKey(paired(small["receive"], small["core"], throughput), sameSmall, 0.90),
 		"go_vs_core_64k":          newKey(paired(large["receive"], large["core"], throughput), sameLarge, 0.98),
 		"go_vs_conn_read_64k":     newKey(paired(large["receive"], large["conn-read"], throughput), sameLarge, 1.00),
+		"go_vs_core_4k_cpu":       newKey(paired(small["receive"], small["core"], thrift), paired(small["core again"], small["core"], thrift), 0),
+		"go_vs_core_64k_cpu":      newKey(paired(large["receive"], large["core"], thrift), paired(large["core again"], large["core"], thrift), 0),
+		"go_vs_conn_read_64k_cpu": newKey(paired(large["receive"], large["conn-read"], thrift), nil, 0),
 		"stream_vs_conn_read_64k": newKey(paired(large["stream"], large["conn-read"], throughput), sameLarge, 0),
 		"write_to_vs_conn_read":   newKey(paired(large["write-to"], large["conn-read"], throughput), sameLarge, 0),
 		"allocs_per_buffer":       newKey(paired(small["receive"], small["core"], allocs), nil, 0),
@@ -124,6 +145,7 @@ func (s *settings) compare() error {
 	}
 	return s.write(report{
 		Date: time.Now().UTC().Format(time.RFC3339), Go: runtime.Version(), Engine: s.engine, Bytes: s.bytes, Keys: keys,
+		Load: before, Noisy: before > 0.5,
 	})
 }
 
@@ -135,6 +157,9 @@ func (s *settings) write(r report) error {
 			verdict = fmt.Sprintf("  bar %.2f, met: %v", k.Bar, *k.Met)
 		}
 		fmt.Printf("%-26s %8.3f  spread %.3f%s\n", name, k.Value, k.Spread, verdict)
+	}
+	if r.Noisy {
+		fmt.Printf("load average %.1f at the start: others were at work, do not trust these figures\n", r.Load)
 	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+
+// Package zcrx receives TCP into buffers that are views, not copies.
+//
+// Where the NIC, its driver and the kernel can do io_uring zero-copy receive (zcrx), the bytes that a program sees are the memory that
+// the NIC wrote. Everywhere else the same program runs on the best engine there is: [Receiver.Info] tells which, and why no
+// better one.
+//
+// # Receiving
+//
+// A [Receiver] owns an area of memory and an operating system thread. Connections are added to it, and then
+//
+//   - [Receiver.Receive] calls a function with the events of all of them: the cheapest way, one crossing into C for a batch;
+//   - [Receiver.Events] is the same as an iterator in the caller's goroutine;
+//   - a [Stream] reads one connection: an io.Reader, an io.WriterTo that passes views to Write, and [Stream.Next] for
+//     views one by one;
+//   - a [Listener] makes connections whose Read goes through a receiver: an http.Server can sit on it.
+//
+// The bytes of a stream are delivered once and in order, and then its end or an error, once.
+//
+// # Buffers
+//
+// The buffer of an event is lent until the function that got it returns. [Buffer.Take] makes it the caller's until
+// [Buffer.Release], which any goroutine may call, in any order; [ReleaseAll] releases many at once. A taken buffer stays valid and
+// unchanged whatever happens to its connection, stream or receiver: also after [Receiver.Close].
+//
+// A Buffer that is used too late panics; it does not show other bytes. A second release is refused with [ErrReleased]. A taken buffer
+// that is forgotten is given back by the garbage collector, and counted in [Stats].Forgotten. What cannot be guarded is
+// the slice of [Buffer.Bytes]: use it no longer than its Buffer.
+//
+// When all buffers are out, streams wait; they go on by themselves when some come back. Nothing is lost.
+//
+// # Goroutines
+//
+// All methods may be called by any number of goroutines at once. What has to be done on the receiver's own thread is done there: the
+// function that Receive calls runs on it too, so it should not block. One Receive or Events runs at a time for each receiver; a
+// program that wants more processors at work opens more receivers.
+//
+// Events of connections added by [Receiver.Add] wait for the next Receive or Events while there is none, and hold their buffers:
+// do not leave a receiver that also serves Streams without one.
+//
+// # Zero-copy
+//
+// Name the interface in [Options], and run with CAP_NET_ADMIN:
+//
+//	rx, err := zcrx.Open(zcrx.Options{Interface: "eth0", RequireZeroCopy: true})
+//
+// Open sets the NIC up (header/data split, RSS, a flow rule for each connection that is added) and Close puts everything back. An error
+// is an [*OpError]: its Hint says what to do. [Probe] tells what this machine can do before anything is opened.
+//
+// # Building
+//
+// The package compiles the C core by cgo, with liburing (2.3 or newer) and libmnl; on Debian:
+//
+//	apt install gcc pkg-config liburing-dev libmnl-dev
+//
+// The build tag zcrx_system links an installed libzcrx instead. On other systems than Linux the package compiles, and Open returns
+// [ErrUnsupported].
+package zcrx
