@@ -139,7 +139,8 @@ impl Receiver {
     /// Receive a batch of events; wait for at most `timeout`, for ever if it is `None`.
     ///
     /// The batch is empty when the time is over or somebody called [`Handle::wake`]. An error of kind
-    /// [`Interrupted`](std::io::ErrorKind::Interrupted) says that a signal came; nothing is lost.
+    /// [`Interrupted`](std::io::ErrorKind::Interrupted) says that a signal came, or that the kernel had
+    /// other work for this thread; nothing is lost.
     pub fn receive(&self, timeout: impl Into<Option<Duration>>) -> Result<Events<'_>> {
         let mut batch = self.spare.take().unwrap_or_else(|| Batch::new(self.batch));
         self.receive_into(&mut batch, timeout_ns(timeout.into()))?;

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+//! What is special to the crate: lifetimes, threads, errors. The contract of the core is the conformance runner's to test.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, panic, thread};
+
+use zcrx::{
+    AreaKind, Buffer, Builder, End, Engine, Event, EventRef, Events, Receiver, Stage, StreamOptions,
+};
+
+const ENGINES: [Engine; 2] = [Engine::Multishot, Engine::Recv];
+const WAIT: Duration = Duration::from_secs(10);
+
+/// A connected pair: what receives, what sends.
+fn connect() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    (listener.accept().expect("connected").0, peer)
+}
+
+fn small(engine: Engine) -> Builder {
+    Receiver::builder().engine(engine).area_bytes(1 << 20)
+}
+
+/// Every engine that any Linux has.
+fn on_each_engine(test: impl Fn(Receiver)) {
+    for engine in ENGINES {
+        test(small(engine).open().unwrap_or_else(|error| panic!("{engine}: {error}")));
+    }
+}
+
+/// A ring that was closed on this thread before may interrupt it still.
+fn receive(rx: &Receiver, timeout: impl Into<Option<Duration>>) -> Events<'_> {
+    let timeout = timeout.into();
+    loop {
+        match rx.receive(timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result.expect("received"),
+        }
+    }
+}
+
+/// The next event; the test waits for nothing else.
+fn next_event(rx: &Receiver) -> Event {
+    receive(rx, WAIT).next().expect("an event in time")
+}
+
+fn next_buffer(rx: &Receiver) -> Buffer {
+    match next_event(rx) {
+        Event::Data { buffer, .. } => buffer,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_buffer_outlives_stream_socket_and_receiver() {
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        rx.add(&socket).expect("added");
+        peer.write_all(b"kept").expect("sent");
+        let buffer = next_buffer(&rx);
+        drop(socket);
+        drop(rx);
+        peer.write_all(b"more").ok();
+        assert_eq!(&*buffer, b"kept");
+        thread::spawn(move || assert_eq!(&*buffer, b"kept")).join().expect("on another thread");
+    });
+}
+
+/// In each of the 120 orders. (That events are dropped before their receiver, the compiler sees to.)
+#[test]
+fn things_are_dropped_in_any_order() {
+    let things = ["receiver", "socket", "buffer", "handle", "peer"];
+    let orders = (0..120).map(|mut index| {
+        let mut left = things.to_vec();
+        [24, 6, 2, 1, 1].map(|later_orders| {
+            let thing = left.remove(index / later_orders);
+            index %= later_orders;
+            thing
+        })
+    });
+    for order in orders {
+        let (socket, mut peer) = connect();
+        let rx = small(Engine::Recv).open().expect("opened");
+        rx.add(&socket).expect("added");
+        peer.write_all(b"x").expect("sent");
+        let buffer = next_buffer(&rx);
+        let handle = rx.handle();
+        let (mut rx, mut socket, mut peer) = (Some(rx), Some(socket), Some(peer));
+        let (mut buffer, mut handle) = (Some(buffer), Some(handle));
+        for thing in order {
+            match thing {
+                "receiver" => drop(rx.take()),
+                "socket" => drop(socket.take()),
+                "buffer" => assert_eq!(buffer.take().as_deref(), Some(&b"x"[..])),
+                "handle" => handle.take().expect("once").wake(),
+                _ => drop(peer.take()),
+            }
+        }
+    }
+}
+
+#[test]
+fn events_give_back_what_nobody_took() {
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        rx.add(&socket).expect("added");
+        peer.write_all(&[1; 100_000]).expect("sent");
+        drop(peer);
+        let mut kept = Vec::new();
+        let mut ended = false;
+        while !ended {
+            let mut events = receive(&rx, WAIT);
+            let out = rx.stats().outstanding;
+            ended |= events.iter().any(|event| matches!(event, EventRef::End { .. }));
+            let taken = events.next();
+            assert_eq!(rx.stats().outstanding, out, "looking and taking release nothing");
+            kept.extend(taken);
+        }
+        let buffers = kept.iter().filter(|event| matches!(event, Event::Data { .. })).count();
+        assert_eq!(rx.stats().outstanding, buffers as u64);
+        kept.clear();
+        assert_eq!(rx.stats().outstanding, 0);
+        assert_eq!(rx.stats().released, rx.stats().buffers);
+    });
+}
+
+#[test]
+fn two_batches_may_live_at_once() {
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        rx.add(&socket).expect("added");
+        peer.write_all(b"a").expect("sent");
+        let first = receive(&rx, WAIT);
+        peer.write_all(b"b").expect("sent");
+        let second = receive(&rx, WAIT);
+        let bytes = |events: &zcrx::Events<'_>| match events.iter().next() {
+            Some(EventRef::Data { bytes, .. }) => bytes.to_vec(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((bytes(&first), bytes(&second)), (b"a".to_vec(), b"b".to_vec()));
+    });
+}
+
+#[test]
+fn a_panic_gives_everything_back() {
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        rx.add(&socket).expect("added");
+        peer.write_all(b"x").expect("sent");
+        let received = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            let _event = receive(&rx, WAIT).next();
+            panic!("on purpose");
+        }));
+        assert!(received.is_err());
+        assert_eq!(rx.stats().outstanding, 0);
+        peer.write_all(b"y").expect("sent");
+        assert_eq!(&*next_buffer(&rx), b"y");
+    });
+}
+
+#[test]
+fn streams_of_another_receiver_are_refused() {
+    let (first, second) = (Receiver::open().expect("opened"), Receiver::open().expect("opened"));
+    let (socket, _peer) = connect();
+    let stream = first.add(&socket).expect("added");
+    let error = second.remove(stream).expect_err("not its own");
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::NotFound, Stage::Stream));
+    first.remove(stream).expect("its own");
+}
+
+#[test]
+fn ends_tell_how() {
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        peer.write_all(b"12345").expect("sent");
+        let stream =
+            rx.add_with(&socket, StreamOptions::new().limit_bytes(3).tag(9)).expect("added");
+        let mut events = receive(&rx, WAIT);
+        let data = events.next();
+        assert!(
+            matches!(&data, Some(Event::Data { buffer, .. }) if **buffer == *b"123"),
+            "{data:?}"
+        );
+        let last = events.next().unwrap_or_else(|| next_event(&rx));
+        let Event::End { stream: ended, end: how } = last else { panic!("{last:?}") };
+        drop(events);
+        assert_eq!((ended, ended.tag(), how), (stream, 9, End::Limit));
+        assert_eq!(rx.remove(stream).expect_err("over").kind(), ErrorKind::NotFound);
+        let mut rest = [0; 2];
+        (&socket).read_exact(&mut rest).expect("the rest is in the socket");
+        assert_eq!(&rest, b"45");
+        let again = rx.add(&socket).expect("added again");
+        assert_ne!(again, stream);
+        receive(&rx, Duration::ZERO);
+        rx.remove(again).expect("removed");
+        let last = next_event(&rx);
+        let Event::End { stream: ended, end: how } = last else { panic!("{last:?}") };
+        assert_eq!((ended, how), (again, End::Removed));
+    });
+}
+
+#[test]
+fn errors_say_what_and_why() {
+    let rx = Receiver::open().expect("opened");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let error = rx.add(&udp).expect_err("not TCP");
+    assert_eq!((error.errno(), error.stage()), (93, Stage::Socket)); // EPROTONOSUPPORT
+    assert!(!error.message().is_empty());
+    let (socket, _peer) = connect();
+    rx.add(&socket).expect("added");
+    let error = io::Error::from(rx.add(&socket).expect_err("added already"));
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+
+    let error = Receiver::builder().batch(0).open().expect_err("no room");
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::InvalidInput, Stage::Options));
+    let error = Receiver::builder().require_zero_copy(true).open().expect_err("no NIC");
+    assert!(error.hint().is_some(), "{error}");
+    let error = Receiver::builder().interface("no-such-nic").engine(Engine::Zcrx).open();
+    assert_eq!(error.expect_err("no such interface").errno(), 19); // ENODEV
+}
+
+#[test]
+fn a_handle_wakes_and_outlives() {
+    on_each_engine(|rx| {
+        let handle = rx.handle();
+        let begun = Instant::now();
+        let waker = thread::spawn({
+            let handle = handle.clone();
+            move || {
+                thread::sleep(Duration::from_millis(50));
+                handle.wake();
+            }
+        });
+        assert!(receive(&rx, None).is_empty());
+        assert!(begun.elapsed() >= Duration::from_millis(50));
+        waker.join().expect("it does not panic");
+        assert_eq!(handle.stats().map(|stats| stats.wakes), Some(1));
+        drop(rx);
+        handle.wake();
+        assert_eq!(handle.stats(), None);
+    });
+}
+
+#[test]
+fn a_timeout_is_kept() {
+    on_each_engine(|rx| {
+        let begun = Instant::now();
+        assert!(receive(&rx, Duration::from_millis(30)).is_empty());
+        assert!(begun.elapsed() >= Duration::from_millis(30));
+    });
+}
+
+#[repr(align(4096))]
+struct Page {
+    _bytes: [u8; 4096],
+}
+
+/// Memory of the program's own, whose end is counted.
+struct Memory {
+    pages: Vec<Page>,
+    drops: Arc<AtomicUsize>,
+}
+
+impl AsMut<[u8]> for Memory {
+    fn as_mut(&mut self) -> &mut [u8] {
+        let bytes = self.pages.len() * size_of::<Page>();
+        // SAFETY: pages are nothing but bytes, one after the other.
+        unsafe { std::slice::from_raw_parts_mut(self.pages.as_mut_ptr().cast(), bytes) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.drops.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn memory(pages: usize) -> (Memory, Arc<AtomicUsize>) {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let pages = (0..pages).map(|_| Page { _bytes: [0; 4096] }).collect();
+    (Memory { pages, drops: drops.clone() }, drops)
+}
+
+#[test]
+fn own_memory_lives_as_long_as_its_last_buffer() {
+    for engine in ENGINES {
+        let (memory, drops) = memory(64);
+        let opened =
+            Receiver::builder().engine(engine).area_memory(memory).buffer_bytes(4096).open();
+        let rx = opened.expect("opened");
+        assert_eq!(rx.info().area_kind, AreaKind::Caller);
+        let (socket, mut peer) = connect();
+        rx.add(&socket).expect("added");
+        peer.write_all(b"mine").expect("sent");
+        let buffer = next_buffer(&rx);
+        drop(rx);
+        assert_eq!(drops.load(Ordering::SeqCst), 0);
+        assert_eq!(&*buffer, b"mine");
+        drop(buffer);
+        assert_eq!(drops.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn own_memory_is_dropped_when_opening_fails() {
+    let (memory, drops) = memory(4);
+    let refused = Receiver::builder().area_memory(memory).buffer_bytes(3).open();
+    assert_eq!(refused.expect_err("not a power of two").errno(), 22);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn reader_reads_what_was_sent() {
+    let sent: Vec<u8> = (0..3_000_000u32).map(|i| (i / 7) as u8).collect();
+    for engine in ENGINES {
+        let (socket, mut peer) = connect();
+        let mut reader = small(engine).reader(OwnedFd::from(socket)).expect("opened");
+        let mut received = Vec::new();
+        thread::scope(|scope| {
+            scope
+                .spawn(|| peer.write_all(&sent).map(|()| peer.shutdown(std::net::Shutdown::Write)));
+            reader.read_to_end(&mut received).expect("read");
+        });
+        assert!(received == sent, "{engine}");
+        assert_eq!(reader.read(&mut [0; 8]).expect("the end stays the end"), 0);
+    }
+}
+
+#[test]
+fn reader_tells_of_a_reset() {
+    let (socket, peer) = connect();
+    let mut reader = small(Engine::Recv).reader(&socket).expect("opened");
+    (&socket).write_all(b"unread").expect("sent");
+    thread::sleep(Duration::from_millis(50));
+    drop(peer); // with unread bytes: a reset
+    let error = reader.read(&mut [0; 8]).expect_err("reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+/// Descriptors and threads of this process that tests running beside this one do not make: run alone, in a child.
+#[test]
+fn nothing_is_left_behind() {
+    let alone = std::env::var_os("ZCRX_TEST_ALONE").is_some();
+    if !alone {
+        let test = std::env::current_exe().expect("its own path");
+        let status = std::process::Command::new(test)
+            .args(["--exact", "nothing_is_left_behind", "--test-threads=1"])
+            .env("ZCRX_TEST_ALONE", "1")
+            .status();
+        assert!(status.expect("it runs").success());
+        return;
+    }
+    let count = |directory| fs::read_dir(directory).expect("/proc is mounted").count();
+    let counts = || (count("/proc/self/fd"), count("/proc/self/task"));
+    let before = counts();
+    for _ in 0..20 {
+        on_each_engine(|rx| {
+            let (socket, mut peer) = connect();
+            rx.add(&socket).expect("added");
+            peer.write_all(b"x").expect("sent");
+            drop(next_buffer(&rx));
+        });
+    }
+    assert_eq!(counts(), before);
+}
