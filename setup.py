@@ -69,7 +69,7 @@ class BuildPython(build_py):
 extension = Extension(
     "zcrx._zcrx",
     sources=sorted(str(path) for path in SOURCE.glob("*.c")),
-    depends=sorted(str(path) for path in SOURCE.glob("*.h")) + [str(INTERFACE)],
+    depends=[*sorted(str(path) for path in SOURCE.glob("*.h")), str(INTERFACE)],
     include_dirs=[str(SOURCE)],
     define_macros=[("_GNU_SOURCE", None)] + ([("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else []),
     extra_compile_args=[

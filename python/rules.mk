@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The Python package: a venv of its own, so that nothing installed on the machine counts.
-PYTHON      ?= python3
+# Debian's own, whose headers scripts/deps installs.
+PYTHON      ?= $(firstword $(wildcard /usr/bin/python3) python3)
 PY_VENV     := $(B)/python/venv
 PY          := $(PY_VENV)/bin/python
 PY_SOURCES  := setup.py pyproject.toml MANIFEST.in bindings/zcrx.i \
@@ -43,6 +44,6 @@ bench-python: python ## measure the Python package; writes build/bench/python.js
 
 lint-python: python ## check types, stubs and style of the Python package
 	$(PY) -m ruff check python setup.py
-	$(PY) -m ruff format --check --line-length 110 python setup.py
+	$(PY) -m ruff format --check python setup.py
 	$(PY) -m mypy
 	cd $(B) && $(abspath $(PY)) -m mypy.stubtest --ignore-missing-stub --allowlist ../python/stubtest.txt zcrx

@@ -130,7 +130,7 @@ struct zrx_area {
 	_Atomic uintptr_t owner;       /* pthread_self of the receiving thread; 0: none yet */
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
-	struct zrx_receiver *receiver; /* the owner's, until closed */
+	struct zrx_receiver *receiver; /* until it is destroyed */
 	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
@@ -1314,7 +1314,8 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT,
 					      ZRX_ENGINE_RECV};
 	struct zrx_error *refused = receiver->info.refused;
-	uint32_t first_tried = 0;
+	uint32_t blamed = 0;
+	int was_tried = 0;
 	int result;
 
 	if (receiver->options.engine != ZRX_ENGINE_AUTO)
@@ -1323,16 +1324,18 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 		uint32_t engine = best_first[i];
 
 		refused[engine].size = sizeof(refused[engine]);
+		receiver->engine = NULL;
 		result = try(receiver, engine, &refused[engine]);
 		if (!result)
 			return 0;
-		if (!first_tried)
-			first_tried = engine;
+		/* The reason to mend is that of the best engine that was really tried. */
+		if (!blamed || (!was_tried && receiver->engine))
+			blamed = engine;
+		was_tried |= receiver->engine != NULL;
 	}
-	/* The best engine's reason is the one to mend. */
 	if (error)
-		zrx_error_copy(error, &refused[first_tried]);
-	return refused[first_tried].code;
+		zrx_error_copy(error, &refused[blamed]);
+	return refused[blamed].code;
 }
 
 /* ---- core/fill.h ---- */
@@ -2809,6 +2812,7 @@ void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct
 /* ---- core/fork.c ---- */
 #include <pthread.h>
 #include <stddef.h>
+#define close_stream fork__close_stream
 /* SPDX-License-Identifier: MIT */
 
 /*
@@ -2830,10 +2834,18 @@ void zrx_fork_allow(void)
 	pthread_mutex_unlock(&registry_lock);
 }
 
+static void close_stream(void *context, struct zrx_stream *stream)
+{
+	(void)context;
+	zrx_sys_close(stream->fd);
+}
+
 static void after_fork_child(void)
 {
 	for (struct zrx_area *area = registry; area; area = area->fork_next) {
 		area->forked = 1;
+		if (area->receiver)
+			zrx_streams_each(&area->receiver->streams, close_stream, NULL);
 		if (area->ring_fd >= 0)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)
@@ -2874,6 +2886,7 @@ void zrx_fork_unwatch(struct zrx_area *area)
 	if (area->fork_next)
 		area->fork_next->fork_previous = area->fork_previous;
 }
+#undef close_stream
 
 /* ---- core/info.c ---- */
 #include <errno.h>
@@ -3004,7 +3017,7 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 	return 0;
 }
 
-static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
 {
 	struct zrx_stream *stream;
 	int own = zrx_sys_dup(fd);
@@ -3024,6 +3037,25 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 	}
 	stream->fd = own;
 	return stream;
+}
+
+/* No fork in between: a child closes the descriptors that it finds in the table. */
+static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+{
+	struct zrx_stream *stream;
+
+	zrx_fork_hold();
+	stream = new_held(receiver, fd, cookie);
+	zrx_fork_allow();
+	return stream;
+}
+
+static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	zrx_fork_hold();
+	zrx_sys_close(stream->fd);
+	zrx_stream_free(&receiver->streams, stream);
+	zrx_fork_allow();
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -3053,8 +3085,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (receiver->engine->adopt) {
 		result = receiver->engine->adopt(receiver, stream);
 		if (result) {
-			zrx_sys_close(stream->fd);
-			zrx_stream_free(&receiver->streams, stream);
+			drop_stream(receiver, stream);
 			return result;
 		}
 	}
@@ -3390,6 +3421,7 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
+#define close_stream receiver__close_stream
 /* SPDX-License-Identifier: MIT */
 /* Open, close and receive. */
 
@@ -3424,7 +3456,9 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
+	zrx_fork_hold();
 	receiver->area->receiver = receiver;
+	zrx_fork_allow();
 	*out = receiver;
 	return 0;
 }
@@ -3438,7 +3472,10 @@ static void close_stream(void *context, struct zrx_stream *stream)
 void zrx_receiver_destroy(struct zrx_receiver *receiver)
 {
 	receiver->engine->close(receiver);
+	zrx_fork_hold();
+	receiver->area->receiver = NULL;
 	zrx_streams_each(&receiver->streams, close_stream, NULL);
+	zrx_fork_allow();
 	zrx_streams_destroy(&receiver->streams);
 	zrx_sys_free(receiver);
 }
@@ -3497,11 +3534,13 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 			.stream = zrx_stream_handle(stream),
 			.tag = stream->tag,
 		};
-		/* The request is over, so this was the last reference that the receiver held. */
-		zrx_sys_close(stream->fd);
 		if (receiver->engine->leave)
 			receiver->engine->leave(receiver, stream);
+		/* The request is over, so this was the last reference that the receiver held. */
+		zrx_fork_hold();
+		zrx_sys_close(stream->fd);
 		zrx_stream_free(&receiver->streams, stream);
+		zrx_fork_allow();
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -3593,6 +3632,8 @@ static int bind_owner(struct zrx_receiver *receiver)
 {
 	int result;
 
+	if (receiver->area->forked)
+		return -EPERM; /* the parent's: its rings are not even mapped here */
 	if (receiver->started) {
 		if (zrx_area_owned(receiver->area))
 			return 0;
@@ -3601,8 +3642,6 @@ static int bind_owner(struct zrx_receiver *receiver)
 			    "thread",
 			    "another thread owns this receiver");
 	}
-	if (receiver->area->forked)
-		return -EPERM;
 	result = receiver->engine->start(receiver);
 	if (result)
 		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
@@ -3756,6 +3795,7 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 		timeout_ns = (int64_t)(deadline - now);
 	}
 }
+#undef close_stream
 #undef MAX_CAPACITY
 
 /* ---- core/refill.c ---- */
@@ -4005,8 +4045,12 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 		receiver->area->ring_fd = ring->uring.ring_fd;
 	zrx_fork_allow();
 	if (result) {
-		zrx_probe_uring_refusal(-result, error);
-		return result;
+		struct zrx_error reason = ZRX_ERROR_INIT;
+
+		zrx_probe_uring_refusal(-result, &reason);
+		if (error)
+			zrx_error_copy(error, &reason);
+		return reason.code;
 	}
 	receiver->info.ring_entries = ring->uring.cq.ring_entries;
 	if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
@@ -4776,11 +4820,15 @@ static uint32_t wanted_rx_buf_len(const struct zrx_zcrx_queue *queue,
 static int explain(int result, const struct zrx_receiver *receiver, int nodev, uint32_t rxq,
 		   uint32_t rx_buf_len, struct zrx_error *error)
 {
+	struct zrx_error reason = ZRX_ERROR_INIT;
+
 	if (nodev)
-		zrx_probe_zcrx_refusal(-result, 1, error);
+		zrx_probe_zcrx_refusal(-result, 1, &reason);
 	else
-		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, error);
-	return result;
+		zrx_nic_explain(receiver->options.interface, rxq, -result, rx_buf_len, &reason);
+	if (error)
+		zrx_error_copy(error, &reason);
+	return reason.code;
 }
 
 static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
@@ -4817,6 +4865,10 @@ int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 	int result = 0;
 
 	queue->features = zrx_zcrx_features(ring);
+	if (nodev && !(queue->features & ZRX_FEATURE_NODEV))
+		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+				     "boot Linux 7.1 or newer, or use engine multishot",
+				     "this kernel has no zcrx without a device");
 	if (queue->features & ZRX_FEATURE_EVENTS)
 		queue->event_types = 1u << ZRX_UAPI_EVENT_ALLOC_FAIL;
 	lay_out(queue, entries_for(receiver));
@@ -4971,6 +5023,9 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
+/* The table of an additional RSS context, which flow rules can name. */
+int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
+			    struct zrx_ethtool_rss *rss);
 /* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
  * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
@@ -4978,8 +5033,9 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 /* Rules of the receive classifier. */
 int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule);
 int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
+/* context: RSS context of a rule with FLOW_RSS; may be NULL. */
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
-		     struct ethtool_rx_flow_spec *rule);
+		     struct ethtool_rx_flow_spec *rule, uint32_t *context);
 struct zrx_ethtool_rule_table {
 	uint32_t size; /* locations are below it */
 	uint32_t any;  /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
@@ -5097,6 +5153,42 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 		memcpy(table->ring_index, rss->queue, count * sizeof(rss->queue[0]));
 	result = ethtool_ioctl(socket, name, table);
 	free(table);
+	return result;
+}
+
+static struct ethtool_rxfh *ethtool_context(uint32_t context, uint32_t entries, uint32_t key_bytes)
+{
+	struct ethtool_rxfh *table =
+		calloc(1, sizeof(*table) + entries * sizeof(table->rss_config[0]) + key_bytes);
+
+	if (table) {
+		table->cmd = ETHTOOL_GRSSH;
+		table->rss_context = context;
+		table->indir_size = entries;
+		table->key_size = key_bytes;
+	}
+	return table;
+}
+
+int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
+			    struct zrx_ethtool_rss *rss)
+{
+	struct ethtool_rxfh *size = ethtool_context(context, 0, 0), *table = NULL;
+	int result = size ? ethtool_ioctl(socket, name, size) : -ENOMEM;
+
+	memset(rss, 0, sizeof(*rss));
+	if (!result && size->indir_size > ZRX_RSS_ENTRIES)
+		result = -EOVERFLOW;
+	if (!result) {
+		table = ethtool_context(context, size->indir_size, size->key_size);
+		result = table ? ethtool_ioctl(socket, name, table) : -ENOMEM;
+	}
+	if (!result) {
+		rss->count = size->indir_size;
+		memcpy(rss->queue, table->rss_config, rss->count * sizeof(rss->queue[0]));
+	}
+	free(table);
+	free(size);
 	return result;
 }
 
@@ -5387,13 +5479,15 @@ int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location)
 }
 
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
-		     struct ethtool_rx_flow_spec *rule)
+		     struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
 	struct ethtool_rxnfc command = {.cmd = ETHTOOL_GRXCLSRULE, .fs.location = location};
 	int result = rules_ioctl(socket, name, &command);
 
 	if (!result)
 		*rule = command.fs;
+	if (!result && context)
+		*context = command.fs.flow_type & FLOW_RSS ? command.rss_context : 0;
 	return result;
 }
 
@@ -5684,6 +5778,89 @@ void zrx_genl_close(struct zrx_genl *genl)
 }
 #undef GENL_TIMEOUT_SECONDS
 #undef GENL_ERROR_TEXT
+/* ---- kernel/link.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* What only rtnetlink tells of an interface. */
+#ifndef ZRX_KERNEL_LINK_H
+#define ZRX_KERNEL_LINK_H
+
+#include <stdint.h>
+
+/* Whether an XDP program is attached, by whichever means. 0 or -errno. */
+int zrx_link_xdp(uint32_t ifindex, uint32_t *attached);
+
+#endif /* ZRX_KERNEL_LINK_H */
+/* ---- kernel/link.c ---- */
+#include <errno.h>
+#include <sys/socket.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+/* SPDX-License-Identifier: MIT */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#define LINK_ANSWER_BYTES 32768 /* an interface with many virtual functions fills half of it */
+
+static int link_take_attribute(const struct nlattr *attribute, void *context)
+{
+	uint32_t *attached = context;
+
+	if (mnl_attr_get_type(attribute) == IFLA_XDP_ATTACHED &&
+	    mnl_attr_validate(attribute, MNL_TYPE_U8) >= 0)
+		*attached = mnl_attr_get_u8(attribute) != XDP_ATTACHED_NONE;
+	return MNL_CB_OK;
+}
+
+static int link_take(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(attribute) == IFLA_XDP)
+			mnl_attr_parse_nested(attribute, link_take_attribute, context);
+	}
+	return MNL_CB_STOP;
+}
+
+static int link_ask(struct mnl_socket *socket, uint32_t ifindex, uint32_t *attached)
+{
+	_Alignas(8) char buffer[LINK_ANSWER_BYTES];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *link = mnl_nlmsg_put_extra_header(request, sizeof(*link));
+	ssize_t length;
+
+	request->nlmsg_type = RTM_GETLINK;
+	request->nlmsg_flags = NLM_F_REQUEST;
+	request->nlmsg_seq = 1;
+	link->ifi_index = (int)ifindex;
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+		return -errno;
+	length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+	if (length < 0)
+		return -errno;
+	return mnl_cb_run(buffer, (size_t)length, 1, mnl_socket_get_portid(socket), link_take,
+			  attached) < 0
+		       ? -errno
+		       : 0;
+}
+
+int zrx_link_xdp(uint32_t ifindex, uint32_t *attached)
+{
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int result;
+
+	*attached = 0;
+	if (!socket)
+		return -errno;
+	result = link_ask(socket, ifindex, attached);
+	mnl_socket_close(socket);
+	return result;
+}
+#undef LINK_ANSWER_BYTES
 /* ---- kernel/netdev.h ---- */
 /* SPDX-License-Identifier: MIT */
 /* A netdev's queues and page pools, by the generic netlink family "netdev". */
@@ -5969,16 +6146,19 @@ struct zrx_nic_ops {
 	int (*channels)(struct zrx_nic_device *device, struct zrx_ethtool_channels *found);
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
+	int (*xdp)(struct zrx_nic_device *device, uint32_t *attached);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);
 	int (*split_set)(struct zrx_nic_device *device, uint32_t split, uint32_t *changed);
 	int (*thresh_set)(struct zrx_nic_device *device, uint32_t thresh);
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);
 	int (*rss)(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss);
+	int (*rss_context)(struct zrx_nic_device *device, uint32_t context,
+			   struct zrx_ethtool_rss *rss);
 	int (*rss_set)(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss);
 	int (*rules)(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table);
 	int (*rule)(struct zrx_nic_device *device, uint32_t location,
-		    struct ethtool_rx_flow_spec *rule);
+		    struct ethtool_rx_flow_spec *rule, uint32_t *context);
 	int (*rule_add)(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule);
 	int (*rule_remove)(struct zrx_nic_device *device, uint32_t location);
 	void (*pause_ms)(struct zrx_nic_device *device, uint32_t milliseconds);
@@ -6803,6 +6983,7 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
+	uint32_t xdp;    /* a program is attached */
 	uint32_t bound;  /* ZRX_BOUND_* */
 	int rings_error; /* rings could not be read */
 	struct zrx_ethtool_rings rings;
@@ -6811,6 +6992,9 @@ struct zrx_nic_case {
 /* zrx_nic_explain on an interface that is open already. */
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
+
+/* The words for an interface with an XDP program. Returns code. */
+int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error);
 
 /* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.
  */
@@ -6866,6 +7050,7 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	int count = device->ops->queues(device, view->queues, ZRX_NETDEV_QUEUES);
 	struct zrx_ethtool_driver driver;
 	const struct zrx_nic_quirk *quirk;
+	uint32_t xdp;
 	char hint[64];
 
 	if (count < 0)
@@ -6876,6 +7061,8 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	if (!count)
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_NIC, hint, "%s is down",
 				     device->name);
+	if (!device->ops->xdp(device, &xdp) && xdp)
+		return zrx_nic_explain_xdp(device->name, -EEXIST, error);
 	view->queue_count = (uint32_t)count;
 	if (!device->ops->driver(device, &driver) && (quirk = zrx_nic_quirk_find(driver.driver))) {
 		view->first_queue = quirk->first_queue;
@@ -6922,6 +7109,44 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 	return 0;
 }
 
+static void claim_add_rule(struct zrx_nic_device *device, uint32_t location,
+			   struct zrx_queue_set *set)
+{
+	struct zrx_ethtool_rss *table;
+	struct ethtool_rx_flow_spec rule;
+	uint32_t context;
+
+	if (device->ops->rule(device, location, &rule, &context))
+		return;
+	if (rule.ring_cookie < ZRX_NETDEV_QUEUES)
+		zrx_queue_set_add(set, (uint32_t)rule.ring_cookie);
+	table = context ? malloc(sizeof(*table)) : NULL;
+	if (table && !device->ops->rss_context(device, context, table))
+		for (uint32_t i = 0; i < table->count; i++)
+			zrx_queue_set_add(set, table->queue[i]);
+	free(table);
+}
+
+/* Whatever cannot be read leads nowhere that is known. */
+static void claim_look_at_rules(struct zrx_nic_device *device, struct zrx_queue_set *set)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+
+	if (table && !device->ops->rules(device, table))
+		for (uint32_t i = 0; i < table->count; i++)
+			claim_add_rule(device, table->location[i], set);
+	free(table);
+}
+
+/* Not one that somebody's flow rules lead to: their sockets would no longer be able to read. */
+static uint32_t claim_free_queue(struct zrx_nic_device *device, const struct claim_view *view)
+{
+	struct zrx_queue_set used = view->taken;
+
+	claim_look_at_rules(device, &used);
+	return zrx_nic_choose(view->queues, view->queue_count, &used, view->first_queue);
+}
+
 static int claim_choose(struct zrx_nic_device *device, const struct zrx_options *options,
 			struct claim_view *view, struct zrx_error *error)
 {
@@ -6934,8 +7159,7 @@ static int claim_choose(struct zrx_nic_device *device, const struct zrx_options 
 			return result;
 		view->wish.queue = options->queue;
 	} else {
-		view->wish.queue = zrx_nic_choose(view->queues, view->queue_count, &view->taken,
-						  view->first_queue);
+		view->wish.queue = claim_free_queue(device, view);
 		snprintf(hint, sizeof(hint), "ethtool -L %s combined %u", device->name,
 			 view->queue_count + 1);
 		if (view->wish.queue == ZRX_NO_QUEUE)
@@ -7214,6 +7438,11 @@ static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue 
 			   zrx_netdev_queues(&real->netdev, device->ifindex, found, capacity));
 }
 
+static int device_xdp(struct zrx_nic_device *device, uint32_t *attached)
+{
+	return zrx_link_xdp(device->ifindex, attached);
+}
+
 static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
 {
 	struct device_real *real = device_of(device);
@@ -7253,6 +7482,12 @@ static int device_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss
 	return zrx_ethtool_rss(device_of(device)->socket, device->name, rss);
 }
 
+static int device_rss_context(struct zrx_nic_device *device, uint32_t context,
+			      struct zrx_ethtool_rss *rss)
+{
+	return zrx_ethtool_rss_context(device_of(device)->socket, device->name, context, rss);
+}
+
 static int device_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
 	return zrx_ethtool_rss_set(device_of(device)->socket, device->name, rss);
@@ -7264,9 +7499,9 @@ static int device_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_t
 }
 
 static int device_rule(struct zrx_nic_device *device, uint32_t location,
-		       struct ethtool_rx_flow_spec *rule)
+		       struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
-	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule);
+	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule, context);
 }
 
 static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule)
@@ -7292,12 +7527,14 @@ static const struct zrx_nic_ops device_ops = {
 	.driver = device_driver,
 	.channels = device_channels,
 	.queues = device_queues,
+	.xdp = device_xdp,
 	.rings = device_rings,
 	.split_set = device_split_set,
 	.thresh_set = device_thresh_set,
 	.feature = device_feature,
 	.feature_set = device_feature_set,
 	.rss = device_rss,
+	.rss_context = device_rss_context,
 	.rss_set = device_rss_set,
 	.rules = device_rules,
 	.rule = device_rule,
@@ -7476,10 +7713,18 @@ static int explain_range(const struct zrx_nic_case *facts, struct zrx_error *err
 			     facts->rx_buf_len ? facts->rx_buf_len : facts->page_bytes);
 }
 
+int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error)
+{
+	char hint[64];
+
+	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", interface);
+	return zrx_error_set(error, code, ZRX_STAGE_QUEUE, hint,
+			     "%s: an XDP program is attached, which sees every packet of the NIC",
+			     interface);
+}
+
 static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_error *error)
 {
-	char hint[160];
-
 	if (facts->bound & ZRX_BOUND_XSK)
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE,
 				     "choose another queue, or stop the AF_XDP program",
@@ -7499,11 +7744,11 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue",
 				     "%s: queue %u is leased to another interface",
 				     facts->interface, facts->queue);
-	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", facts->interface);
-	return zrx_error_set(
-		error, code, ZRX_STAGE_QUEUE, hint,
-		"%s: an XDP program is attached, or queue %u was let go just now (try again)",
-		facts->interface, facts->queue);
+	if (!facts->xdp)
+		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "try again",
+				     "%s: queue %u was bound until just now", facts->interface,
+				     facts->queue);
+	return zrx_nic_explain_xdp(facts->interface, code, error);
 }
 
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
@@ -7550,6 +7795,7 @@ static void explain_gather(struct zrx_nic_device *device, struct zrx_nic_case *f
 		snprintf(facts->bus, sizeof(facts->bus), "%s", driver.bus);
 	}
 	facts->rings_error = device->ops->rings(device, &facts->rings);
+	device->ops->xdp(device, &facts->xdp);
 	facts->queue_count = zrx_nic_device_queue_count(device);
 	if (!zrx_nic_device_queue(device, facts->queue, &queue))
 		facts->bound = queue.bound;
@@ -8016,6 +8262,18 @@ static void inspect_queue(struct inspection *at)
 	inspect_hint(at, "choose another queue, or stop it");
 }
 
+static void inspect_xdp(struct inspection *at)
+{
+	uint32_t attached;
+
+	if (at->device->ops->xdp(at->device, &attached))
+		return;
+	inspect_check(at, attached ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "xdp", "%s",
+		      attached ? "a program is attached: queues cannot be bound" : "no program");
+	if (attached)
+		inspect_hint(at, "ip link set dev %s xdp off", at->device->name);
+}
+
 static void inspect_split(struct inspection *at)
 {
 	const char *name = at->device->name;
@@ -8105,6 +8363,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 	if (queue == ZRX_NIC_FREE_QUEUE)
 		report->queue = inspect_free_queue(at);
 	inspect_queue(at);
+	inspect_xdp(at);
 	inspect_split(at);
 	inspect_sharing(at);
 	free(at);
@@ -9527,7 +9786,7 @@ static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow,
 	if (!result && !zrx_ethtool_lists(table, location))
 		result = -EIO;
 	if (!result)
-		result = device->ops->rule(device, location, &found);
+		result = device->ops->rule(device, location, &found, NULL);
 	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
 		result = -EIO;
 	free(table);
@@ -9693,7 +9952,7 @@ static int sweep_remove_at(struct zrx_nic_device *device,
 
 	if (!zrx_ethtool_lists(table, location))
 		return 0;
-	result = device->ops->rule(device, location, &rule);
+	result = device->ops->rule(device, location, &rule, NULL);
 	if (result)
 		return result;
 	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)

@@ -9,7 +9,6 @@ import socket
 
 import pytest
 import uvloop
-
 import zcrx
 import zcrx.aio
 

@@ -9,7 +9,6 @@ import socket
 
 import numpy
 import pytest
-
 import zcrx
 
 DATA = bytes(range(256)) * 1024

@@ -13,7 +13,6 @@ import weakref
 import numpy
 import pyarrow
 import pytest
-
 import zcrx
 
 

@@ -16,7 +16,6 @@ import threading
 import time
 
 import pytest
-
 import zcrx
 
 HUGE = 1 << 70
@@ -78,7 +77,13 @@ def test_bad_sockets(rx, pair):
     with socket.socket() as fresh, pytest.raises(zcrx.Error) as caught:
         rx.add(fresh)
     assert caught.value.errno == 107
-    for wrong, error in ((-1, ValueError), (1.5, TypeError), (None, TypeError), (HUGE, ValueError), (True, TypeError)):
+    for wrong, error in (
+        (-1, ValueError),
+        (1.5, TypeError),
+        (None, TypeError),
+        (HUGE, ValueError),
+        (True, TypeError),
+    ):
         with pytest.raises(error):
             rx.add(wrong)
     for limit in (0, -1, HUGE):
@@ -229,9 +234,7 @@ def test_forgetting_to_close_warns():
 
 
 def test_ctrl_c_interrupts_a_wait(rx):
-    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
-    pid = os.getpid()
-    timer = threading.Timer(0.2, os.kill, (pid, signal.SIGINT))
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
@@ -292,7 +295,9 @@ def test_subinterpreter_is_refused():
         "i = s.create()\n"
         "r = s.run_string(i, 'try:\\n import zcrx\\nexcept ImportError: pass\\nelse: raise SystemExit(3)')\n"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

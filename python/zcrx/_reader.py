@@ -60,7 +60,7 @@ class Reader:
         return memoryview(copy).toreadonly()
 
     def readinto(self, target: bytearray | memoryview) -> int:
-        """Fill a writable buffer (a copy, by its nature). Returns how many bytes there were: less at the end."""
+        """Fill a writable buffer, by copying. Returns how many bytes there were: less at the end."""
         view = memoryview(target).cast("B")
         done = 0
         while done < len(view) and self._fill():

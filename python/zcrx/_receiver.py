@@ -155,11 +155,11 @@ class Receiver(_zcrx.Receiver):
     ) -> Iterator[_zcrx.Buffer]:
         """Receive one socket to its end: yields its buffers.
 
-        timeout  seconds without any data after which TimeoutError is raised; the stream can be resumed by
-                 another call of stream()
+        timeout  seconds without any data after which TimeoutError is raised
 
         A reset or another failure of the socket is raised as the OSError that it is. Needs the receiver for
-        itself. If the loop is left early, the socket is removed.
+        itself. When the loop is left early the socket is removed: buffers that were received but not yet
+        yielded are let go, what is still in the socket stays there.
         """
         if self.streams:
             raise ValueError("stream() needs a receiver without other streams; use add() and receive()")
@@ -199,7 +199,7 @@ class Receiver(_zcrx.Receiver):
         return read_stats(self)
 
     def fileno(self) -> int:
-        """A descriptor that polls readable when receive(0) has something to do. Receive once before polling."""
+        """A descriptor, readable when receive(0) has something to do. Receive once before polling."""
         return int(_control.zrx_receiver_fd(self))
 
     def wake(self) -> None:

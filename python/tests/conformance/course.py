@@ -16,7 +16,7 @@ from typing import Any
 
 import zcrx
 
-from .holding import Failure, Held, Holding
+from .holding import BrokenContractError, Held, Holding
 from .payload import matches
 from .scenario import TABLE, Scenario
 
@@ -101,16 +101,16 @@ class Course:
     def take(self, event: zcrx.Event) -> None:
         side = self.sides[event.stream.tag]
         if event.stream is not side.stream:
-            raise Failure("an event has another stream than its tag says")
+            raise BrokenContractError("an event has another stream than its tag says")
         if side.end:
-            raise Failure(f"stream {side.number}: an event after its end")
+            raise BrokenContractError(f"stream {side.number}: an event after its end")
         if event.buffer is None:
             side.end = self.describe_end(event)
             return
         if not len(event.buffer):
-            raise Failure("an empty buffer")
+            raise BrokenContractError("an empty buffer")
         if not matches(self.scenario.seed, side.number, side.bytes, event.buffer):
-            raise Failure(f"stream {side.number}: wrong bytes at {side.bytes}")
+            raise BrokenContractError(f"stream {side.number}: wrong bytes at {side.bytes}")
         self.holding.add(Held(side.number, side.bytes, event.buffer))
         side.bytes += len(event.buffer)
         self.received += len(event.buffer)
@@ -124,7 +124,7 @@ class Course:
 
     def receive_once(self, timeout: float | None) -> int:
         if time.monotonic() > self.deadline:
-            raise Failure(f"too slow: {self.receiver.stats}")
+            raise BrokenContractError(f"too slow: {self.receiver.stats}")
         begin = time.monotonic()
         batch = self.receiver.receive(timeout, max_events=self.scenario.batch)
         count = len(batch)
@@ -181,7 +181,7 @@ class Course:
         if self.scenario.until == "timeout":
             waited, wanted = self.quiet_s or 0.0, self.scenario.timeout or 0.0
             if not wanted - 0.001 <= waited <= wanted + 2:
-                raise Failure(f"receive returned after {waited:.3f} s instead of {wanted} s")
+                raise BrokenContractError(f"receive returned after {waited:.3f} s instead of {wanted} s")
 
     # ---- the end ----
 
@@ -189,17 +189,17 @@ class Course:
         scenario = self.scenario
         whole = min(scenario.bytes, scenario.limit or scenario.bytes)
         for side in self.sides:
-            if final != "none" and side.end != final:
-                raise Failure(f"stream {side.number} ended by {side.end}, not {final}")
+            if final not in ("none", side.end):
+                raise BrokenContractError(f"stream {side.number} ended by {side.end}, not {final}")
             if side.bytes > scenario.bytes or (scenario.expect == "exact" and side.bytes != whole):
-                raise Failure(f"stream {side.number}: {side.bytes} bytes of {whole}")
+                raise BrokenContractError(f"stream {side.number}: {side.bytes} bytes of {whole}")
 
     def receive_rest(self) -> None:
         for side in self.sides:
             if self.scenario.rest == "recv":
                 while data := side.sock.recv(1 << 18):
                     if not matches(self.scenario.seed, side.number, side.bytes, data):
-                        raise Failure(f"stream {side.number}: wrong rest at {side.bytes}")
+                        raise BrokenContractError(f"stream {side.number}: wrong rest at {side.bytes}")
                     side.bytes += len(data)
             else:
                 side.end = None
@@ -210,7 +210,7 @@ class Course:
             self.holding.release_down_to(0)
         for side in self.sides:
             if side.bytes != self.scenario.bytes:
-                raise Failure(f"stream {side.number}: {side.bytes} bytes with the rest")
+                raise BrokenContractError(f"stream {side.number}: {side.bytes} bytes with the rest")
 
     def check_stats(self, all_released: bool) -> None:
         stats = self.receiver.stats.as_dict()
@@ -221,12 +221,12 @@ class Course:
                 wanted |= {"streams": 0, "parked": 0}
         for name, value in wanted.items():
             if stats[name] != value:
-                raise Failure(f"stats.{name} is {stats[name]}, not {value}")
+                raise BrokenContractError(f"stats.{name} is {stats[name]}, not {value}")
         if stats["backlog"] > stats["released"]:
-            raise Failure("more backlog than releases")
+            raise BrokenContractError("more backlog than releases")
         for name, least in self.scenario.minimums().items():
             if stats[name] < least:
-                raise Failure(f"stats.{name} is {stats[name]}, not {least} or more")
+                raise BrokenContractError(f"stats.{name} is {stats[name]}, not {least} or more")
 
     def close(self, buffers_out: bool) -> None:
         results: list[bool] = []
@@ -238,7 +238,7 @@ class Course:
             results.append(self.receiver.close())
         self.closed = True
         if results != [self.scenario.close == "thread" and buffers_out]:
-            raise Failure(f"close said {results}")
+            raise BrokenContractError(f"close said {results}")
 
     # ---- all of it ----
 
@@ -302,7 +302,7 @@ class Course:
     @staticmethod
     def wait_for(sender: subprocess.Popen[bytes]) -> None:
         if sender.wait(20):
-            raise Failure(f"the sender ended with {sender.returncode}")
+            raise BrokenContractError(f"the sender ended with {sender.returncode}")
 
     def run(self) -> None:
         with ExitStack() as stack:

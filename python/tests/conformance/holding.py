@@ -16,7 +16,7 @@ from .payload import matches
 from .scenario import Scenario
 
 
-class Failure(Exception):
+class BrokenContractError(Exception):
     """The contract was broken."""
 
 
@@ -104,7 +104,7 @@ class Holding:
         """Wait until the threads have released what they were given."""
         self.queue.join()
         if self.failures:
-            raise Failure(self.failures[0])
+            raise BrokenContractError(self.failures[0])
 
     def stop(self) -> None:
         self.stopping.set()
@@ -124,4 +124,4 @@ class Holding:
                 os._exit(2)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status:
-            raise Failure(f"the forked child failed with {status}")
+            raise BrokenContractError(f"the forked child failed with {status}")

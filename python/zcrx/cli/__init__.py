@@ -18,7 +18,9 @@ INTERRUPTED = 128 + signal.SIGINT
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="zcrx", description="Receive TCP into buffers that are views, not copies.")
+    top = argparse.ArgumentParser(
+        prog="zcrx", description="Receive TCP into buffers that are views, not copies."
+    )
     top.add_argument("--version", action="version", version=f"zcrx {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _COMMANDS.items():

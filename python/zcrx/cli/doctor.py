@@ -66,7 +66,9 @@ def run(settings: argparse.Namespace) -> int:
     nic_ready = None if report is None else all(check.state != "missing" for check in report.checks)
     missing = [check.name for check in capabilities.checks if check.state == "missing"]
     if report:
-        missing += [f"{report.interface}: {check.name}" for check in report.checks if check.state == "missing"]
+        missing += [
+            f"{report.interface}: {check.name}" for check in report.checks if check.state == "missing"
+        ]
     result = {
         "kernel": capabilities.kernel,
         "engines": list(capabilities.engines),

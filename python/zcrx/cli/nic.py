@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """show a NIC's settings, set a queue up, put settings back
 
-Without --apply nothing is changed: the plan is printed. Receivers set the NIC up and put it back by themselves; this is for
-looking, for setting up ahead of time, and for what a killed process has left.
+Without --apply nothing is changed: the plan is printed. Receivers set the NIC up and put it back by
+themselves; this is for looking, for setting up ahead of time, and for what a killed process has left.
 """
 
 from __future__ import annotations

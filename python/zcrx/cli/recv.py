@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """receive connections to their end, into a file or nowhere
 
-With --json one object is printed: engine, reason, bytes, seconds, buffers, copied_bytes (null if unknown), and
-sha256 of each connection's data, if asked.
+With --json one object is printed: engine, reason, bytes, seconds, buffers, copied_bytes (null if unknown),
+and sha256 of each connection's data, if asked.
 """
 
 from __future__ import annotations

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Ways to receive one connection to its end. Each takes a connected socket and returns a Result."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import zcrx
+import zcrx.aio
+
+ENGINE = "multishot"
+PIECE = 1 << 16
+
+
+@dataclass
+class Result:
+    bytes: int
+    buffers: int
+    cpu_ns: int  # of the receiving thread
+    seconds: float = 0.0
+
+
+Method = Callable[[socket.socket], Result]
+
+
+class _CoreResult(ctypes.Structure):
+    _fields_ = (("bytes", ctypes.c_uint64), ("buffers", ctypes.c_uint64), ("cpu_ns", ctypes.c_int64))
+
+
+def core(library: Path, buffer_bytes: int) -> Method:
+    """The C core's loop, compiled beside this file."""
+    loop = ctypes.CDLL(str(library)).core_loop
+
+    def receive(sock: socket.socket) -> Result:
+        raw = _CoreResult()
+        error = loop(sock.fileno(), zcrx.ENGINES.index(ENGINE), buffer_bytes, ctypes.byref(raw))
+        if error:
+            raise OSError(-error, "the core's loop failed")
+        return Result(raw.bytes, raw.buffers, raw.cpu_ns)
+
+    return receive
+
+
+def buffers(buffer_bytes: int) -> Method:
+    """A Buffer for each, viewed and released."""
+
+    def receive(sock: socket.socket) -> Result:
+        total = count = 0
+        with zcrx.Receiver(ENGINE, buffer_bytes=buffer_bytes) as rx:
+            begin = time.thread_time_ns()
+            for buffer in rx.stream(sock):
+                total += len(memoryview(buffer))
+                buffer.release()
+                count += 1
+            return Result(total, count, time.thread_time_ns() - begin)
+
+    return receive
+
+
+def batches(buffer_bytes: int) -> Method:
+    """Whole batches, with no object for each buffer."""
+
+    def receive(sock: socket.socket) -> Result:
+        total = count = 0
+        with zcrx.Receiver(ENGINE, buffer_bytes=buffer_bytes) as rx:
+            begin = time.thread_time_ns()
+            stream = rx.add(sock)
+            while not stream.ended:
+                batch = rx.receive()
+                total += batch.bytes
+                count += len(batch)
+                batch.release()
+            return Result(total, count, time.thread_time_ns() - begin)
+
+    return receive
+
+
+def recv_into(sock: socket.socket) -> Result:
+    """socket.recv_into one bytearray, again and again."""
+    target = bytearray(PIECE)
+    total = count = 0
+    begin = time.thread_time_ns()
+    while size := sock.recv_into(target):
+        total += size
+        count += 1
+    return Result(total, count, time.thread_time_ns() - begin)
+
+
+def _in_loop(main: Callable[[socket.socket], object]) -> Method:
+    def receive(sock: socket.socket) -> Result:
+        begin = time.thread_time_ns()
+        total = asyncio.run(main(sock))  # type: ignore[arg-type]
+        return Result(total, 0, time.thread_time_ns() - begin)
+
+    return receive
+
+
+async def _aio(sock: socket.socket) -> int:
+    total = 0
+    async for buffer in zcrx.aio.stream(sock, engine=ENGINE):
+        total += len(buffer)
+        buffer.release()
+    return total
+
+
+async def _streams(sock: socket.socket) -> int:
+    reader, writer = await asyncio.open_connection(sock=sock.dup())
+    total = 0
+    while data := await reader.read(PIECE):
+        total += len(data)
+    writer.close()
+    return total
+
+
+class _Protocol(asyncio.BufferedProtocol):
+    def __init__(self) -> None:
+        self.target = bytearray(PIECE)
+        self.total = 0
+        self.over = asyncio.get_running_loop().create_future()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self.target
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.total += nbytes
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over.set_result(None)
+
+
+async def _buffered(sock: socket.socket) -> int:
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(_Protocol, sock=sock.dup())
+    await protocol.over
+    return protocol.total
+
+
+aio, streams, buffered_protocol = map(_in_loop, (_aio, _streams, _buffered))
