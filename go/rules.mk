@@ -5,7 +5,7 @@ GO_PACKAGE := ./go/...
 GO_CORE    := go/internal/libzcrx
 GO_RUNNER  := $(B)/go/conformance
 
-.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml fuzz-go bench-go lint-go
+.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml test-go-packaging fuzz-go bench-go lint-go
 go: $(GO_RUNNER) ## build the Go package, its examples and its conformance runner
 	$(GO) build $(GO_PACKAGE)
 	$(GO) build -o $(B)/go/ ./go/examples/...
@@ -35,6 +35,9 @@ $(B)/go/bench-core: go/internal/bench/testdata/core.c $(GO_CORE)/zcrx.c
 bench-go: $(B)/go/bench-core ## measure the Go package against the C core and net.Conn: build/bench/go.json
 	$(GO) build -o $(B)/go/bench ./go/internal/bench
 	$(B)/go/bench -core $(B)/go/bench-core -output $(B)/bench/go.json
+
+test-go-packaging: ## build and use the Go module from outside: replaced, vendored, against an installed library
+	go/test-packaging
 
 fuzz-go: ## fuzz the orders of release for 30 seconds
 	$(GO) test -fuzz FuzzReleaseOrder -fuzztime 30s ./go
