@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 	struct scale scale = {.engine = ZRX_ENGINE_MULTISHOT,
 			      .streams = 10000,
 			      .connections = 10000,
-			      .bytes = 32u << 20,
+			      .bytes = 8u << 20,
 			      .milliseconds = 1000};
 	int option, ran = 0;
 
