@@ -173,11 +173,15 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 {
 	struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
 					    .tv_nsec = timeout_ns % 1000000000};
-	int result;
+	int result = 0;
 
-	if (timeout_ns == 0)
+	/*
+	 * A call that both submits and waits returns the count of what it submitted, and hides that
+	 * a signal interrupted the wait.
+	 */
+	if (timeout_ns == 0 || io_uring_sq_ready(&ring->uring))
 		result = zrx_sys_ring_enter(&ring->uring, 0, NULL);
-	else
+	if (timeout_ns != 0 && result >= 0 && zrx_ring_tail(ring) == *ring->uring.cq.khead)
 		result = zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
 	if (zrx_ring_tail(ring) - *ring->uring.cq.khead == ring->uring.cq.ring_entries)
 		ring->was_full = 1;
