@@ -32,7 +32,8 @@ static struct app_stream *stream_of(const struct sim_socket *socket)
 
 static struct sim_socket *connect_one(void)
 {
-	uint64_t total = sim_chance(10) ? 0 : sim_between(1, sim_chance(50) ? 2000 : 40000);
+	uint64_t total =
+		sim_chance(10) ? 0 : sim_between(1, sim.fuzzed || sim_chance(50) ? 2000 : 40000);
 	struct sim_socket *socket = sim_socket_new(total, (enum sim_finish)sim_below(3));
 
 	if (!socket)

@@ -18,18 +18,24 @@ void sim_yield(void);
 #undef atomic_fetch_sub_explicit
 #undef atomic_compare_exchange_weak_explicit
 #undef atomic_compare_exchange_strong_explicit
-#define atomic_load_explicit(object, order) (sim_yield(), __atomic_load_n(object, order))
-#define atomic_store_explicit(object, value, order) \
-	(sim_yield(), __atomic_store_n(object, value, order))
-#define atomic_exchange_explicit(object, value, order) \
-	(sim_yield(), __atomic_exchange_n(object, value, order))
-#define atomic_fetch_add_explicit(object, value, order) \
-	(sim_yield(), __atomic_fetch_add(object, value, order))
-#define atomic_fetch_sub_explicit(object, value, order) \
-	(sim_yield(), __atomic_fetch_sub(object, value, order))
-#define atomic_compare_exchange_weak_explicit(object, expected, value, success, failure) \
-	(sim_yield(), __atomic_compare_exchange_n(object, expected, value, 1, success, failure))
-#define atomic_compare_exchange_strong_explicit(object, expected, value, success, failure) \
-	(sim_yield(), __atomic_compare_exchange_n(object, expected, value, 0, success, failure))
+/* What <stdatomic.h> makes of them is the compiler's own. */
+#ifdef __clang__
+#define SIM_ATOMIC(operation)            __c11_atomic_##operation
+#define SIM_ATOMIC_N(operation)          __c11_atomic_##operation
+#define SIM_COMPARE(o, e, v, weak, s, f) __c11_atomic_compare_exchange_strong(o, e, v, s, f)
+#else
+#define SIM_ATOMIC(operation)            __atomic_##operation
+#define SIM_ATOMIC_N(operation)          __atomic_##operation##_n
+#define SIM_COMPARE(o, e, v, weak, s, f) __atomic_compare_exchange_n(o, e, v, weak, s, f)
+#endif
+#define atomic_load_explicit(o, order)         (sim_yield(), SIM_ATOMIC_N(load)(o, order))
+#define atomic_store_explicit(o, v, order)     (sim_yield(), SIM_ATOMIC_N(store)(o, v, order))
+#define atomic_exchange_explicit(o, v, order)  (sim_yield(), SIM_ATOMIC_N(exchange)(o, v, order))
+#define atomic_fetch_add_explicit(o, v, order) (sim_yield(), SIM_ATOMIC(fetch_add)(o, v, order))
+#define atomic_fetch_sub_explicit(o, v, order) (sim_yield(), SIM_ATOMIC(fetch_sub)(o, v, order))
+#define atomic_compare_exchange_weak_explicit(o, e, v, s, f) \
+	(sim_yield(), SIM_COMPARE(o, e, v, 1, s, f))
+#define atomic_compare_exchange_strong_explicit(o, e, v, s, f) \
+	(sim_yield(), SIM_COMPARE(o, e, v, 0, s, f))
 
 #endif

@@ -14,6 +14,7 @@
 #include "zcrx_model.h"
 
 #define ACTIONS_MOST 4000
+#define ACTIONS_FUZZ 250 /* many short runs teach a fuzzer more */
 #define DRAINS_MOST  20000
 #define PATIENCE_NS  200000000
 
@@ -233,7 +234,8 @@ void sim_scenario(uint64_t seed)
 	others_begin();
 	if (open_receiver()) {
 		choose_habits();
-		for (actions = sim_between(10, ACTIONS_MOST); actions; actions--)
+		for (actions = sim_between(10, sim.fuzzed ? ACTIONS_FUZZ : ACTIONS_MOST); actions;
+		     actions--)
 			act();
 		if (sim_chance(80))
 			drain();

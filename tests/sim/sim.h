@@ -50,6 +50,9 @@ int sim_chance(uint32_t percent);
 struct sim_world {
 	uint64_t seed;
 	uint64_t random;
+	const uint8_t *input; /* choices that a fuzzer makes; NULL: none, or used up */
+	const uint8_t *input_end;
+	uint32_t fuzzed;
 	uint64_t now_ns;
 	uint64_t steps;    /* things that happened: arrivals, completions, releases, events */
 	uint64_t progress; /* of them those that bring the work forward */
@@ -64,6 +67,8 @@ struct sim_world {
 extern struct sim_world sim;
 
 void sim_begin(uint64_t seed);
+/* The next run follows these bytes, one for each choice, and its seed when they are used up. */
+void sim_follow(const uint8_t *input, size_t length);
 
 /* Tell what happens, when it is wanted. */
 #define sim_trace(...)                        \

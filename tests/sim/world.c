@@ -16,7 +16,17 @@ uint64_t sim_random(void)
 
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-	return x ^ x >> 31;
+	x ^= x >> 31;
+	if (sim.input == sim.input_end)
+		return x;
+	return x >> 8 | (uint64_t)*sim.input++ << 56;
+}
+
+void sim_follow(const uint8_t *input, size_t length)
+{
+	sim.input = input;
+	sim.input_end = input + length;
+	sim.fuzzed = 1;
 }
 
 uint32_t sim_below(uint32_t limit)
@@ -66,14 +76,17 @@ static void choose_kernel(struct sim_kernel *kernel)
 
 void sim_begin(uint64_t seed)
 {
-	uint32_t tracing = sim.tracing, threads = sim.threads;
-	uint64_t steps = sim.steps;
-
 	sim = (struct sim_world){
-		.seed = seed, .random = seed * 0x2545f4914f6cdd1dull, .steps = steps};
-	sim.tracing = tracing;
-	sim.threads = threads;
-	sim.now_ns = 1000000000;
+		.seed = seed,
+		.random = seed * 0x2545f4914f6cdd1dull,
+		.now_ns = 1000000000,
+		.steps = sim.steps,
+		.tracing = sim.tracing,
+		.threads = sim.threads,
+		.input = sim.input,
+		.input_end = sim.input_end,
+		.fuzzed = sim.fuzzed,
+	};
 	choose_kernel(&sim.kernel);
 	sim_memory_begin();
 	sim_fds_begin();
