@@ -2,6 +2,7 @@
 #include "peer.h"
 #include "verdict.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <spawn.h>
@@ -17,31 +18,43 @@
 
 extern char **environ;
 
-/* Listen on a free port of ZRX_RIG_LOCAL, and write the address as the sender wants it. */
-static int listen_on_rig(char *where, size_t size, unsigned backlog)
+/* The address to listen on, port 0. */
+static struct addrinfo *rig_address(void)
 {
 	const char *host = getenv("ZRX_RIG_LOCAL");
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 				 .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
 	struct addrinfo *address;
-	struct sockaddr_storage bound;
-	socklen_t length = sizeof(bound);
-	char port[16];
-	int fd;
 
 	if (!host)
 		host = "127.0.0.1";
 	CHECK(!getaddrinfo(host, "0", &hints, &address), "ZRX_RIG_LOCAL=%s is no address", host);
-	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return address;
+}
+
+void peer_listen(struct peer *peer, const struct scenario *scenario)
+{
+	struct addrinfo *address = rig_address();
+	struct sockaddr_storage bound;
+	socklen_t length = sizeof(bound);
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
 	CHECK(fd >= 0 && !bind(fd, address->ai_addr, address->ai_addrlen) &&
-		      !listen(fd, (int)backlog) && !getsockname(fd, (struct sockaddr *)&bound, &length),
-	      "listen on %s: %s", host, strerror(errno));
+		      !listen(fd, (int)scenario->connections) &&
+		      !getsockname(fd, (struct sockaddr *)&bound, &length),
+	      "listen: %s", strerror(errno));
 	freeaddrinfo(address);
-	CHECK(!getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof(port),
-			   NI_NUMERICSERV),
-	      "getnameinfo");
-	snprintf(where, size, "%s:%s", host, port);
-	return fd;
+	peer->listener = fd;
+	/* The port has the same place in both families' addresses. */
+	peer->port = ntohs(((struct sockaddr_in *)(void *)&bound)->sin_port);
+}
+
+/* HOST:PORT, as the sender wants it. */
+static void listening_address(const struct peer *peer, char *where, size_t size)
+{
+	const char *host = getenv("ZRX_RIG_LOCAL");
+
+	snprintf(where, size, "%s:%u", host ? host : "127.0.0.1", peer->port);
 }
 
 void peer_start(struct peer *peer, const struct scenario *scenario, const char *program)
@@ -52,7 +65,7 @@ void peer_start(struct peer *peer, const struct scenario *scenario, const char *
 	unsigned count = 0;
 	int result;
 
-	peer->listener = listen_on_rig(where, sizeof(where), (unsigned)scenario->connections);
+	listening_address(peer, where, sizeof(where));
 	if (namespace) {
 		arguments[count++] = ip;
 		arguments[count++] = netns;

@@ -3,16 +3,20 @@
 #ifndef PEER_H
 #define PEER_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "scenario.h"
 
 struct peer {
 	int listener;
+	uint16_t port;
 	pid_t sender;
 };
 
-/* Listen, and start the sender at `program` with the scenario's words. */
+void peer_listen(struct peer *peer, const struct scenario *scenario);
+
+/* Start the sender at `program` with the scenario's words. */
 void peer_start(struct peer *peer, const struct scenario *scenario, const char *program);
 
 /* The next connection. The sender makes the one after it only once it has been let go on. */

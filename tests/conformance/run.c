@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #define LATE_MS       200
+#define NIC_SHARE     (64u << 20) /* what a NIC's own rings hold of an area */
+#define NIC_RULES     32          /* flows that are led to the queue one by one */
 #define TIMEOUT_SLACK 2000000000 /* ns */
 
 struct run {
@@ -61,6 +63,16 @@ static struct zrx_stats read_stats(struct run *run)
 
 /* ---- open and add ---- */
 
+static void ask_for_nic(const struct run *run, struct zrx_options *options)
+{
+	options->interface = run->setup->interface;
+	options->area_bytes += NIC_SHARE;
+	if (run->scenario->connections > NIC_RULES) {
+		options->steer = ZRX_STEER_PORT;
+		options->steer_port = run->peer.port;
+	}
+}
+
 static void open_receiver(struct run *run)
 {
 	const struct scenario *s = run->scenario;
@@ -70,11 +82,12 @@ static void open_receiver(struct run *run)
 	int result;
 
 	options.engine = run->setup->engine;
-	options.interface = run->setup->interface;
 	options.area_bytes = s->area_bytes;
 	options.buffer_bytes = (uint32_t)s->buffer_bytes;
 	options.ring_entries = (uint32_t)s->ring_entries;
 	options.refill_entries = (uint32_t)s->refill_entries;
+	if (options.engine == ZRX_ENGINE_ZCRX)
+		ask_for_nic(run, &options);
 	result = zrx_receiver_open(&run->receiver, &options, &error);
 	if (result < 0) {
 		printf("open: %s: %s (%s; %s) hint: %s\n", strerror(-result), error.message,
@@ -376,6 +389,7 @@ static void run_once(const struct scenario *scenario, const struct run_setup *se
 	CHECK(run.events, "no memory for events");
 	ledger_open(&run.ledger, scenario);
 	current = &run;
+	peer_listen(&run.peer, scenario);
 	open_receiver(&run);
 	keeper_start(&run.keeper, scenario, run.receiver);
 	peer_start(&run.peer, scenario, setup->sender);

@@ -28,7 +28,7 @@
 
 struct settings {
 	const char *engines; /* comma-separated */
-	const char *glob;
+	const char *globs;   /* likewise */
 	const char *directory; /* of scenarios.txt and sender */
 	unsigned seconds; /* for each scenario; 0: as its size says */
 	int list, fast, may_refuse;
@@ -39,8 +39,8 @@ struct totals {
 };
 
 static const char usage[] =
-	"usage: conformance [--engine E[,E...]] [--scenario GLOB] [--list] [--fast] [--may-refuse]\n"
-	"                   [--seconds N] [--directory DIR]\n"
+	"usage: conformance [--engine E[,E...]] [--scenario GLOB[,GLOB...]] [--list] [--fast]\n"
+	"                   [--may-refuse] [--seconds N] [--directory DIR]\n"
 	"  --engine      recv, multishot, zcrx-nodev, zcrx, auto; default: multishot,recv\n"
 	"  --scenario    only those whose name matches\n"
 	"  --fast        leave out size=large\n"
@@ -176,12 +176,23 @@ static void run_scenario(const struct settings *settings, const struct scenario 
 	fflush(stdout);
 }
 
+static int is_wanted(const struct settings *settings, const char *name)
+{
+	char globs[4096], *rest = NULL;
+
+	snprintf(globs, sizeof(globs), "%s", settings->globs);
+	for (char *glob = strtok_r(globs, ",", &rest); glob; glob = strtok_r(NULL, ",", &rest))
+		if (!fnmatch(glob, name, 0))
+			return 1;
+	return 0;
+}
+
 static void run_engine(const struct settings *settings, const struct scenario_table *table,
 		       const char *engine, struct totals *totals)
 {
 	printf("# engine %s\n", engine);
 	for (unsigned i = 0; i < table->count; i++)
-		if (!fnmatch(settings->glob, table->scenarios[i].name, 0))
+		if (is_wanted(settings, table->scenarios[i].name))
 			run_scenario(settings, &table->scenarios[i], engine, totals);
 }
 
@@ -198,7 +209,7 @@ static struct settings parse_arguments(int argc, char **argv)
 		{NULL, 0, NULL, 0},
 	};
 	struct settings settings = {
-		.engines = "multishot,recv", .glob = "*", .directory = "tests/conformance"};
+		.engines = "multishot,recv", .globs = "*", .directory = "tests/conformance"};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -207,7 +218,7 @@ static struct settings parse_arguments(int argc, char **argv)
 			settings.engines = optarg;
 			break;
 		case 's':
-			settings.glob = optarg;
+			settings.globs = optarg;
 			break;
 		case 'l':
 			settings.list = 1;
