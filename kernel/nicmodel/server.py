@@ -111,7 +111,8 @@ class Server:
             now = time.monotonic_ns()
             self.cable.advance(now)
             self.control.advance(now)
-            self._flush()
+            if not events:
+                self._flush()
             for key, _ in events:
                 key.data()
                 self._flush()

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 
 PORT = 9999
-SECONDS = 60
+SECONDS = 200  # only a bound: a stream takes two on an idle machine
 
 
 class StreamError(Exception):

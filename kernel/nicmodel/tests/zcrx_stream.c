@@ -156,10 +156,12 @@ static void ifq_register(struct ifq *ifq, const struct ring *ring, const char *i
 	reg.event_desc = (uintptr_t)&events;
 	ifq->stats = (void *)(region + events.stats_offset);
 	if (syscall(__NR_io_uring_register, ring->fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, &reg, 1) < 0) {
-		reg.event_desc = 0; /* a kernel before 7.2 refuses it */
+		int refused = errno;
+
+		reg.event_desc = 0; /* as kernels before 7.2 want it */
 		ifq->stats = NULL;
-		if (syscall(__NR_io_uring_register, ring->fd, ZRX_UAPI_REGISTER_ZCRX_IFQ, &reg, 1) <
-		    0)
+		if (refused != EINVAL || syscall(__NR_io_uring_register, ring->fd,
+						 ZRX_UAPI_REGISTER_ZCRX_IFQ, &reg, 1) < 0)
 			die("register the queue");
 	}
 	ifq->rq_head = (uint32_t *)(region + reg.offsets.head);
