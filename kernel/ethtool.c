@@ -96,3 +96,39 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 	free(table);
 	return result;
 }
+
+static struct ethtool_rxfh *ethtool_context(uint32_t context, uint32_t entries, uint32_t key_bytes)
+{
+	struct ethtool_rxfh *table =
+		calloc(1, sizeof(*table) + entries * sizeof(table->rss_config[0]) + key_bytes);
+
+	if (table) {
+		table->cmd = ETHTOOL_GRSSH;
+		table->rss_context = context;
+		table->indir_size = entries;
+		table->key_size = key_bytes;
+	}
+	return table;
+}
+
+int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
+			    struct zrx_ethtool_rss *rss)
+{
+	struct ethtool_rxfh *size = ethtool_context(context, 0, 0), *table = NULL;
+	int result = size ? ethtool_ioctl(socket, name, size) : -ENOMEM;
+
+	memset(rss, 0, sizeof(*rss));
+	if (!result && size->indir_size > ZRX_RSS_ENTRIES)
+		result = -EOVERFLOW;
+	if (!result) {
+		table = ethtool_context(context, size->indir_size, size->key_size);
+		result = table ? ethtool_ioctl(socket, name, table) : -ENOMEM;
+	}
+	if (!result) {
+		rss->count = size->indir_size;
+		memcpy(rss->queue, table->rss_config, rss->count * sizeof(rss->queue[0]));
+	}
+	free(table);
+	free(size);
+	return result;
+}

@@ -58,6 +58,9 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
+/* The table of an additional RSS context, which flow rules can name. */
+int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
+			    struct zrx_ethtool_rss *rss);
 /* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
  * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
@@ -65,8 +68,9 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 /* Rules of the receive classifier. */
 int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule);
 int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
+/* context: RSS context of a rule with FLOW_RSS; may be NULL. */
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
-		     struct ethtool_rx_flow_spec *rule);
+		     struct ethtool_rx_flow_spec *rule, uint32_t *context);
 struct zrx_ethtool_rule_table {
 	uint32_t size; /* locations are below it */
 	uint32_t any;  /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */

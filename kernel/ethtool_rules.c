@@ -39,13 +39,15 @@ int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location)
 }
 
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
-		     struct ethtool_rx_flow_spec *rule)
+		     struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
 	struct ethtool_rxnfc command = {.cmd = ETHTOOL_GRXCLSRULE, .fs.location = location};
 	int result = rules_ioctl(socket, name, &command);
 
 	if (!result)
 		*rule = command.fs;
+	if (!result && context)
+		*context = command.fs.flow_type & FLOW_RSS ? command.rss_context : 0;
 	return result;
 }
 

@@ -90,6 +90,44 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 	return 0;
 }
 
+static void claim_add_rule(struct zrx_nic_device *device, uint32_t location,
+			   struct zrx_queue_set *set)
+{
+	struct zrx_ethtool_rss *table;
+	struct ethtool_rx_flow_spec rule;
+	uint32_t context;
+
+	if (device->ops->rule(device, location, &rule, &context))
+		return;
+	if (!context && rule.ring_cookie < ZRX_NETDEV_QUEUES)
+		zrx_queue_set_add(set, (uint32_t)rule.ring_cookie);
+	table = context ? malloc(sizeof(*table)) : NULL;
+	if (table && !device->ops->rss_context(device, context, table))
+		for (uint32_t i = 0; i < table->count; i++)
+			zrx_queue_set_add(set, table->queue[i]);
+	free(table);
+}
+
+/* Whatever cannot be read leads nowhere that is known. */
+static void claim_look_at_rules(struct zrx_nic_device *device, struct zrx_queue_set *set)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+
+	if (table && !device->ops->rules(device, table))
+		for (uint32_t i = 0; i < table->count; i++)
+			claim_add_rule(device, table->location[i], set);
+	free(table);
+}
+
+/* Not one that somebody's flow rules lead to: their sockets would no longer be able to read. */
+static uint32_t claim_free_queue(struct zrx_nic_device *device, const struct claim_view *view)
+{
+	struct zrx_queue_set used = view->taken;
+
+	claim_look_at_rules(device, &used);
+	return zrx_nic_choose(view->queues, view->queue_count, &used, view->first_queue);
+}
+
 static int claim_choose(struct zrx_nic_device *device, const struct zrx_options *options,
 			struct claim_view *view, struct zrx_error *error)
 {
@@ -102,8 +140,7 @@ static int claim_choose(struct zrx_nic_device *device, const struct zrx_options 
 			return result;
 		view->wish.queue = options->queue;
 	} else {
-		view->wish.queue = zrx_nic_choose(view->queues, view->queue_count, &view->taken,
-						  view->first_queue);
+		view->wish.queue = claim_free_queue(device, view);
 		snprintf(hint, sizeof(hint), "ethtool -L %s combined %u", device->name,
 			 view->queue_count + 1);
 		if (view->wish.queue == ZRX_NO_QUEUE)

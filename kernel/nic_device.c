@@ -102,6 +102,12 @@ static int device_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss
 	return zrx_ethtool_rss(device_of(device)->socket, device->name, rss);
 }
 
+static int device_rss_context(struct zrx_nic_device *device, uint32_t context,
+			      struct zrx_ethtool_rss *rss)
+{
+	return zrx_ethtool_rss_context(device_of(device)->socket, device->name, context, rss);
+}
+
 static int device_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
 	return zrx_ethtool_rss_set(device_of(device)->socket, device->name, rss);
@@ -113,9 +119,9 @@ static int device_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_t
 }
 
 static int device_rule(struct zrx_nic_device *device, uint32_t location,
-		       struct ethtool_rx_flow_spec *rule)
+		       struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
-	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule);
+	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule, context);
 }
 
 static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule)
@@ -148,6 +154,7 @@ static const struct zrx_nic_ops device_ops = {
 	.feature = device_feature,
 	.feature_set = device_feature_set,
 	.rss = device_rss,
+	.rss_context = device_rss_context,
 	.rss_set = device_rss_set,
 	.rules = device_rules,
 	.rule = device_rule,

@@ -26,10 +26,12 @@ struct zrx_nic_ops {
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);
 	int (*rss)(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss);
+	int (*rss_context)(struct zrx_nic_device *device, uint32_t context,
+			   struct zrx_ethtool_rss *rss);
 	int (*rss_set)(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss);
 	int (*rules)(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table);
 	int (*rule)(struct zrx_nic_device *device, uint32_t location,
-		    struct ethtool_rx_flow_spec *rule);
+		    struct ethtool_rx_flow_spec *rule, uint32_t *context);
 	int (*rule_add)(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule);
 	int (*rule_remove)(struct zrx_nic_device *device, uint32_t location);
 	void (*pause_ms)(struct zrx_nic_device *device, uint32_t milliseconds);

@@ -68,7 +68,7 @@ static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow,
 	if (!result && !zrx_ethtool_lists(table, location))
 		result = -EIO;
 	if (!result)
-		result = device->ops->rule(device, location, &found);
+		result = device->ops->rule(device, location, &found, NULL);
 	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
 		result = -EIO;
 	free(table);

@@ -37,7 +37,7 @@ static int sweep_remove_at(struct zrx_nic_device *device,
 
 	if (!zrx_ethtool_lists(table, location))
 		return 0;
-	result = device->ops->rule(device, location, &rule);
+	result = device->ops->rule(device, location, &rule, NULL);
 	if (result)
 		return result;
 	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)

@@ -342,6 +342,29 @@ static void test_refusals(void)
 	fake_free(fake);
 }
 
+/* Rules of others lead to queue 7, to 6, and by a context to 4 and 5: the free queue is 3. */
+static void test_rules_of_others(void)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open();
+	struct fake_state before;
+	struct zrx_claim claim;
+
+	fake->state.ntuple = 1;
+	for (uint32_t i = 0; i < 3; i++) {
+		fake->state.rule_used[i] = 1;
+		fake->state.rules[i].flow_type = i == 2 ? TCP_V4_FLOW | FLOW_RSS : TCP_V4_FLOW;
+		fake->state.rules[i].ring_cookie = i == 2 ? 0 : 7 - i;
+	}
+	before = fake->state;
+	CHECK(!take(&claim, fake, &port_options), "take");
+	CHECK(claim.queue == 3, "queue %u", claim.queue);
+	CHECK(!zrx_claim_drop(&claim, NULL), "drop");
+	CHECK(!fake_differs(&before, &fake->state), "not as before");
+	scratch_close(directory);
+	fake_free(fake);
+}
+
 static void test_hw_gro(void)
 {
 	struct fake_nic *fake = fake_new();
@@ -415,6 +438,7 @@ void test_claim(void)
 	test_dead_beside_living();
 	test_foreign_changes();
 	test_refusals();
+	test_rules_of_others();
 	test_hw_gro();
 	test_damaged_journal();
 	test_plan_only();

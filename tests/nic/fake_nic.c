@@ -158,6 +158,16 @@ static int fake_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss)
 	return fake_read(device);
 }
 
+/* Its only context spreads over the queues 4 and 5. */
+static int fake_rss_context(struct zrx_nic_device *device, uint32_t context,
+			    struct zrx_ethtool_rss *rss)
+{
+	rss->count = 2;
+	rss->queue[0] = 4;
+	rss->queue[1] = 5;
+	return context == 1 ? fake_read(device) : -ENOENT;
+}
+
 static int fake_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
 	struct fake_nic *fake = fake_of(device);
@@ -182,7 +192,7 @@ static int fake_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_tab
 }
 
 static int fake_rule(struct zrx_nic_device *device, uint32_t location,
-		     struct ethtool_rx_flow_spec *rule)
+		     struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
 	struct fake_nic *fake = fake_of(device);
 	int result = fake_read(device);
@@ -194,6 +204,8 @@ static int fake_rule(struct zrx_nic_device *device, uint32_t location,
 		return -ENOENT;
 	}
 	*rule = fake->state.rules[location];
+	if (context)
+		*context = rule->flow_type & FLOW_RSS ? 1 : 0;
 	return 0;
 }
 
@@ -263,6 +275,7 @@ static const struct zrx_nic_ops fake_ops = {
 	.feature = fake_feature,
 	.feature_set = fake_feature_set,
 	.rss = fake_rss,
+	.rss_context = fake_rss_context,
 	.rss_set = fake_rss_set,
 	.rules = fake_rules,
 	.rule = fake_rule,
