@@ -114,7 +114,7 @@ test-amalgamation: ## build the core as one C file, by two compilers, and receiv
 
 # ---- form ----
 
-C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null | grep -v -e /zcrx.c$$ -e /libzcrx/ -e zcrx-sys/core)
+C_FILES  := $(wildcard core/*.[ch] kernel/*.[ch] examples/*.c bench/*.[ch] tests/*/*.[ch])
 SH_FILES := scripts/deps .ci/run
 
 lint: deps-test lint-core lint-rust lint-go lint-python ## check formatting, generated files and what linters say

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies one TCP connection to port 5000 of this machine to standard output: zcrx at its smallest. */
+/* Copies one TCP connection to port 5000 of this machine to standard output: zcrx at its smallest.
+ */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -7,7 +8,8 @@
 
 int main(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(5000),
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_port = htons(5000),
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	struct zrx_error error = ZRX_ERROR_INIT;

@@ -33,7 +33,7 @@ struct settings {
 
 struct connection {
 	int socket;
-	int file; /* -1: discard */
+	int file;         /* -1: discard */
 	EVP_MD_CTX *hash; /* NULL: not asked for */
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned digest_bytes;
@@ -66,22 +66,19 @@ static uint64_t now_ns(void)
 
 static const char usage[] =
 	"usage: receive --listen HOST:PORT [--output FILE | --discard] [--connections N]\n"
-	"               [--engine auto|zcrx|zcrx-nodev|multishot|recv] [--interface I [--queue Q]]\n"
+	"               [--engine auto|zcrx|zcrx-nodev|multishot|recv] [--interface I [--queue "
+	"Q]]\n"
 	"               [--sha256] [--json]\n"
-	"  With more than one connection the files are FILE.0, FILE.1, ... in the order of accept.\n"
+	"  With more than one connection the files are FILE.0, FILE.1, ... in the order of "
+	"accept.\n"
 	"  Port 0 takes a free one; \"listening on HOST:PORT\" goes to standard error.\n";
 
 static const struct option long_options[] = {
-	{"listen", required_argument, NULL, 'l'},
-	{"output", required_argument, NULL, 'o'},
-	{"discard", no_argument, NULL, 'd'},
-	{"connections", required_argument, NULL, 'c'},
-	{"engine", required_argument, NULL, 'e'},
-	{"interface", required_argument, NULL, 'i'},
-	{"queue", required_argument, NULL, 'q'},
-	{"sha256", no_argument, NULL, 's'},
-	{"json", no_argument, NULL, 'j'},
-	{NULL, 0, NULL, 0},
+	{"listen", required_argument, NULL, 'l'}, {"output", required_argument, NULL, 'o'},
+	{"discard", no_argument, NULL, 'd'},      {"connections", required_argument, NULL, 'c'},
+	{"engine", required_argument, NULL, 'e'}, {"interface", required_argument, NULL, 'i'},
+	{"queue", required_argument, NULL, 'q'},  {"sha256", no_argument, NULL, 's'},
+	{"json", no_argument, NULL, 'j'},         {NULL, 0, NULL, 0},
 };
 
 static void usage_error(void)
@@ -140,7 +137,8 @@ static struct settings parse_arguments(int argc, char **argv)
 			usage_error();
 		}
 	}
-	if (!settings.listen || !settings.connections || !strchr(settings.listen, ':') || optind != argc)
+	if (!settings.listen || !settings.connections || !strchr(settings.listen, ':') ||
+	    optind != argc)
 		usage_error();
 	return settings;
 }

@@ -37,7 +37,8 @@ void *zrx_sys_map(size_t size, int flags, int *error)
 {
 	if (!(flags & (MAP_SHARED | MAP_PRIVATE)))
 		flags |= MAP_PRIVATE;
-	return mapped(mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0), error);
+	return mapped(mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0),
+		      error);
 }
 
 void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error)
@@ -136,7 +137,8 @@ static int milliseconds(int64_t timeout_ns)
 
 int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns)
 {
-	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+				   .tv_nsec = timeout_ns % 1000000000};
 	int count;
 
 	if (timeout_ns <= 0)
@@ -160,7 +162,8 @@ void zrx_sys_eventfd_signal(int fd)
 	int saved = errno; /* also called from signal handlers and destructors */
 	uint64_t one = 1;
 
-	/* EAGAIN means that the counter is full: then it is readable, which is all that is wanted. */
+	/* EAGAIN means that the counter is full: then it is readable, which is all that is wanted.
+	 */
 	if (write(fd, &one, sizeof(one)) < 0)
 		errno = saved;
 }

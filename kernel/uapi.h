@@ -10,15 +10,15 @@
 #include <stdint.h>
 
 /* Operations and flags of io_uring proper. */
-#define ZRX_UAPI_OP_RECV_ZC            58u
-#define ZRX_UAPI_REGISTER_PBUF_RING    22u
-#define ZRX_UAPI_UNREGISTER_PBUF_RING  23u
-#define ZRX_UAPI_REGISTER_ZCRX_IFQ     32u
-#define ZRX_UAPI_REGISTER_QUERY        35u
-#define ZRX_UAPI_REGISTER_ZCRX_CTRL    36u
-#define ZRX_UAPI_PBUF_RING_INC         2u        /* 6.12: consume provided buffers bit by bit */
-#define ZRX_UAPI_CQE_F_BUF_MORE        (1u << 4) /* ... and this one has more room */
-#define ZRX_UAPI_MEM_REGION_TYPE_USER  1u
+#define ZRX_UAPI_OP_RECV_ZC           58u
+#define ZRX_UAPI_REGISTER_PBUF_RING   22u
+#define ZRX_UAPI_UNREGISTER_PBUF_RING 23u
+#define ZRX_UAPI_REGISTER_ZCRX_IFQ    32u
+#define ZRX_UAPI_REGISTER_QUERY       35u
+#define ZRX_UAPI_REGISTER_ZCRX_CTRL   36u
+#define ZRX_UAPI_PBUF_RING_INC        2u        /* 6.12: consume provided buffers bit by bit */
+#define ZRX_UAPI_CQE_F_BUF_MORE       (1u << 4) /* ... and this one has more room */
+#define ZRX_UAPI_MEM_REGION_TYPE_USER 1u
 
 struct zrx_uapi_buf_reg {
 	uint64_t ring_addr;

@@ -47,7 +47,8 @@ static uint32_t next_random(struct keeper *keeper)
 	return keeper->random >> 8;
 }
 
-/* Bring the buffers that are to be released to the front of the held list, in the order of release. */
+/* Bring the buffers that are to be released to the front of the held list, in the order of release.
+ */
 static void arrange(struct keeper *keeper, size_t count)
 {
 	struct held_list *held = &keeper->held;

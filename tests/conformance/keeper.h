@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Holds received buffers and releases them in the order and by the threads that a scenario asks for. */
+/* Holds received buffers and releases them in the order and by the threads that a scenario asks
+ * for. */
 #ifndef KEEPER_H
 #define KEEPER_H
 

@@ -12,7 +12,8 @@ struct holdings {
 	uint64_t area_bytes; /* in mappings at least as large as an area */
 };
 
-/* Count what this process holds. Areas below 1 MiB cannot be told from other mappings: not counted. */
+/* Count what this process holds. Areas below 1 MiB cannot be told from other mappings: not counted.
+ */
 struct holdings holdings_count(uint64_t area_bytes);
 
 /* Fails the scenario if `now` is not as `before`. */

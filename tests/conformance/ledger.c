@@ -26,8 +26,8 @@ static void take_data(struct ledger *ledger, struct stream *stream, const struct
 	const struct zrx_buffer *buffer = &event->buffer;
 	size_t good;
 
-	CHECK(buffer->area && buffer->data && buffer->length, "stream %" PRIu64 ": empty data event",
-	      event->tag);
+	CHECK(buffer->area && buffer->data && buffer->length,
+	      "stream %" PRIu64 ": empty data event", event->tag);
 	CHECK(!event->error && !event->flags && !buffer->reserved,
 	      "stream %" PRIu64 ": data event with error, flags or reserved bytes", event->tag);
 	good = payload_check(buffer->data, buffer->length, ledger->scenario->seed, event->tag,
@@ -83,7 +83,8 @@ static void check_end(const struct stream *stream, uint64_t number, enum end_kin
 
 	CHECK(stream->end_kind == wanted[end].kind && stream->end_flags == wanted[end].flags &&
 		      stream->end_error == wanted[end].error,
-	      "stream %" PRIu64 " after %" PRIu64 " bytes: event %u flags %u error %d, not event %u "
+	      "stream %" PRIu64 " after %" PRIu64
+	      " bytes: event %u flags %u error %d, not event %u "
 	      "flags %u error %d",
 	      number, stream->received, stream->end_kind, stream->end_flags, stream->end_error,
 	      wanted[end].kind, wanted[end].flags, wanted[end].error);
@@ -117,14 +118,27 @@ void ledger_check_rest(const struct ledger *ledger)
 	}
 }
 
-#define FIELD(name) {#name, offsetof(struct zrx_stats, name)}
+#define FIELD(name)                                     \
+	{                                               \
+#name, offsetof(struct zrx_stats, name) \
+	}
 static const struct {
 	const char *name;
 	size_t at;
 } fields[] = {
-	FIELD(bytes), FIELD(buffers), FIELD(released), FIELD(parks), FIELD(rearms_ring_full),
-	FIELD(rearms_no_buffer), FIELD(rearms_silent), FIELD(rearms_interrupted), FIELD(backlog_high),
-	FIELD(flushes), FIELD(copied_bytes), FIELD(waits), FIELD(wakes),
+	FIELD(bytes),
+	FIELD(buffers),
+	FIELD(released),
+	FIELD(parks),
+	FIELD(rearms_ring_full),
+	FIELD(rearms_no_buffer),
+	FIELD(rearms_silent),
+	FIELD(rearms_interrupted),
+	FIELD(backlog_high),
+	FIELD(flushes),
+	FIELD(copied_bytes),
+	FIELD(waits),
+	FIELD(wakes),
 };
 
 static uint64_t field_value(const struct zrx_stats *stats, const char *name, size_t length)
@@ -166,11 +180,13 @@ void ledger_check_stats(const struct ledger *ledger, const struct zrx_stats *sta
 	CHECK(stats->released == stats->buffers - outstanding,
 	      "stats: %" PRIu64 " released of %" PRIu64 " with %" PRIu64 " out", stats->released,
 	      stats->buffers, outstanding);
-	CHECK(stats->backlog <= stats->released, "stats: backlog %" PRIu64 " of %" PRIu64 " released",
-	      stats->backlog, stats->released);
-	CHECK(stats->streams == ledger->added - ledger->ended, "stats: %" PRIu64 " streams, not %" PRIu64,
-	      stats->streams, ledger->added - ledger->ended);
-	CHECK(ledger->ended < ledger->added || !stats->parked, "stats: %" PRIu64 " parked at the end",
-	      stats->parked);
+	CHECK(stats->backlog <= stats->released,
+	      "stats: backlog %" PRIu64 " of %" PRIu64 " released", stats->backlog,
+	      stats->released);
+	CHECK(stats->streams == ledger->added - ledger->ended,
+	      "stats: %" PRIu64 " streams, not %" PRIu64, stats->streams,
+	      ledger->added - ledger->ended);
+	CHECK(ledger->ended < ledger->added || !stats->parked,
+	      "stats: %" PRIu64 " parked at the end", stats->parked);
 	check_at_least(stats, ledger->scenario->at_least);
 }

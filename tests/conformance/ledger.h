@@ -28,7 +28,8 @@ struct ledger {
 void ledger_open(struct ledger *ledger, const struct scenario *scenario);
 void ledger_close(struct ledger *ledger);
 
-/* Check an event against its stream, and book it. Returns the offset in its stream of a data event. */
+/* Check an event against its stream, and book it. Returns the offset in its stream of a data event.
+ */
 uint64_t ledger_take(struct ledger *ledger, const struct zrx_event *event);
 
 /* Do the streams' ends and bytes come out as the scenario wants? */

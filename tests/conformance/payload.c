@@ -29,7 +29,8 @@ static size_t first_difference(const unsigned char *a, const unsigned char *b, s
 	return at;
 }
 
-size_t payload_check(const void *data, size_t length, uint64_t seed, uint64_t stream, uint64_t offset)
+size_t payload_check(const void *data, size_t length, uint64_t seed, uint64_t stream,
+		     uint64_t offset)
 {
 	const unsigned char *bytes = data;
 	uint64_t first = 7919 * stream + 104729 * seed;

@@ -10,6 +10,7 @@
 void payload_init(void);
 
 /* Position of the first byte that differs from the payload, or length if none does. */
-size_t payload_check(const void *data, size_t length, uint64_t seed, uint64_t stream, uint64_t offset);
+size_t payload_check(const void *data, size_t length, uint64_t seed, uint64_t stream,
+		     uint64_t offset);
 
 #endif

@@ -102,5 +102,6 @@ void peer_wait(struct peer *peer)
 		CHECK(waited < SENDER_PATIENCE_MS, "the sender is still there after 20 s");
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
-	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the sender failed: status %x", status);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the sender failed: status %x",
+	      status);
 }

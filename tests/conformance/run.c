@@ -22,7 +22,7 @@
 #define LATE_MS       200
 #define NIC_SHARE     (64u << 20) /* what a NIC's own rings hold of an area */
 #define NIC_RULES     32          /* flows that are led to the queue one by one */
-#define TIMEOUT_SLACK 2000000000 /* ns */
+#define TIMEOUT_SLACK 2000000000  /* ns */
 
 struct run {
 	const struct scenario *scenario;
@@ -211,7 +211,8 @@ static void between_receives(struct run *run)
 	for (uint64_t i = 0; s->remove_at != SCENARIO_NEVER && i < run->ledger.added; i++) {
 		const struct stream *stream = &run->ledger.streams[i];
 
-		if (!stream->removed && !stream->ended && (parked || stream->received >= s->remove_at))
+		if (!stream->removed && !stream->ended &&
+		    (parked || stream->received >= s->remove_at))
 			remove_stream(run, i);
 	}
 	if (s->hold == HOLD_COUNT)
@@ -423,7 +424,7 @@ void scenario_describe(char *text, size_t size)
 		 " backlog %" PRIu64 " stall %u rearms %" PRIu64 "/%" PRIu64 "/%" PRIu64 "/%" PRIu64
 		 " flushes %" PRIu64 " waits %" PRIu64,
 		 current->ledger.added, current->ledger.ended, current->ledger.bytes,
-		 current->ledger.buffers, stats.outstanding, stats.parked, stats.parks, stats.backlog,
-		 stats.stall, stats.rearms_ring_full, stats.rearms_no_buffer, stats.rearms_silent,
-		 stats.rearms_interrupted, stats.flushes, stats.waits);
+		 current->ledger.buffers, stats.outstanding, stats.parked, stats.parks,
+		 stats.backlog, stats.stall, stats.rearms_ring_full, stats.rearms_no_buffer,
+		 stats.rearms_silent, stats.rearms_interrupted, stats.flushes, stats.waits);
 }

@@ -27,10 +27,10 @@
 #define GRACE_SECONDS 5 /* for a process that has been told to give up */
 
 struct settings {
-	const char *engines; /* comma-separated */
-	const char *globs;   /* likewise */
+	const char *engines;   /* comma-separated */
+	const char *globs;     /* likewise */
 	const char *directory; /* of scenarios.txt and sender */
-	unsigned seconds; /* for each scenario; 0: as its size says */
+	unsigned seconds;      /* for each scenario; 0: as its size says */
 	int list, fast, may_refuse;
 };
 

@@ -51,11 +51,11 @@ static int choice(struct scenario *s, const char *value, size_t at, const char *
 	return 0;
 }
 
-#define CHOICE(function, ...)                                                                      \
-	static int function(struct scenario *s, const char *value, size_t at)                     \
-	{                                                                                          \
-		static const char *const words[] = {__VA_ARGS__, NULL};                            \
-		return choice(s, value, at, words);                                                \
+#define CHOICE(function, ...)                                                 \
+	static int function(struct scenario *s, const char *value, size_t at) \
+	{                                                                     \
+		static const char *const words[] = {__VA_ARGS__, NULL};       \
+		return choice(s, value, at, words);                           \
 	}
 
 CHOICE(flag, "0", "1")
@@ -111,8 +111,14 @@ static int until(struct scenario *s, const char *value, size_t at)
 	return choice(s, value, at, words) && s->until != UNTIL_BYTES;
 }
 
-#define KEY(name, parse)              {#name, parse, offsetof(struct scenario, name)}
-#define KEY_AS(name, parse, field)    {#name, parse, offsetof(struct scenario, field)}
+#define KEY(name, parse)                                      \
+	{                                                     \
+#name, parse, offsetof(struct scenario, name) \
+	}
+#define KEY_AS(name, parse, field)                             \
+	{                                                      \
+#name, parse, offsetof(struct scenario, field) \
+	}
 static const struct key {
 	const char *name;
 	parse_fn parse;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads with small stacks: a stack that the C library keeps must not look like a forgotten area. */
+/* Threads with small stacks: a stack that the C library keeps must not look like a forgotten area.
+ */
 #ifndef THREAD_H
 #define THREAD_H
 

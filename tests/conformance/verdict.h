@@ -9,10 +9,10 @@ void verdict_to(int fd);
 /* Report the reason and end the process. */
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ...);
 
-#define CHECK(condition, ...)                                                                      \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			fail(__VA_ARGS__);                                                         \
+#define CHECK(condition, ...)              \
+	do {                               \
+		if (!(condition))          \
+			fail(__VA_ARGS__); \
 	} while (0)
 
 #endif

@@ -39,8 +39,8 @@ void rig_receive(struct rig *rig, struct zrx_event *events, uint32_t count)
 	uint32_t have = 0;
 
 	for (int i = 0; have < count && i < PATIENCE; i++) {
-		int more = zrx_receiver_receive(rig->receiver, events + have, count - have,
-						100000000);
+		int more =
+			zrx_receiver_receive(rig->receiver, events + have, count - have, 100000000);
 
 		CHECK(more >= 0);
 		have += (uint32_t)more;

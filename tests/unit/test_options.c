@@ -5,15 +5,15 @@
 #include <errno.h>
 
 /* One field that will not do, and the word that the message must hold. */
-#define REFUSED(field, value, word)                                                                \
-	do {                                                                                       \
-		struct zrx_options given = ZRX_OPTIONS_INIT, checked;                              \
-		struct zrx_error error = ZRX_ERROR_INIT;                                           \
-		given.field = value;                                                               \
-		CHECK_EQUAL(zrx_options_check(&checked, &given, &error), -EINVAL);                 \
-		CHECK_EQUAL(error.stage, ZRX_STAGE_OPTIONS);                                       \
-		CHECK_SAYS(error.message, word);                                                   \
-		CHECK(error.hint[0]);                                                              \
+#define REFUSED(field, value, word)                                                \
+	do {                                                                       \
+		struct zrx_options given = ZRX_OPTIONS_INIT, checked;              \
+		struct zrx_error error = ZRX_ERROR_INIT;                           \
+		given.field = value;                                               \
+		CHECK_EQUAL(zrx_options_check(&checked, &given, &error), -EINVAL); \
+		CHECK_EQUAL(error.stage, ZRX_STAGE_OPTIONS);                       \
+		CHECK_SAYS(error.message, word);                                   \
+		CHECK(error.hint[0]);                                              \
 	} while (0)
 
 static void test_defaults(void)
