@@ -5,7 +5,7 @@ SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
 SEEDS       := 1-1600
 TRACE       :=
 
-.PHONY: sim simulate test-sim test-mutations sanitize sanitize-address sanitize-thread
+.PHONY: sim simulate test-sim test-mutations sanitize sanitize-address sanitize-thread test-sim-facts
 sim: $(SIM_OUT)/sim ## build the simulated kernel's test
 
 $(SIM_OUT)/%.o: %.c
@@ -70,3 +70,13 @@ sanitize-thread:
 	done
 
 -include $(SIM_OBJECTS:.o=.d) $(SIM_THREADS_OBJECTS:.o=.d)
+
+# The model's claims against a real kernel.
+FACTS := $(wildcard tests/sim/facts/*.c)
+
+$(B)/tests/facts: $(FACTS) $(wildcard tests/sim/facts/*.h)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -o $@ $(FACTS) -luring -lpthread
+
+test-sim-facts: $(B)/tests/facts ## check in UML that a real kernel does what the simulated one is allowed to do
+	kernel/vm/uml --timeout 120 --check-dmesg -- $(B)/tests/facts --nodev
