@@ -22,6 +22,6 @@ fuzz: $(FUZZ_OUT)/fuzz ## let a fuzzer choose what the simulated kernel does: SE
 	$(FUZZ_RUN) -max_total_time=$(SECONDS) $(FUZZ_OUT)/corpus tests/fuzz/corpus
 
 fuzz-corpus: $(FUZZ_OUT)/fuzz ## keep in tests/fuzz/corpus what a long `make fuzz` found new
-	$(FUZZ_RUN) -merge=1 tests/fuzz/corpus $(FUZZ_OUT)/corpus
+	$(FUZZ_RUN) -merge=1 -use_counters=0 tests/fuzz/corpus $(FUZZ_OUT)/corpus
 
 -include $(FUZZ_OBJECTS:.o=.d)
