@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 .PHONY: rust rust-bindings rust-conformance test-rust test-rust-crates test-rust-conformance \
-	test-rust-uml lint-rust
+	test-rust-uml test-rust-package test-rust-miri test-rust-model bench-rust lint-rust
 CARGO := rust/with-cargo nice cargo
 RUST_CONFORMANCE := build/rust/release/zcrx-conformance
 
@@ -23,6 +23,20 @@ test-rust-conformance: rust-conformance ## run the conformance scenarios by the 
 
 test-rust-uml: rust-conformance ## run them in UML, on engine zcrx-nodev
 	rust/with-cargo kernel/vm/uml --timeout 900 --check-dmesg -- $(RUST_CONFORMANCE) --fast --engine zcrx-nodev
+
+test-rust-package: ## package the Rust crates, and use them in an empty project
+	rust/with-cargo rust/test-package
+
+test-rust-miri: ## run the Rust crate's tests that need no C under miri (nightly, component miri)
+	MIRIFLAGS=-Zmiri-disable-isolation rust/with-cargo nice cargo +nightly miri test -q -p zcrx --lib --features bytes
+
+test-rust-model: ## model-check release against receive (loom)
+	$(CARGO) test -q -p zcrx-model
+
+bench-rust: ## measure the Rust crate against the C core, std and tokio: build/bench/rust.json
+	@mkdir -p build/bench
+	$(CARGO) build -q --release -p zcrx-bench
+	rust/with-cargo build/rust/release/zcrx-bench build/bench/rust.json
 
 lint-rust: ## check bindings, formatting, lints and documentation of the Rust crates
 	bindings/amalgamate --check rust/zcrx-sys/core

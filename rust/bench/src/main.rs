@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+//! Measures the crate against the C core, std and tokio, and writes what it found as JSON.
+//!
+//!     zcrx-bench [--rounds N] [--mib N] [FILE]
+//!
+//! Both sides of a comparison run in turn, in one process, over loopback, from a sender of their own. In each round
+//! the first side runs twice: how far these two differ is the spread that the comparison can have by chance.
+
+mod instructions;
+mod sides;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio, exit};
+use std::time::Instant;
+use std::{env, fs};
+
+use sides::Counts;
+use zcrx::Engine;
+
+struct Settings {
+    rounds: usize,
+    bytes: u64,
+    file: Option<String>,
+}
+
+/// One comparison: the medians of throughput, of their ratio, and the spread.
+struct Result {
+    key: &'static str,
+    ratio: f64,
+    spread: f64,
+    gb_per_second: f64,
+    other_gb_per_second: f64,
+}
+
+/// A connection, and the process that sends a round of bytes on it each time that it is told to.
+struct Connection {
+    socket: TcpStream,
+    sender: Child,
+}
+
+impl Connection {
+    fn new(rounds: u64, bytes: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let sender = Command::new(env::current_exe().expect("its own path"))
+            .args(["--send", &address, &rounds.to_string(), &bytes.to_string()])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("it starts itself");
+        Self { socket: listener.accept().expect("connected").0, sender }
+    }
+
+    fn go(&self) {
+        (&self.socket).write_all(b"x").expect("told");
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // It leaves by itself when the connection is over.
+        let _ = self.sender.wait();
+    }
+}
+
+/// The sender's process.
+fn send(address: &str, rounds: u64, bytes: u64) {
+    let mut socket = TcpStream::connect(address).expect("connected");
+    let block = vec![0x5a; 256 << 10];
+    for _ in 0..rounds {
+        socket.read_exact(&mut [0]).expect("told to go on");
+        let mut left = bytes;
+        while left > 0 {
+            let part = left.min(block.len() as u64);
+            socket.write_all(&block[..part as usize]).expect("sent");
+            left -= part;
+        }
+    }
+}
+
+fn gb_per_second(bytes: u64, side: &mut dyn FnMut(&Connection) -> (Instant, Counts)) -> f64 {
+    let connection = Connection::new(1, bytes);
+    let (begun, counts) = side(&connection);
+    let seconds = begun.elapsed().as_secs_f64();
+    assert_eq!(counts.bytes, bytes);
+    assert_eq!(counts.sum, counts.buffers * 0x5a);
+    bytes as f64 / seconds / 1e9
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+type Side<'a> = &'a mut dyn FnMut(&Connection) -> (Instant, Counts);
+
+fn compare(settings: &Settings, key: &'static str, side: Side<'_>, other: Side<'_>) -> Result {
+    let (mut ratios, mut spreads) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..=settings.rounds {
+        let first = gb_per_second(settings.bytes, side);
+        let second = gb_per_second(settings.bytes, other);
+        let again = gb_per_second(settings.bytes, side);
+        if round == 0 {
+            continue; // to warm up
+        }
+        ratios.push((first + again) / 2.0 / second);
+        spreads.push((first / again - 1.0).abs());
+        ours.push((first + again) / 2.0);
+        theirs.push(second);
+    }
+    let result = Result {
+        key,
+        ratio: median(ratios),
+        spread: median(spreads),
+        gb_per_second: median(ours),
+        other_gb_per_second: median(theirs),
+    };
+    eprintln!(
+        "{key:26} {:.3}  (A/A spread {:.3}; {:.2} and {:.2} GB/s)",
+        result.ratio, result.spread, result.gb_per_second, result.other_gb_per_second
+    );
+    result
+}
+
+fn with_core(buffer_bytes: u32) -> impl FnMut(&Connection) -> (Instant, Counts) {
+    move |connection| {
+        let mut core = sides::Core::open(Engine::Multishot, buffer_bytes, &connection.socket);
+        connection.go();
+        let begun = Instant::now();
+        (begun, core.receive(u64::MAX))
+    }
+}
+
+fn with_rust(buffer_bytes: u32) -> impl FnMut(&Connection) -> (Instant, Counts) {
+    move |connection| {
+        let rx = sides::open(Engine::Multishot, buffer_bytes);
+        rx.add(&connection.socket).expect("added");
+        connection.go();
+        let begun = Instant::now();
+        (begun, sides::bench_rust_loop(&rx, u64::MAX))
+    }
+}
+
+fn with_std(connection: &Connection) -> (Instant, Counts) {
+    let socket = connection.socket.try_clone().expect("duplicated");
+    connection.go();
+    (Instant::now(), sides::std_read(socket))
+}
+
+fn run(settings: &Settings) -> Vec<Result> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let mut tokio_zcrx = |connection: &Connection| {
+        let rx = sides::open(Engine::Multishot, 64 << 10);
+        connection.go();
+        (Instant::now(), sides::tokio_zcrx(&runtime, rx, &connection.socket))
+    };
+    let mut tokio_read = |connection: &Connection| {
+        let socket = connection.socket.try_clone().expect("duplicated");
+        connection.go();
+        (Instant::now(), sides::tokio_read(&runtime, socket))
+    };
+    let (small, large) = (4 << 10, 64 << 10);
+    vec![
+        compare(settings, "rust_vs_core_4k", &mut with_rust(small), &mut with_core(small)),
+        compare(settings, "rust_vs_core_64k", &mut with_rust(large), &mut with_core(large)),
+        compare(settings, "rust_vs_std_read_64k", &mut with_rust(large), &mut with_std),
+        compare(settings, "tokio_vs_tokio_read_64k", &mut tokio_zcrx, &mut tokio_read),
+    ]
+}
+
+fn to_json(settings: &Settings, results: &[Result], instructions: &[(String, f64)]) -> String {
+    let mut lines = vec![
+        format!("  \"rounds\": {}", settings.rounds),
+        format!("  \"bytes\": {}", settings.bytes),
+    ];
+    for result in results {
+        let Result { key, ratio, spread, gb_per_second, other_gb_per_second } = result;
+        lines.push(format!(
+            "  \"{key}\": {{\"value\": {ratio:.4}, \"spread\": {spread:.4}, \
+             \"gb_per_second\": [{gb_per_second:.3}, {other_gb_per_second:.3}]}}"
+        ));
+    }
+    for (key, value) in instructions {
+        lines.push(format!("  \"{key}\": {{\"value\": {value:.1}}}"));
+    }
+    format!("{{\n{}\n}}\n", lines.join(",\n"))
+}
+
+fn parse(words: &[String]) -> Option<Settings> {
+    let mut settings = Settings { rounds: 7, bytes: 256 << 20, file: None };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--rounds" => settings.rounds = words.next()?.parse().ok()?,
+            "--mib" => settings.bytes = words.next()?.parse::<u64>().ok()? << 20,
+            option if option.starts_with('-') => return None,
+            file => settings.file = Some(file.to_owned()),
+        }
+    }
+    Some(settings).filter(|settings| settings.rounds > 0)
+}
+
+fn main() {
+    let words: Vec<String> = env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--send", address, rounds, bytes] => {
+            let number = |word: &str| word.parse().expect("a number");
+            return send(address, number(rounds), number(bytes));
+        }
+        ["--count", loop_name] => return instructions::be_counted(loop_name),
+        _ => {}
+    }
+    let Some(settings) = parse(&words) else {
+        eprintln!("usage: zcrx-bench [--rounds N] [--mib N] [FILE]");
+        exit(2);
+    };
+    let results = run(&settings);
+    let instructions = instructions::count();
+    for (key, value) in &instructions {
+        eprintln!("{key:40} {value:.1}");
+    }
+    let json = to_json(&settings, &results, &instructions);
+    match &settings.file {
+        Some(file) => fs::write(file, json).expect("written"),
+        None => print!("{json}"),
+    }
+}
