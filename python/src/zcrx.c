@@ -863,15 +863,15 @@ int zrx_area_owned(const struct zrx_area *area)
 #include <stdint.h>
 
 /* Operations and flags of io_uring proper. */
-#define ZRX_UAPI_OP_RECV_ZC            58u
-#define ZRX_UAPI_REGISTER_PBUF_RING    22u
-#define ZRX_UAPI_UNREGISTER_PBUF_RING  23u
-#define ZRX_UAPI_REGISTER_ZCRX_IFQ     32u
-#define ZRX_UAPI_REGISTER_QUERY        35u
-#define ZRX_UAPI_REGISTER_ZCRX_CTRL    36u
-#define ZRX_UAPI_PBUF_RING_INC         2u        /* 6.12: consume provided buffers bit by bit */
-#define ZRX_UAPI_CQE_F_BUF_MORE        (1u << 4) /* ... and this one has more room */
-#define ZRX_UAPI_MEM_REGION_TYPE_USER  1u
+#define ZRX_UAPI_OP_RECV_ZC           58u
+#define ZRX_UAPI_REGISTER_PBUF_RING   22u
+#define ZRX_UAPI_UNREGISTER_PBUF_RING 23u
+#define ZRX_UAPI_REGISTER_ZCRX_IFQ    32u
+#define ZRX_UAPI_REGISTER_QUERY       35u
+#define ZRX_UAPI_REGISTER_ZCRX_CTRL   36u
+#define ZRX_UAPI_PBUF_RING_INC        2u        /* 6.12: consume provided buffers bit by bit */
+#define ZRX_UAPI_CQE_F_BUF_MORE       (1u << 4) /* ... and this one has more room */
+#define ZRX_UAPI_MEM_REGION_TYPE_USER 1u
 
 struct zrx_uapi_buf_reg {
 	uint64_t ring_addr;
@@ -4153,11 +4153,15 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 {
 	struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
 					    .tv_nsec = timeout_ns % 1000000000};
-	int result;
+	int result = 0;
 
-	if (timeout_ns == 0)
+	/*
+	 * A call that both submits and waits returns the count of what it submitted, and hides that
+	 * a signal interrupted the wait.
+	 */
+	if (timeout_ns == 0 || io_uring_sq_ready(&ring->uring))
 		result = zrx_sys_ring_enter(&ring->uring, 0, NULL);
-	else
+	if (timeout_ns != 0 && result >= 0 && zrx_ring_tail(ring) == *ring->uring.cq.khead)
 		result = zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
 	if (zrx_ring_tail(ring) - *ring->uring.cq.khead == ring->uring.cq.ring_entries)
 		ring->was_full = 1;
@@ -7118,7 +7122,7 @@ static void claim_add_rule(struct zrx_nic_device *device, uint32_t location,
 
 	if (device->ops->rule(device, location, &rule, &context))
 		return;
-	if (rule.ring_cookie < ZRX_NETDEV_QUEUES)
+	if (!context && rule.ring_cookie < ZRX_NETDEV_QUEUES)
 		zrx_queue_set_add(set, (uint32_t)rule.ring_cookie);
 	table = context ? malloc(sizeof(*table)) : NULL;
 	if (table && !device->ops->rss_context(device, context, table))
@@ -10802,7 +10806,8 @@ void *zrx_sys_map(size_t size, int flags, int *error)
 {
 	if (!(flags & (MAP_SHARED | MAP_PRIVATE)))
 		flags |= MAP_PRIVATE;
-	return mapped(mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0), error);
+	return mapped(mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0),
+		      error);
 }
 
 void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error)
@@ -10901,7 +10906,8 @@ static int milliseconds(int64_t timeout_ns)
 
 int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns)
 {
-	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+				   .tv_nsec = timeout_ns % 1000000000};
 	int count;
 
 	if (timeout_ns <= 0)
@@ -10925,7 +10931,8 @@ void zrx_sys_eventfd_signal(int fd)
 	int saved = errno; /* also called from signal handlers and destructors */
 	uint64_t one = 1;
 
-	/* EAGAIN means that the counter is full: then it is readable, which is all that is wanted. */
+	/* EAGAIN means that the counter is full: then it is readable, which is all that is wanted.
+	 */
 	if (write(fd, &one, sizeof(one)) < 0)
 		errno = saved;
 }

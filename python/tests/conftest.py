@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+
 import zcrx
 
 ENGINES = [name for name in ("multishot", "recv", "zcrx-nodev") if name in zcrx.probe().engines]

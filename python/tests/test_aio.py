@@ -9,6 +9,7 @@ import socket
 
 import pytest
 import uvloop
+
 import zcrx
 import zcrx.aio
 

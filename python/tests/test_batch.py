@@ -9,6 +9,7 @@ import socket
 
 import numpy
 import pytest
+
 import zcrx
 
 DATA = bytes(range(256)) * 1024

@@ -13,6 +13,7 @@ import weakref
 import numpy
 import pyarrow
 import pytest
+
 import zcrx
 
 

@@ -3,30 +3,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy
+from programs import connect, free_port
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
-
-
-def connect(port: int) -> socket.socket:
-    for _ in range(300):
-        with contextlib.suppress(ConnectionRefusedError):
-            return socket.create_connection(("127.0.0.1", port), timeout=30)
-        time.sleep(0.1)
-    raise TimeoutError("the example does not listen")
 
 
 def run(name: str, data: list[bytes], *arguments: str, answers: bool = False) -> tuple[str, list[bytes]]:

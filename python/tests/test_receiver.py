@@ -16,6 +16,7 @@ import threading
 import time
 
 import pytest
+
 import zcrx
 
 HUGE = 1 << 70

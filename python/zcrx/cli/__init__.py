@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from .. import Error, __version__
-from . import doctor, nic, recv, shell
+from . import bench, doctor, nic, recv, shell
 from .view import complain
 
-_COMMANDS = {"doctor": doctor, "recv": recv, "nic": nic, "completion": shell}
+_COMMANDS = {"doctor": doctor, "recv": recv, "nic": nic, "bench": bench, "completion": shell}
 INTERRUPTED = 128 + signal.SIGINT
 
 

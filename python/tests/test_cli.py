@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The command, as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from programs import connect, free_port
+
+import zcrx
+
+
+def zcrx_command(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "zcrx", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+@contextlib.contextmanager
+def receiving(*arguments: str):
+    port = free_port()
+    command = [sys.executable, "-m", "zcrx", "recv", "--listen", f"127.0.0.1:{port}", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        try:
+            yield port, process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("sha256", [True, False])
+def test_recv_to_a_file(tmp_path, engine, sha256):
+    data = os.urandom(5 << 20)
+    path = tmp_path / "out"
+    more = ["--sha256"] if sha256 else []
+    with receiving("--output", str(path), "--json", "--engine", engine, *more) as (port, process):
+        with connect(port) as sock:
+            sock.sendall(data)
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    result = json.loads(output)
+    assert path.read_bytes() == data
+    assert result["bytes"] == len(data)
+    assert result["engine"] == engine
+    assert {"reason", "seconds", "buffers", "copied_bytes"} < result.keys()
+    assert result.get("sha256") == ([hashlib.sha256(data).hexdigest()] if sha256 else None)
+
+
+def test_recv_many_connections(tmp_path):
+    data = [os.urandom(300000) for _ in range(4)]
+    arguments = ("--connections", "4", "--sha256", "--json", "--output", str(tmp_path / "out"))
+    with receiving(*arguments) as (port, process):
+        socks = [connect(port) for _ in data]
+        for sock, piece in zip(socks, data, strict=True):
+            with sock:
+                sock.sendall(piece)
+        output, _ = process.communicate(timeout=30)
+    assert json.loads(output)["sha256"] == [hashlib.sha256(piece).hexdigest() for piece in data]
+    assert [(tmp_path / f"out.{n}").read_bytes() for n in range(4)] == data
+
+
+def test_recv_tells_of_a_reset():
+    with receiving("--discard") as (port, process):
+        sock = connect(port)
+        sock.sendall(b"x" * 1000)
+        time.sleep(0.3)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.close()
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "reset by peer" in errors
+    assert "bytes in" in output
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_ctrl_c(connected):
+    with receiving("--discard") as (port, process):
+        sock = connect(port)
+        if not connected:
+            sock.close()  # then it is over by itself, or interrupted
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        sock.close()
+    assert process.returncode == (130 if connected else 0)
+    assert "Traceback" not in errors
+
+
+def test_doctor():
+    done = zcrx_command("doctor", "--json")
+    report = json.loads(done.stdout)
+    capabilities = zcrx.probe()
+    assert report["engines"] == list(capabilities.engines)
+    assert report["auto"] in capabilities.engines
+    assert done.returncode == (1 if report["missing"] else 0)
+    assert all(check["hint"] for check in report["checks"] if check["state"] == "missing")
+    text = zcrx_command("doctor")
+    assert text.returncode == done.returncode
+    for check in report["checks"]:
+        assert check["name"] in text.stdout
+
+
+def test_doctor_on_an_interface():
+    done = zcrx_command("doctor", "--json", "--interface", "lo")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1  # loopback cannot
+    assert any(name.startswith("lo: ") for name in report["missing"])
+    assert report["auto"] != "zcrx"
+
+
+def test_nic():
+    shown = json.loads(zcrx_command("nic", "show", "lo", "--json").stdout)
+    assert shown["interface"] == "lo"
+    assert zcrx_command("nic", "setup", "lo").returncode == 1
+    assert zcrx_command("nic", "setup", "lo", "--apply").returncode == 1
+    assert json.loads(zcrx_command("nic", "restore", "--json").stdout) == {"applied": False, "undone": 0}
+    missing = zcrx_command("nic", "show", "nosuch0")
+    assert missing.returncode == 1
+    assert "try:" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["recv"],
+        ["recv", "--listen", "nowhere"],
+        ["recv", "--listen", "127.0.0.1:99999"],
+        ["recv", "--listen", "127.0.0.1:0", "--engine", "fast"],
+        ["recv", "--listen", "127.0.0.1:0", "--connections", "0"],
+        ["nic", "fly"],
+    ],
+)
+def test_wrong_usage(arguments):
+    done = zcrx_command(*arguments)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+
+
+def test_bench():
+    done = zcrx_command("bench", "--bytes", "4194304", "--rounds", "1", "--json")
+    assert done.stderr == ""
+    result = json.loads(done.stdout)
+    for figures in result["placements"].values():
+        assert {"epoll", "tcp-zerocopy", "recv"} <= figures.keys()
+        assert all(figure["gb_per_s"] > 0 for figure in figures.values())
+    assert zcrx_command("bench", "--methods", "magic").returncode == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell):
+    done = zcrx_command("completion", shell)
+    assert done.returncode == 0
+    assert "doctor" in done.stdout
+
+
+def test_completion_completes():
+    script = zcrx_command("completion", "bash").stdout
+    script += "\nCOMP_WORDS=(zcrx nic s); COMP_CWORD=2; _zcrx; echo ${COMPREPLY[@]}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.split() == ["show", "setup"]
