@@ -145,7 +145,7 @@ func TestReleaseFromManyGoroutinesUnderTheGarbageCollector(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
 		rx := open(t, zcrx.Options{Engine: engine, AreaBytes: 1 << 20, BufferBytes: 4096})
 		sender, receiver := pair(t)
-		want := pattern(8 << 20)
+		want := pattern(ifShort(2<<20, 8<<20))
 		if _, err := rx.Add(receiver); err != nil {
 			t.Fatal(err)
 		}

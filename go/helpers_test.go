@@ -90,6 +90,14 @@ func pattern(size int) []byte {
 	return data
 }
 
+// ifShort is the smaller of two sizes under -short: the race detector and UML are slow.
+func ifShort(short, long int) int {
+	if testing.Short() {
+		return short
+	}
+	return long
+}
+
 // send writes in the background, and ends the stream.
 func send(conn *net.TCPConn, data []byte) {
 	go func() {
@@ -99,7 +107,7 @@ func send(conn *net.TCPConn, data []byte) {
 }
 
 func bounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -107,9 +115,9 @@ func bounded(t testing.TB) context.Context {
 // eventually waits for something that other goroutines or the garbage collector bring about.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !f(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); !f(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatal("not so after 10 s: ", what)
+			t.Fatal("not so after a minute: ", what)
 		}
 		time.Sleep(time.Millisecond)
 	}

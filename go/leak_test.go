@@ -56,7 +56,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		useAll(t, engine) // what the runtime makes once
 		descriptors, threads := count(t, "/proc/self/fd"), count(t, "/proc/self/task")
 		goroutines, rings := runtime.NumGoroutine(), mappings(t)
-		for range 100 {
+		for range ifShort(30, 100) {
 			useAll(t, engine)
 		}
 		eventually(t, "no more descriptors, goroutines, rings than before", func() bool {

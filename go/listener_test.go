@@ -82,10 +82,7 @@ func TestHTTPServerWithThousandConnections(t *testing.T) {
 		body := pattern(1 << 20)
 		transport := &http.Transport{MaxIdleConnsPerHost: 1000}
 		client := &http.Client{Transport: transport, Timeout: 60 * time.Second}
-		connections := 1000
-		if testing.Short() {
-			connections = 100
-		}
+		connections := ifShort(100, 1000)
 		var all sync.WaitGroup
 		for i := range connections {
 			all.Add(1)

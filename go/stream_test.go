@@ -36,7 +36,7 @@ func stream(t testing.TB, rx *zcrx.Receiver, options ...zcrx.StreamOption) (*net
 }
 
 func TestStreamReads(t *testing.T) {
-	want := pattern(300000)
+	want := pattern(ifShort(50000, 300000))
 	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
 		rx := open(t, zcrx.Options{Engine: engine})
 		sender, s := stream(t, rx)
@@ -48,7 +48,7 @@ func TestStreamReads(t *testing.T) {
 }
 
 func TestStreamWaysOfReading(t *testing.T) {
-	want := pattern(4 << 20)
+	want := pattern(ifShort(256<<10, 4<<20))
 	ways := map[string]func(s *zcrx.Stream) ([]byte, error){
 		"Read": func(s *zcrx.Stream) ([]byte, error) { return io.ReadAll(struct{ io.Reader }{s}) },
 		"WriteTo": func(s *zcrx.Stream) ([]byte, error) {
@@ -146,7 +146,7 @@ func ignoreEOF(err error) error {
 func TestStreamThatNobodyReadsLeavesTheAreaToOthers(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
 		rx := open(t, zcrx.Options{Engine: engine, AreaBytes: 4 << 20, BufferBytes: 65536})
-		want := pattern(32 << 20)
+		want := pattern(ifShort(8<<20, 32<<20))
 		lazySender, lazy := stream(t, rx)
 		busySender, busy := stream(t, rx)
 		send(lazySender, want)

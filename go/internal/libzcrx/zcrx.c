@@ -863,15 +863,15 @@ int zrx_area_owned(const struct zrx_area *area)
 #include <stdint.h>
 
 /* Operations and flags of io_uring proper. */
-#define ZRX_UAPI_OP_RECV_ZC            58u
-#define ZRX_UAPI_REGISTER_PBUF_RING    22u
-#define ZRX_UAPI_UNREGISTER_PBUF_RING  23u
-#define ZRX_UAPI_REGISTER_ZCRX_IFQ     32u
-#define ZRX_UAPI_REGISTER_QUERY        35u
-#define ZRX_UAPI_REGISTER_ZCRX_CTRL    36u
-#define ZRX_UAPI_PBUF_RING_INC         2u        /* 6.12: consume provided buffers bit by bit */
-#define ZRX_UAPI_CQE_F_BUF_MORE        (1u << 4) /* ... and this one has more room */
-#define ZRX_UAPI_MEM_REGION_TYPE_USER  1u
+#define ZRX_UAPI_OP_RECV_ZC           58u
+#define ZRX_UAPI_REGISTER_PBUF_RING   22u
+#define ZRX_UAPI_UNREGISTER_PBUF_RING 23u
+#define ZRX_UAPI_REGISTER_ZCRX_IFQ    32u
+#define ZRX_UAPI_REGISTER_QUERY       35u
+#define ZRX_UAPI_REGISTER_ZCRX_CTRL   36u
+#define ZRX_UAPI_PBUF_RING_INC        2u        /* 6.12: consume provided buffers bit by bit */
+#define ZRX_UAPI_CQE_F_BUF_MORE       (1u << 4) /* ... and this one has more room */
+#define ZRX_UAPI_MEM_REGION_TYPE_USER 1u
 
 struct zrx_uapi_buf_reg {
 	uint64_t ring_addr;
@@ -4153,11 +4153,15 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 {
 	struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
 					    .tv_nsec = timeout_ns % 1000000000};
-	int result;
+	int result = 0;
 
-	if (timeout_ns == 0)
+	/*
+	 * A call that both submits and waits returns the count of what it submitted, and hides that
+	 * a signal interrupted the wait.
+	 */
+	if (timeout_ns == 0 || io_uring_sq_ready(&ring->uring))
 		result = zrx_sys_ring_enter(&ring->uring, 0, NULL);
-	else
+	if (timeout_ns != 0 && result >= 0 && zrx_ring_tail(ring) == *ring->uring.cq.khead)
 		result = zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
 	if (zrx_ring_tail(ring) - *ring->uring.cq.khead == ring->uring.cq.ring_entries)
 		ring->was_full = 1;
@@ -5023,6 +5027,9 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
+/* The table of an additional RSS context, which flow rules can name. */
+int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
+			    struct zrx_ethtool_rss *rss);
 /* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
  * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
@@ -5030,8 +5037,9 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 /* Rules of the receive classifier. */
 int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule);
 int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
+/* context: RSS context of a rule with FLOW_RSS; may be NULL. */
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
-		     struct ethtool_rx_flow_spec *rule);
+		     struct ethtool_rx_flow_spec *rule, uint32_t *context);
 struct zrx_ethtool_rule_table {
 	uint32_t size; /* locations are below it */
 	uint32_t any;  /* the driver chooses a location itself: ask for RX_CLS_LOC_ANY, no other */
@@ -5149,6 +5157,42 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 		memcpy(table->ring_index, rss->queue, count * sizeof(rss->queue[0]));
 	result = ethtool_ioctl(socket, name, table);
 	free(table);
+	return result;
+}
+
+static struct ethtool_rxfh *ethtool_context(uint32_t context, uint32_t entries, uint32_t key_bytes)
+{
+	struct ethtool_rxfh *table =
+		calloc(1, sizeof(*table) + entries * sizeof(table->rss_config[0]) + key_bytes);
+
+	if (table) {
+		table->cmd = ETHTOOL_GRSSH;
+		table->rss_context = context;
+		table->indir_size = entries;
+		table->key_size = key_bytes;
+	}
+	return table;
+}
+
+int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
+			    struct zrx_ethtool_rss *rss)
+{
+	struct ethtool_rxfh *size = ethtool_context(context, 0, 0), *table = NULL;
+	int result = size ? ethtool_ioctl(socket, name, size) : -ENOMEM;
+
+	memset(rss, 0, sizeof(*rss));
+	if (!result && size->indir_size > ZRX_RSS_ENTRIES)
+		result = -EOVERFLOW;
+	if (!result) {
+		table = ethtool_context(context, size->indir_size, size->key_size);
+		result = table ? ethtool_ioctl(socket, name, table) : -ENOMEM;
+	}
+	if (!result) {
+		rss->count = size->indir_size;
+		memcpy(rss->queue, table->rss_config, rss->count * sizeof(rss->queue[0]));
+	}
+	free(table);
+	free(size);
 	return result;
 }
 
@@ -5439,13 +5483,15 @@ int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location)
 }
 
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
-		     struct ethtool_rx_flow_spec *rule)
+		     struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
 	struct ethtool_rxnfc command = {.cmd = ETHTOOL_GRXCLSRULE, .fs.location = location};
 	int result = rules_ioctl(socket, name, &command);
 
 	if (!result)
 		*rule = command.fs;
+	if (!result && context)
+		*context = command.fs.flow_type & FLOW_RSS ? command.rss_context : 0;
 	return result;
 }
 
@@ -5736,6 +5782,89 @@ void zrx_genl_close(struct zrx_genl *genl)
 }
 #undef GENL_TIMEOUT_SECONDS
 #undef GENL_ERROR_TEXT
+/* ---- kernel/link.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* What only rtnetlink tells of an interface. */
+#ifndef ZRX_KERNEL_LINK_H
+#define ZRX_KERNEL_LINK_H
+
+#include <stdint.h>
+
+/* Whether an XDP program is attached, by whichever means. 0 or -errno. */
+int zrx_link_xdp(uint32_t ifindex, uint32_t *attached);
+
+#endif /* ZRX_KERNEL_LINK_H */
+/* ---- kernel/link.c ---- */
+#include <errno.h>
+#include <sys/socket.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+/* SPDX-License-Identifier: MIT */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#define LINK_ANSWER_BYTES 32768 /* an interface with many virtual functions fills half of it */
+
+static int link_take_attribute(const struct nlattr *attribute, void *context)
+{
+	uint32_t *attached = context;
+
+	if (mnl_attr_get_type(attribute) == IFLA_XDP_ATTACHED &&
+	    mnl_attr_validate(attribute, MNL_TYPE_U8) >= 0)
+		*attached = mnl_attr_get_u8(attribute) != XDP_ATTACHED_NONE;
+	return MNL_CB_OK;
+}
+
+static int link_take(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(attribute) == IFLA_XDP)
+			mnl_attr_parse_nested(attribute, link_take_attribute, context);
+	}
+	return MNL_CB_STOP;
+}
+
+static int link_ask(struct mnl_socket *socket, uint32_t ifindex, uint32_t *attached)
+{
+	_Alignas(8) char buffer[LINK_ANSWER_BYTES];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *link = mnl_nlmsg_put_extra_header(request, sizeof(*link));
+	ssize_t length;
+
+	request->nlmsg_type = RTM_GETLINK;
+	request->nlmsg_flags = NLM_F_REQUEST;
+	request->nlmsg_seq = 1;
+	link->ifi_index = (int)ifindex;
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+		return -errno;
+	length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+	if (length < 0)
+		return -errno;
+	return mnl_cb_run(buffer, (size_t)length, 1, mnl_socket_get_portid(socket), link_take,
+			  attached) < 0
+		       ? -errno
+		       : 0;
+}
+
+int zrx_link_xdp(uint32_t ifindex, uint32_t *attached)
+{
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int result;
+
+	*attached = 0;
+	if (!socket)
+		return -errno;
+	result = link_ask(socket, ifindex, attached);
+	mnl_socket_close(socket);
+	return result;
+}
+#undef LINK_ANSWER_BYTES
 /* ---- kernel/netdev.h ---- */
 /* SPDX-License-Identifier: MIT */
 /* A netdev's queues and page pools, by the generic netlink family "netdev". */
@@ -6021,16 +6150,19 @@ struct zrx_nic_ops {
 	int (*channels)(struct zrx_nic_device *device, struct zrx_ethtool_channels *found);
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
+	int (*xdp)(struct zrx_nic_device *device, uint32_t *attached);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);
 	int (*split_set)(struct zrx_nic_device *device, uint32_t split, uint32_t *changed);
 	int (*thresh_set)(struct zrx_nic_device *device, uint32_t thresh);
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);
 	int (*rss)(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss);
+	int (*rss_context)(struct zrx_nic_device *device, uint32_t context,
+			   struct zrx_ethtool_rss *rss);
 	int (*rss_set)(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss);
 	int (*rules)(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table);
 	int (*rule)(struct zrx_nic_device *device, uint32_t location,
-		    struct ethtool_rx_flow_spec *rule);
+		    struct ethtool_rx_flow_spec *rule, uint32_t *context);
 	int (*rule_add)(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule);
 	int (*rule_remove)(struct zrx_nic_device *device, uint32_t location);
 	void (*pause_ms)(struct zrx_nic_device *device, uint32_t milliseconds);
@@ -6855,6 +6987,7 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
+	uint32_t xdp;    /* a program is attached */
 	uint32_t bound;  /* ZRX_BOUND_* */
 	int rings_error; /* rings could not be read */
 	struct zrx_ethtool_rings rings;
@@ -6863,6 +6996,9 @@ struct zrx_nic_case {
 /* zrx_nic_explain on an interface that is open already. */
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
+
+/* The words for an interface with an XDP program. Returns code. */
+int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error);
 
 /* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.
  */
@@ -6918,6 +7054,7 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	int count = device->ops->queues(device, view->queues, ZRX_NETDEV_QUEUES);
 	struct zrx_ethtool_driver driver;
 	const struct zrx_nic_quirk *quirk;
+	uint32_t xdp;
 	char hint[64];
 
 	if (count < 0)
@@ -6928,6 +7065,8 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	if (!count)
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_NIC, hint, "%s is down",
 				     device->name);
+	if (!device->ops->xdp(device, &xdp) && xdp)
+		return zrx_nic_explain_xdp(device->name, -EEXIST, error);
 	view->queue_count = (uint32_t)count;
 	if (!device->ops->driver(device, &driver) && (quirk = zrx_nic_quirk_find(driver.driver))) {
 		view->first_queue = quirk->first_queue;
@@ -6974,6 +7113,44 @@ static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *v
 	return 0;
 }
 
+static void claim_add_rule(struct zrx_nic_device *device, uint32_t location,
+			   struct zrx_queue_set *set)
+{
+	struct zrx_ethtool_rss *table;
+	struct ethtool_rx_flow_spec rule;
+	uint32_t context;
+
+	if (device->ops->rule(device, location, &rule, &context))
+		return;
+	if (!context && rule.ring_cookie < ZRX_NETDEV_QUEUES)
+		zrx_queue_set_add(set, (uint32_t)rule.ring_cookie);
+	table = context ? malloc(sizeof(*table)) : NULL;
+	if (table && !device->ops->rss_context(device, context, table))
+		for (uint32_t i = 0; i < table->count; i++)
+			zrx_queue_set_add(set, table->queue[i]);
+	free(table);
+}
+
+/* Whatever cannot be read leads nowhere that is known. */
+static void claim_look_at_rules(struct zrx_nic_device *device, struct zrx_queue_set *set)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+
+	if (table && !device->ops->rules(device, table))
+		for (uint32_t i = 0; i < table->count; i++)
+			claim_add_rule(device, table->location[i], set);
+	free(table);
+}
+
+/* Not one that somebody's flow rules lead to: their sockets would no longer be able to read. */
+static uint32_t claim_free_queue(struct zrx_nic_device *device, const struct claim_view *view)
+{
+	struct zrx_queue_set used = view->taken;
+
+	claim_look_at_rules(device, &used);
+	return zrx_nic_choose(view->queues, view->queue_count, &used, view->first_queue);
+}
+
 static int claim_choose(struct zrx_nic_device *device, const struct zrx_options *options,
 			struct claim_view *view, struct zrx_error *error)
 {
@@ -6986,8 +7163,7 @@ static int claim_choose(struct zrx_nic_device *device, const struct zrx_options 
 			return result;
 		view->wish.queue = options->queue;
 	} else {
-		view->wish.queue = zrx_nic_choose(view->queues, view->queue_count, &view->taken,
-						  view->first_queue);
+		view->wish.queue = claim_free_queue(device, view);
 		snprintf(hint, sizeof(hint), "ethtool -L %s combined %u", device->name,
 			 view->queue_count + 1);
 		if (view->wish.queue == ZRX_NO_QUEUE)
@@ -7266,6 +7442,11 @@ static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue 
 			   zrx_netdev_queues(&real->netdev, device->ifindex, found, capacity));
 }
 
+static int device_xdp(struct zrx_nic_device *device, uint32_t *attached)
+{
+	return zrx_link_xdp(device->ifindex, attached);
+}
+
 static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
 {
 	struct device_real *real = device_of(device);
@@ -7305,6 +7486,12 @@ static int device_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss
 	return zrx_ethtool_rss(device_of(device)->socket, device->name, rss);
 }
 
+static int device_rss_context(struct zrx_nic_device *device, uint32_t context,
+			      struct zrx_ethtool_rss *rss)
+{
+	return zrx_ethtool_rss_context(device_of(device)->socket, device->name, context, rss);
+}
+
 static int device_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
 	return zrx_ethtool_rss_set(device_of(device)->socket, device->name, rss);
@@ -7316,9 +7503,9 @@ static int device_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_t
 }
 
 static int device_rule(struct zrx_nic_device *device, uint32_t location,
-		       struct ethtool_rx_flow_spec *rule)
+		       struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
-	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule);
+	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule, context);
 }
 
 static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule)
@@ -7344,12 +7531,14 @@ static const struct zrx_nic_ops device_ops = {
 	.driver = device_driver,
 	.channels = device_channels,
 	.queues = device_queues,
+	.xdp = device_xdp,
 	.rings = device_rings,
 	.split_set = device_split_set,
 	.thresh_set = device_thresh_set,
 	.feature = device_feature,
 	.feature_set = device_feature_set,
 	.rss = device_rss,
+	.rss_context = device_rss_context,
 	.rss_set = device_rss_set,
 	.rules = device_rules,
 	.rule = device_rule,
@@ -7528,10 +7717,18 @@ static int explain_range(const struct zrx_nic_case *facts, struct zrx_error *err
 			     facts->rx_buf_len ? facts->rx_buf_len : facts->page_bytes);
 }
 
+int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error)
+{
+	char hint[64];
+
+	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", interface);
+	return zrx_error_set(error, code, ZRX_STAGE_QUEUE, hint,
+			     "%s: an XDP program is attached, which sees every packet of the NIC",
+			     interface);
+}
+
 static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_error *error)
 {
-	char hint[160];
-
 	if (facts->bound & ZRX_BOUND_XSK)
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE,
 				     "choose another queue, or stop the AF_XDP program",
@@ -7551,11 +7748,11 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "choose another queue",
 				     "%s: queue %u is leased to another interface",
 				     facts->interface, facts->queue);
-	snprintf(hint, sizeof(hint), "ip link set dev %s xdp off", facts->interface);
-	return zrx_error_set(
-		error, code, ZRX_STAGE_QUEUE, hint,
-		"%s: an XDP program is attached, or queue %u was let go just now (try again)",
-		facts->interface, facts->queue);
+	if (!facts->xdp)
+		return zrx_error_set(error, code, ZRX_STAGE_QUEUE, "try again",
+				     "%s: queue %u was bound until just now", facts->interface,
+				     facts->queue);
+	return zrx_nic_explain_xdp(facts->interface, code, error);
 }
 
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
@@ -7602,6 +7799,7 @@ static void explain_gather(struct zrx_nic_device *device, struct zrx_nic_case *f
 		snprintf(facts->bus, sizeof(facts->bus), "%s", driver.bus);
 	}
 	facts->rings_error = device->ops->rings(device, &facts->rings);
+	device->ops->xdp(device, &facts->xdp);
 	facts->queue_count = zrx_nic_device_queue_count(device);
 	if (!zrx_nic_device_queue(device, facts->queue, &queue))
 		facts->bound = queue.bound;
@@ -8068,6 +8266,18 @@ static void inspect_queue(struct inspection *at)
 	inspect_hint(at, "choose another queue, or stop it");
 }
 
+static void inspect_xdp(struct inspection *at)
+{
+	uint32_t attached;
+
+	if (at->device->ops->xdp(at->device, &attached))
+		return;
+	inspect_check(at, attached ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "xdp", "%s",
+		      attached ? "a program is attached: queues cannot be bound" : "no program");
+	if (attached)
+		inspect_hint(at, "ip link set dev %s xdp off", at->device->name);
+}
+
 static void inspect_split(struct inspection *at)
 {
 	const char *name = at->device->name;
@@ -8157,6 +8367,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 	if (queue == ZRX_NIC_FREE_QUEUE)
 		report->queue = inspect_free_queue(at);
 	inspect_queue(at);
+	inspect_xdp(at);
 	inspect_split(at);
 	inspect_sharing(at);
 	free(at);
@@ -9579,7 +9790,7 @@ static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow,
 	if (!result && !zrx_ethtool_lists(table, location))
 		result = -EIO;
 	if (!result)
-		result = device->ops->rule(device, location, &found);
+		result = device->ops->rule(device, location, &found, NULL);
 	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
 		result = -EIO;
 	free(table);
@@ -9745,7 +9956,7 @@ static int sweep_remove_at(struct zrx_nic_device *device,
 
 	if (!zrx_ethtool_lists(table, location))
 		return 0;
-	result = device->ops->rule(device, location, &rule);
+	result = device->ops->rule(device, location, &rule, NULL);
 	if (result)
 		return result;
 	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)
@@ -10595,7 +10806,8 @@ void *zrx_sys_map(size_t size, int flags, int *error)
 {
 	if (!(flags & (MAP_SHARED | MAP_PRIVATE)))
 		flags |= MAP_PRIVATE;
-	return mapped(mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0), error);
+	return mapped(mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0),
+		      error);
 }
 
 void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error)
@@ -10694,7 +10906,8 @@ static int milliseconds(int64_t timeout_ns)
 
 int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns)
 {
-	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+				   .tv_nsec = timeout_ns % 1000000000};
 	int count;
 
 	if (timeout_ns <= 0)
@@ -10718,7 +10931,8 @@ void zrx_sys_eventfd_signal(int fd)
 	int saved = errno; /* also called from signal handlers and destructors */
 	uint64_t one = 1;
 
-	/* EAGAIN means that the counter is full: then it is readable, which is all that is wanted. */
+	/* EAGAIN means that the counter is full: then it is readable, which is all that is wanted.
+	 */
 	if (write(fd, &one, sizeof(one)) < 0)
 		errno = saved;
 }

@@ -310,7 +310,8 @@ ZRX_API int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t stream);
  * timeout_ns  0: do not wait; negative: wait for ever; else at most so long
  *
  * Returns the count of events; 0 when the time is over or zrx_receiver_wake was called; or
- *   -EINTR   a signal came and there were no events: handle it, call again; nothing is lost
+ *   -EINTR   there were no events and a signal came (or the kernel ended the wait for reasons of its own,
+ *            such as tearing down a ring this thread closed before): handle it, call again; nothing is lost
  *   -EPERM   another thread owns this receiver (stage thread)
  *   -EINVAL  capacity 0, too large, or events NULL
  *   other    the ring itself failed, see zrx_receiver_error: close the receiver
