@@ -7,8 +7,8 @@ all: examples
 examples: $(EXAMPLES) ## build the examples
 
 $(B)/examples/%: $(B)/obj/examples/%.o $(LIBZCRX)
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $^ $(EXAMPLE_LIBS) $(LDLIBS)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(EXAMPLE_LIBS) $(LDLIBS)
 
 $(B)/examples/receive: EXAMPLE_LIBS := -lcrypto
 

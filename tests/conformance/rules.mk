@@ -13,8 +13,8 @@ NIC_DRIVERS := bnxt gve
 conformance: $(B)/tests/conformance ## build the conformance runner
 
 $(B)/tests/conformance: $(CONFORMANCE_OBJECTS) $(LIBZCRX)
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 test-conformance: conformance ## run the conformance scenarios on engines multishot and recv
 	$(B)/tests/conformance --engine multishot,recv
@@ -23,7 +23,7 @@ test-conformance-uml: conformance ## run them in UML, on engine zcrx-nodev too
 	kernel/vm/uml --timeout 900 --check-dmesg -- $(B)/tests/conformance --engine zcrx-nodev,multishot,recv
 
 test-conformance-nic: conformance ## run some of them on modelled NICs, by engine zcrx
-	for driver in $(NIC_DRIVERS); do \
+	$(Q)for driver in $(NIC_DRIVERS); do \
 		kernel/nicmodel/rig --driver $$driver --kernel 7.2 --timeout 900 -- $(B)/tests/conformance \
 			--engine zcrx --seconds 120 --scenario '$(subst $() ,,$(NIC_SCENARIOS))' || exit 1; \
 	done

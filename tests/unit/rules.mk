@@ -7,11 +7,11 @@ UNIT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/*.c))
 unit: $(UNIT_TESTS) ## build the unit tests
 
 $(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(UNIT_SHARED) $(LIBZCRX)
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 test-unit: unit ## run the unit tests: one program for each source file of the core
-	@failed=0; for test in $(UNIT_TESTS); do \
+	$(Q)failed=0; for test in $(UNIT_TESTS); do \
 		if timeout 60 $$test; then echo "ok $${test##*/}"; \
 		else echo "FAIL $${test##*/}"; failed=1; fi; \
 	done; exit $$failed
