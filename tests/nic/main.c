@@ -21,7 +21,7 @@ static const struct {
 /* All tests, or those named. */
 int main(int count, char **names)
 {
-	alarm(120);
+	alarm(170);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		int wanted = count == 1, before = checks_done;
 
