@@ -34,7 +34,9 @@ MUTATIONS = [
         "uint32_t room = refill->entry_count - ",
         "uint32_t room = refill->entry_count + 1 - ",
     ),
-    Mutation("refilled-twice", "refill.c", "chain.count -= done.count;", "tail++;\n\tchain.count -= done.count;"),
+    Mutation(
+        "refilled-twice", "refill.c", "chain.count -= done.count;", "tail++;\n\tchain.count -= done.count;"
+    ),
     Mutation(
         "list-not-seen-again",
         "refill.c",
@@ -43,23 +45,33 @@ MUTATIONS = [
     ),
     Mutation("missed-wake", "buffer.c", "zrx_area_nudge(area);", ";"),
     Mutation("second-release-unseen", "buffer.c", "return -EALREADY;", ";"),
+    Mutation("release-forgotten", "buffer.c", "slot->next = chain->head;\n", "slot->next = 0;\n"),
     Mutation(
-        "release-forgotten", "buffer.c", "slot->next = chain->head;\n", "slot->next = 0;\n"
+        "view-not-counted",
+        "receiver.c",
+        "atomic_fetch_add_explicit(&area->references, sink->buffers,",
+        "(void)(",
     ),
-    Mutation("view-not-counted", "receiver.c", "atomic_fetch_add_explicit(&area->references, sink->buffers,", "(void)("),
     Mutation("close-without-stop", "receiver.c", "receiver->engine->stop(receiver) == 0", "1"),
-    Mutation("descriptor-kept", "receiver.c", "zrx_sys_close(stream->fd);\n\t\tif", "if"),
-    Mutation("stale-user-data", "ring.c", "sqe->addr = zrx_stream_handle(stream);", "sqe->addr = stream->index;"),
     Mutation(
-        "overflow-is-final", "lifecycle.c", "case -ENOSPC:\n", ""
+        "descriptor-kept", "receiver.c", "zrx_sys_close(stream->fd);\n\t\tzrx_stream_free", "zrx_stream_free"
     ),
+    Mutation(
+        "stale-user-data", "ring.c", "sqe->addr = zrx_stream_handle(stream);", "sqe->addr = stream->index;"
+    ),
+    Mutation("overflow-is-final", "lifecycle.c", "case -ENOSPC:\n", ""),
     Mutation("limit-ignored", "fill.c", "room < stream->remaining ? room : stream->remaining", "room"),
     Mutation("chunk-not-held", "fill.c", "zrx_chunk_hold(chunks, fill->chunk - 1);", ""),
     Mutation("position-not-kept", "engine_multishot.c", "chunk->position += (uint32_t)cqe->res;", ""),
     Mutation("posted-miscounted", "engine_multishot.c", "state->posted--;", ";"),
     Mutation("silence-not-seen", "engine_zcrx.c", "look_for_silent(state, receiver);\n", ""),
     Mutation("never-flushed", "engine_zcrx.c", "if (!due ||", "if (1 ||"),
-    Mutation("completion-skipped", "engine_zcrx.c", "zrx_ring_consumed(&state->ring, head);", "zrx_ring_consumed(&state->ring, head + (head != tail));"),
+    Mutation(
+        "completion-skipped",
+        "engine_zcrx.c",
+        "zrx_ring_consumed(&state->ring, head);",
+        "zrx_ring_consumed(&state->ring, head + (head != tail));",
+    ),
     Mutation("area-mask-dropped", "engine_zcrx.c", "second->off & ~ZRX_UAPI_AREA_MASK", "second->off"),
     Mutation("not-disarmed", "engine_recv.c", "EPOLL_CTL_DEL", "EPOLL_CTL_MOD"),
 ]
@@ -79,14 +91,14 @@ def mutate(core: Path, mutation: Mutation, where: Path) -> Path:
     return changed
 
 
-def build(objects: Path, mutation: Mutation, source: Path) -> Path:
+def build(objects: list[Path], mutation: Mutation, source: Path) -> Path:
     compiler = shlex.split(os.environ.get("CC", "cc"))
     flags = shlex.split(os.environ["SIM_COMPILE"])
     mutant = source.with_suffix(".o")
     program = source.with_name("sim")
     subprocess.run([*compiler, *flags, "-w", "-c", source, "-o", mutant], check=True)
-    replaced = objects / "core" / Path(mutation.file).with_suffix(".o")
-    others = [o for o in objects.glob("**/*.o") if o != replaced]
+    replaced = Path("core", mutation.file).with_suffix(".o")
+    others = [path for path in objects if path.parts[-2:] != replaced.parts]
     subprocess.run([*compiler, "-o", program, mutant, *others, "-lpthread"], check=True)
     return program
 
@@ -94,7 +106,12 @@ def build(objects: Path, mutation: Mutation, source: Path) -> Path:
 def verdict(program: Path) -> str:
     """What the simulation said; empty if it found nothing."""
     result = subprocess.run(
-        [program, SEEDS], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=SECONDS
+        [program, SEEDS],
+        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS,
     )
     if result.returncode == 0:
         return ""
@@ -103,8 +120,10 @@ def verdict(program: Path) -> str:
 
 
 def main() -> int:
-    core, objects, scratch = (Path(argument) for argument in sys.argv[1:4])
+    core, scratch, program, *objects = (Path(argument) for argument in sys.argv[1:])
     survived = []
+    if found := verdict(program):
+        sys.exit(f"mutations: the core fails as it is: {found}")
     for mutation in MUTATIONS:
         began = time.monotonic()
         source = mutate(core, mutation, scratch / mutation.name)
@@ -112,9 +131,9 @@ def main() -> int:
             found = verdict(build(objects, mutation, source))
         except subprocess.TimeoutExpired:
             found = ""
+        seconds = time.monotonic() - began
         print(
-            f"{'caught' if found else 'SURVIVED':8} {mutation.name:22} {time.monotonic() - began:5.1f} s  {found}",
-            flush=True,
+            f"{'caught' if found else 'SURVIVED':8} {mutation.name:22} {seconds:5.1f} s  {found}", flush=True
         )
         if not found:
             survived.append(mutation.name)

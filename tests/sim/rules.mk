@@ -36,8 +36,8 @@ test-sim: sim ## tens of millions of events on the simulated kernel
 	$(SIM_OUT)/sim $(SEEDS)
 
 test-mutations: sim ## put bugs into copies of the core; the simulated kernel must find each
-	SIM_COMPILE='$(STANDARD) $(CPPFLAGS) $(CFLAGS) -include tests/sim/atomics.h' \
-		tests/sim/mutations.py core $(SIM_OUT) $(B)/mutations
+	$(Q)SIM_COMPILE='$(STANDARD) $(CPPFLAGS) $(CFLAGS) -include tests/sim/atomics.h' \
+		tests/sim/mutations.py core $(B)/mutations $(SIM_OUT)/sim $(SIM_OBJECTS)
 
 # What runs natively, rebuilt with the sanitizers.
 ASAN := B=$(B)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
