@@ -3,10 +3,10 @@ CONFORMANCE_SOURCES := $(wildcard tests/conformance/*.c)
 CONFORMANCE_OBJECTS := $(CONFORMANCE_SOURCES:%.c=$(B)/obj/%.o)
 
 # Under emulation a byte takes long: of each kind of scenario one or two.
-NIC_SCENARIOS := size-1,size-4097,size-1mib,mixed-writes,poll,wakes-while-receiving,release-4-threads,\
-double-release-held,nic-*,ring-8,refill-8-held,end-before-data,end-with-buffers-out,data-before-add,\
-reset-mid-stream,reset-with-buffers-out,limit-mid-buffer,limit-boundary,remove-before-receive,\
-remove-mid-stream,close-fd-reuse,close-held-threads,close-on-other-held,fork-buffers-out,streams-in-sequence-held
+NIC_SCENARIOS := size-1,size-4097,size-1mib,poll-batch-1,wake-ends-wait,release-at-end-threads,double-release,\
+nic-*,ring-8-slow-reader,end-before-data,end-with-buffers-out,data-before-add,reset-mid-stream,\
+reset-with-buffers-out,limit-mid-buffer,limit-boundary,remove-before-receive,remove-mid-stream,\
+close-fd-reuse,close-held-threads,close-on-other-held,fork-buffers-out
 NIC_DRIVERS := bnxt gve
 
 .PHONY: conformance test-conformance test-conformance-uml test-conformance-nic
