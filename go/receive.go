@@ -124,6 +124,8 @@ func (c *consumer) deliver(events []core.Event) (served int, result outcome) {
 	if c.batches != nil {
 		return c.handOver(events)
 	}
+	var e Event
+	f := c.f
 	finished := false
 	defer func() {
 		if !finished { // f panicked, or ended its goroutine: what it had in hand counts as served
@@ -141,7 +143,8 @@ func (c *consumer) deliver(events []core.Event) (served int, result outcome) {
 			result = outcome{over: true, cancelled: true}
 			break
 		}
-		if err := c.f(c.event(raw)); err != nil {
+		c.lend(raw, &e)
+		if err := f(e); err != nil {
 			if errors.Is(err, ErrStop) {
 				err = nil
 			}
@@ -158,22 +161,21 @@ func (c *consumer) deliver(events []core.Event) (served int, result outcome) {
 	return served, result
 }
 
-// event makes what the program sees, and ends the lent buffer before it.
-func (c *consumer) event(raw *core.Event) Event {
+// lend makes what the program sees, and ends the lent buffer before it.
+func (c *consumer) lend(raw *core.Event, e *Event) {
 	c.lender.generation++
 	c.lender.lent = raw
-	e := Event{
-		Kind:   Kind(raw.Kind),
-		End:    EndReason(raw.Flags),
-		Stream: StreamID(raw.Stream),
-		Tag:    raw.Tag,
-	}
+	e.Kind = Kind(raw.Kind)
+	e.End = EndReason(raw.Flags)
+	e.Stream = StreamID(raw.Stream)
+	e.Tag = raw.Tag
 	if raw.Kind == core.EventData {
 		e.Buffer = Buffer{bytes: view(&raw.Buffer), owner: &c.lender, generation: c.lender.generation}
-	} else if raw.Kind == core.EventError {
-		e.Err = endError(raw)
+		e.Err = nil
+		return
 	}
-	return e
+	e.Buffer = Buffer{}
+	e.Err = endError(raw)
 }
 
 // handOver gives a batch to the goroutine of Events, and does what is asked of the owner's thread until it is back. A
@@ -227,7 +229,9 @@ func (c *consumer) iterateBatch(events []core.Event, yield func(Event, error) bo
 			served = i
 			break
 		}
-		if !yield(c.event(&events[i]), nil) {
+		var e Event
+		c.lend(&events[i], &e)
+		if !yield(e, nil) {
 			return false
 		}
 	}
