@@ -7874,7 +7874,7 @@ static int flow_end(const struct sockaddr_storage *address, struct zrx_flow *flo
 
 int zrx_flow_of_socket(int fd, struct zrx_flow *flow)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t length = sizeof(address);
 	int result, type = 0;
 
