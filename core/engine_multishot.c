@@ -191,20 +191,26 @@ static uint32_t most_posted(const struct multishot_state *state)
 
 static void post(struct multishot_state *state, struct zrx_area *area)
 {
-	uint32_t most = most_posted(state);
+	struct zrx_chunks chunks = state->chunks; /* what the loop writes could alias it */
 	int mask = io_uring_buf_ring_mask(state->buffer_entries);
-	int count = 0;
+	uint32_t most = most_posted(state);
+	uint32_t count = most > state->posted ? most - state->posted : 0;
 
-	while (state->posted < most && state->chunks.free_count) {
-		uint32_t chunk = zrx_chunk_take(&state->chunks);
+	if (count > chunks.free_count)
+		count = chunks.free_count;
+	if (!count)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t chunk = zrx_chunk_take(&chunks);
 		uint8_t *memory = area->base + ((uint64_t)chunk << area->chunk_shift);
 
 		io_uring_buf_ring_add(state->buffers, memory, 1u << area->chunk_shift,
-				      (uint16_t)chunk, mask, count++);
-		state->posted++;
+				      (uint16_t)chunk, mask, (int)i);
 	}
-	if (count) /* a store-release: pairs with the kernel's load-acquire of the tail */
-		io_uring_buf_ring_advance(state->buffers, count);
+	state->chunks.free_count = chunks.free_count;
+	state->posted += count;
+	/* A store-release: pairs with the kernel's load-acquire of the tail. */
+	io_uring_buf_ring_advance(state->buffers, (int)count);
 }
 
 static uint32_t multishot_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)

@@ -198,6 +198,11 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 		again(receiver, stream, &counters->rearms_interrupted);
 }
 
+void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, int error)
+{
+	finish(receiver, stream, error, 0);
+}
+
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	if (stream->state != ZRX_STREAM_ARMED ||

@@ -184,7 +184,7 @@ static void make_requests(struct zrx_receiver *receiver)
 			return;
 		}
 		if (result)
-			zrx_stream_final(receiver, stream, result);
+			zrx_stream_fail(receiver, stream, result);
 	}
 }
 

@@ -63,30 +63,25 @@ struct zrx_sink {
 
 /*
  * Report bytes of a stream. The sink must have room and zrx_slots_reserve must have succeeded.
- * where: offset in the area.
+ * where: offset in the area. Field by field: it is written once, not zeroed first.
  */
 static inline void zrx_deliver(struct zrx_receiver *receiver, struct zrx_sink *sink,
 			       const struct zrx_stream *stream, uint64_t where, uint32_t length)
 {
 	struct zrx_area *area = receiver->area;
 	struct zrx_event *event = &sink->events[sink->count++];
-	uint32_t generation;
-	uint32_t slot = zrx_slot_take(&area->slots, where, &generation);
 
-	*event = (struct zrx_event){
-		.kind = ZRX_EVENT_DATA,
-		.stream = zrx_stream_handle(stream),
-		.tag = stream->tag,
-		.buffer =
-			{
-				.data = area->base ? area->base + where : NULL,
-				.offset = where,
-				.area = area,
-				.slot = slot,
-				.generation = generation,
-				.length = length,
-			},
-	};
+	event->kind = ZRX_EVENT_DATA;
+	event->flags = 0;
+	event->error = 0;
+	event->stream = zrx_stream_handle(stream);
+	event->tag = stream->tag;
+	event->buffer.data = area->base ? area->base + where : NULL;
+	event->buffer.offset = where;
+	event->buffer.area = area;
+	event->buffer.slot = zrx_slot_take(&area->slots, where, &event->buffer.generation);
+	event->buffer.length = length;
+	event->buffer.reserved = 0;
 	sink->buffers++;
 	sink->bytes += length;
 }
@@ -97,6 +92,9 @@ static inline void zrx_deliver(struct zrx_receiver *receiver, struct zrx_sink *s
  * park and arming again.
  */
 void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, int result);
+
+/* A stream that cannot even be asked for: its last event is this error (negative errno). */
+void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, int error);
 
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
