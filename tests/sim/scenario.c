@@ -181,12 +181,20 @@ static void drain(void)
 
 /* ---- the end ---- */
 
+/* The model of the kernel is the owner's: of real threads none may be the last to let go. */
+static void keep_the_last(uint32_t kept)
+{
+	if (sim.threads && !kept)
+		others_finish();
+}
+
 static void close_receiver(void)
 {
 	int elsewhere = sim_chance(30), started = app.receiver->started;
 	uint32_t out = app.view_count, begun = app.releasing;
 	int deferred = elsewhere && started && out, result;
 
+	keep_the_last(out);
 	if (elsewhere)
 		atomic_store(&app.area->owner, 1);
 	result = zrx_receiver_close(app.receiver);
@@ -199,12 +207,16 @@ static void close_receiver(void)
 static void after_close(void)
 {
 	while (app.view_count || app.releasing) {
+		uint32_t count = sim_between(1, 1 + app.view_count / 4);
+
 		app_check_views();
 		for (uint32_t i = 0; i < sim_socket_count; i++)
 			sim_socket_arrive(
 				&sim_sockets[i]); /* what the kernel still does must not show */
-		if (sim_chance(50) || !(others_step() || others_release(sim_between(1, 8))))
-			app_release(sim_between(1, 1 + app.view_count / 4));
+		if (sim_chance(50) || !(others_step() || others_release(sim_between(1, 8)))) {
+			keep_the_last(app.view_count > count);
+			app_release(count);
+		}
 	}
 	others_finish();
 }
