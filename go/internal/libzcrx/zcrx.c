@@ -3443,7 +3443,8 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 /* SPDX-License-Identifier: MIT */
 /* Open, close and receive. */
 
-#define MAX_CAPACITY 65536u
+#define MAX_CAPACITY     65536u
+#define REFUSED_RETRY_NS 10000000
 
 static int fail(struct zrx_receiver *receiver, int code, uint32_t stage, const char *hint,
 		const char *message)
@@ -3592,7 +3593,11 @@ static void resume(struct zrx_receiver *receiver)
 		zrx_parked_changed(receiver);
 }
 
-static void make_requests(struct zrx_receiver *receiver)
+/*
+ * Returns 1 if the kernel had no memory, or no room among its watches, for a request: those wait,
+ * and there is no use in asking again at once.
+ */
+static int make_requests(struct zrx_receiver *receiver)
 {
 	while (receiver->cancels.first) {
 		struct zrx_stream *stream = receiver->cancels.first;
@@ -3600,7 +3605,7 @@ static void make_requests(struct zrx_receiver *receiver)
 		zrx_list_remove(stream);
 		if (receiver->engine->cancel(receiver, stream) == -EAGAIN) {
 			zrx_list_append(&receiver->cancels, stream);
-			return;
+			return 0;
 		}
 	}
 	while (receiver->queued.first) {
@@ -3610,14 +3615,15 @@ static void make_requests(struct zrx_receiver *receiver)
 		zrx_list_remove(stream);
 		stream->state = ZRX_STREAM_ARMED;
 		result = receiver->engine->arm(receiver, stream);
-		if (result == -EAGAIN) {
+		if (result == -EAGAIN || result == -ENOMEM || result == -ENOSPC) {
 			stream->state = ZRX_STREAM_QUEUED;
 			zrx_list_append(&receiver->queued, stream);
-			return;
+			return result != -EAGAIN;
 		}
 		if (result)
 			zrx_stream_fail(receiver, stream, result);
 	}
+	return 0;
 }
 
 static int has_requests(const struct zrx_receiver *receiver)
@@ -3739,13 +3745,15 @@ static int woken(struct zrx_receiver *receiver)
 /* One turn of asking the kernel. Returns 1 to go on, 0 to return what there is, or an error. */
 static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t timeout_ns)
 {
-	int result, waited;
+	int result, waited, refused;
 
 	collect(receiver);
 	resume(receiver);
-	make_requests(receiver);
-	if (receiver->done.first || has_requests(receiver) || !may_sleep(receiver))
+	refused = make_requests(receiver);
+	if (receiver->done.first || (has_requests(receiver) && !refused) || !may_sleep(receiver))
 		timeout_ns = 0;
+	else if (refused && (timeout_ns < 0 || timeout_ns > REFUSED_RETRY_NS))
+		timeout_ns = REFUSED_RETRY_NS;
 	zrx_count(&receiver->counters.waits, 1);
 	waited = receiver->engine->wait(receiver, timeout_ns);
 	atomic_store_explicit(&receiver->area->waiting, 0, memory_order_relaxed);
@@ -3815,6 +3823,7 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 }
 #undef close_stream
 #undef MAX_CAPACITY
+#undef REFUSED_RETRY_NS
 
 /* ---- core/refill.c ---- */
 #include <sched.h>
