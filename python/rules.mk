@@ -47,5 +47,5 @@ lint-python: python ## check types, stubs and style of the Python package
 	$(PY) -m ruff check python setup.py
 	$(PY) -m ruff format --check python setup.py
 	$(PY) -m mypy
-	cd $(B) && $(abspath $(PY)) -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist \
+	cd $(B) && $(abspath $(PY)) -m mypy.stubtest --mypy-config-file ../pyproject.toml --ignore-missing-stub --ignore-unused-allowlist \
 		--allowlist ../python/stubtest.txt zcrx
