@@ -29,6 +29,7 @@
 #define BATCH       16
 #define HELD        8
 #define POINTS_MOST 4000
+#define REFUSALS    5
 #define RUN_SECONDS 20
 #define SETTLE_MS   2000
 #define ONE_THREAD  3 /* entries of its /proc/self/task, with . and .. */
@@ -361,6 +362,37 @@ static int run_once(uint32_t engine, uint32_t at, int wait_error)
 	return inject_failed() != NULL;
 }
 
+/* As long as the kernel refuses to watch sockets, receive keeps to its timeout; then it goes on. */
+static void run_refused(void)
+{
+	struct zrx_event events[BATCH];
+
+	memset(&run, 0, sizeof(run));
+	run.engine = ZRX_ENGINE_RECV;
+	alarm(RUN_SECONDS);
+	connect_all();
+	send_all();
+	inject_begin(0, 0);
+	if (!open_receiver())
+		fail("cannot open");
+	for (uint32_t i = 0; i < STREAMS; i++)
+		add(i);
+	inject_refuse_watches(1);
+	for (int i = 0; i < REFUSALS; i++) {
+		if (zrx_receiver_receive(run.receiver, events, BATCH, TIMEOUT_NS))
+			fail("an event, although no socket can be watched");
+	}
+	inject_refuse_watches(0);
+	receive_all();
+	check_all_received();
+	zrx_receiver_close(run.receiver);
+	release_elsewhere();
+	for (uint32_t i = 0; i < STREAMS; i++) {
+		close(run.ours[i]);
+		close(run.peers[i]);
+	}
+}
+
 static void run_engine(const char *name)
 {
 	uint32_t engine, runs = 0, calls;
@@ -369,6 +401,8 @@ static void run_engine(const char *name)
 		fprintf(stderr, "fault: no such engine: %s\n", name);
 		exit(2);
 	}
+	if (engine == ZRX_ENGINE_RECV)
+		run_refused();
 	run_once(engine, 0, 0);
 	calls = inject_calls();
 	for (unsigned i = 0; i < inject_wait_error_count; i++) {

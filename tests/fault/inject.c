@@ -17,6 +17,7 @@ static _Atomic int64_t mapped;
 static uint32_t fail_at;
 static int wait_error;
 static const char *failed;
+static int watches_refused;
 
 void inject_begin(uint32_t at, int error)
 {
@@ -26,6 +27,11 @@ void inject_begin(uint32_t at, int error)
 	fail_at = at;
 	wait_error = error;
 	failed = NULL;
+}
+
+void inject_refuse_watches(int refuse)
+{
+	watches_refused = refuse;
 }
 
 const char *inject_failed(void)
@@ -182,6 +188,8 @@ int __wrap_zrx_sys_epoll_open(void)
 
 int __wrap_zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data)
 {
+	if (operation == EPOLL_CTL_ADD && watches_refused)
+		return -ENOSPC;
 	/* Taking out of the set cannot fail. */
 	if (operation != EPOLL_CTL_DEL && now("epoll_control"))
 		return -ENOMEM;

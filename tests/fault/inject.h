@@ -11,6 +11,8 @@ extern const unsigned inject_wait_error_count;
 
 /* The `at`th call from now fails (0: none), with this errno if it is a wait. */
 void inject_begin(uint32_t at, int wait_error);
+/* From now on no socket can be watched by epoll (1), or can again (0). */
+void inject_refuse_watches(int refuse);
 /* Name of the call that failed; NULL if it was never reached. */
 const char *inject_failed(void);
 /* Calls since inject_begin that could have failed. */
