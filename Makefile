@@ -27,9 +27,12 @@ CORE_SOURCES := $(wildcard core/*.c) $(wildcard kernel/*.c)
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in this order: fast ones first, then real kernels, then the languages.
-TESTS := test-unit test-sim test-fault test-abi test-conformance test-kill test-amalgamation test-nic-unit \
-	test-nicmodel test-vm-unit test-conformance-uml test-kill-uml test-nic test-nic-setup \
-	$(call with,cargo,rust) $(call with,go,go) test-python
+TESTS := test-unit test-sim test-fault test-abi test-mutations test-amalgamation test-conformance test-kill \
+	test-scale test-nic-unit test-nicmodel test-vm-unit \
+	test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
+	test-nic test-nic-setup test-conformance-nic \
+	test-python test-python-uml \
+	$(call with,cargo,rust test-rust-uml) $(call with,go,go test-go-conformance test-go-uml)
 
 .PHONY: all help lib demo test check lint install clean deps-core deps-test test-amalgamation
 .DEFAULT_GOAL := all

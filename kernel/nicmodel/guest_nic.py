@@ -27,7 +27,7 @@ GENL = struct.Struct("=BBH")
 GENL_CONTROLLER, GET_FAMILY, FAMILY_ID, FAMILY_NAME = 16, 3, 1, 2
 NESTED = 0x8000
 RINGS_SET = 16
-RINGS_HEADER, RINGS_TCP_DATA_SPLIT, RINGS_HDS_THRESH = 1, 11, 17
+RINGS_HEADER, RINGS_RX, RINGS_TCP_DATA_SPLIT, RINGS_HDS_THRESH = 1, 6, 11, 17
 HEADER_DEV_NAME = 2
 SPLIT_ENABLED = 2
 
@@ -75,12 +75,24 @@ def attributes(data: bytes) -> dict[int, bytes]:
     return found
 
 
+def address_rings(sock: socket.socket, interface: str) -> tuple[int, bytes]:
+    """The ethtool family, and the header that names the interface."""
+    reply = exchange(sock, GENL_CONTROLLER, GET_FAMILY, attribute(FAMILY_NAME, b"ethtool\0"))
+    family = struct.unpack("=H", attributes(reply)[FAMILY_ID])[0]
+    name = attribute(HEADER_DEV_NAME, interface.encode() + b"\0")
+    return family, attribute(RINGS_HEADER | NESTED, name)
+
+
+def set_rx_ring(interface: str, entries: int) -> None:
+    """Receive descriptors of each queue: what the driver takes from an area before any data comes."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
+        family, header = address_rings(sock, interface)
+        exchange(sock, family, RINGS_SET, header + attribute(RINGS_RX, struct.pack("=I", entries)))
+
+
 def set_split(interface: str) -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
-        reply = exchange(sock, GENL_CONTROLLER, GET_FAMILY, attribute(FAMILY_NAME, b"ethtool\0"))
-        family = struct.unpack("=H", attributes(reply)[FAMILY_ID])[0]
-        name = attribute(HEADER_DEV_NAME, interface.encode() + b"\0")
-        header = attribute(RINGS_HEADER | NESTED, name)
+        family, header = address_rings(sock, interface)
         split = attribute(RINGS_TCP_DATA_SPLIT, bytes([SPLIT_ENABLED]))
         exchange(sock, family, RINGS_SET, header + split)
         try:

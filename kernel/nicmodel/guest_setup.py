@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """In the rig's guest: one port in this network namespace, the other in `peer`, then a command.
 
-    guest_setup.py --driver D [--mtu N] [--prepare QUEUE] -- COMMAND...
+    guest_setup.py --driver D [--mtu N] [--prepare QUEUE] [--rx-ring ENTRIES] -- COMMAND...
 
 The command finds what it needs to know in ZRX_RIG_* environment variables."""
 
@@ -77,6 +77,7 @@ def main() -> int:
     parser.add_argument("--driver", choices=sorted(MODULES), required=True)
     parser.add_argument("--mtu", type=int, required=True)
     parser.add_argument("--prepare", type=int, metavar="QUEUE")
+    parser.add_argument("--rx-ring", type=int, metavar="ENTRIES")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     found = ports(options.driver)
@@ -89,6 +90,9 @@ def main() -> int:
     set_up(peer, (PEER, PEER4), options.mtu, NAMESPACE)
     set_up(local, (LOCAL, LOCAL4), options.mtu, None)
     wait_for_carrier(local)
+    if options.rx_ring is not None:
+        guest_nic.set_rx_ring(local, options.rx_ring)
+        wait_for_carrier(local)
     if options.prepare is not None:
         guest_nic.prepare(local, options.prepare)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
