@@ -379,7 +379,10 @@ static void run_refused(void)
 		add(i);
 	inject_refuse_watches(1);
 	for (int i = 0; i < REFUSALS; i++) {
-		if (zrx_receiver_receive(run.receiver, events, BATCH, TIMEOUT_NS))
+		int count = zrx_receiver_receive(run.receiver, events, BATCH, TIMEOUT_NS);
+
+		/* EINTR: the kernel is still tearing down a ring that this thread closed before. */
+		if (count && count != -EINTR)
 			fail("an event, although no socket can be watched");
 	}
 	inject_refuse_watches(0);
