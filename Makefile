@@ -27,7 +27,7 @@ CORE_SOURCES := $(wildcard core/*.c) $(wildcard kernel/*.c)
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in this order: fast ones first, then real kernels, then the languages.
-TESTS := test-unit test-sim test-fault test-abi test-mutations fuzz test-amalgamation test-conformance test-kill \
+TESTS := test-unit test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance test-kill \
 	test-scale test-nic-unit test-nicmodel test-vm-unit \
 	test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
 	test-nic test-nic-setup \

@@ -52,12 +52,13 @@ $(B)/conformance-sanitized: $(SANITIZED:%.c=$(B)/obj/%.o) $(LIBZCRX)
 
 $(B)/obj/tests/sim/sanitized/leaks.o: CPPFLAGS += -Itests/conformance
 
-sanitize: sanitize-address sanitize-thread ## run simulation, faults and conformance with the sanitizers
+sanitize: sanitize-address sanitize-thread ## run simulation, unit tests, faults and conformance with the sanitizers
 
 sanitize-address:
 	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/conformance-sanitized
 	ASAN_OPTIONS=detect_stack_use_after_return=0 $(B)/asan/sim/sim $(SANITIZE_SEEDS)
 	$(B)/asan/tests/fault multishot recv
+	$(Q)$(MAKE) --no-print-directory $(ASAN) test-unit
 	$(Q)set -f; for scenario in $(SANITIZE_SCENARIOS); do \
 		$(B)/asan/conformance-sanitized --fast --engine multishot,recv --scenario $$scenario || exit 1; \
 	done
@@ -65,6 +66,7 @@ sanitize-address:
 sanitize-thread:
 	$(Q)$(MAKE) --no-print-directory $(TSAN) $(B)/tsan/sim/sim-threads $(B)/tsan/conformance-sanitized
 	$(B)/tsan/sim/sim-threads $(SANITIZE_SEEDS)
+	$(Q)$(MAKE) --no-print-directory $(TSAN) test-unit
 	$(Q)set -f; for scenario in $(SANITIZE_SCENARIOS); do \
 		$(B)/tsan/conformance-sanitized --fast --engine multishot,recv --scenario $$scenario || exit 1; \
 	done
