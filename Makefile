@@ -28,7 +28,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in this order: fast ones first, then real kernels, then the languages.
 TESTS := test-unit test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance test-kill \
-	test-scale test-nic-unit test-nicmodel test-vm-unit \
+	test-scale test-bench test-nic-unit test-nicmodel test-vm-unit \
 	test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
 	test-nic test-nic-setup \
 	test-python test-python-uml \
