@@ -266,6 +266,10 @@ void app_wait_for_descriptor(void)
 
 		if (sim_world_step())
 			continue;
+		/* Looked at last: a real thread may have signalled, and be done, since. */
+		sim_uring_work();
+		if (sim_fd_wakes_sleeper(fd))
+			break;
 		if (next > sim.now_ns) {
 			sim.now_ns = next;
 			sim_uring_work();

@@ -544,7 +544,8 @@ static int sleep_for_one(uint64_t deadline)
 		if (next) {
 			leap(next);
 			sim_world_leapt();
-		} else if (!sim_world_step()) {
+		} else if (!sim_world_step() && !something_ready()) {
+			/* Looked at last: a real thread may have signalled, and be done, since. */
 			sim_world_quiet();
 		}
 	}
