@@ -3,21 +3,24 @@
 
 #include <string.h>
 
-#define TABLE_BYTES 65521u
-
-/* Twice in a row, so that up to TABLE_BYTES from any place in it are one compare. */
-static unsigned char table[2 * TABLE_BYTES];
+/* Twice in a row, so that up to PAYLOAD_BYTES from any place in it are one compare. */
+static unsigned char table[2 * PAYLOAD_BYTES];
 
 void payload_init(void)
 {
 	uint32_t state = 0x9E3779B9u;
 
-	for (size_t i = 0; i < TABLE_BYTES; i++) {
+	for (size_t i = 0; i < PAYLOAD_BYTES; i++) {
 		state ^= state << 13;
 		state ^= state >> 17;
 		state ^= state << 5;
-		table[i] = table[i + TABLE_BYTES] = (unsigned char)(state >> 24);
+		table[i] = table[i + PAYLOAD_BYTES] = (unsigned char)(state >> 24);
 	}
+}
+
+const void *payload_at(uint64_t seed, uint64_t stream, uint64_t offset)
+{
+	return table + (7919 * stream + 104729 * seed + offset) % PAYLOAD_BYTES;
 }
 
 static size_t first_difference(const unsigned char *a, const unsigned char *b, size_t length)
@@ -33,12 +36,11 @@ size_t payload_check(const void *data, size_t length, uint64_t seed, uint64_t st
 		     uint64_t offset)
 {
 	const unsigned char *bytes = data;
-	uint64_t first = 7919 * stream + 104729 * seed;
 	size_t done = 0;
 
 	while (done < length) {
-		const unsigned char *expected = table + (first + offset + done) % TABLE_BYTES;
-		size_t part = length - done < TABLE_BYTES ? length - done : TABLE_BYTES;
+		const unsigned char *expected = payload_at(seed, stream, offset + done);
+		size_t part = length - done < PAYLOAD_BYTES ? length - done : PAYLOAD_BYTES;
 
 		if (memcmp(bytes + done, expected, part))
 			return done + first_difference(bytes + done, expected, part);

@@ -6,8 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PAYLOAD_BYTES 65521u
+
 /* Build the table; before any check. */
 void payload_init(void);
+
+/* The payload from this offset on: PAYLOAD_BYTES of it lie there. */
+const void *payload_at(uint64_t seed, uint64_t stream, uint64_t offset);
 
 /* Position of the first byte that differs from the payload, or length if none does. */
 size_t payload_check(const void *data, size_t length, uint64_t seed, uint64_t stream,

@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs the conformance scenarios against libzcrx, each in a process of its own. */
 #include "payload.h"
+#include "process.h"
 #include "run.h"
-#include "thread.h"
-#include "verdict.h"
 
 #include <zcrx.h>
 
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <getopt.h>
-#include <malloc.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #define SMALL_SECONDS 30
 #define LARGE_SECONDS 120
-#define GRACE_SECONDS 5 /* for a process that has been told to give up */
 
 struct settings {
 	const char *engines;   /* comma-separated */
@@ -48,87 +38,16 @@ static const char usage[] =
 	"  --seconds     how long a scenario may take; default: 30, or 120 for size=large\n"
 	"  --directory   where scenarios.txt and sender are; default: tests/conformance\n";
 
-/* ---- in the scenario's own process ---- */
+struct job {
+	const struct scenario *scenario;
+	struct run_setup setup;
+};
 
-static void *watchdog(void *argument)
+static void run_job(const void *argument)
 {
-	unsigned seconds = *(const unsigned *)argument;
-	char state[512];
+	const struct job *job = argument;
 
-	sleep(seconds);
-	scenario_describe(state, sizeof(state));
-	fail("not done after %u s: %s", seconds, state);
-}
-
-static void start_watchdog(const unsigned *seconds)
-{
-	pthread_t thread;
-
-	thread_start(&thread, watchdog, (void *)seconds);
-	pthread_detach(thread);
-}
-
-static void be_scenario(const struct scenario *scenario, const struct run_setup *setup,
-			unsigned seconds, int report)
-{
-	setpgid(0, 0);
-	verdict_to(report);
-	/* One heap, so that what threads allocate is no new mapping as large as an area. */
-	mallopt(M_ARENA_MAX, 1);
-	start_watchdog(&seconds);
-	scenario_run(scenario, setup);
-	fflush(stdout);
-	_exit(0);
-}
-
-/* ---- in the runner ---- */
-
-/* Reads what the scenario's process reports until it is gone or the time is over. */
-static void read_report(int fd, char *reason, size_t size, unsigned seconds)
-{
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-	time_t end = time(NULL) + seconds + GRACE_SECONDS;
-	size_t length = 0;
-	ssize_t count = 1;
-
-	while (count > 0 && length < size - 1) {
-		time_t now = time(NULL);
-
-		if (now >= end || poll(&poll_fd, 1, (int)(end - now) * 1000) == 0) {
-			length = (size_t)snprintf(reason, size, "hangs beyond its own watchdog");
-			break;
-		}
-		count = read(fd, reason + length, size - 1 - length);
-		if (count > 0)
-			length += (size_t)count;
-	}
-	reason[length] = '\0';
-}
-
-static int run_in_process(const struct scenario *scenario, const struct run_setup *setup,
-			  unsigned seconds, char *reason, size_t size)
-{
-	int report[2], status = 0;
-	pid_t child;
-
-	fflush(stdout);
-	if (pipe2(report, O_CLOEXEC) || (child = fork()) < 0) {
-		perror("conformance");
-		exit(2);
-	}
-	if (child == 0)
-		be_scenario(scenario, setup, seconds, report[1]);
-	setpgid(child, child); /* whichever of the two is first */
-	close(report[1]);
-	read_report(report[0], reason, size, seconds);
-	close(report[0]);
-	kill(-child, SIGKILL);
-	waitpid(child, &status, 0);
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	if (!*reason)
-		snprintf(reason, size, "killed by signal %d", WTERMSIG(status));
-	return 1;
+	scenario_run(job->scenario, &job->setup);
 }
 
 static const char *reason_to_skip(const struct settings *settings, const struct scenario *scenario,
@@ -145,8 +64,8 @@ static void run_scenario(const struct settings *settings, const struct scenario 
 			 const char *engine, struct totals *totals)
 {
 	const char *skip = reason_to_skip(settings, scenario, engine);
-	struct run_setup setup = {.may_refuse = settings->may_refuse};
-	unsigned seconds = scenario->large ? LARGE_SECONDS : SMALL_SECONDS;
+	struct job job = {scenario, {.may_refuse = settings->may_refuse}};
+	struct process process = {.run = run_job, .argument = &job, .describe = scenario_describe};
 	char sender[4096], reason[1100];
 	int result;
 
@@ -156,13 +75,14 @@ static void run_scenario(const struct settings *settings, const struct scenario 
 		return;
 	}
 	snprintf(sender, sizeof(sender), "%s/sender", settings->directory);
-	setup.sender = sender;
-	zrx_engine_by_name(engine, &setup.engine);
-	if (setup.engine == ZRX_ENGINE_ZCRX)
-		setup.interface = getenv("ZRX_RIG_IFACE");
+	job.setup.sender = sender;
+	zrx_engine_by_name(engine, &job.setup.engine);
+	if (job.setup.engine == ZRX_ENGINE_ZCRX)
+		job.setup.interface = getenv("ZRX_RIG_IFACE");
+	process.seconds = scenario->large ? LARGE_SECONDS : SMALL_SECONDS;
 	if (settings->seconds)
-		seconds = settings->seconds;
-	result = run_in_process(scenario, &setup, seconds, reason, sizeof(reason));
+		process.seconds = settings->seconds;
+	result = process_run(&process, reason, sizeof(reason));
 	if (result == 0) {
 		printf("ok %s\n", scenario->name);
 		totals->passed++;
