@@ -145,7 +145,8 @@ static struct settings parse_arguments(int argc, char **argv)
 
 /* ---- sockets and files ---- */
 
-static void listen_on(struct program *program)
+/* Returns the port. */
+static uint32_t listen_on(struct program *program)
 {
 	char *host = program->settings.listen, *colon = strrchr(host, ':');
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *address;
@@ -170,7 +171,8 @@ static void listen_on(struct program *program)
 	freeaddrinfo(address);
 	getsockname(program->listener, (struct sockaddr *)&bound, &length);
 	getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof(port), NI_NUMERICSERV);
-	fprintf(stderr, "listening on %s:%s\n", host, port);
+	program->settings.listen = host; /* without brackets and port */
+	return (uint32_t)number(port, 65535);
 }
 
 static int open_output(const struct settings *settings, uint64_t connection)
@@ -415,11 +417,17 @@ static void accept_and_receive(struct program *program)
 	close(program->listener);
 }
 
-static void open_receiver(struct program *program)
+/* A NIC leads what comes to the port to the receiver's queue: from a connection's first byte on. */
+static void open_receiver(struct program *program, uint32_t port)
 {
+	struct zrx_options *options = &program->settings.options;
 	struct zrx_error error = ZRX_ERROR_INIT;
 
-	if (zrx_receiver_open(&program->receiver, &program->settings.options, &error) < 0) {
+	if (options->interface) {
+		options->steer = ZRX_STEER_PORT;
+		options->steer_port = port;
+	}
+	if (zrx_receiver_open(&program->receiver, options, &error) < 0) {
 		fprintf(stderr, "receive: %s%s%s\n", error.message, *error.hint ? ". " : "",
 			error.hint);
 		exit(1);
@@ -433,9 +441,10 @@ static void open_receiver(struct program *program)
 int main(int argc, char **argv)
 {
 	struct program program = {.settings = parse_arguments(argc, argv)};
+	uint32_t port = listen_on(&program);
 
-	open_receiver(&program);
-	listen_on(&program);
+	open_receiver(&program, port);
+	fprintf(stderr, "listening on %s:%" PRIu32 "\n", program.settings.listen, port);
 	accept_and_receive(&program);
 	while (program.ended < program.accepted)
 		receive_batch(&program, PROGRESS_NS);
