@@ -37,18 +37,6 @@ struct multishot_state {
 
 /* ---- open and close ---- */
 
-static uint32_t buffer_ring_entries(const struct zrx_receiver *receiver)
-{
-	uint32_t wanted = receiver->options.refill_entries;
-	uint32_t entries = 1;
-
-	if (!wanted)
-		wanted = zrx_area_chunks(receiver->area);
-	while (entries < wanted && entries < MAX_BUFFER_RING)
-		entries *= 2;
-	return entries;
-}
-
 static size_t buffer_ring_bytes(const struct multishot_state *state)
 {
 	return state->buffer_entries * sizeof(struct io_uring_buf);
@@ -72,7 +60,8 @@ static int open_buffers(struct multishot_state *state, struct zrx_receiver *rece
 {
 	int result = 0;
 
-	state->buffer_entries = buffer_ring_entries(receiver);
+	state->buffer_entries = zrx_options_refill_entries(
+		&receiver->options, zrx_area_chunks(receiver->area), MAX_BUFFER_RING);
 	state->buffers = zrx_sys_map(buffer_ring_bytes(state), 0, &result);
 	if (!state->buffers)
 		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL,

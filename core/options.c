@@ -140,3 +140,14 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 		chunk /= 2;
 	return chunk > page ? chunk : page;
 }
+
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+				    uint32_t most)
+{
+	uint32_t wanted = options->refill_entries ? options->refill_entries : chunks;
+	uint32_t entries = 1;
+
+	while (entries < wanted && entries < most)
+		entries *= 2;
+	return entries;
+}

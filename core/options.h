@@ -18,4 +18,11 @@ int zrx_options_check(struct zrx_options *checked, const struct zrx_options *giv
 /* The chunk of a copying engine: what was asked for, or the default made to fit a small area. */
 uint32_t zrx_options_copy_chunk(const struct zrx_options *options);
 
+/*
+ * Entries of a ring that leads buffers back to the kernel: what was asked for, or one for each
+ * chunk, as a power of two that is at most `most`.
+ */
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+				    uint32_t most);
+
 #endif

@@ -207,13 +207,8 @@ static void collect(struct zrx_receiver *receiver)
 	if (!area->refill && atomic_load_explicit(&area->returned, memory_order_seq_cst)) {
 		/* Acquire pairs with the release in zrx_chain_push. */
 		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-		struct zrx_chain chain = {.head = head};
 
-		for (uint32_t at = head; at; at = zrx_slot_at(&area->slots, at - 1)->next) {
-			chain.tail = at;
-			chain.count++;
-		}
-		receiver->engine->take_back(receiver, chain);
+		receiver->engine->take_back(receiver, zrx_chain_measure(&area->slots, head));
 	}
 	receiver->engine->collect(receiver);
 }

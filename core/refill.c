@@ -53,18 +53,6 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
 	return chain;
 }
 
-/* A chain as taken off the returned list: find its end and length. */
-static struct zrx_chain measure(struct zrx_area *area, uint32_t head)
-{
-	struct zrx_chain chain = {.head = head};
-
-	for (uint32_t at = head; at; at = zrx_slot_at(&area->slots, at - 1)->next) {
-		chain.tail = at;
-		chain.count++;
-	}
-	return chain;
-}
-
 static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, struct zrx_chain second)
 {
 	if (!first.count)
@@ -99,7 +87,7 @@ void zrx_refill_drain(struct zrx_area *area)
 		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
 
 		if (!refill->closed) {
-			struct zrx_chain chain = measure(area, head);
+			struct zrx_chain chain = zrx_chain_measure(&area->slots, head);
 
 			refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
 			note_backlog(refill);

@@ -39,6 +39,17 @@ void zrx_slots_free(struct zrx_slots *slots, struct zrx_chain chain)
 	slots->free = chain.head;
 }
 
+struct zrx_chain zrx_chain_measure(struct zrx_slots *slots, uint32_t head)
+{
+	struct zrx_chain chain = {.head = head};
+
+	for (uint32_t at = head; at; at = zrx_slot_at(slots, at - 1)->next) {
+		chain.tail = at;
+		chain.count++;
+	}
+	return chain;
+}
+
 void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_chain chain)
 {
 	struct zrx_slot *tail = zrx_slot_at(slots, chain.tail - 1);

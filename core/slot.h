@@ -78,6 +78,9 @@ void zrx_slots_free(struct zrx_slots *slots, struct zrx_chain chain);
 /* Any thread: the same; the owner picks them up in zrx_slots_reserve. */
 void zrx_slots_free_remote(struct zrx_slots *slots, struct zrx_chain chain);
 
+/* A list as taken off an atomic one, with its end and length found. */
+struct zrx_chain zrx_chain_measure(struct zrx_slots *slots, uint32_t head);
+
 /* Push a chain onto an atomic list of slots. */
 void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_chain chain);
 

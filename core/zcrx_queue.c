@@ -6,6 +6,7 @@
 #include "error.h"
 #include "nic.h"
 #include "probe.h"
+#include "options.h"
 #include "receiver.h"
 #include "refill.h"
 #include "zcrx_queue.h"
@@ -47,18 +48,6 @@ uint32_t zrx_zcrx_features(struct zrx_ring *ring)
 }
 
 /* ---- the refill ring's memory ---- */
-
-static uint32_t entries_for(const struct zrx_receiver *receiver)
-{
-	uint32_t wanted = receiver->options.refill_entries;
-	uint32_t entries = 1;
-
-	if (!wanted)
-		wanted = zrx_area_chunks(receiver->area);
-	while (entries < wanted && entries < ZRX_UAPI_RQ_MAX_ENTRIES)
-		entries *= 2;
-	return entries;
-}
 
 /*
  * A page for the ring's header, whose layout the kernel tells only afterwards; the entries; the
@@ -245,7 +234,9 @@ int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 				     "this kernel has no zcrx without a device");
 	if (queue->features & ZRX_FEATURE_EVENTS)
 		queue->event_types = 1u << ZRX_UAPI_EVENT_ALLOC_FAIL;
-	lay_out(queue, entries_for(receiver));
+	lay_out(queue,
+		zrx_options_refill_entries(&receiver->options, zrx_area_chunks(receiver->area),
+					   ZRX_UAPI_RQ_MAX_ENTRIES));
 	if (!(receiver->options.flags & ZRX_REFILL_RING_KERNEL))
 		result = map_region(queue, error);
 	if (!result && !nodev)

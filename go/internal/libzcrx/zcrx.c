@@ -96,6 +96,9 @@ void zrx_slots_free(struct zrx_slots *slots, struct zrx_chain chain);
 /* Any thread: the same; the owner picks them up in zrx_slots_reserve. */
 void zrx_slots_free_remote(struct zrx_slots *slots, struct zrx_chain chain);
 
+/* A list as taken off an atomic one, with its end and length found. */
+struct zrx_chain zrx_chain_measure(struct zrx_slots *slots, uint32_t head);
+
 /* Push a chain onto an atomic list of slots. */
 void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_chain chain);
 
@@ -1387,6 +1390,13 @@ int zrx_options_check(struct zrx_options *checked, const struct zrx_options *giv
 /* The chunk of a copying engine: what was asked for, or the default made to fit a small area. */
 uint32_t zrx_options_copy_chunk(const struct zrx_options *options);
 
+/*
+ * Entries of a ring that leads buffers back to the kernel: what was asked for, or one for each
+ * chunk, as a power of two that is at most `most`.
+ */
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+				    uint32_t most);
+
 #endif
 
 /* ---- core/ring.h ---- */
@@ -1518,18 +1528,6 @@ struct multishot_state {
 
 /* ---- open and close ---- */
 
-static uint32_t buffer_ring_entries(const struct zrx_receiver *receiver)
-{
-	uint32_t wanted = receiver->options.refill_entries;
-	uint32_t entries = 1;
-
-	if (!wanted)
-		wanted = zrx_area_chunks(receiver->area);
-	while (entries < wanted && entries < MAX_BUFFER_RING)
-		entries *= 2;
-	return entries;
-}
-
 static size_t buffer_ring_bytes(const struct multishot_state *state)
 {
 	return state->buffer_entries * sizeof(struct io_uring_buf);
@@ -1553,7 +1551,8 @@ static int open_buffers(struct multishot_state *state, struct zrx_receiver *rece
 {
 	int result = 0;
 
-	state->buffer_entries = buffer_ring_entries(receiver);
+	state->buffer_entries = zrx_options_refill_entries(
+		&receiver->options, zrx_area_chunks(receiver->area), MAX_BUFFER_RING);
 	state->buffers = zrx_sys_map(buffer_ring_bytes(state), 0, &result);
 	if (!state->buffers)
 		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL,
@@ -3427,6 +3426,17 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 		chunk /= 2;
 	return chunk > page ? chunk : page;
 }
+
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+				    uint32_t most)
+{
+	uint32_t wanted = options->refill_entries ? options->refill_entries : chunks;
+	uint32_t entries = 1;
+
+	while (entries < wanted && entries < most)
+		entries *= 2;
+	return entries;
+}
 #undef DEFAULT_AREA_BYTES
 #undef DEFAULT_COPY_CHUNK
 #undef DEFAULT_RING_ENTRIES
@@ -3639,13 +3649,8 @@ static void collect(struct zrx_receiver *receiver)
 	if (!area->refill && atomic_load_explicit(&area->returned, memory_order_seq_cst)) {
 		/* Acquire pairs with the release in zrx_chain_push. */
 		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-		struct zrx_chain chain = {.head = head};
 
-		for (uint32_t at = head; at; at = zrx_slot_at(&area->slots, at - 1)->next) {
-			chain.tail = at;
-			chain.count++;
-		}
-		receiver->engine->take_back(receiver, chain);
+		receiver->engine->take_back(receiver, zrx_chain_measure(&area->slots, head));
 	}
 	receiver->engine->collect(receiver);
 }
@@ -3878,18 +3883,6 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
 	return chain;
 }
 
-/* A chain as taken off the returned list: find its end and length. */
-static struct zrx_chain measure(struct zrx_area *area, uint32_t head)
-{
-	struct zrx_chain chain = {.head = head};
-
-	for (uint32_t at = head; at; at = zrx_slot_at(&area->slots, at - 1)->next) {
-		chain.tail = at;
-		chain.count++;
-	}
-	return chain;
-}
-
 static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, struct zrx_chain second)
 {
 	if (!first.count)
@@ -3924,7 +3917,7 @@ void zrx_refill_drain(struct zrx_area *area)
 		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
 
 		if (!refill->closed) {
-			struct zrx_chain chain = measure(area, head);
+			struct zrx_chain chain = zrx_chain_measure(&area->slots, head);
 
 			refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
 			note_backlog(refill);
@@ -4332,6 +4325,17 @@ void zrx_slots_free(struct zrx_slots *slots, struct zrx_chain chain)
 	slots->free = chain.head;
 }
 
+struct zrx_chain zrx_chain_measure(struct zrx_slots *slots, uint32_t head)
+{
+	struct zrx_chain chain = {.head = head};
+
+	for (uint32_t at = head; at; at = zrx_slot_at(slots, at - 1)->next) {
+		chain.tail = at;
+		chain.count++;
+	}
+	return chain;
+}
+
 void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_chain chain)
 {
 	struct zrx_slot *tail = zrx_slot_at(slots, chain.tail - 1);
@@ -4705,18 +4709,6 @@ uint32_t zrx_zcrx_features(struct zrx_ring *ring)
 
 /* ---- the refill ring's memory ---- */
 
-static uint32_t entries_for(const struct zrx_receiver *receiver)
-{
-	uint32_t wanted = receiver->options.refill_entries;
-	uint32_t entries = 1;
-
-	if (!wanted)
-		wanted = zrx_area_chunks(receiver->area);
-	while (entries < wanted && entries < ZRX_UAPI_RQ_MAX_ENTRIES)
-		entries *= 2;
-	return entries;
-}
-
 /*
  * A page for the ring's header, whose layout the kernel tells only afterwards; the entries; the
  * statistics.
@@ -4902,7 +4894,9 @@ int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 				     "this kernel has no zcrx without a device");
 	if (queue->features & ZRX_FEATURE_EVENTS)
 		queue->event_types = 1u << ZRX_UAPI_EVENT_ALLOC_FAIL;
-	lay_out(queue, entries_for(receiver));
+	lay_out(queue,
+		zrx_options_refill_entries(&receiver->options, zrx_area_chunks(receiver->area),
+					   ZRX_UAPI_RQ_MAX_ENTRIES));
 	if (!(receiver->options.flags & ZRX_REFILL_RING_KERNEL))
 		result = map_region(queue, error);
 	if (!result && !nodev)
