@@ -33,6 +33,8 @@ SPLIT_ENABLED = 2
 
 # The ioctl (uapi/linux/ethtool.h).
 GET_FLAGS, SET_FLAGS, FLAG_NTUPLE = 0x25, 0x26, 1 << 27
+GET_CHANNELS, SET_CHANNELS = 0x3C, 0x3D
+CHANNELS = struct.Struct("=9I")  # command; the most of rx, tx, other, combined; how many there are
 GET_RSS_TABLE, SET_RSS_TABLE = 0x38, 0x39
 GET_RX_RINGS, GET_RULE_COUNT, GET_RULES, INSERT_RULE = 0x2D, 0x2E, 0x30, 0x32
 RULE_LOCATION_SPECIAL, RULE_LOCATION_ANY = 0x80000000, 0xFFFFFFFF
@@ -115,6 +117,14 @@ def ioctl(interface: str, data: bytes | bytearray) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCETHTOOL, IFREQ.pack(interface.encode(), buffer.buffer_info()[0]))
     return buffer.tobytes()
+
+
+def set_queues(interface: str, count: int) -> None:
+    """Receive and transmit queues; a driver has them combined, or one by one."""
+    found = CHANNELS.unpack(ioctl(interface, CHANNELS.pack(GET_CHANNELS, *[0] * 8)))
+    combined = found[4] > 0
+    wanted = (0, 0, found[7], count) if combined else (count, count, found[7], 0)
+    ioctl(interface, CHANNELS.pack(SET_CHANNELS, *found[1:5], *wanted))
 
 
 def enable_rules(interface: str) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """In the rig's guest: one port in this network namespace, the other in `peer`, then a command.
 
-    guest_setup.py --driver D [--mtu N] [--prepare QUEUE] [--rx-ring ENTRIES] -- COMMAND...
+    guest_setup.py --driver D --mtu N --queues N [--prepare QUEUE] [--rx-ring ENTRIES] -- COMMAND...
 
 The command finds what it needs to know in ZRX_RIG_* environment variables."""
 
@@ -76,6 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--driver", choices=sorted(MODULES), required=True)
     parser.add_argument("--mtu", type=int, required=True)
+    parser.add_argument("--queues", type=int, required=True)
     parser.add_argument("--prepare", type=int, metavar="QUEUE")
     parser.add_argument("--rx-ring", type=int, metavar="ENTRIES")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -87,6 +88,7 @@ def main() -> int:
     peer, local = found
     ip("netns", "add", NAMESPACE)
     ip("link", "set", peer, "netns", NAMESPACE)
+    guest_nic.set_queues(local, options.queues)
     set_up(peer, (PEER, PEER4), options.mtu, NAMESPACE)
     set_up(local, (LOCAL, LOCAL4), options.mtu, None)
     wait_for_carrier(local)

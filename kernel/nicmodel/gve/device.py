@@ -16,7 +16,7 @@ DESCRIPTOR = struct.Struct(">QHHHHHHHH6sHH6x")
 OPTION = struct.Struct(">HHI")  # id, length, features that the driver must know
 DESCRIPTOR_VERSION = 1
 
-MAX_QUEUES = 4
+DEFAULT_QUEUES, MAX_QUEUES = 4, 8
 MAX_MTU = 9000
 DEFAULT_RING_ENTRIES = 512
 MIN_RING_ENTRIES, MAX_RING_ENTRIES = 256, 2048
@@ -66,7 +66,7 @@ def descriptor(mac: bytes) -> bytes:
         0,
         DEFAULT_RING_ENTRIES,
         DEFAULT_RING_ENTRIES,
-        MAX_QUEUES,
+        DEFAULT_QUEUES,
         MAX_MTU,
         EVENT_COUNTERS,
         PAGES_PER_LIST,

@@ -129,13 +129,13 @@ class GveTest(unittest.TestCase):
         self.rx_queue(0)
         again = struct.pack(">IIIIQQQIHHHBBH", 0, 0, 0, 0, self.table, 0, 0, 0, 16, 2048, 16, 0, 0, 0)
         self.assertEqual(self.command("CREATE_RX_QUEUE", again), adminq.ALREADY_EXISTS)
-        high = struct.pack(">I", 4) + again[4:]
+        high = struct.pack(">I", 8) + again[4:]
         self.assertEqual(self.command("CREATE_RX_QUEUE", high), adminq.OUT_OF_RANGE)
         odd = struct.pack(">IIIIQQQIHHHBBH", 1, 0, 0, 1, self.table, 0, 0, 0, 16, 3000, 16, 0, 0, 0)
         self.assertEqual(self.command("CREATE_RX_QUEUE", odd), adminq.INVALID_ARGUMENT)
         self.assertEqual(self.command("DESTROY_RX_QUEUE", struct.pack(">I", 3)), adminq.NOT_FOUND)
         self.assertEqual(self.flow_rule(0, location=64), adminq.OUT_OF_RANGE)
-        self.assertEqual(self.flow_rule(0, location=1, queue=4), adminq.INVALID_ARGUMENT)
+        self.assertEqual(self.flow_rule(0, location=1, queue=8), adminq.INVALID_ARGUMENT)
         self.assertEqual(self.flow_rule(1, location=1), adminq.NOT_FOUND)
         self.card.faults.set("fail-command", "DESTROY_RX_QUEUE", 1)
         self.assertEqual(self.command("DESTROY_RX_QUEUE", bytes(4)), adminq.INTERNAL_ERROR)
