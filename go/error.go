@@ -38,7 +38,7 @@ func (closedError) Is(target error) bool { return target == net.ErrClosed }
 // OpError tells which operation failed, at what, why, and what to do about it.
 // It unwraps to the syscall.Errno.
 type OpError struct {
-	Op         string        // "open", "add", "receive", ...
+	Op         string        // "open", "add", "receive", "apply", ...
 	Stage      string        // what the library was about: "options", "area", "ring", "nic", "queue", "socket", ...
 	Errno      syscall.Errno // as the kernel or the library gave it
 	Message    string        // what was wrong, and where
@@ -87,6 +87,11 @@ const (
 	opReceive = "receive"
 	opRead    = "read"
 	opProbe   = "probe"
+	opInspect = "inspect"
+	opPlan    = "plan"
+	opApply   = "apply"
+	opUndo    = "undo"
+	opRestore = "restore"
 )
 
 func newOpError(op string, e core.Error) *OpError {

@@ -13,6 +13,13 @@ import (
 	zcrx "github.com/zcrx/zcrx/go"
 )
 
+// Where the tests listen, how they connect to it, and the interface of engine zcrx; the NIC rig has its own.
+var (
+	host = "127.0.0.1"
+	nic  = ""
+	dial = net.Dial
+)
+
 // engines are those that the tests run on: ZRX_ENGINES, or the copying ones, which any Linux has.
 func engines(t testing.TB) []zcrx.Engine {
 	names := os.Getenv("ZRX_ENGINES")
@@ -47,8 +54,17 @@ func onEngines(t *testing.T, f func(t *testing.T, engine zcrx.Engine)) {
 	}
 }
 
+// nicShare is what a NIC's own rings hold of an area.
+const nicShare = 64 << 20
+
 func open(t testing.TB, options zcrx.Options) *zcrx.Receiver {
 	t.Helper()
+	if options.Engine == zcrx.EngineZCRX {
+		options.Interface = nic
+		if options.AreaBytes > 0 {
+			options.AreaBytes += nicShare
+		}
+	}
 	rx, err := zcrx.Open(options)
 	if err != nil {
 		t.Fatal(err)
@@ -57,15 +73,15 @@ func open(t testing.TB, options zcrx.Options) *zcrx.Receiver {
 	return rx
 }
 
-// pair is a TCP connection over loopback: what one writes the other receives.
+// pair is a TCP connection: what one writes the other receives.
 func pair(t testing.TB) (sender, receiver *net.TCPConn) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	a, err := net.Dial("tcp", listener.Addr().String())
+	a, err := dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,10 +31,7 @@ func mappings(t *testing.T) int {
 }
 
 func useAll(t *testing.T, engine zcrx.Engine) {
-	rx, err := zcrx.Open(zcrx.Options{Engine: engine})
-	if err != nil {
-		t.Fatal(err)
-	}
+	rx := open(t, zcrx.Options{Engine: engine})
 	sender, receiver := pair(t)
 	s, err := rx.Stream(receiver)
 	if err != nil {

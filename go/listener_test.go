@@ -4,6 +4,7 @@ package zcrx_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 // serve runs an HTTP server on a receiver; it answers with the hash of what was sent.
 func serve(t *testing.T, rx *zcrx.Receiver) (url string) {
 	t.Helper()
-	listener, err := zcrx.Listen(t.Context(), "tcp", "127.0.0.1:0", rx)
+	listener, err := zcrx.Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"), rx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,16 @@ func serve(t *testing.T, rx *zcrx.Receiver) (url string) {
 	return "http://" + listener.Addr().String()
 }
 
+// transport connects as pair does.
+func transport(idle int) *http.Transport {
+	return &http.Transport{
+		MaxIdleConnsPerHost: idle,
+		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			return dial(network, address)
+		},
+	}
+}
+
 func post(client *http.Client, url string, body []byte) error {
 	response, err := client.Post(url, "application/octet-stream", bytes.NewReader(body))
 	if err != nil {
@@ -63,7 +74,7 @@ func TestHTTPServer(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
 		rx := open(t, zcrx.Options{Engine: engine})
 		url := serve(t, rx)
-		client := &http.Client{Transport: &http.Transport{}}
+		client := &http.Client{Transport: transport(0)}
 		defer client.CloseIdleConnections()
 		for _, size := range []int{0, 1, 4096, 100000, 8 << 20} {
 			for range 3 { // on a connection that is kept alive
@@ -80,8 +91,7 @@ func TestHTTPServerWithThousandConnections(t *testing.T) {
 		rx := open(t, zcrx.Options{Engine: engine})
 		url := serve(t, rx)
 		body := pattern(1 << 20)
-		transport := &http.Transport{MaxIdleConnsPerHost: 1000}
-		client := &http.Client{Transport: transport, Timeout: 60 * time.Second}
+		client := &http.Client{Transport: transport(1000), Timeout: time.Minute}
 		connections := ifShort(100, 1000)
 		var all sync.WaitGroup
 		for i := range connections {
@@ -94,7 +104,7 @@ func TestHTTPServerWithThousandConnections(t *testing.T) {
 			}()
 		}
 		all.Wait()
-		transport.CloseIdleConnections()
+		client.CloseIdleConnections()
 		eventually(t, "all connections are let go of", func() bool { return rx.Stats().Streams == 0 })
 		if s := rx.Stats(); s.Outstanding != 0 {
 			t.Errorf("stats: %+v", s)

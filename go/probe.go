@@ -60,16 +60,21 @@ func Probe() (*Capabilities, error) {
 		PageBytes: int(c.PageBytes),
 		Kernel:    fmt.Sprintf("%d.%d.%d", c.KernelVersion>>16, c.KernelVersion>>8&0xff, c.KernelVersion&0xff),
 		Refused:   newRefused(&c.Refused),
+		Checks:    newChecks(c.Checks),
 	}
 	for engine := EngineAuto + 1; engine < core.EngineCount; engine++ {
 		if c.Engines>>engine&1 != 0 {
 			out.Engines = append(out.Engines, engine)
 		}
 	}
-	for _, check := range c.Checks {
-		out.Checks = append(out.Checks, Check{CheckState(check.State), check.Name, check.Detail, check.Hint})
-	}
 	return out, nil
+}
+
+func newChecks(checks []core.Check) (out []Check) {
+	for _, check := range checks {
+		out = append(out, Check{CheckState(check.State), check.Name, check.Detail, check.Hint})
+	}
+	return out
 }
 
 // Version is that of the C library in use.

@@ -37,31 +37,43 @@ func NewEvents(count int) []Event {
 // FreeEvents frees what NewEvents made.
 func FreeEvents(events []Event) { C.free(unsafe.Pointer(unsafe.SliceData(events))) }
 
+// cOptions are the options as C takes them, until free is called.
+func cOptions(o *Options) (options *C.struct_zrx_options, free func()) {
+	options = &C.struct_zrx_options{
+		size:           C.sizeof_struct_zrx_options,
+		engine:         C.uint32_t(o.Engine),
+		flags:          C.uint32_t(o.Flags),
+		queue:          C.uint32_t(o.Queue),
+		area_bytes:     C.uint64_t(o.AreaBytes),
+		buffer_bytes:   C.uint32_t(o.BufferBytes),
+		ring_entries:   C.uint32_t(o.RingEntries),
+		refill_entries: C.uint32_t(o.RefillEntries),
+		area_kind:      C.uint32_t(o.AreaKind),
+		dmabuf_fd:      C.int32_t(o.DMABuf),
+		nic_mode:       C.uint32_t(o.NICMode),
+		steer:          C.uint32_t(o.Steer),
+		steer_port:     C.uint32_t(o.SteerPort),
+	}
+	options._interface, free = cName(o.Interface)
+	return options, free
+}
+
+// cName is an interface's name as C takes it, NULL for none, until free is called.
+func cName(name string) (text *C.char, free func()) {
+	if name == "" {
+		return nil, func() {}
+	}
+	text = C.CString(name)
+	return text, func() { C.free(unsafe.Pointer(text)) }
+}
+
 // Open opens a receiver; on failure the error's code is not 0.
 func Open(o *Options) (Receiver, Error) {
-	var options C.struct_zrx_options
-	var failure C.struct_zrx_error
+	options, free := cOptions(o)
+	defer free()
+	failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
 	var receiver *C.struct_zrx_receiver
-	options.size = C.sizeof_struct_zrx_options
-	options.engine = C.uint32_t(o.Engine)
-	options.flags = C.uint32_t(o.Flags)
-	options.queue = C.uint32_t(o.Queue)
-	options.area_bytes = C.uint64_t(o.AreaBytes)
-	options.buffer_bytes = C.uint32_t(o.BufferBytes)
-	options.ring_entries = C.uint32_t(o.RingEntries)
-	options.refill_entries = C.uint32_t(o.RefillEntries)
-	options.area_kind = C.uint32_t(o.AreaKind)
-	options.dmabuf_fd = C.int32_t(o.DMABuf)
-	options.nic_mode = C.uint32_t(o.NICMode)
-	options.steer = C.uint32_t(o.Steer)
-	options.steer_port = C.uint32_t(o.SteerPort)
-	if o.Interface != "" {
-		name := C.CString(o.Interface)
-		defer C.free(unsafe.Pointer(name))
-		options._interface = name
-	}
-	failure.size = C.sizeof_struct_zrx_error
-	if code := C.zrx_receiver_open(&receiver, &options, &failure); code != 0 {
+	if code := C.zrx_receiver_open(&receiver, options, &failure); code != 0 {
 		return Receiver{}, goError(&failure)
 	}
 	return Receiver{unsafe.Pointer(receiver)}, Error{}
@@ -179,15 +191,7 @@ func Probe() (Capabilities, int) {
 		KernelVersion: uint32(c.kernel_version),
 		Refused:       goErrors(&c.refused),
 	}
-	for i := range c.checks[:c.check_count] {
-		check := &c.checks[i]
-		out.Checks = append(out.Checks, Check{
-			State:  uint32(check.state),
-			Name:   C.GoString(&check.name[0]),
-			Detail: C.GoString(&check.detail[0]),
-			Hint:   C.GoString(&check.hint[0]),
-		})
-	}
+	out.Checks = goChecks(c.checks[:c.check_count])
 	return out, 0
 }
 
@@ -217,6 +221,19 @@ func goError(e *C.struct_zrx_error) Error {
 		KernelText: C.GoString(&e.kernel_text[0]),
 		Hint:       C.GoString(&e.hint[0]),
 	}
+}
+
+func goChecks(checks []C.struct_zrx_check) (out []Check) {
+	for i := range checks {
+		check := &checks[i]
+		out = append(out, Check{
+			State:  uint32(check.state),
+			Name:   C.GoString(&check.name[0]),
+			Detail: C.GoString(&check.detail[0]),
+			Hint:   C.GoString(&check.hint[0]),
+		})
+	}
+	return out
 }
 
 func goErrors(errors *[EngineCount]C.struct_zrx_error) (out [EngineCount]Error) {

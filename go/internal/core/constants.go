@@ -64,10 +64,11 @@ const (
 	NICSplitUnknown     = 0
 	NICSplitOff         = 1
 	NICSplitOn          = 2
-	NICBoundIoUring     = 1 << 0
+	NICBoundIOUring     = 1 << 0
 	NICBoundDMABuf      = 1 << 1
-	NICBoundXsk         = 1 << 2
+	NICBoundXSK         = 1 << 2
 	NICBoundLease       = 1 << 3
+	NICFreeQueue        = 1<<32 - 1
 	NICChecks           = 12
 	NICSteps            = 8
 )

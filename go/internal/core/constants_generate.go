@@ -16,12 +16,12 @@ import (
 	"strings"
 )
 
-var define = regexp.MustCompile(`(?m)^#define ZRX_([A-Z0-9_]+)\s+(\(1u << \d+\)|\d+u?|UINT64_MAX)(?:\s|$)`)
+var define = regexp.MustCompile(`(?m)^#define ZRX_([A-Z0-9_]+)\s+(\(1u << \d+\)|\d+u?|UINT(?:32|64)_MAX)(?:\s|$)`)
 
 // Go's spelling of words that are not simply capitalised.
 var initialisms = map[string]string{
 	"ZCRX": "ZCRX", "NIC": "NIC", "THP": "THP", "DMABUF": "DMABuf", "OK": "OK", "NODEV": "NoDev",
-	"HUGETLB": "HugeTLB", "RX": "RX",
+	"HUGETLB": "HugeTLB", "RX": "RX", "XSK": "XSK", "IO": "IO",
 }
 
 func goName(name string) string {
@@ -37,8 +37,8 @@ func goName(name string) string {
 }
 
 func goValue(value string) string {
-	if value == "UINT64_MAX" {
-		return "1<<64 - 1"
+	if bits, ok := strings.CutPrefix(value, "UINT"); ok {
+		return "1<<" + strings.TrimSuffix(bits, "_MAX") + " - 1"
 	}
 	if shift, ok := strings.CutPrefix(value, "(1u << "); ok {
 		return "1 << " + strings.TrimSuffix(shift, ")")

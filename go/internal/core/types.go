@@ -119,3 +119,28 @@ type Capabilities struct {
 	Refused       [EngineCount]Error
 	Checks        []Check
 }
+
+// NICReport is struct zrx_nic_report.
+type NICReport struct {
+	Index       uint32
+	Queue       uint32
+	QueueCount  uint32
+	Driver      string
+	Firmware    string
+	RingEntries uint32
+	Split       uint32
+	HDSThresh   uint32
+	NTuple      bool
+	Rules       uint32
+	RSSEntries  uint32
+	RSSToQueue  uint32
+	Bound       uint32
+	NAPI        uint32
+	Checks      []Check
+}
+
+// NICStep is struct zrx_nic_step.
+type NICStep struct {
+	Setting string
+	Command string
+}

@@ -33,3 +33,8 @@ func Version() string                                     { return "none" }
 func EngineName(uint32) string                            { return "" }
 func StageName(uint32) string                             { return "" }
 func EngineByName(string) (uint32, int)                   { return 0, -enosys }
+func InspectNIC(string, uint32) (NICReport, Error)        { return NICReport{}, refusal }
+func PlanNIC(*Options) ([]NICStep, uint32, Error)         { return nil, 0, refusal }
+func ApplyNIC(*Options) (uint32, Error)                   { return 0, refusal }
+func UndoNIC(string, uint32) (int, Error)                 { return 0, refusal }
+func RestoreNIC(string) (int, Error)                      { return 0, refusal }

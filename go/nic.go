@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+
+package zcrx
+
+import "github.com/zcrx/zcrx/go/internal/core"
+
+// NICSplit is whether a NIC puts headers and payload apart.
+type NICSplit uint32
+
+const (
+	NICSplitUnknown NICSplit = core.NICSplitUnknown // the driver does not tell, or cannot
+	NICSplitOff     NICSplit = core.NICSplitOff
+	NICSplitOn      NICSplit = core.NICSplitOn
+)
+
+func (s NICSplit) String() string {
+	switch s {
+	case NICSplitOff:
+		return "off"
+	case NICSplitOn:
+		return "on"
+	}
+	return "unknown"
+}
+
+// NICBound is who feeds a receive queue with memory; zero: the driver.
+type NICBound uint32
+
+const (
+	NICBoundIOUring NICBound = core.NICBoundIOUring // a receiver's area
+	NICBoundDMABuf  NICBound = core.NICBoundDMABuf  // device memory
+	NICBoundXSK     NICBound = core.NICBoundXSK     // an AF_XDP socket
+	NICBoundLease   NICBound = core.NICBoundLease   // another interface, which it is lent to
+)
+
+// NICReport is an interface and one of its receive queues, now.
+type NICReport struct {
+	Index       int     // of the interface
+	Queue       *uint32 // the one looked at; nil if a free one was asked for and there is none
+	QueueCount  uint32  // receive queues; 0 while the interface is down and does not tell
+	Driver      string
+	Firmware    string
+	RingEntries uint32   // of each receive queue; 0: not known
+	Split       NICSplit // header/data split
+	HDSThresh   uint32   // bytes: smaller packets are not split
+	NTuple      bool     // flow rules are on
+	Rules       uint32   // flow rules that there are
+	RSSEntries  uint32   // of the indirection table; 0: there is none
+	RSSToQueue  uint32   // those that lead to the queue
+	Bound       NICBound // of the queue
+	NAPI        uint32   // of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not known
+	Checks      []Check  // what zero-copy needs, and how it stands
+}
+
+// NICStep is one change of a plan.
+type NICStep struct {
+	Setting string // "rss", "tcp-data-split", "hds-thresh", "ntuple", "rule", ...
+	Command string // the equivalent ethtool line
+}
+
+// NICPlan is what setting an interface up would change.
+type NICPlan struct {
+	Queue uint32 // which receive queue would be taken
+	Steps []NICStep
+}
+
+// InspectNIC looks at an interface and at one of its receive queues; nil is one that is free. It changes nothing and
+// needs no rights. A setting that is missing is no error but a [Check].
+func InspectNIC(name string, queue *uint32) (*NICReport, error) {
+	r, failure := core.InspectNIC(name, queueNumber(queue))
+	if failure.Code != 0 {
+		return nil, newOpError(opInspect, failure)
+	}
+	report := &NICReport{
+		Index:       int(r.Index),
+		QueueCount:  r.QueueCount,
+		Driver:      r.Driver,
+		Firmware:    r.Firmware,
+		RingEntries: r.RingEntries,
+		Split:       NICSplit(r.Split),
+		HDSThresh:   r.HDSThresh,
+		NTuple:      r.NTuple,
+		Rules:       r.Rules,
+		RSSEntries:  r.RSSEntries,
+		RSSToQueue:  r.RSSToQueue,
+		Bound:       NICBound(r.Bound),
+		NAPI:        r.NAPI,
+		Checks:      newChecks(r.Checks),
+	}
+	if r.Queue != core.NICFreeQueue {
+		report.Queue = &r.Queue
+	}
+	return report, nil
+}
+
+// PlanNIC tells what [Open] or [ApplyNIC] would change with these options, of which Interface, Queue, Steer and
+// SteerPort count. It changes nothing and needs no rights.
+func PlanNIC(options Options) (*NICPlan, error) {
+	c := options.core()
+	steps, queue, failure := core.PlanNIC(&c)
+	if failure.Code != 0 {
+		return nil, newOpError(opPlan, failure)
+	}
+	plan := &NICPlan{Queue: queue}
+	for _, step := range steps {
+		plan.Steps = append(plan.Steps, NICStep(step))
+	}
+	return plan, nil
+}
+
+// ApplyNIC sets a receive queue up for receivers that come later, in this or any process, with fewer rights: they name the
+// queue that it returns and NICPrepared. It stays set up until [UndoNIC]. A program that opens the receiver itself does
+// not need it: [Open] sets up, and Close puts back.
+func ApplyNIC(options Options) (queue uint32, err error) {
+	c := options.core()
+	queue, failure := core.ApplyNIC(&c)
+	if failure.Code != 0 {
+		return 0, newOpError(opApply, failure)
+	}
+	return queue, nil
+}
+
+// UndoNIC undoes ApplyNIC for a queue of an interface; nil for all of them. It returns how many set-ups were undone; it fails
+// with EBUSY while a receiver is bound to the queue. Settings that another set-up still needs go back with the last of
+// them, and what somebody else has changed since stays as it is.
+func UndoNIC(name string, queue *uint32) (undone int, err error) {
+	undone, failure := core.UndoNIC(name, queueNumber(queue))
+	if failure.Code != 0 {
+		return 0, newOpError(opUndo, failure)
+	}
+	return undone, nil
+}
+
+// RestoreNIC undoes what processes that died have left on an interface, on all if the name is empty. It returns how many
+// set-ups were undone. The next [Open] on the interface does the same.
+func RestoreNIC(name string) (undone int, err error) {
+	undone, failure := core.RestoreNIC(name)
+	if failure.Code != 0 {
+		return 0, newOpError(opRestore, failure)
+	}
+	return undone, nil
+}
+
+func queueNumber(queue *uint32) uint32 {
+	if queue == nil {
+		return core.NICFreeQueue
+	}
+	return *queue
+}
