@@ -41,7 +41,7 @@ func start(t *testing.T, name string, arguments ...string) (command *exec.Cmd, o
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	late := time.AfterFunc(30*time.Second, func() { command.Process.Kill() })
+	late := time.AfterFunc(2*time.Minute, func() { command.Process.Kill() })
 	t.Cleanup(func() { late.Stop(); command.Process.Kill(); command.Wait() })
 	line, err := bufio.NewReader(messages).ReadString('\n')
 	found := regexp.MustCompile(`listening on ([0-9.:]+)`).FindStringSubmatch(line)
@@ -67,21 +67,20 @@ func hashOf(data []byte) string {
 func TestRecv(t *testing.T) {
 	output := filepath.Join(t.TempDir(), "output")
 	command, out, address := start(t, "recv", "-output", output, "-connections", "2", "-sha256", "-json")
+	const size = 32 << 20
 	var want []string
-	for i := range 2 {
-		data := random(3<<20 + i)
+	for i := range 2 { // the second connects when the first has sent more than sockets hold
+		data := random(size + i)
 		want = append(want, hashOf(data))
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		go func() {
-			conn.Write(data)
-			conn.(*net.TCPConn).CloseWrite()
-		}()
-		// The order of accept is the order of the files.
-		time.Sleep(10 * time.Millisecond)
+		if _, err := conn.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		conn.(*net.TCPConn).CloseWrite()
 	}
 	if err := command.Wait(); err != nil {
 		t.Fatal(err)
@@ -93,7 +92,7 @@ func TestRecv(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &result); err != nil {
 		t.Fatal(err, out)
 	}
-	if result.Bytes != 6<<20+1 || strings.Join(result.SHA256, " ") != strings.Join(want, " ") {
+	if result.Bytes != 2*size+1 || strings.Join(result.SHA256, " ") != strings.Join(want, " ") {
 		t.Errorf("%s", out)
 	}
 	for i, suffix := range []string{".0", ".1"} {

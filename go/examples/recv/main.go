@@ -37,6 +37,7 @@ type settings struct {
 // connection is one that was accepted; its index is its stream's tag.
 type connection struct {
 	conn  net.Conn
+	since time.Time
 	sinks io.Writer
 	file  *os.File  // nil: discard
 	hash  hash.Hash // nil: not asked for
@@ -57,6 +58,7 @@ func parse() (s settings) {
 		s.options.Queue = &number
 		return err
 	})
+	flag.Uint64Var(&s.options.AreaBytes, "area-bytes", 64<<20, "memory to receive into")
 	flag.Parse()
 	if s.listen == "" || s.connections < 1 || flag.NArg() > 0 || s.discard && s.output != "" {
 		flag.Usage()
@@ -88,35 +90,37 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	log.Print("listening on ", listener.Addr())
-	connections, err := accept(ctx, rx, listener, &s)
-	if err != nil {
-		return err
-	}
-	begun := time.Now()
+	connections := make([]connection, s.connections)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		if err := accept(ctx, rx, listener, connections, &s); err != nil {
+			cancel(err)
+		}
+	}()
 	if err := receive(ctx, rx, connections); err != nil {
 		return err
 	}
-	return report(rx, connections, &s, time.Since(begun))
+	return report(rx, connections, &s, time.Since(connections[0].since))
 }
 
-// accept adds each connection as it comes; what they send meanwhile waits.
-func accept(ctx context.Context, rx *zcrx.Receiver, listener net.Listener, s *settings) ([]connection, error) {
+// accept adds each connection as it comes.
+func accept(ctx context.Context, rx *zcrx.Receiver, listener net.Listener, connections []connection, s *settings) error {
 	defer listener.Close()
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
-	connections := make([]connection, s.connections)
 	for i := range connections {
 		conn, err := listener.Accept()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := connections[i].open(conn, s, i); err != nil {
-			return nil, err
+			return err
 		}
 		if _, err := rx.Add(conn, zcrx.Tag(uint64(i))); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return connections, nil
+	return nil
 }
 
 func (c *connection) open(conn net.Conn, s *settings, number int) (err error) {
@@ -136,6 +140,7 @@ func (c *connection) open(conn net.Conn, s *settings, number int) (err error) {
 		sinks = append(sinks, c.hash)
 	}
 	c.conn = conn
+	c.since = time.Now()
 	c.sinks = io.MultiWriter(sinks...)
 	return nil
 }
@@ -158,13 +163,19 @@ func receive(ctx context.Context, rx *zcrx.Receiver, connections []connection) e
 		}
 		return nil
 	})
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause // why nothing more could be accepted
+	}
+	if err != nil {
+		return errors.Join(err, failed) // the process ends, and with it all that is open
+	}
 	for i := range connections {
 		connections[i].conn.Close()
 		if connections[i].file != nil {
 			failed = errors.Join(failed, connections[i].file.Close())
 		}
 	}
-	return errors.Join(err, failed)
+	return failed
 }
 
 type result struct {

@@ -30,7 +30,7 @@ func countHoldings() holdings {
 // compare fails if there is more now; what just ends gets a moment.
 func (h holdings) compare() {
 	now := countHoldings()
-	for end := time.Now().Add(2 * time.Second); now != h && time.Now().Before(end); now = countHoldings() {
+	for end := time.Now().Add(time.Minute); now != h && time.Now().Before(end); now = countHoldings() {
 		time.Sleep(time.Millisecond)
 	}
 	check(now == h, "left behind: %+v, was %+v", now, h)

@@ -36,7 +36,8 @@ type settings struct {
 	engines, glob, directory string
 	list, fast, mayRefuse    bool
 	jobs                     int
-	one                      string // in the scenario's own process: its name
+	time                     time.Duration // for each scenario; 0: as its size says
+	one, python              string        // in the scenario's own process: its name, and the interpreter
 }
 
 // ---- in the scenario's own process ----
@@ -67,7 +68,7 @@ func (s *settings) runOne(list []*scenario) {
 
 func (s *settings) runScenario(scenario *scenario, engine zcrx.Engine) {
 	warmUp()
-	limit := timeOf(scenario)
+	limit := s.timeOf(scenario)
 	time.AfterFunc(limit, func() {
 		state := "between runs"
 		if r := current.Load(); r != nil {
@@ -75,8 +76,9 @@ func (s *settings) runScenario(scenario *scenario, engine zcrx.Engine) {
 		}
 		fail("not done after %v: %s", limit, state)
 	})
+	sender := []string{s.python, filepath.Join(s.directory, "sender")}
 	for range scenario.repeat {
-		if err := runOnce(scenario, engine, filepath.Join(s.directory, "sender")); err != nil {
+		if err := runOnce(scenario, engine, sender); err != nil {
 			fmt.Println("open:", err)
 			if s.mayRefuse {
 				os.Exit(refused)
@@ -98,7 +100,10 @@ func warmUp() {
 	signal.Stop(signals)
 }
 
-func timeOf(scenario *scenario) time.Duration {
+func (s *settings) timeOf(scenario *scenario) time.Duration {
+	if s.time > 0 {
+		return s.time
+	}
 	if scenario.large {
 		return largeTime
 	}
@@ -109,10 +114,10 @@ func timeOf(scenario *scenario) time.Duration {
 
 // runInProcess returns nil, errRefused, or why the scenario failed.
 func (s *settings) runInProcess(scenario *scenario, engine string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeOf(scenario)+grace)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeOf(scenario)+grace)
 	defer cancel()
 	command := exec.CommandContext(ctx, os.Args[0], "-engine", engine, "-one", scenario.name, "-directory", s.directory,
-		fmt.Sprintf("-may-refuse=%v", s.mayRefuse))
+		"-python", s.python, "-time", s.time.String(), fmt.Sprintf("-may-refuse=%v", s.mayRefuse))
 	report, err := os.CreateTemp("", "report")
 	if err != nil {
 		return err
@@ -165,13 +170,29 @@ func (s *settings) judge(scenario *scenario, engine string) verdict {
 	}
 }
 
+// wanted says whether one of the patterns matches the name.
+func (s *settings) wanted(name string) bool {
+	for pattern := range strings.SplitSeq(s.glob, ",") {
+		if matched, _ := path.Match(pattern, name); matched {
+			return true
+		}
+	}
+	return false
+}
+
+// interpreter is the sender's: found once, because what stands for it in PATH may be a script that takes long to find it.
+func interpreter() (string, error) {
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	return strings.TrimSpace(string(out)), err
+}
+
 // runEngine runs some scenarios side by side, and prints in the table's order.
 func (s *settings) runEngine(list []*scenario, engine string, totals *[3]int) {
 	fmt.Println("# engine", engine)
 	slots := make(chan struct{}, s.jobs)
 	var verdicts []chan verdict
 	for _, scenario := range list {
-		if matched, _ := path.Match(s.glob, scenario.name); !matched {
+		if !s.wanted(scenario.name) {
 			continue
 		}
 		done := make(chan verdict, 1)
@@ -192,13 +213,15 @@ func (s *settings) runEngine(list []*scenario, engine string, totals *[3]int) {
 func main() {
 	var s settings
 	flag.StringVar(&s.engines, "engine", "multishot,recv", "recv, multishot, zcrx-nodev, zcrx, auto; several with commas")
-	flag.StringVar(&s.glob, "scenario", "*", "only those whose name matches")
+	flag.StringVar(&s.glob, "scenario", "*", "only those whose name matches one of these patterns")
 	flag.StringVar(&s.directory, "directory", "tests/conformance", "where scenarios.txt and sender are")
 	flag.BoolVar(&s.list, "list", false, "print the names")
 	flag.BoolVar(&s.fast, "fast", false, "leave out size=large")
 	flag.BoolVar(&s.mayRefuse, "may-refuse", false, "an engine that cannot be opened here is a skip, not a failure")
 	flag.IntVar(&s.jobs, "jobs", 1, "scenarios side by side")
+	flag.DurationVar(&s.time, "time", 0, "for each scenario; default: 30s, or 2m for size=large")
 	flag.StringVar(&s.one, "one", "", "for the runner itself")
+	flag.StringVar(&s.python, "python", "", "for the runner itself")
 	flag.Parse()
 	list, err := readScenarios(filepath.Join(s.directory, "scenarios.txt"))
 	if err != nil {
@@ -214,6 +237,10 @@ func main() {
 			fmt.Println(scenario.name)
 		}
 		return
+	}
+	if s.python, err = interpreter(); err != nil {
+		fmt.Fprintln(os.Stderr, "conformance: the sender needs python3:", err)
+		os.Exit(2)
 	}
 	var totals [3]int
 	for engine := range strings.SplitSeq(s.engines, ",") {

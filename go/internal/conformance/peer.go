@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -18,9 +19,9 @@ type peer struct {
 	sender   *exec.Cmd
 }
 
-const senderPatience = 20 * time.Second
+const senderPatience = time.Minute
 
-func startPeer(s *scenario, sender string) *peer {
+func listen() *peer {
 	host := os.Getenv("ZRX_RIG_LOCAL")
 	if host == "" {
 		host = "127.0.0.1"
@@ -29,15 +30,21 @@ func startPeer(s *scenario, sender string) *peer {
 	config.SetMultipathTCP(false)
 	listener, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	check(err == nil, "listen: %v", err)
-	words := append([]string{sender, listener.Addr().String()}, s.words...)
+	return &peer{listener: listener}
+}
+
+func (p *peer) port() uint16 { return uint16(p.listener.Addr().(*net.TCPAddr).Port) }
+
+// start starts the sender: a command line, to which where and what to send is added.
+func (p *peer) start(s *scenario, sender []string) {
+	words := slices.Concat(sender, []string{p.listener.Addr().String()}, s.words)
 	if namespace := os.Getenv("ZRX_RIG_PEER_NETNS"); namespace != "" {
 		words = append([]string{"ip", "netns", "exec", namespace}, words...)
 	}
-	p := &peer{listener: listener, sender: exec.Command(words[0], words[1:]...)}
+	p.sender = exec.Command(words[0], words[1:]...)
 	p.sender.Stdout, p.sender.Stderr = os.Stdout, os.Stderr
-	err = p.sender.Start()
+	err := p.sender.Start()
 	check(err == nil, "cannot start the sender: %v", err)
-	return p
 }
 
 func (p *peer) accept() net.Conn {

@@ -20,8 +20,10 @@ import (
 
 const (
 	late         = 200 * time.Millisecond
-	timeoutSlack = 2 * time.Second
+	timeoutSlack = time.Minute
 	shortest     = 100 * time.Microsecond // timeout_ms=0: a context that is over already receives nothing
+	nicShare     = 64 << 20               // what a NIC's own rings hold of an area
+	nicRules     = 32                     // so many connections are steered one by one
 )
 
 // run is one scenario under way.
@@ -38,16 +40,19 @@ type run struct {
 }
 
 func (r *run) open(engine zcrx.Engine) error {
-	var err error
-	r.rx, err = zcrx.Open(zcrx.Options{
+	options := zcrx.Options{
 		Engine:        engine,
-		Interface:     interfaceOf(engine),
 		AreaBytes:     r.areaBytes,
 		BufferBytes:   uint32(r.bufferBytes),
 		RingEntries:   uint32(r.ringEntries),
 		RefillEntries: uint32(r.refillEntries),
 		Batch:         int(r.batch),
-	})
+	}
+	if engine == zcrx.EngineZCRX {
+		r.bindTo(&options, os.Getenv("ZRX_RIG_IFACE"))
+	}
+	var err error
+	r.rx, err = zcrx.Open(options)
 	if err == nil {
 		got := r.rx.Info().Engine
 		check(engine == zcrx.EngineAuto || got == engine, "open: engine %v instead of %v", got, engine)
@@ -55,11 +60,14 @@ func (r *run) open(engine zcrx.Engine) error {
 	return err
 }
 
-func interfaceOf(engine zcrx.Engine) string {
-	if engine == zcrx.EngineZCRX {
-		return os.Getenv("ZRX_RIG_IFACE")
+func (r *run) bindTo(options *zcrx.Options, nic string) {
+	options.Interface = nic
+	if options.AreaBytes > 0 {
+		options.AreaBytes += nicShare
 	}
-	return ""
+	if r.connections > nicRules {
+		options.Steer, options.SteerPort = zcrx.SteerPort, r.peer.port()
+	}
 }
 
 // ---- add ----
@@ -316,15 +324,15 @@ func (r *run) finish() {
 
 var current atomic.Pointer[run]
 
-func runOnce(s *scenario, engine zcrx.Engine, sender string) error {
+func runOnce(s *scenario, engine zcrx.Engine, sender []string) error {
 	before := countHoldings()
-	r := &run{scenario: s, ledger: ledger{scenario: s, streams: make([]stream, s.connections)}}
+	r := &run{scenario: s, ledger: ledger{scenario: s, streams: make([]stream, s.connections)}, peer: listen()}
 	if err := r.open(engine); err != nil {
 		return err
 	}
 	current.Store(r)
 	r.keeper = newKeeper(s, r.rx)
-	r.peer = startPeer(s, sender)
+	r.peer.start(s, sender)
 	stop := r.disturb()
 	r.receiveAll()
 	stop()
