@@ -9,6 +9,7 @@
 #define NETDEV_COMMAND_PAGE_POOL_GET       5u
 #define NETDEV_COMMAND_PAGE_POOL_STATS_GET 9u
 #define NETDEV_COMMAND_QUEUE_GET           10u
+#define NETDEV_COMMAND_QSTATS_GET          12u
 
 #define NETDEV_QUEUE_ID       1u
 #define NETDEV_QUEUE_IFINDEX  2u
@@ -29,6 +30,14 @@
 #define NETDEV_POOL_INFLIGHT_MEM 5u
 #define NETDEV_POOL_DETACH_TIME  6u
 #define NETDEV_POOL_IO_URING     8u
+
+#define NETDEV_QSTATS_IFINDEX     1u
+#define NETDEV_QSTATS_QUEUE_TYPE  2u
+#define NETDEV_QSTATS_QUEUE_ID    3u
+#define NETDEV_QSTATS_SCOPE       4u
+#define NETDEV_QSTATS_RX_PACKETS  8u
+#define NETDEV_QSTATS_RX_BYTES    9u
+#define NETDEV_QSTATS_SCOPE_QUEUE 1u
 
 #define NETDEV_STATS_INFO           1u
 #define NETDEV_STATS_ALLOC_FAST     8u
@@ -165,4 +174,39 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 	mnl_attr_nest_end(request, nest);
 	memset(stats, 0, sizeof(*stats));
 	return zrx_genl_call(netdev, request, netdev_take_stats, stats);
+}
+
+struct netdev_queue_count {
+	struct zrx_netdev_queue_stats *stats;
+	uint32_t queue;
+	int found;
+};
+
+static int netdev_take_queue_stats(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *table[NETDEV_QSTATS_RX_BYTES + 1];
+	struct netdev_queue_count *count = context;
+
+	zrx_genl_attributes(message, table, NETDEV_QSTATS_RX_BYTES);
+	if (!table[NETDEV_QSTATS_RX_BYTES] ||
+	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_TYPE]) != NETDEV_QUEUE_IS_RX ||
+	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_ID]) != count->queue)
+		return MNL_CB_OK;
+	count->stats->packets = zrx_genl_number(table[NETDEV_QSTATS_RX_PACKETS]);
+	count->stats->bytes = zrx_genl_number(table[NETDEV_QSTATS_RX_BYTES]);
+	count->found = 1;
+	return MNL_CB_OK;
+}
+
+int zrx_netdev_queue_stats(struct zrx_genl *netdev, uint32_t ifindex, uint32_t queue,
+			   struct zrx_netdev_queue_stats *stats)
+{
+	struct nlmsghdr *request = zrx_genl_request(netdev, NETDEV_COMMAND_QSTATS_GET, NLM_F_DUMP);
+	struct netdev_queue_count count = {.stats = stats, .queue = queue};
+	int result;
+
+	mnl_attr_put_u32(request, NETDEV_QSTATS_IFINDEX, ifindex);
+	mnl_attr_put_u32(request, NETDEV_QSTATS_SCOPE, NETDEV_QSTATS_SCOPE_QUEUE);
+	result = zrx_genl_call(netdev, request, netdev_take_queue_stats, &count);
+	return result ? result : count.found ? 0 : -EOPNOTSUPP;
 }

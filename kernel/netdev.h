@@ -32,6 +32,11 @@ struct zrx_netdev_pool {
 	uint32_t detached; /* its queue is gone, its memory is still out */
 };
 
+struct zrx_netdev_queue_stats {
+	uint64_t packets;
+	uint64_t bytes;
+};
+
 struct zrx_netdev_pool_stats {
 	uint64_t alloc_fast;
 	uint64_t alloc_slow;
@@ -52,6 +57,11 @@ int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netd
 /* The page pools of an interface: returns how many were written to found, or -errno. */
 int zrx_netdev_pools(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netdev_pool *found,
 		     uint32_t capacity);
+
+/* What a receive queue has received since its interface came up. -EOPNOTSUPP: the driver does not
+ * tell. */
+int zrx_netdev_queue_stats(struct zrx_genl *netdev, uint32_t ifindex, uint32_t queue,
+			   struct zrx_netdev_queue_stats *stats);
 
 /* -EOPNOTSUPP where the kernel keeps no statistics. */
 int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,

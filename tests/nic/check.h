@@ -31,6 +31,7 @@ void test_claim(void);
 void test_faults(void);
 void test_explain(void);
 void test_inspect(void);
+void test_verdict(void);
 void test_interfaces(void);
 
 #endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* What the counts of a stream are taken to mean. */
+#include <errno.h>
+
+#include "check.h"
+#include "nic_verdict.h"
+
+#define BYTES  (64ull << 20)
+#define CHUNKS 16384u
+
+static const struct zrx_nic_state prepared = {"eth7", ZRX_NIC_SPLIT_ON, 0};
+
+/* As it should be. */
+static struct zrx_nic_proof good(void)
+{
+	return (struct zrx_nic_proof){
+		.size = sizeof(struct zrx_nic_proof),
+		.bytes = BYTES,
+		.buffers = CHUNKS,
+		.chunks = CHUNKS,
+		.nic_chunks = CHUNKS / 64 * 63,
+		.queue_bytes = BYTES + 100000,
+		.queue_packets = CHUNKS,
+		.queue = 3,
+		.queue_napi_id = 515,
+		.socket_napi_id = 515,
+		.mtu = 4200,
+		.buffer_bytes = 4096,
+	};
+}
+
+static const struct zrx_check *find(const struct zrx_nic_proof *proof, const char *name)
+{
+	static const struct zrx_check none = {.state = UINT32_MAX};
+
+	for (uint32_t i = 0; i < proof->check_count; i++) {
+		if (!strcmp(proof->checks[i].name, name))
+			return &proof->checks[i];
+	}
+	return &none;
+}
+
+/* The verdict, and the one check (NULL: none) that is not ok. */
+static void expect(struct zrx_nic_proof proof, const struct zrx_nic_state *state, uint32_t verdict,
+		   const char *bad)
+{
+	zrx_nic_verdict(&proof, state);
+	CHECK(proof.verdict == verdict, "%u, not %u (%s)", proof.verdict, verdict, bad ? bad : "");
+	CHECK(proof.check_count <= ZRX_PROOF_CHECKS, "%u checks", proof.check_count);
+	for (uint32_t i = 0; i < proof.check_count; i++) {
+		const struct zrx_check *check = &proof.checks[i];
+		int is_bad = bad && !strcmp(check->name, bad);
+
+		CHECK((check->state != ZRX_CHECK_OK) == is_bad, "%s: %s", check->name,
+		      check->detail);
+		CHECK(!check->hint[0] == (check->state == ZRX_CHECK_OK), "%s: hint %s", check->name,
+		      check->hint);
+	}
+	if (bad)
+		CHECK(find(&proof, bad)->state != UINT32_MAX, "no check %s", bad);
+}
+
+static void test_counted(void)
+{
+	struct zrx_nic_proof proof = good();
+
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, NULL);
+	proof.copied_bytes = BYTES / 1000;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, NULL);
+	proof.copied_bytes = BYTES / 1000 + 1;
+	expect(proof, &prepared, ZRX_PROOF_PARTLY, "copied");
+	proof.copied_bytes = BYTES;
+	expect(proof, &prepared, ZRX_PROOF_COPIED, "copied");
+}
+
+/* What the kernel's count of copies misses: payload beside the header. */
+static void test_linear(void)
+{
+	struct zrx_nic_proof proof = good();
+
+	proof.nic_chunks = CHUNKS / 2;
+	expect(proof, &prepared, ZRX_PROOF_UNDECIDED, "linear");
+	proof.nic_chunks = ZRX_UNKNOWN;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "linear");
+}
+
+static void test_uncounted(void)
+{
+	struct zrx_nic_proof proof = good();
+
+	proof.copied_bytes = proof.copied_buffers = ZRX_UNKNOWN;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "copied");
+	zrx_nic_verdict(&proof, &prepared);
+	CHECK_HAS(find(&proof, "copied")->hint, "7.2");
+	proof.nic_chunks = 0;
+	zrx_nic_verdict(&proof, &prepared);
+	CHECK(proof.verdict == ZRX_PROOF_UNDECIDED, "%u", proof.verdict);
+	proof.socket_napi_id = 512;
+	zrx_nic_verdict(&proof, &prepared);
+	CHECK(proof.verdict == ZRX_PROOF_COPIED, "%u", proof.verdict);
+}
+
+static void test_reasons(void)
+{
+	const struct zrx_nic_state off = {"eth7", ZRX_NIC_SPLIT_OFF, 0};
+	const struct zrx_nic_state late = {"eth7", ZRX_NIC_SPLIT_ON, 256};
+	struct zrx_nic_proof proof = good();
+
+	expect(proof, &off, ZRX_PROOF_ZERO_COPY, "tcp-data-split");
+	expect(proof, &late, ZRX_PROOF_ZERO_COPY, "tcp-data-split");
+	proof.mtu = 1500;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "mtu");
+	proof = good();
+	proof.alloc_failures = 7;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "area");
+	proof = good();
+	proof.early_bytes = 5000;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "early");
+	proof = good();
+	proof.queue_bytes = BYTES / 2;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "queue");
+	proof.queue_bytes = ZRX_UNKNOWN;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "queue");
+}
+
+static void test_steering(void)
+{
+	struct zrx_nic_proof proof = good();
+
+	proof.socket_napi_id = 512;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "steering");
+	zrx_nic_verdict(&proof, &prepared);
+	CHECK_HAS(find(&proof, "steering")->detail, "NAPI 512");
+	CHECK_HAS(find(&proof, "steering")->hint, "ethtool -n eth7");
+	proof.socket_napi_id = 0;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "steering");
+	proof = good();
+	proof.queue_napi_id = 0;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "steering");
+}
+
+/* Of a proof, without a NIC: what a caller gets wrong. */
+static void test_refused(void)
+{
+	struct zrx_nic_proof proof = {.size = sizeof(proof)};
+	struct zrx_options options = ZRX_OPTIONS_INIT;
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	CHECK(zrx_nic_prove(&options, 0, 0, 0, NULL, &error) == -EINVAL, "%s", error.message);
+	CHECK(zrx_nic_prove(NULL, 0, 0, 0, &proof, &error) == -EINVAL, "%s", error.message);
+	CHECK(zrx_nic_prove(&options, 0, 0, 0, &proof, &error) < 0, "no interface");
+	CHECK(error.message[0] && error.hint[0], "%s", error.message);
+	options.interface = "nonesuch0";
+	CHECK(zrx_nic_prove(&options, 0, 0, 0, &proof, &error) < 0, "no such interface");
+	CHECK(error.message[0] && error.hint[0], "%s", error.message);
+	proof.size = 0;
+	CHECK(zrx_nic_prove(&options, 0, 0, 0, &proof, &error) == -EINVAL, "%s", error.message);
+}
+
+void test_verdict(void)
+{
+	test_counted();
+	test_linear();
+	test_uncounted();
+	test_reasons();
+	test_steering();
+	test_refused();
+}
