@@ -5919,6 +5919,11 @@ struct zrx_netdev_pool {
 	uint32_t detached; /* its queue is gone, its memory is still out */
 };
 
+struct zrx_netdev_queue_stats {
+	uint64_t packets;
+	uint64_t bytes;
+};
+
 struct zrx_netdev_pool_stats {
 	uint64_t alloc_fast;
 	uint64_t alloc_slow;
@@ -5940,6 +5945,11 @@ int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netd
 int zrx_netdev_pools(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netdev_pool *found,
 		     uint32_t capacity);
 
+/* What a receive queue has received since its interface came up. -EOPNOTSUPP: the driver does not
+ * tell. */
+int zrx_netdev_queue_stats(struct zrx_genl *netdev, uint32_t ifindex, uint32_t queue,
+			   struct zrx_netdev_queue_stats *stats);
+
 /* -EOPNOTSUPP where the kernel keeps no statistics. */
 int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 			  struct zrx_netdev_pool_stats *stats);
@@ -5955,6 +5965,7 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 #define NETDEV_COMMAND_PAGE_POOL_GET       5u
 #define NETDEV_COMMAND_PAGE_POOL_STATS_GET 9u
 #define NETDEV_COMMAND_QUEUE_GET           10u
+#define NETDEV_COMMAND_QSTATS_GET          12u
 
 #define NETDEV_QUEUE_ID       1u
 #define NETDEV_QUEUE_IFINDEX  2u
@@ -5975,6 +5986,14 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 #define NETDEV_POOL_INFLIGHT_MEM 5u
 #define NETDEV_POOL_DETACH_TIME  6u
 #define NETDEV_POOL_IO_URING     8u
+
+#define NETDEV_QSTATS_IFINDEX     1u
+#define NETDEV_QSTATS_QUEUE_TYPE  2u
+#define NETDEV_QSTATS_QUEUE_ID    3u
+#define NETDEV_QSTATS_SCOPE       4u
+#define NETDEV_QSTATS_RX_PACKETS  8u
+#define NETDEV_QSTATS_RX_BYTES    9u
+#define NETDEV_QSTATS_SCOPE_QUEUE 1u
 
 #define NETDEV_STATS_INFO           1u
 #define NETDEV_STATS_ALLOC_FAST     8u
@@ -6112,9 +6131,45 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 	memset(stats, 0, sizeof(*stats));
 	return zrx_genl_call(netdev, request, netdev_take_stats, stats);
 }
+
+struct netdev_queue_count {
+	struct zrx_netdev_queue_stats *stats;
+	uint32_t queue;
+	int found;
+};
+
+static int netdev_take_queue_stats(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *table[NETDEV_QSTATS_RX_BYTES + 1];
+	struct netdev_queue_count *count = context;
+
+	zrx_genl_attributes(message, table, NETDEV_QSTATS_RX_BYTES);
+	if (!table[NETDEV_QSTATS_RX_BYTES] ||
+	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_TYPE]) != NETDEV_QUEUE_IS_RX ||
+	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_ID]) != count->queue)
+		return MNL_CB_OK;
+	count->stats->packets = zrx_genl_number(table[NETDEV_QSTATS_RX_PACKETS]);
+	count->stats->bytes = zrx_genl_number(table[NETDEV_QSTATS_RX_BYTES]);
+	count->found = 1;
+	return MNL_CB_OK;
+}
+
+int zrx_netdev_queue_stats(struct zrx_genl *netdev, uint32_t ifindex, uint32_t queue,
+			   struct zrx_netdev_queue_stats *stats)
+{
+	struct nlmsghdr *request = zrx_genl_request(netdev, NETDEV_COMMAND_QSTATS_GET, NLM_F_DUMP);
+	struct netdev_queue_count count = {.stats = stats, .queue = queue};
+	int result;
+
+	mnl_attr_put_u32(request, NETDEV_QSTATS_IFINDEX, ifindex);
+	mnl_attr_put_u32(request, NETDEV_QSTATS_SCOPE, NETDEV_QSTATS_SCOPE_QUEUE);
+	result = zrx_genl_call(netdev, request, netdev_take_queue_stats, &count);
+	return result ? result : count.found ? 0 : -EOPNOTSUPP;
+}
 #undef NETDEV_COMMAND_PAGE_POOL_GET
 #undef NETDEV_COMMAND_PAGE_POOL_STATS_GET
 #undef NETDEV_COMMAND_QUEUE_GET
+#undef NETDEV_COMMAND_QSTATS_GET
 #undef NETDEV_QUEUE_ID
 #undef NETDEV_QUEUE_IFINDEX
 #undef NETDEV_QUEUE_TYPE
@@ -6132,6 +6187,13 @@ int zrx_netdev_pool_stats(struct zrx_genl *netdev, uint64_t pool,
 #undef NETDEV_POOL_INFLIGHT_MEM
 #undef NETDEV_POOL_DETACH_TIME
 #undef NETDEV_POOL_IO_URING
+#undef NETDEV_QSTATS_IFINDEX
+#undef NETDEV_QSTATS_QUEUE_TYPE
+#undef NETDEV_QSTATS_QUEUE_ID
+#undef NETDEV_QSTATS_SCOPE
+#undef NETDEV_QSTATS_RX_PACKETS
+#undef NETDEV_QSTATS_RX_BYTES
+#undef NETDEV_QSTATS_SCOPE_QUEUE
 #undef NETDEV_STATS_INFO
 #undef NETDEV_STATS_ALLOC_FAST
 #undef NETDEV_STATS_ALLOC_SLOW
@@ -9327,6 +9389,298 @@ void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const 
 	}
 }
 
+/* ---- kernel/nic_traffic.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* What the kernel counts of one receive queue and of the pool that feeds it. */
+#ifndef ZRX_KERNEL_NIC_TRAFFIC_H
+#define ZRX_KERNEL_NIC_TRAFFIC_H
+
+#include <stdint.h>
+
+/* Counted since some time in the past: only differences tell. ZRX_UNKNOWN where it is not told. */
+struct zrx_nic_traffic {
+	uint64_t packets;
+	uint64_t bytes;
+	/*
+	 * Chunks that the driver took from the area, at least. The page pool counts those that it
+	 * had in its cache, and not the one that it hands out at once whenever it fills the cache
+	 * with up to 64 (net/core/page_pool.c, page_pool_alloc_netmems).
+	 */
+	uint64_t chunks;
+};
+
+/* Any part of it may stay unknown; never fails. napi_id: of the queue, 0 if not known. */
+void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uint32_t queue,
+			  uint32_t napi_id);
+
+#endif /* ZRX_KERNEL_NIC_TRAFFIC_H */
+/* ---- kernel/nic_verdict.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* From what was counted of a stream to what it means. */
+#ifndef ZRX_KERNEL_NIC_VERDICT_H
+#define ZRX_KERNEL_NIC_VERDICT_H
+
+#include "zcrx.h"
+
+/* How the interface was set while the stream ran. */
+struct zrx_nic_state {
+	const char *interface;
+	uint32_t split;      /* ZRX_NIC_SPLIT_* */
+	uint32_t hds_thresh; /* bytes */
+};
+
+/* Fill in verdict and checks of a proof whose counts are filled in. */
+void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *state);
+
+#endif /* ZRX_KERNEL_NIC_VERDICT_H */
+
+/* ---- kernel/nic_prove.c ---- */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+/* SPDX-License-Identifier: MIT */
+/* Receive a stream through a queue, between two looks at what the kernel counts. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#define PROVE_BATCH 256
+/*
+ * Buffers go back many at a time, so that the driver's pool refills its cache whole and counts
+ * nearly all that it takes; and few enough that it never runs dry.
+ */
+#define PROVE_HOLD      1024u
+#define PROVE_HOLD_PART 8u /* of the area's chunks */
+
+#ifndef SO_INCOMING_NAPI_ID
+#define SO_INCOMING_NAPI_ID 56
+#endif
+
+struct prove {
+	struct zrx_receiver *receiver;
+	struct zrx_info info;
+	struct zrx_nic_report report;
+	struct zrx_nic_proof proof;
+	struct zrx_nic_traffic before;
+	int fd;
+	int over;
+	int failed; /* the stream's error */
+	uint32_t held;
+	uint32_t hold_most;
+	struct zrx_buffer hold[PROVE_HOLD + PROVE_BATCH];
+};
+
+static int prove_open(struct prove *prove, const struct zrx_options *options,
+		      struct zrx_error *error)
+{
+	struct zrx_options checked;
+	int result = options ? zrx_copy_in(&checked, sizeof(checked), options) : -EINVAL;
+	uint64_t most;
+
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_OPTIONS,
+				     "start from ZRX_OPTIONS_INIT, and name an interface",
+				     "unusable options");
+	checked.engine = ZRX_ENGINE_ZCRX;
+	result = zrx_receiver_open(&prove->receiver, &checked, error);
+	if (result)
+		return result;
+	zrx_receiver_info(prove->receiver, &prove->info);
+	most = prove->info.area_bytes / prove->info.buffer_bytes / PROVE_HOLD_PART;
+	prove->hold_most = most < PROVE_HOLD ? (uint32_t)most : PROVE_HOLD;
+	return 0;
+}
+
+static int prove_add(struct prove *prove, uint64_t limit_bytes, struct zrx_error *error)
+{
+	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
+	int early = 0, result;
+
+	options.limit_bytes = limit_bytes;
+	result = zrx_receiver_add(prove->receiver, prove->fd, &options, NULL);
+	if (result) {
+		zrx_receiver_error(prove->receiver, error);
+		return result;
+	}
+	if (!ioctl(prove->fd, FIONREAD, &early) && early > 0)
+		prove->proof.early_bytes = (uint64_t)early;
+	return 0;
+}
+
+static void prove_release(struct prove *prove)
+{
+	zrx_buffer_release(prove->hold, prove->held);
+	prove->held = 0;
+}
+
+static void prove_take(struct prove *prove, const struct zrx_event *event)
+{
+	if (event->kind != ZRX_EVENT_DATA) {
+		prove->over = 1;
+		prove->failed = event->error;
+		return;
+	}
+	prove->proof.bytes += event->buffer.length;
+	prove->proof.buffers++;
+	prove->proof.chunks += event->buffer.offset % prove->info.buffer_bytes == 0;
+	prove->hold[prove->held++] = event->buffer;
+}
+
+static int64_t prove_clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Returns 0 when the stream or the time is over, or a signal came; or what the receive failed with.
+ */
+static int prove_receive(struct prove *prove, int64_t timeout_ns)
+{
+	struct zrx_event events[PROVE_BATCH];
+	int64_t deadline = prove_clock_ns() + timeout_ns;
+
+	while (!prove->over) {
+		int64_t left = timeout_ns < 0 ? -1 : deadline - prove_clock_ns();
+		int count;
+
+		if (timeout_ns >= 0 && left <= 0)
+			return 0;
+		count = zrx_receiver_receive(prove->receiver, events, PROVE_BATCH, left);
+		if (count < 0)
+			return count == -EINTR && prove->proof.bytes ? 0 : count;
+		for (int i = 0; i < count; i++)
+			prove_take(prove, &events[i]);
+		if (prove->held > prove->hold_most || !count)
+			prove_release(prove);
+	}
+	return 0;
+}
+
+static uint64_t prove_difference(uint64_t before, uint64_t after)
+{
+	if (before == ZRX_UNKNOWN || after == ZRX_UNKNOWN || after < before)
+		return ZRX_UNKNOWN;
+	return after - before;
+}
+
+/* While it is still bound: what was counted goes with the queue. */
+static void prove_count(struct prove *prove)
+{
+	struct zrx_nic_proof *proof = &prove->proof;
+	struct zrx_nic_traffic after;
+	struct zrx_stats stats = ZRX_STATS_INIT;
+	struct ifreq request = {0};
+	uint32_t napi_id = 0;
+	socklen_t length = sizeof(napi_id);
+
+	zrx_nic_traffic_read(&after, prove->report.ifindex, prove->info.queue,
+			     prove->report.napi_id);
+	zrx_receiver_stats(prove->receiver, &stats);
+	proof->copied_bytes = stats.copied_bytes;
+	proof->copied_buffers = stats.copied_buffers;
+	proof->alloc_failures = stats.alloc_failures;
+	proof->nic_chunks = prove_difference(prove->before.chunks, after.chunks);
+	proof->queue_bytes = prove_difference(prove->before.bytes, after.bytes);
+	proof->queue_packets = prove_difference(prove->before.packets, after.packets);
+	proof->queue = prove->info.queue;
+	proof->queue_napi_id = prove->report.napi_id;
+	proof->buffer_bytes = prove->info.buffer_bytes;
+	if (!getsockopt(prove->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &length))
+		proof->socket_napi_id = napi_id;
+	memcpy(request.ifr_name, prove->info.interface, sizeof(request.ifr_name));
+	if (!ioctl(prove->fd, SIOCGIFMTU, &request))
+		proof->mtu = (uint32_t)request.ifr_mtu;
+}
+
+static int prove_ended(const struct prove *prove, int result, struct zrx_error *error)
+{
+	if (result == -EINTR)
+		return zrx_error_set(error, result, ZRX_STAGE_RECEIVE, "call again",
+				     "interrupted before a byte came");
+	if (result) {
+		zrx_receiver_error(prove->receiver, error);
+		return result;
+	}
+	if (prove->failed == -EFAULT)
+		return zrx_error_set(
+			error, -EFAULT, ZRX_STAGE_NIC,
+			"remove the rule or RSS entry that leads it there: ethtool -n, "
+			"ethtool -x",
+			"the flow arrives on the queue of another receiver of %s",
+			prove->info.interface);
+	if (prove->failed)
+		return zrx_error_set(error, prove->failed, ZRX_STAGE_RECEIVE, NULL,
+				     "the stream failed: %s", strerror(-prove->failed));
+	if (!prove->proof.bytes)
+		return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
+				     "have the peer send, and check that its route leads here",
+				     "not a byte came");
+	return 0;
+}
+
+static int prove_run(struct prove *prove, const struct zrx_options *options, uint64_t limit_bytes,
+		     int64_t timeout_ns, struct zrx_error *error)
+{
+	struct zrx_nic_state state;
+	int result = prove_open(prove, options, error);
+
+	if (result)
+		return result;
+	result = zrx_nic_inspect(prove->info.interface, prove->info.queue, &prove->report, error);
+	if (!result) {
+		zrx_nic_traffic_read(&prove->before, prove->report.ifindex, prove->info.queue,
+				     prove->report.napi_id);
+		result = prove_add(prove, limit_bytes, error);
+	}
+	if (!result) {
+		result = prove_ended(prove, prove_receive(prove, timeout_ns), error);
+		prove_count(prove);
+	}
+	prove_release(prove);
+	zrx_receiver_close(prove->receiver);
+	if (result)
+		return result;
+	state = (struct zrx_nic_state){prove->info.interface, prove->report.split,
+				       prove->report.hds_thresh};
+	zrx_nic_verdict(&prove->proof, &state);
+	return 0;
+}
+
+int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_bytes,
+		  int64_t timeout_ns, struct zrx_nic_proof *proof, struct zrx_error *error)
+{
+	struct prove *prove;
+	int result;
+
+	zrx_error_clear(error);
+	if (!proof || proof->size < offsetof(struct zrx_nic_proof, bytes))
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS,
+				     "set size to sizeof(struct zrx_nic_proof)",
+				     "proof is NULL, or its size is not set");
+	prove = calloc(1, sizeof(*prove));
+	if (!prove)
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_OPTIONS, NULL, "out of memory");
+	prove->fd = fd;
+	prove->info.size = sizeof(prove->info);
+	prove->report.size = sizeof(prove->report);
+	prove->proof.size = sizeof(prove->proof);
+	result = prove_run(prove, options, limit_bytes, timeout_ns, error);
+	if (!result)
+		result = zrx_copy_out(proof, &prove->proof, sizeof(prove->proof));
+	free(prove);
+	return result;
+}
+#undef PROVE_BATCH
+#undef PROVE_HOLD
+#undef PROVE_HOLD_PART
+#undef SO_INCOMING_NAPI_ID
+
 /* ---- kernel/nic_queue.c ---- */
 #include <errno.h>
 #include <stdlib.h>
@@ -10111,6 +10465,304 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 	return result ? result : swept;
 }
 #undef SWEEP_WAIT_MS
+
+/* ---- kernel/nic_traffic.c ---- */
+#include <stdlib.h>
+/* SPDX-License-Identifier: MIT */
+
+#include "zcrx.h"
+
+#define TRAFFIC_POOLS 256
+
+/* The pool of a zcrx queue that is in use. Returns 0 if there is not exactly one that it can be. */
+static uint64_t traffic_pool(const struct zrx_netdev_pool *pools, int count, uint32_t napi_id)
+{
+	uint64_t found = 0;
+	int candidates = 0;
+
+	for (int i = 0; i < count; i++) {
+		if (!pools[i].io_uring || pools[i].detached ||
+		    (napi_id && pools[i].napi_id && pools[i].napi_id != napi_id))
+			continue;
+		found = pools[i].id;
+		candidates++;
+	}
+	return candidates == 1 ? found : 0;
+}
+
+static uint64_t traffic_chunks(struct zrx_genl *netdev, uint32_t ifindex, uint32_t napi_id)
+{
+	struct zrx_netdev_pool *pools = calloc(TRAFFIC_POOLS, sizeof(*pools));
+	struct zrx_netdev_pool_stats stats;
+	uint64_t pool, chunks = ZRX_UNKNOWN;
+
+	if (!pools)
+		return ZRX_UNKNOWN;
+	pool = traffic_pool(pools, zrx_netdev_pools(netdev, ifindex, pools, TRAFFIC_POOLS),
+			    napi_id);
+	if (pool && !zrx_netdev_pool_stats(netdev, pool, &stats))
+		chunks = stats.alloc_fast;
+	free(pools);
+	return chunks;
+}
+
+void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uint32_t queue,
+			  uint32_t napi_id)
+{
+	struct zrx_genl *netdev = malloc(sizeof(*netdev));
+	struct zrx_netdev_queue_stats stats;
+
+	*traffic = (struct zrx_nic_traffic){ZRX_UNKNOWN, ZRX_UNKNOWN, ZRX_UNKNOWN};
+	if (netdev && !zrx_genl_open(netdev, "netdev")) {
+		if (!zrx_netdev_queue_stats(netdev, ifindex, queue, &stats)) {
+			traffic->packets = stats.packets;
+			traffic->bytes = stats.bytes;
+		}
+		traffic->chunks = traffic_chunks(netdev, ifindex, napi_id);
+		zrx_genl_close(netdev);
+	}
+	free(netdev);
+}
+#undef TRAFFIC_POOLS
+
+/* ---- kernel/nic_verdict.c ---- */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+/* SPDX-License-Identifier: MIT */
+
+#define FEW_PART 1000u /* one in so many may be copied: what was under way when the rule was set \
+			*/
+#define MOST_PART 10u  /* all but one in so many */
+/*
+ * Of the driver's chunks the pool does not count one in 64, or more when its cache was filled with
+ * fewer: so many that were not counted still say nothing.
+ */
+#define UNCOUNTED_PART 10u
+#define HEADERS_BYTES  52u /* IPv4 and TCP with timestamps */
+
+struct judge {
+	struct zrx_nic_proof *proof;
+	const struct zrx_nic_state *state;
+};
+
+static struct zrx_check *__attribute__((format(printf, 4, 5)))
+judge_check(struct judge *judge, uint32_t state, const char *name, const char *format, ...)
+{
+	struct zrx_check *check = &judge->proof->checks[judge->proof->check_count++];
+	va_list arguments;
+
+	check->state = state;
+	check->reserved = 0;
+	check->hint[0] = 0;
+	snprintf(check->name, sizeof(check->name), "%s", name);
+	va_start(arguments, format);
+	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
+	va_end(arguments);
+	return check;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+judge_hint(struct zrx_check *check, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
+	va_end(arguments);
+}
+
+static int judge_missed_queue(const struct zrx_nic_proof *proof)
+{
+	return proof->socket_napi_id && proof->queue_napi_id &&
+	       proof->socket_napi_id != proof->queue_napi_id;
+}
+
+static void judge_steering(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+	const char *interface = judge->state->interface;
+
+	if (judge_missed_queue(proof)) {
+		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "steering",
+				       "the flow arrives on NAPI %u; queue %u has NAPI %u",
+				       proof->socket_napi_id, proof->queue, proof->queue_napi_id),
+			   "look for a rule that comes first: ethtool -n %s; RSS contexts: ethtool "
+			   "-x %s context N",
+			   interface, interface);
+	} else if (!proof->socket_napi_id) {
+		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "steering",
+				       "the last packet came through no NIC queue"),
+			   "send from another machine, or network namespace, over %s", interface);
+	} else if (!proof->queue_napi_id) {
+		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "steering",
+				       "the driver does not tell which NAPI instance queue %u has",
+				       proof->queue),
+			   "compare the queue's packets: ethtool -S %s", interface);
+	} else {
+		judge_check(judge, ZRX_CHECK_OK, "steering",
+			    "the flow arrives on queue %u (NAPI %u)", proof->queue,
+			    proof->queue_napi_id);
+	}
+	if (proof->early_bytes)
+		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "early",
+				       "%" PRIu64
+				       " bytes came before the flow was led to the queue: "
+				       "they were copied",
+				       proof->early_bytes),
+			   "steer by listening port (ZRX_STEER_PORT) before accepting");
+}
+
+static void judge_queue(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+
+	if (proof->queue_bytes == ZRX_UNKNOWN) {
+		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "queue",
+				       "the driver does not count by queue"),
+			   "look at ethtool -S %s", judge->state->interface);
+		return;
+	}
+	/* Packets that were on their way at either end of the counting may make up the part. */
+	if (proof->queue_bytes >= proof->bytes - proof->bytes / MOST_PART) {
+		judge_check(judge, ZRX_CHECK_OK, "queue",
+			    "it received %" PRIu64 " bytes in %" PRIu64 " packets",
+			    proof->queue_bytes, proof->queue_packets);
+		return;
+	}
+	judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "queue",
+			       "it received %" PRIu64 " bytes, the stream had %" PRIu64
+			       ": the rest came by others",
+			       proof->queue_bytes, proof->bytes),
+		   "look for rules that lead it elsewhere: ethtool -n %s", judge->state->interface);
+}
+
+static void judge_split(struct judge *judge)
+{
+	const struct zrx_nic_state *state = judge->state;
+
+	if (state->split == ZRX_NIC_SPLIT_ON && !state->hds_thresh)
+		judge_check(judge, ZRX_CHECK_OK, "tcp-data-split", "on, threshold 0");
+	else if (state->split == ZRX_NIC_SPLIT_ON)
+		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "tcp-data-split",
+				       "packets below %u bytes are not split", state->hds_thresh),
+			   "ethtool -G %s hds-thresh 0", state->interface);
+	else
+		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "tcp-data-split",
+				       state->split == ZRX_NIC_SPLIT_OFF ? "off" : "not told"),
+			   "ethtool -G %s tcp-data-split on", state->interface);
+}
+
+static void judge_copies(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+	struct zrx_check *check;
+
+	if (proof->copied_bytes == ZRX_UNKNOWN) {
+		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "copied",
+				       "this kernel does not count copies"),
+			   "boot Linux 7.2 or newer");
+		return;
+	}
+	check = judge_check(judge,
+			    proof->copied_bytes > proof->bytes / FEW_PART ? ZRX_CHECK_MISSING
+									  : ZRX_CHECK_OK,
+			    "copied",
+			    "%" PRIu64 " of %" PRIu64 " bytes in %" PRIu64
+			    " pieces (payload in a packet's linear part is not counted)",
+			    proof->copied_bytes, proof->bytes, proof->copied_buffers);
+	if (check->state != ZRX_CHECK_OK)
+		judge_hint(check, "see to the checks that are not ok");
+}
+
+/* Chunks that the stream began, and that the driver is not known to have taken. */
+static uint64_t judge_unexplained(const struct zrx_nic_proof *proof)
+{
+	return proof->chunks > proof->nic_chunks ? proof->chunks - proof->nic_chunks : 0;
+}
+
+static int judge_explained(const struct zrx_nic_proof *proof)
+{
+	return judge_unexplained(proof) <= proof->chunks / UNCOUNTED_PART;
+}
+
+static void judge_linear(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+
+	if (proof->nic_chunks == ZRX_UNKNOWN) {
+		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "linear",
+				       "payload in linear parts cannot be told: no page pool "
+				       "statistics"),
+			   "boot a kernel with CONFIG_PAGE_POOL_STATS=y");
+	} else if (judge_explained(proof)) {
+		judge_check(judge, ZRX_CHECK_OK, "linear",
+			    "the driver took at least %" PRIu64
+			    " chunks, the stream filled %" PRIu64,
+			    proof->nic_chunks, proof->chunks);
+	} else {
+		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "linear",
+				       "the driver is only known to have taken %" PRIu64
+				       " chunks, the stream filled %" PRIu64
+				       ": packets came unsplit, or missed the queue",
+				       proof->nic_chunks, proof->chunks),
+			   "see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN "
+			   "that the driver leaves in the packet");
+	}
+}
+
+static void judge_sizes(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+
+	if (proof->alloc_failures && proof->alloc_failures != ZRX_UNKNOWN)
+		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "area",
+				       "the driver found no chunk %" PRIu64 " times",
+				       proof->alloc_failures),
+			   "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
+			   judge->state->interface);
+	if (proof->mtu > HEADERS_BYTES && proof->mtu - HEADERS_BYTES < proof->buffer_bytes / 2)
+		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "mtu",
+				       "a packet fills at most %u of a chunk's %u bytes",
+				       proof->mtu - HEADERS_BYTES, proof->buffer_bytes),
+			   "where the network can: ip link set dev %s mtu 9000, on both ends",
+			   judge->state->interface);
+}
+
+static uint32_t judge_verdict(const struct zrx_nic_proof *proof)
+{
+	uint64_t copied = proof->copied_bytes;
+	int linear_told = proof->nic_chunks != ZRX_UNKNOWN;
+
+	if (copied == ZRX_UNKNOWN) {
+		if (linear_told && judge_explained(proof) && !judge_missed_queue(proof))
+			return ZRX_PROOF_ZERO_COPY;
+		return judge_missed_queue(proof) ? ZRX_PROOF_COPIED : ZRX_PROOF_UNDECIDED;
+	}
+	if (copied >= proof->bytes - proof->bytes / MOST_PART)
+		return ZRX_PROOF_COPIED;
+	if (copied > proof->bytes / FEW_PART)
+		return ZRX_PROOF_PARTLY;
+	return linear_told && !judge_explained(proof) ? ZRX_PROOF_UNDECIDED : ZRX_PROOF_ZERO_COPY;
+}
+
+void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *state)
+{
+	struct judge judge = {proof, state};
+
+	proof->check_count = 0;
+	judge_steering(&judge);
+	judge_queue(&judge);
+	judge_split(&judge);
+	judge_copies(&judge);
+	judge_linear(&judge);
+	judge_sizes(&judge);
+	proof->verdict = judge_verdict(proof);
+}
+#undef FEW_PART
+#undef MOST_PART
+#undef UNCOUNTED_PART
+#undef HEADERS_BYTES
 
 /* ---- kernel/probe.c ---- */
 #include <errno.h>

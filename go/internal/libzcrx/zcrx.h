@@ -574,6 +574,56 @@ ZRX_API int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error
  */
 ZRX_API int zrx_nic_restore(const char *interface, struct zrx_error *error);
 
+/* zrx_nic_proof.verdict */
+#define ZRX_PROOF_UNDECIDED 0u /* nothing that this kernel counts decides it; the checks say what is missing */
+#define ZRX_PROOF_ZERO_COPY 1u /* at most one byte in a thousand was copied */
+#define ZRX_PROOF_PARTLY    2u /* some were */
+#define ZRX_PROOF_COPIED    3u /* nine in ten, or more */
+
+#define ZRX_PROOF_CHECKS 10
+
+/* What became of one stream that was received through a queue. Counts are of that time alone. */
+struct zrx_nic_proof {
+	uint32_t size;
+	uint32_t verdict;         /* ZRX_PROOF_* */
+	uint64_t bytes;           /* received */
+	uint64_t buffers;         /* ... in so many buffers */
+	uint64_t copied_bytes;    /* counted by the kernel (7.2+; else ZRX_UNKNOWN): payload that lay in memory
+				     other than the area. Not in it: payload in the linear part of a packet */
+	uint64_t copied_buffers;  /* likewise */
+	uint64_t chunks;          /* chunks of the area that the stream's buffers began */
+	uint64_t nic_chunks;      /* chunks that the driver took from the area, at least: so many of them were
+				     the NIC's to write, linear part or not; ZRX_UNKNOWN without CONFIG_PAGE_POOL_STATS */
+	uint64_t queue_bytes;     /* that the queue received, headers included; ZRX_UNKNOWN: not told */
+	uint64_t queue_packets;   /* likewise, before the driver merges any */
+	uint64_t early_bytes;     /* that lay in the socket before its flow was led to the queue */
+	uint64_t alloc_failures;  /* times the driver found no chunk (7.2+); else ZRX_UNKNOWN */
+	uint32_t queue;           /* receive queue of the interface */
+	uint32_t queue_napi_id;   /* 0: not told */
+	uint32_t socket_napi_id;  /* on which the socket's last packet came; 0: on none (a peer on this machine) */
+	uint32_t mtu;             /* of the interface, bytes; 0: not told */
+	uint32_t buffer_bytes;    /* the chunk */
+	uint32_t check_count;
+	struct zrx_check checks[ZRX_PROOF_CHECKS]; /* the first check_count are filled: the reasons */
+};
+
+/*
+ * Prove it: receive a real stream through the queue, drop it, and tell how much of it was copied and why.
+ *
+ * options      as for zrx_receiver_open; an interface must be named, and engine zcrx is used whatever they say
+ * fd           a connected TCP socket whose peer, on another machine, sends; stays the caller's. What is
+ *              received from it is lost
+ * limit_bytes  stop after so many; 0: at the end of the stream. Some hundred MiB are a good sample
+ * timeout_ns   stop when it is over; negative: never
+ *
+ * Returns 0 with the proof filled; or what zrx_receiver_open and zrx_receiver_add return; -ETIMEDOUT if not a byte came;
+ * -EFAULT if the flow is led to the queue of another receiver; -EINVAL if proof->size is not set. The NIC is
+ * afterwards as it was. Any thread. Blocks. Source of the counts: Documentation/netlink/specs/netdev.yaml
+ * (qstats-get, page-pool-stats-get) and zcrx_stats of io_uring/zcrx.c. Since 0.1.
+ */
+ZRX_API int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_bytes,
+			  int64_t timeout_ns, struct zrx_nic_proof *proof, struct zrx_error *error);
+
 /* ---- Layout, checked wherever this header is compiled ---------------------------------- */
 
 #ifdef __cplusplus
@@ -595,6 +645,7 @@ ZRX_ASSERT(offsetof(struct zrx_info, refused) == 64, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_check) == 512, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_nic_report, checks) == 120, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_nic_step) == 256, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_proof, checks) == 112, "ABI");
 #undef ZRX_ASSERT
 
 #ifdef __cplusplus

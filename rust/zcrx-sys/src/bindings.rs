@@ -67,6 +67,11 @@ pub const ZRX_NIC_BOUND_LEASE: u32 = 8;
 pub const ZRX_NIC_FREE_QUEUE: u32 = 4294967295;
 pub const ZRX_NIC_CHECKS: u32 = 12;
 pub const ZRX_NIC_STEPS: u32 = 8;
+pub const ZRX_PROOF_UNDECIDED: u32 = 0;
+pub const ZRX_PROOF_ZERO_COPY: u32 = 1;
+pub const ZRX_PROOF_PARTLY: u32 = 2;
+pub const ZRX_PROOF_COPIED: u32 = 3;
+pub const ZRX_PROOF_CHECKS: u32 = 10;
 unsafe extern "C" {
     pub fn zrx_version() -> *const ::core::ffi::c_char;
 }
@@ -653,6 +658,89 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn zrx_nic_restore(
         interface: *const ::core::ffi::c_char,
+        error: *mut zrx_error,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct zrx_nic_proof {
+    pub size: u32,
+    pub verdict: u32,
+    pub bytes: u64,
+    pub buffers: u64,
+    pub copied_bytes: u64,
+    pub copied_buffers: u64,
+    pub chunks: u64,
+    pub nic_chunks: u64,
+    pub queue_bytes: u64,
+    pub queue_packets: u64,
+    pub early_bytes: u64,
+    pub alloc_failures: u64,
+    pub queue: u32,
+    pub queue_napi_id: u32,
+    pub socket_napi_id: u32,
+    pub mtu: u32,
+    pub buffer_bytes: u32,
+    pub check_count: u32,
+    pub checks: [zrx_check; 10usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of zrx_nic_proof"][::core::mem::size_of::<zrx_nic_proof>() - 5232usize];
+    ["Alignment of zrx_nic_proof"][::core::mem::align_of::<zrx_nic_proof>() - 8usize];
+    ["Offset of field: zrx_nic_proof::size"][::core::mem::offset_of!(zrx_nic_proof, size) - 0usize];
+    ["Offset of field: zrx_nic_proof::verdict"]
+        [::core::mem::offset_of!(zrx_nic_proof, verdict) - 4usize];
+    ["Offset of field: zrx_nic_proof::bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, bytes) - 8usize];
+    ["Offset of field: zrx_nic_proof::buffers"]
+        [::core::mem::offset_of!(zrx_nic_proof, buffers) - 16usize];
+    ["Offset of field: zrx_nic_proof::copied_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, copied_bytes) - 24usize];
+    ["Offset of field: zrx_nic_proof::copied_buffers"]
+        [::core::mem::offset_of!(zrx_nic_proof, copied_buffers) - 32usize];
+    ["Offset of field: zrx_nic_proof::chunks"]
+        [::core::mem::offset_of!(zrx_nic_proof, chunks) - 40usize];
+    ["Offset of field: zrx_nic_proof::nic_chunks"]
+        [::core::mem::offset_of!(zrx_nic_proof, nic_chunks) - 48usize];
+    ["Offset of field: zrx_nic_proof::queue_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue_bytes) - 56usize];
+    ["Offset of field: zrx_nic_proof::queue_packets"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue_packets) - 64usize];
+    ["Offset of field: zrx_nic_proof::early_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, early_bytes) - 72usize];
+    ["Offset of field: zrx_nic_proof::alloc_failures"]
+        [::core::mem::offset_of!(zrx_nic_proof, alloc_failures) - 80usize];
+    ["Offset of field: zrx_nic_proof::queue"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue) - 88usize];
+    ["Offset of field: zrx_nic_proof::queue_napi_id"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue_napi_id) - 92usize];
+    ["Offset of field: zrx_nic_proof::socket_napi_id"]
+        [::core::mem::offset_of!(zrx_nic_proof, socket_napi_id) - 96usize];
+    ["Offset of field: zrx_nic_proof::mtu"][::core::mem::offset_of!(zrx_nic_proof, mtu) - 100usize];
+    ["Offset of field: zrx_nic_proof::buffer_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, buffer_bytes) - 104usize];
+    ["Offset of field: zrx_nic_proof::check_count"]
+        [::core::mem::offset_of!(zrx_nic_proof, check_count) - 108usize];
+    ["Offset of field: zrx_nic_proof::checks"]
+        [::core::mem::offset_of!(zrx_nic_proof, checks) - 112usize];
+};
+impl Default for zrx_nic_proof {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn zrx_nic_prove(
+        options: *const zrx_options,
+        fd: ::core::ffi::c_int,
+        limit_bytes: u64,
+        timeout_ns: i64,
+        proof: *mut zrx_nic_proof,
         error: *mut zrx_error,
     ) -> ::core::ffi::c_int;
 }
