@@ -71,4 +71,9 @@ const (
 	NICFreeQueue        = 1<<32 - 1
 	NICChecks           = 12
 	NICSteps            = 8
+	ProofUndecided      = 0
+	ProofZeroCopy       = 1
+	ProofPartly         = 2
+	ProofCopied         = 3
+	ProofChecks         = 10
 )
