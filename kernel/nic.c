@@ -101,6 +101,8 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 	if (nic->steer != ZRX_STEER_CONNECTION)
 		return 0;
 	result = zrx_flow_of_socket(fd, &flow);
+	if (result == -ENOTCONN)
+		return 0; /* reset since it was checked: no more packets, nothing to steer */
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
 				     "the flow of the socket cannot be told: %s",
