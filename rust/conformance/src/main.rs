@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Runs the conformance scenarios against the zcrx crate, each in a process of its own.
 //!
-//!     zcrx-conformance [--engine E[,E...]] [--scenario GLOB] [--fast] [--may-refuse] [--directory DIR]
+//!     zcrx-conformance [--engine E[,E...]] [--scenario GLOB[,GLOB...]] [--fast] [--may-refuse]
+//!                      [--seconds N] [--directory DIR]
 
 mod disturb;
 mod holdings;
@@ -22,8 +23,8 @@ use std::{env, fmt, fs, panic, thread};
 use scenario::Scenario;
 use zcrx::Engine;
 
-const USAGE: &str = "usage: zcrx-conformance [--engine E[,E...]] [--scenario GLOB] [--fast] \
-                     [--may-refuse] [--directory DIR]";
+const USAGE: &str = "usage: zcrx-conformance [--engine E[,E...]] [--scenario GLOB[,GLOB...]] \
+                     [--fast] [--may-refuse] [--seconds N] [--directory DIR]";
 const SMALL: Duration = Duration::from_secs(30);
 const LARGE: Duration = Duration::from_secs(120);
 /// The status of a scenario's process whose engine was refused.
@@ -65,11 +66,13 @@ macro_rules! check {
 
 struct Settings {
     engines: Vec<Engine>,
-    glob: String,
+    globs: String,
     directory: PathBuf,
+    /// For each scenario; `None`: as its size says.
+    limit: Option<Duration>,
     fast: bool,
     may_refuse: bool,
-    /// This process runs the one scenario that the glob names.
+    /// This process runs the one scenario that is named.
     alone: bool,
 }
 
@@ -84,8 +87,9 @@ impl Settings {
     fn parse() -> Result<Self, String> {
         let mut settings = Self {
             engines: vec![Engine::Multishot, Engine::Recv],
-            glob: "*".to_owned(),
+            globs: "*".to_owned(),
             directory: "tests/conformance".into(),
+            limit: None,
             fast: false,
             may_refuse: false,
             alone: false,
@@ -98,7 +102,11 @@ impl Settings {
                     let engines = value()?.split(',').map(str::parse).collect::<Result<_, _>>();
                     settings.engines = engines.map_err(|error: zcrx::Error| error.to_string())?;
                 }
-                "--scenario" => settings.glob = value()?,
+                "--scenario" => settings.globs = value()?,
+                "--seconds" => {
+                    let seconds = value()?.parse().map_err(|_| USAGE.to_owned())?;
+                    settings.limit = Some(Duration::from_secs(seconds));
+                }
                 "--directory" => settings.directory = value()?.into(),
                 "--fast" => settings.fast = true,
                 "--may-refuse" => settings.may_refuse = true,
@@ -129,7 +137,7 @@ fn be_scenario(settings: &Settings, scenario: &Scenario) -> ! {
         println!("{info}");
         exit(1);
     }));
-    let limit = if scenario.large { LARGE } else { SMALL };
+    let limit = settings.limit.unwrap_or(if scenario.large { LARGE } else { SMALL });
     thread::spawn(move || {
         thread::sleep(limit);
         println!("not done after {limit:?}");
@@ -152,7 +160,11 @@ fn run_in_process(
     scenario: &Scenario,
     engine: Engine,
 ) -> (Option<i32>, String) {
-    let mut child = Command::new(env::current_exe().expect("its own path"))
+    let mut command = Command::new(env::current_exe().expect("its own path"));
+    if let Some(limit) = settings.limit {
+        command.arg("--seconds").arg(limit.as_secs().to_string());
+    }
+    let mut child = command
         .args(["--alone", "--engine", engine.name(), "--scenario", &scenario.name, "--directory"])
         .arg(&settings.directory)
         // One heap: what threads allocate is no new mapping as large as an area.
@@ -235,7 +247,8 @@ fn main() -> ExitCode {
         exit(1);
     });
     raise_descriptor_limit();
-    let mut chosen = scenarios.iter().filter(|scenario| fits(&settings.glob, &scenario.name));
+    let wanted = |name: &str| settings.globs.split(',').any(|glob| fits(glob, name));
+    let mut chosen = scenarios.iter().filter(|scenario| wanted(&scenario.name));
     if settings.alone {
         be_scenario(&settings, chosen.next().expect("the runner named it"));
     }

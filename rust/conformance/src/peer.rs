@@ -19,11 +19,23 @@ pub struct Peer {
     listener: TcpListener,
 }
 
-impl Peer {
-    pub fn start(scenario: &Scenario, sender: &Path) -> Result<Self, Failure> {
+/// Where the sender will connect to.
+pub struct Meeting {
+    listener: TcpListener,
+    address: String,
+    pub port: u16,
+}
+
+impl Meeting {
+    pub fn arrange(scenario: &Scenario) -> Result<Self, Failure> {
         let address = env::var("ZRX_RIG_LOCAL").unwrap_or_else(|_| "127.0.0.1".to_owned());
         let listener = listen(&address, scenario.connections)?;
         let port = listener.local_addr().map_err(|error| fail!("listen: {error}"))?.port();
+        Ok(Self { listener, address, port })
+    }
+
+    /// Start the sender.
+    pub fn begin(self, scenario: &Scenario, sender: &Path) -> Result<Peer, Failure> {
         let mut command = match env::var("ZRX_RIG_PEER_NETNS") {
             Ok(namespace) => {
                 let mut command = Command::new("ip");
@@ -32,13 +44,16 @@ impl Peer {
             }
             Err(_) => Command::new(sender),
         };
-        command.arg(format!("{address}:{port}")).args(&scenario.words).stdin(Stdio::null());
+        command.arg(format!("{}:{}", self.address, self.port));
+        command.args(&scenario.words).stdin(Stdio::null());
         // Standard output is for the reason of a failure; the runner waits for its end.
         command.stdout(io::stderr());
         let child = command.spawn().map_err(|error| fail!("sender: {error}"))?;
-        Ok(Self { child, listener })
+        Ok(Peer { child, listener: self.listener })
     }
+}
 
+impl Peer {
     pub fn accept(&self) -> Result<TcpStream, Failure> {
         let (socket, _) = self.listener.accept().map_err(|error| fail!("accept: {error}"))?;
         Ok(socket)

@@ -8,18 +8,22 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use zcrx::{Engine, Receiver, StreamOptions};
+use zcrx::{Engine, Receiver, Steer, StreamOptions};
 
 use crate::disturb::Disturber;
 use crate::holdings::Holdings;
 use crate::keeper::Keeper;
 use crate::ledger::{Entry, Ledger};
-use crate::peer::{Peer, go_on};
+use crate::peer::{Meeting, Peer, go_on};
 use crate::scenario::{Hold, Remove, Rest, Scenario, Until};
 use crate::{Failure, check, fail};
 
 const LATE: Duration = Duration::from_millis(200);
 const TIMEOUT_SLACK: Duration = Duration::from_secs(2);
+/// What the rings of a NIC hold of an area.
+const NIC_SHARE: u64 = 64 << 20;
+/// More connections than this are led to the queue by their port.
+const NIC_RULES: u64 = 32;
 
 struct Run<'a> {
     scenario: &'a Scenario,
@@ -42,12 +46,13 @@ pub fn run(scenario: &Scenario, engine: Engine, sender: &Path) -> Result<(), Fai
 }
 
 fn run_once(scenario: &Scenario, engine: Engine, sender: &Path) -> Result<(), Failure> {
-    let receiver = open(scenario, engine)?;
+    let meeting = Meeting::arrange(scenario)?;
+    let receiver = open(scenario, engine, meeting.port)?;
     let mut run = Run {
         scenario,
         ledger: Ledger::new(scenario.seed),
         keeper: Keeper::start(scenario, receiver.handle()),
-        peer: Peer::start(scenario, sender)?,
+        peer: meeting.begin(scenario, sender)?,
         receiver,
         forked: false,
         quiet: false,
@@ -56,7 +61,7 @@ fn run_once(scenario: &Scenario, engine: Engine, sender: &Path) -> Result<(), Fa
     run.finish()
 }
 
-fn open(scenario: &Scenario, engine: Engine) -> Result<Receiver, Failure> {
+fn open(scenario: &Scenario, engine: Engine, port: u16) -> Result<Receiver, Failure> {
     let mut builder = Receiver::builder()
         .engine(engine)
         .area_bytes(scenario.area_bytes)
@@ -65,7 +70,10 @@ fn open(scenario: &Scenario, engine: Engine) -> Result<Receiver, Failure> {
         .refill_entries(scenario.refill_entries)
         .batch(scenario.batch);
     if let (Engine::Zcrx, Ok(interface)) = (engine, env::var("ZRX_RIG_IFACE")) {
-        builder = builder.interface(&interface);
+        builder = builder.interface(&interface).area_bytes(scenario.area_bytes + NIC_SHARE);
+        if scenario.connections > NIC_RULES {
+            builder = builder.steer(Steer::Port(port));
+        }
     }
     let receiver = builder.open().map_err(Failure::Refused)?;
     let got = receiver.info().engine;

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+//! Feature `nic`. What needs a NIC is run in the rig, which names the interface: `make test-rust-nic`.
+#![cfg(feature = "nic")]
+
+use std::{env, fs};
+
+use zcrx::nic::{self, Report, Setup, Split};
+use zcrx::{CheckState, Engine, Receiver, Stage, Steer};
+
+const PORT: u16 = 5000;
+
+#[test]
+fn an_unknown_interface_is_refused() {
+    let setup = || Setup::new("no-such-nic");
+    let errors = [
+        nic::inspect("no-such-nic", None).err(),
+        setup().plan().err(),
+        setup().apply().err(),
+        nic::undo("no-such-nic", None).err(),
+    ];
+    for (number, error) in errors.iter().enumerate() {
+        let error = error.as_ref().unwrap_or_else(|| panic!("call {number} was not refused"));
+        assert_eq!((error.errno(), error.stage()), (19, Stage::Nic), "call {number}"); // ENODEV
+    }
+}
+
+#[test]
+fn a_name_with_a_zero_byte_is_refused() {
+    assert_eq!(nic::inspect("eth\0", None).expect_err("refused").errno(), 22);
+    assert_eq!(Setup::new("eth\0").apply().expect_err("refused").errno(), 22);
+}
+
+#[test]
+fn loopback_is_looked_at_and_refused() {
+    let report = nic::inspect("lo", Some(0)).expect("anybody may look");
+    assert!(
+        report.checks.iter().any(|check| check.state == CheckState::Missing),
+        "{report:?}"
+    );
+    let error = Setup::new("lo").apply().expect_err("loopback has no queues");
+    assert!(error.hint().is_some(), "{error}");
+}
+
+// ---- in the rig ----
+
+fn interface() -> String {
+    env::var("ZRX_RIG_IFACE").expect("run by make test-rust-nic")
+}
+
+fn look(queue: Option<u32>) -> Report {
+    nic::inspect(&interface(), queue).expect("looked at")
+}
+
+/// What a set-up changes.
+fn settings(queue: u32) -> (Split, u32, bool, u32, u32) {
+    let report = look(Some(queue));
+    (report.split, report.hds_thresh, report.ntuple, report.rules, report.rss_to_queue)
+}
+
+fn last_queue() -> u32 {
+    look(None).queue_count - 1
+}
+
+#[test]
+#[ignore = "needs a NIC: make test-rust-nic"]
+fn a_plan_changes_nothing() {
+    let queue = last_queue();
+    let before = settings(queue);
+    let (steps, chosen) = Setup::new(&interface()).queue(queue).plan().expect("planned");
+    assert_eq!(chosen, queue);
+    assert!(!steps.is_empty());
+    assert!(steps.iter().all(|step| step.command.starts_with("ethtool ")), "{steps:?}");
+    assert_eq!(settings(queue), before);
+}
+
+#[test]
+#[ignore = "needs a NIC: make test-rust-nic"]
+fn a_guard_puts_everything_back() {
+    let queue = last_queue();
+    let before = settings(queue);
+    let driver = env::var("ZRX_RIG_DRIVER").expect("the rig says");
+    assert!(look(None).driver.starts_with(&driver));
+    let setup = || Setup::new(&interface()).queue(queue).steer(Steer::Port(PORT));
+    let applied = setup().apply().expect("applied");
+    assert_eq!(applied.queue(), queue);
+    let (split, hds_thresh, ntuple, rules, rss_to_queue) = settings(queue);
+    assert_eq!((split, hds_thresh, ntuple, rss_to_queue), (Split::On, 0, true, 0));
+    assert!(rules > before.3);
+    drop(applied);
+    assert_eq!(settings(queue), before);
+    setup().apply().expect("again").undo().expect("undone");
+    assert_eq!(settings(queue), before);
+}
+
+#[test]
+#[ignore = "needs a NIC: make test-rust-nic"]
+fn what_is_kept_serves_receivers_until_it_is_undone() {
+    let queue = last_queue();
+    let before = settings(queue);
+    Setup::new(&interface()).queue(queue).apply().expect("applied").keep();
+    let prepared = Receiver::builder()
+        .engine(Engine::Zcrx)
+        .interface(&interface())
+        .queue(queue)
+        .nic_prepared(true)
+        .require_zero_copy(true);
+    let rx = prepared.open().expect("opened on a prepared NIC");
+    assert_eq!(rx.info().interface, Some((interface(), queue)));
+    assert!(look(Some(queue)).bound);
+    assert_eq!(nic::undo(&interface(), Some(queue)).expect_err("bound").errno(), 16); // EBUSY
+    drop(rx);
+    assert_eq!(nic::undo(&interface(), Some(queue)).expect("undone"), 1);
+    assert_eq!(nic::undo(&interface(), Some(queue)).expect("nothing left"), 0);
+    assert_eq!(settings(queue), before);
+}
+
+#[test]
+#[ignore = "needs a NIC: make test-rust-nic"]
+fn a_receiver_sets_up_and_puts_back_by_itself() {
+    let queue = last_queue();
+    let before = settings(queue);
+    let builder = Receiver::builder().interface(&interface()).queue(queue);
+    let rx = builder.require_zero_copy(true).open().expect("opened");
+    assert_eq!(rx.info().engine, Engine::Zcrx);
+    assert_eq!(settings(queue).0, Split::On);
+    drop(rx);
+    assert_eq!(settings(queue), before);
+    assert_eq!(nic::restore(Some(&interface())).expect("nobody died"), 0);
+    let journals = fs::read_dir("/run/zcrx").map_or(0, |entries| entries.count());
+    assert_eq!(journals, 0, "a journal is left");
+}
