@@ -3,13 +3,99 @@
 //! the sleeping part of `core/receiver.c` do with memory that threads share, step by step and with the same
 //! orderings. The tests run every interleaving of it that loom finds.
 //!
-//! Loom takes sequentially consistent accesses for acquire and release only. Where the core relies on more, that of two
-//! threads one sees what the other did first, the model puts a fence between the two accesses.
+//! Loom takes sequentially consistent accesses for acquire and release only. Compilers make them of weaker ones with a
+//! fence before each, or with one after each; the model does it in both ways ([`Fences`]), and can make one
+//! access at a time weaker than the core's ([`Access`]) to show that it has to be as strong as it is.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, fence};
+
+/// Where the fence of each sequentially consistent access stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fences {
+    /// Before it.
+    Before,
+    /// After it.
+    After,
+}
+
+/// The core's accesses to shared memory that order others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// zrx_chain_push: the exchange of the list's head; sequentially consistent.
+    Push,
+    /// collect: the first look at the list; sequentially consistent.
+    LookBeforeSleep,
+    /// collect: taking the list; acquire.
+    Collect,
+    /// may_sleep: saying what to be woken for; sequentially consistent.
+    AskToBeWoken,
+    /// wake_waiter: the look at what the owner said; sequentially consistent.
+    SeeWhoSleeps,
+    /// try_lock; sequentially consistent.
+    Lock,
+    /// unlock; sequentially consistent.
+    Unlock,
+    /// zrx_refill_drain: taking the list; acquire.
+    Drain,
+    /// zrx_refill_drain: the look at the list after unlock; sequentially consistent.
+    LookAgain,
+    /// fill: the ring's tail; release.
+    Tail,
+    /// zrx_slots_reserve: taking the slots that other threads freed; acquire.
+    Reserve,
+}
+
+impl Access {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Push,
+        Self::LookBeforeSleep,
+        Self::Collect,
+        Self::AskToBeWoken,
+        Self::SeeWhoSleeps,
+        Self::Lock,
+        Self::Unlock,
+        Self::Drain,
+        Self::LookAgain,
+        Self::Tail,
+        Self::Reserve,
+    ];
+}
+
+/// How the orderings are modelled.
+#[derive(Clone, Copy, Debug)]
+pub struct Orderings {
+    /// What sequentially consistent accesses are made of.
+    pub fences: Fences,
+    /// This one is weaker than in the core: not sequentially consistent, or relaxed where it acquires or releases.
+    pub weakened: Option<Access>,
+}
+
+impl Orderings {
+    fn is_weak(self, access: Access) -> bool {
+        self.weakened == Some(access)
+    }
+
+    /// Make a sequentially consistent access of one that acquires or releases.
+    fn consistent<T>(self, access: Access, make: impl FnOnce() -> T) -> T {
+        let strong = !self.is_weak(access);
+        if strong && self.fences == Fences::Before {
+            fence(SeqCst);
+        }
+        let result = make();
+        if strong && self.fences == Fences::After {
+            fence(SeqCst);
+        }
+        result
+    }
+
+    fn acquire(self, access: Access) -> std::sync::atomic::Ordering {
+        if self.is_weak(access) { Relaxed } else { Acquire }
+    }
+}
 
 /// Entries of the refill ring; enough for every test, except the one that wants it full.
 const RING: usize = 4;
@@ -32,8 +118,10 @@ pub struct Chain {
 
 /// What threads share.
 pub struct Area {
+    orderings: Orderings,
     slots: Vec<Slot>,
     returned: AtomicU32,
+    freed: AtomicU32,
     waiting: AtomicU32,
     /// Signals of the eventfd that wakes the owner.
     signals: AtomicU32,
@@ -56,15 +144,17 @@ unsafe impl Send for Area {}
 
 impl Area {
     /// An area whose `count` buffers are out, with room for `room` of them in the refill ring.
-    pub fn new(count: usize, room: usize) -> Self {
+    pub fn new(orderings: Orderings, count: usize, room: usize) -> Self {
         let slot = |_| Slot {
             generation: AtomicU32::new(1),
             next: UnsafeCell::new(0),
             bytes: UnsafeCell::new(0),
         };
         Self {
+            orderings,
             slots: (0..count).map(slot).collect(),
             returned: AtomicU32::new(0),
+            freed: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             signals: AtomicU32::new(0),
             refill: Refill {
@@ -115,12 +205,20 @@ impl Area {
         true
     }
 
-    /// zrx_chain_push, onto the list of returned slots.
+    /// Onto the list of returned slots.
     pub fn push(&self, chain: Chain) {
-        let mut head = self.returned.load(Relaxed);
+        self.push_to(&self.returned, chain);
+    }
+
+    /// zrx_chain_push.
+    fn push_to(&self, list: &AtomicU32, chain: Chain) {
+        let mut head = list.load(Relaxed);
         loop {
             self.link(chain.tail, head);
-            match self.returned.compare_exchange(head, chain.head, SeqCst, Relaxed) {
+            let pushed = self.orderings.consistent(Access::Push, || {
+                list.compare_exchange(head, chain.head, Release, Relaxed)
+            });
+            match pushed {
                 Ok(_) => return,
                 Err(found) => head = found,
             }
@@ -139,31 +237,46 @@ impl Area {
         chain
     }
 
-    /// collect: the owner takes what other threads returned. Gives the slots' indexes.
-    pub fn collect(&self) -> Vec<u32> {
-        if self.returned.load(SeqCst) == 0 {
-            return Vec::new();
-        }
-        let mut at = self.returned.swap(0, Acquire);
-        let mut collected = Vec::new();
+    /// The slots of a list that was taken whole.
+    fn indexes(&self, head: u32) -> Vec<u32> {
+        let mut at = head;
+        let mut indexes = Vec::new();
         while at != 0 {
-            collected.push(at - 1);
+            indexes.push(at - 1);
             at = self.next(at);
         }
-        collected
+        indexes
+    }
+
+    /// collect: the owner takes what other threads returned. Gives the slots' indexes.
+    pub fn collect(&self) -> Vec<u32> {
+        let look = || self.returned.load(Acquire);
+        if self.orderings.consistent(Access::LookBeforeSleep, look) == 0 {
+            return Vec::new();
+        }
+        self.indexes(self.returned.swap(0, self.orderings.acquire(Access::Collect)))
+    }
+
+    /// zrx_slots_reserve: the owner takes the slots whose buffers are in the refill ring, to use them again.
+    pub fn reserve(&self) -> Vec<u32> {
+        if self.freed.load(Relaxed) == 0 {
+            return Vec::new();
+        }
+        self.indexes(self.freed.swap(0, self.orderings.acquire(Access::Reserve)))
     }
 
     /// may_sleep: say what to be woken for, then look once more. Gives what came meanwhile; nothing: go to sleep.
     pub fn before_sleep(&self) -> Vec<u32> {
-        self.waiting.store(1, SeqCst);
-        fence(SeqCst);
+        self.orderings.consistent(Access::AskToBeWoken, || self.waiting.store(1, Release));
         self.collect()
     }
 
     /// wake_waiter, after the push.
     pub fn wake_waiter(&self) {
-        fence(SeqCst);
-        if self.waiting.load(SeqCst) != 0 && self.waiting.swap(0, SeqCst) != 0 {
+        let see = || self.waiting.load(Acquire);
+        if self.orderings.consistent(Access::SeeWhoSleeps, see) != 0
+            && self.waiting.swap(0, Relaxed) != 0
+        {
             self.signals.fetch_add(1, SeqCst);
         }
     }
@@ -173,31 +286,39 @@ impl Area {
         self.signals.load(SeqCst)
     }
 
+    /// An exchange in the core, which writes 1 over 1 where this fails and writes nothing. That orders less, so what
+    /// holds here holds there; and loom would let such a write come after the holder's store of 0.
     fn try_lock(&self) -> bool {
-        fence(SeqCst);
-        self.refill.lock.swap(1, SeqCst) == 0
+        self.orderings.consistent(Access::Lock, || {
+            self.refill.lock.compare_exchange(0, 1, AcqRel, Acquire).is_ok()
+        })
     }
 
     fn unlock(&self) {
-        // A store in the core. Loom does not order a store after the exchange of a thread that found the lock
-        // taken, though that exchange read what this thread wrote before it; an exchange it does order.
-        self.refill.lock.swap(0, SeqCst);
-        fence(SeqCst);
+        self.orderings.consistent(Access::Unlock, || self.refill.lock.store(0, Release));
     }
 
     /// fill: as much of the chain as there is room for; gives the rest.
     fn fill(&self, mut chain: Chain) -> Chain {
         let refill = &self.refill;
         let mut tail = refill.tail.load(Relaxed);
+        let mut done = Chain { head: chain.head, ..Chain::default() };
         while chain.head != 0 && (tail as usize) < refill.room {
             let slot = chain.head - 1;
             // SAFETY: loom checks that only the holder of the lock writes, before the tail tells of it.
             refill.entries[tail as usize].with_mut(|entry| unsafe { *entry = slot });
+            done.tail = chain.head;
+            done.count += 1;
             chain.head = self.next(chain.head);
             chain.count -= 1;
             tail += 1;
         }
-        refill.tail.store(tail, Release);
+        if done.count == 0 {
+            return chain;
+        }
+        let release = if self.orderings.is_weak(Access::Tail) { Relaxed } else { Release };
+        refill.tail.store(tail, release);
+        self.push_to(&self.freed, done);
         chain
     }
 
@@ -212,7 +333,7 @@ impl Area {
     /// zrx_refill_drain: whoever gets the lock empties the list into the ring, on behalf of all.
     pub fn drain(&self) {
         while self.try_lock() {
-            let head = self.returned.swap(0, Acquire);
+            let head = self.returned.swap(0, self.orderings.acquire(Access::Drain));
             // SAFETY: loom checks that the lock protects both.
             unsafe {
                 if !self.refill.closed.with(|closed| *closed) {
@@ -222,7 +343,8 @@ impl Area {
                 }
             }
             self.unlock();
-            if self.returned.load(SeqCst) == 0 {
+            let look = || self.returned.load(Acquire);
+            if self.orderings.consistent(Access::LookAgain, look) == 0 {
                 break;
             }
         }

@@ -33,10 +33,7 @@ fn a_name_with_a_zero_byte_is_refused() {
 #[test]
 fn loopback_is_looked_at_and_refused() {
     let report = nic::inspect("lo", Some(0)).expect("anybody may look");
-    assert!(
-        report.checks.iter().any(|check| check.state == CheckState::Missing),
-        "{report:?}"
-    );
+    assert!(report.checks.iter().any(|check| check.state == CheckState::Missing), "{report:?}");
     let error = Setup::new("lo").apply().expect_err("loopback has no queues");
     assert!(error.hint().is_some(), "{error}");
 }
