@@ -97,13 +97,14 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 	return result;
 }
 
-static struct ethtool_rxfh *ethtool_context(uint32_t context, uint32_t entries, uint32_t key_bytes)
+static struct ethtool_rxfh *context_request(uint32_t command, uint32_t context, uint32_t entries,
+					    uint32_t key_bytes)
 {
 	struct ethtool_rxfh *table =
 		calloc(1, sizeof(*table) + entries * sizeof(table->rss_config[0]) + key_bytes);
 
 	if (table) {
-		table->cmd = ETHTOOL_GRSSH;
+		table->cmd = command;
 		table->rss_context = context;
 		table->indir_size = entries;
 		table->key_size = key_bytes;
@@ -111,17 +112,16 @@ static struct ethtool_rxfh *ethtool_context(uint32_t context, uint32_t entries, 
 	return table;
 }
 
-int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
-			    struct zrx_ethtool_rss *rss)
+int zrx_ethtool_context(int socket, const char *name, uint32_t context, struct zrx_ethtool_rss *rss)
 {
-	struct ethtool_rxfh *size = ethtool_context(context, 0, 0), *table = NULL;
+	struct ethtool_rxfh *size = context_request(ETHTOOL_GRSSH, context, 0, 0), *table = NULL;
 	int result = size ? ethtool_ioctl(socket, name, size) : -ENOMEM;
 
 	memset(rss, 0, sizeof(*rss));
 	if (!result && size->indir_size > ZRX_RSS_ENTRIES)
 		result = -EOVERFLOW;
 	if (!result) {
-		table = ethtool_context(context, size->indir_size, size->key_size);
+		table = context_request(ETHTOOL_GRSSH, context, size->indir_size, size->key_size);
 		result = table ? ethtool_ioctl(socket, name, table) : -ENOMEM;
 	}
 	if (!result) {
@@ -131,4 +131,40 @@ int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
 	free(table);
 	free(size);
 	return result;
+}
+
+/* Without a table an existing context is removed. */
+static int context_write(int socket, const char *name, const struct zrx_ethtool_rss *rss,
+			 uint32_t *context)
+{
+	uint32_t count = rss ? rss->count : 0;
+	struct ethtool_rxfh *table = context_request(ETHTOOL_SRSSH, *context, count, 0);
+	int result;
+
+	if (!table)
+		return -ENOMEM;
+	if (rss)
+		memcpy(table->rss_config, rss->queue, count * sizeof(rss->queue[0]));
+	result = ethtool_ioctl(socket, name, table);
+	*context = table->rss_context;
+	free(table);
+	return result;
+}
+
+int zrx_ethtool_context_add(int socket, const char *name, const struct zrx_ethtool_rss *rss,
+			    uint32_t *context)
+{
+	*context = ETH_RXFH_CONTEXT_ALLOC;
+	return context_write(socket, name, rss, context);
+}
+
+int zrx_ethtool_context_set(int socket, const char *name, uint32_t context,
+			    const struct zrx_ethtool_rss *rss)
+{
+	return context_write(socket, name, rss, &context);
+}
+
+int zrx_ethtool_context_remove(int socket, const char *name, uint32_t context)
+{
+	return context_write(socket, name, NULL, &context);
 }

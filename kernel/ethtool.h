@@ -58,15 +58,23 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
-/* The table of an additional RSS context, which flow rules can name. */
-int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
-			    struct zrx_ethtool_rss *rss);
 /* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
  * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
 
-/* Rules of the receive classifier. */
-int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule);
+/* Additional RSS contexts, which flow rules can name, with tables as long as the main one. -ENOENT:
+ * there is no such context; -EBUSY to remove: rules name it. */
+int zrx_ethtool_context(int socket, const char *name, uint32_t context,
+			struct zrx_ethtool_rss *rss);
+int zrx_ethtool_context_add(int socket, const char *name, const struct zrx_ethtool_rss *rss,
+			    uint32_t *context);
+int zrx_ethtool_context_set(int socket, const char *name, uint32_t context,
+			    const struct zrx_ethtool_rss *rss);
+int zrx_ethtool_context_remove(int socket, const char *name, uint32_t context);
+
+/* Rules of the receive classifier. context: the RSS context that it leads to; 0: to its queue. */
+int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule,
+			 uint32_t context);
 int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
 /* context: RSS context of a rule with FLOW_RSS; may be NULL. */
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,

@@ -21,11 +21,17 @@ static int rules_ioctl(int socket, const char *name, struct ethtool_rxnfc *comma
 	return ioctl(socket, SIOCETHTOOL, &request) ? -errno : 0;
 }
 
-int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule)
+int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule,
+			 uint32_t context)
 {
 	struct ethtool_rxnfc command = {.cmd = ETHTOOL_SRXCLSRLINS, .fs = *rule};
-	int result = rules_ioctl(socket, name, &command);
+	int result;
 
+	if (context) {
+		command.fs.flow_type |= FLOW_RSS;
+		command.rss_context = context;
+	}
+	result = rules_ioctl(socket, name, &command);
 	if (!result)
 		rule->location = command.fs.location;
 	return result;

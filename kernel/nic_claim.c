@@ -102,7 +102,7 @@ static void claim_add_rule(struct zrx_nic_device *device, uint32_t location,
 	if (!context && rule.ring_cookie < ZRX_NETDEV_QUEUES)
 		zrx_queue_set_add(set, (uint32_t)rule.ring_cookie);
 	table = context ? malloc(sizeof(*table)) : NULL;
-	if (table && !device->ops->rss_context(device, context, table))
+	if (table && !device->ops->context(device, context, table))
 		for (uint32_t i = 0; i < table->count; i++)
 			zrx_queue_set_add(set, table->queue[i]);
 	free(table);
@@ -266,7 +266,7 @@ static int claim_open_directory(const char *path, struct zrx_error *error)
 	return directory;
 }
 
-static int claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
+int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
 {
 	int lock = zrx_journal_lock(claim->directory, claim->net_space, claim->device->ifindex);
 
@@ -294,7 +294,7 @@ int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const
 	claim->directory = claim_open_directory(directory, error);
 	if (claim->directory < 0)
 		return claim->directory;
-	lock = claim_lock(claim, error);
+	lock = zrx_claim_lock(claim, error);
 	result = lock < 0 ? lock : claim_take_locked(claim, options, persistent, error);
 	if (lock >= 0)
 		close(lock);
@@ -305,7 +305,7 @@ int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const
 
 int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
-		   struct zrx_error *error)
+		   struct zrx_port_plan *port, struct zrx_error *error)
 {
 	struct claim_view *view = calloc(1, sizeof(*view));
 	int journals = zrx_journal_directory_existing(directory), result;
@@ -321,6 +321,10 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 			claim_look(device, journals, zrx_journal_net_space(), options, view, error);
 	*queue = view->wish.queue;
 	*plan = view->plan;
+	memset(port, 0, sizeof(*port));
+	if (!result && options->steer == ZRX_STEER_PORT)
+		result = zrx_claim_plan_port(device, journals, (uint16_t)options->steer_port,
+					     *queue, port, error);
 	free(view);
 	if (journals >= 0)
 		close(journals);
@@ -344,7 +348,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 		zrx_error_set(error, result, ZRX_STAGE_QUEUE, "zcrx nic restore",
 			      "%s: queue %u is still bound after its ring was closed",
 			      claim->device->name, claim->queue);
-	lock = claim_lock(claim, result ? NULL : error);
+	lock = zrx_claim_lock(claim, result ? NULL : error);
 	for (uint32_t i = claim->rule_count; i-- > 0;)
 		if (claim->rules[i].uses)
 			claim->device->ops->rule_remove(claim->device, claim->rules[i].location);

@@ -11,6 +11,7 @@
 #include "nic_device.h"
 #include "nic_flow.h"
 #include "nic_journal.h"
+#include "nic_port.h"
 
 struct zrx_claim_rule {
 	struct zrx_flow flow;
@@ -37,18 +38,30 @@ struct zrx_claim {
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error);
 
-/* What zrx_claim_take would do: the queue, and the plan. Changes nothing, needs no rights. */
+/* What zrx_claim_take, and zrx_claim_steer_port if the options name a port, would do: the queue,
+ * and the plans. Changes nothing, needs no rights. */
 int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
-		   struct zrx_error *error);
+		   struct zrx_port_plan *port, struct zrx_error *error);
 
 /* Lead a flow to the queue. A flow that is led already is only counted. *rule is for
  * zrx_claim_unsteer. */
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error);
-/* Lead every flow to a local port to the queue, IPv4 and (where the NIC can) IPv6. */
-int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
+
+/*
+ * Lead all flows to a local port to the queue, IPv4 and (where the NIC can) IPv6: those that other
+ * claims' queues do not take, where they have asked for the same port. Until the claim is dropped.
+ */
+int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
+
+/* Its part of zrx_claim_plan. directory < 0: nobody has ever claimed anything. */
+int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,
+			struct zrx_port_plan *plan, struct zrx_error *error);
+
+/* The lock of the NIC's set-ups, to be closed, or -errno. */
+int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error);
 
 /* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
  * any more. */

@@ -102,15 +102,32 @@ static int device_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss
 	return zrx_ethtool_rss(device_of(device)->socket, device->name, rss);
 }
 
-static int device_rss_context(struct zrx_nic_device *device, uint32_t context,
-			      struct zrx_ethtool_rss *rss)
-{
-	return zrx_ethtool_rss_context(device_of(device)->socket, device->name, context, rss);
-}
-
 static int device_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
 	return zrx_ethtool_rss_set(device_of(device)->socket, device->name, rss);
+}
+
+static int device_context(struct zrx_nic_device *device, uint32_t context,
+			  struct zrx_ethtool_rss *rss)
+{
+	return zrx_ethtool_context(device_of(device)->socket, device->name, context, rss);
+}
+
+static int device_context_add(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
+			      uint32_t *context)
+{
+	return zrx_ethtool_context_add(device_of(device)->socket, device->name, rss, context);
+}
+
+static int device_context_set(struct zrx_nic_device *device, uint32_t context,
+			      const struct zrx_ethtool_rss *rss)
+{
+	return zrx_ethtool_context_set(device_of(device)->socket, device->name, context, rss);
+}
+
+static int device_context_remove(struct zrx_nic_device *device, uint32_t context)
+{
+	return zrx_ethtool_context_remove(device_of(device)->socket, device->name, context);
 }
 
 static int device_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table)
@@ -124,9 +141,10 @@ static int device_rule(struct zrx_nic_device *device, uint32_t location,
 	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule, context);
 }
 
-static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule)
+static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+			   uint32_t context)
 {
-	return zrx_ethtool_rule_add(device_of(device)->socket, device->name, rule);
+	return zrx_ethtool_rule_add(device_of(device)->socket, device->name, rule, context);
 }
 
 static int device_rule_remove(struct zrx_nic_device *device, uint32_t location)
@@ -154,8 +172,11 @@ static const struct zrx_nic_ops device_ops = {
 	.feature = device_feature,
 	.feature_set = device_feature_set,
 	.rss = device_rss,
-	.rss_context = device_rss_context,
 	.rss_set = device_rss_set,
+	.context = device_context,
+	.context_add = device_context_add,
+	.context_set = device_context_set,
+	.context_remove = device_context_remove,
 	.rules = device_rules,
 	.rule = device_rule,
 	.rule_add = device_rule_add,

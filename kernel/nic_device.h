@@ -26,13 +26,19 @@ struct zrx_nic_ops {
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);
 	int (*rss)(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss);
-	int (*rss_context)(struct zrx_nic_device *device, uint32_t context,
-			   struct zrx_ethtool_rss *rss);
 	int (*rss_set)(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss);
+	int (*context)(struct zrx_nic_device *device, uint32_t context,
+		       struct zrx_ethtool_rss *rss);
+	int (*context_add)(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
+			   uint32_t *context);
+	int (*context_set)(struct zrx_nic_device *device, uint32_t context,
+			   const struct zrx_ethtool_rss *rss);
+	int (*context_remove)(struct zrx_nic_device *device, uint32_t context);
 	int (*rules)(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table);
 	int (*rule)(struct zrx_nic_device *device, uint32_t location,
 		    struct ethtool_rx_flow_spec *rule, uint32_t *context);
-	int (*rule_add)(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule);
+	int (*rule_add)(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+			uint32_t context);
 	int (*rule_remove)(struct zrx_nic_device *device, uint32_t location);
 	void (*pause_ms)(struct zrx_nic_device *device, uint32_t milliseconds);
 };
@@ -55,6 +61,11 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 /* One queue out of queues(); -ERANGE if there is none of that number. */
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
+
+/* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
+ */
+int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+		     uint32_t context);
 
 /* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels.
  */

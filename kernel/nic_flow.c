@@ -114,19 +114,25 @@ void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_r
 
 /* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what
  * does. */
-int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
-		     const struct ethtool_rx_flow_spec *rule)
+int zrx_flow_is_matched(const struct zrx_flow *flow, const struct ethtool_rx_flow_spec *rule)
 {
 	struct ethtool_rx_flow_spec ours;
 
-	zrx_flow_rule(flow, queue, &ours);
-	if (ours.flow_type != rule->flow_type || ours.ring_cookie != rule->ring_cookie)
+	zrx_flow_rule(flow, 0, &ours);
+	if (ours.flow_type != (rule->flow_type & ~(uint32_t)FLOW_RSS))
 		return 0;
 	if (flow->family == 4)
 		return !memcmp(&ours.h_u.tcp_ip4_spec, &rule->h_u.tcp_ip4_spec, 12) &&
 		       !memcmp(&ours.m_u.tcp_ip4_spec, &rule->m_u.tcp_ip4_spec, 12);
 	return !memcmp(&ours.h_u.tcp_ip6_spec, &rule->h_u.tcp_ip6_spec, 36) &&
 	       !memcmp(&ours.m_u.tcp_ip6_spec, &rule->m_u.tcp_ip6_spec, 36);
+}
+
+int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
+		     const struct ethtool_rx_flow_spec *rule)
+{
+	return zrx_flow_is_matched(flow, rule) && !(rule->flow_type & FLOW_RSS) &&
+	       rule->ring_cookie == queue;
 }
 
 static void flow_hex(const uint8_t *bytes, size_t count, char *text)
@@ -153,8 +159,6 @@ int zrx_flow_write(const struct zrx_flow *flow, char *text, size_t size)
 	size_t bytes = flow_address_bytes(flow);
 	char peer[33], local[33];
 
-	if (flow->any)
-		return snprintf(text, size, "%u any %u", flow->family, flow->local_port);
 	flow_hex(flow->peer, bytes, peer);
 	flow_hex(flow->local, bytes, local);
 	return snprintf(text, size, "%u %s %u %s %u", flow->family, peer, flow->peer_port, local,
@@ -167,12 +171,6 @@ int zrx_flow_read(const char *text, struct zrx_flow *flow)
 	char peer[33], local[33];
 
 	memset(flow, 0, sizeof(*flow));
-	if (sscanf(text, "%u any %u", &family, &local_port) == 2) {
-		if ((family != 4 && family != 6) || local_port > 65535)
-			return -EINVAL;
-		zrx_flow_of_port((uint8_t)family, (uint16_t)local_port, flow);
-		return 0;
-	}
 	if (sscanf(text, "%u %32[0-9a-f] %u %32[0-9a-f] %u", &family, peer, &peer_port, local,
 		   &local_port) != 5)
 		return -EINVAL;
@@ -188,20 +186,21 @@ int zrx_flow_read(const char *text, struct zrx_flow *flow)
 }
 
 void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
-		      char *text, size_t size)
+		      uint32_t context, char *text, size_t size)
 {
 	int family = flow->family == 4 ? AF_INET : AF_INET6;
-	char peer[INET6_ADDRSTRLEN] = "", local[INET6_ADDRSTRLEN] = "";
+	char peer[INET6_ADDRSTRLEN], local[INET6_ADDRSTRLEN], target[32];
 
+	snprintf(target, sizeof(target), context ? "context %u" : "action %u",
+		 context ? context : queue);
 	if (flow->any) {
-		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u",
-			 interface, flow->family, flow->local_port, queue);
+		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u %s", interface,
+			 flow->family, flow->local_port, target);
 		return;
 	}
 	inet_ntop(family, flow->peer, peer, sizeof(peer));
 	inet_ntop(family, flow->local, local, sizeof(local));
 	snprintf(text, size,
-		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action "
-		 "%u",
-		 interface, flow->family, peer, local, flow->peer_port, flow->local_port, queue);
+		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u %s",
+		 interface, flow->family, peer, local, flow->peer_port, flow->local_port, target);
 }

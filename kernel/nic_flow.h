@@ -27,17 +27,21 @@ int zrx_flow_equal(const struct zrx_flow *a, const struct zrx_flow *b);
 /* The rule that leads the flow to the queue. location stays unset. */
 void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_rx_flow_spec *rule);
 
+/* Whether rule is about exactly this flow, wherever it leads. */
+int zrx_flow_is_matched(const struct zrx_flow *flow, const struct ethtool_rx_flow_spec *rule);
+
 /* Whether rule leads exactly this flow to this queue. */
 int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
 		     const struct ethtool_rx_flow_spec *rule);
 
-/* "4 any 0 00000000 443"-like words for the journal; returns how many bytes were written. */
+/* "4 0a000001 40000 0a000002 443"-like words for the journal, for a connection's flow; returns how
+ * many bytes were written. */
 int zrx_flow_write(const struct zrx_flow *flow, char *text, size_t size);
 /* The reverse; -EINVAL. */
 int zrx_flow_read(const char *text, struct zrx_flow *flow);
 
-/* The equivalent ethtool line. */
+/* The equivalent ethtool line. context: the RSS context that the flow is led to; 0: to queue. */
 void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
-		      char *text, size_t size);
+		      uint32_t context, char *text, size_t size);
 
 #endif /* ZRX_KERNEL_NIC_FLOW_H */

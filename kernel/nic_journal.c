@@ -157,6 +157,11 @@ static int journal_parse_change(struct zrx_journal *journal, const char *word, c
 		journal->rules[rule].gone = 1;
 		return 0;
 	}
+	if (!strcmp(word, "port"))
+		return sscanf(rest, "%u", &journal->port) == 1 && journal->port < 65536 ? 0
+											: -EINVAL;
+	if (!strcmp(word, "context"))
+		return sscanf(rest, "%u", &journal->context) == 1 ? 0 : -EINVAL;
 	if (!strcmp(word, "released")) {
 		journal->released = 1;
 		return 0;

@@ -45,6 +45,8 @@ struct zrx_journal {
 	uint32_t queue;
 	uint32_t steps;    /* begun: ZRX_STEP_* */
 	uint32_t released; /* by its owner: as good as dead */
+	uint32_t port;     /* led to the queue, alone or shared with other claims; 0: none */
+	uint32_t context;  /* the RSS context, made or joined, that leads it there; 0: none */
 	struct zrx_nic_settings before;
 	struct zrx_journal_rule *rules;
 	uint32_t rule_count;
@@ -86,6 +88,9 @@ int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step);
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow);
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location);
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule);
+/* The claim shares a port from now on; 0: no longer. */
+int zrx_journal_port(struct zrx_journal_file *file, uint32_t port);
+int zrx_journal_context(struct zrx_journal_file *file, uint32_t context);
 int zrx_journal_released(struct zrx_journal_file *file);
 void zrx_journal_close(struct zrx_journal_file *file);
 

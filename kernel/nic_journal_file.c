@@ -190,8 +190,13 @@ int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t l
 
 static void journal_print_changes(struct journal_text *text, const struct zrx_journal *journal)
 {
-	size_t start;
+	size_t start = text->length;
 
+	journal_print(text, "port %u", journal->port);
+	journal_end_line(text, start);
+	start = text->length;
+	journal_print(text, "context %u", journal->context);
+	journal_end_line(text, start);
 	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
 		if (!(journal->steps & 1u << i))
 			continue;
@@ -273,6 +278,16 @@ int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 	if (!result && ++file->gone > file->limit)
 		journal_compact(file);
 	return result;
+}
+
+int zrx_journal_port(struct zrx_journal_file *file, uint32_t port)
+{
+	return journal_line(file->fd, "port %u", port);
+}
+
+int zrx_journal_context(struct zrx_journal_file *file, uint32_t context)
+{
+	return journal_line(file->fd, "context %u", context);
 }
 
 int zrx_journal_released(struct zrx_journal_file *file)

@@ -16,6 +16,23 @@ int zrx_queue_set_has(const struct zrx_queue_set *set, uint32_t queue)
 	return queue < ZRX_NETDEV_QUEUES && set->bits[queue / 64] >> (queue % 64) & 1;
 }
 
+uint32_t zrx_queue_set_count(const struct zrx_queue_set *set)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < ZRX_NETDEV_QUEUES; i++)
+		count += (uint32_t)zrx_queue_set_has(set, i);
+	return count;
+}
+
+uint32_t zrx_queue_set_first(const struct zrx_queue_set *set)
+{
+	for (uint32_t i = 0; i < ZRX_NETDEV_QUEUES; i++)
+		if (zrx_queue_set_has(set, i))
+			return i;
+	return UINT32_MAX;
+}
+
 uint32_t zrx_rss_count(const struct zrx_ethtool_rss *rss, uint32_t queue)
 {
 	uint32_t count = 0;
@@ -68,6 +85,43 @@ int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_etht
 	for (uint32_t i = 0; i < now->count; i++)
 		if (before->queue[i] == queue ? now->queue[i] == queue
 					      : now->queue[i] != before->queue[i])
+			return 0;
+	return 1;
+}
+
+void zrx_rss_share(struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues)
+{
+	uint32_t count = zrx_queue_set_count(queues), extra = rss->count % count, next = 0;
+	uint32_t quota[ZRX_NETDEV_QUEUES] = {0};
+
+	for (uint32_t i = 0; i < ZRX_NETDEV_QUEUES; i++) {
+		if (!zrx_queue_set_has(queues, i))
+			continue;
+		quota[i] = rss->count / count + (extra > 0);
+		extra -= extra > 0;
+	}
+	for (uint32_t i = 0; i < rss->count; i++) {
+		uint32_t *queue = &rss->queue[i];
+
+		if (*queue < ZRX_NETDEV_QUEUES && quota[*queue])
+			quota[*queue]--;
+		else
+			*queue = UINT32_MAX;
+	}
+	for (uint32_t i = 0; i < rss->count; i++) {
+		if (rss->queue[i] != UINT32_MAX)
+			continue;
+		while (!quota[next])
+			next++;
+		quota[next]--;
+		rss->queue[i] = next;
+	}
+}
+
+int zrx_rss_is_within(const struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues)
+{
+	for (uint32_t i = 0; i < rss->count; i++)
+		if (!zrx_queue_set_has(queues, rss->queue[i]))
 			return 0;
 	return 1;
 }

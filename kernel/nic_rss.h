@@ -16,6 +16,9 @@ struct zrx_queue_set {
 
 void zrx_queue_set_add(struct zrx_queue_set *set, uint32_t queue);
 int zrx_queue_set_has(const struct zrx_queue_set *set, uint32_t queue);
+uint32_t zrx_queue_set_count(const struct zrx_queue_set *set);
+/* The lowest; UINT32_MAX if the set is empty. */
+uint32_t zrx_queue_set_first(const struct zrx_queue_set *set);
 
 /* How many entries lead to the queue. */
 uint32_t zrx_rss_count(const struct zrx_ethtool_rss *rss, uint32_t queue);
@@ -34,6 +37,15 @@ int zrx_rss_move_away(const struct zrx_ethtool_rss *now, uint32_t queue, uint32_
  */
 int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now,
 		     uint32_t queue);
+
+/*
+ * Share the entries out equally among the queues (at least one), and only among them. As few
+ * entries as possible change: each takes its flows to another queue.
+ */
+void zrx_rss_share(struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues);
+
+/* Whether the table leads to these queues only. */
+int zrx_rss_is_within(const struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues);
 
 int zrx_rss_equal(const struct zrx_ethtool_rss *a, const struct zrx_ethtool_rss *b);
 

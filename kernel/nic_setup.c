@@ -46,39 +46,40 @@ static void setup_write_step(struct zrx_nic_step *to, const char *setting)
 	snprintf(to->setting, sizeof(to->setting), "%s", setting);
 }
 
-static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_options *options,
-			    uint32_t queue, struct zrx_nic_step *steps)
+static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_port_plan *port,
+			    const char *name, struct zrx_nic_step *steps)
 {
-	const char *name = options->interface;
-	struct zrx_flow flow;
-	int count = 0;
+	struct zrx_nic_step *next = steps;
+	const char *setting;
+	char command[sizeof(next->command)];
 
 	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
 		uint32_t step = plan->steps & 1u << i;
 
 		if (!step)
 			continue;
-		setup_write_step(&steps[count], zrx_nic_step_name(step));
-		zrx_nic_step_command(step, plan, name, steps[count].command,
-				     sizeof(steps[count].command));
-		count++;
+		setup_write_step(next, zrx_nic_step_name(step));
+		zrx_nic_step_command(step, plan, name, next->command, sizeof(next->command));
+		next++;
 	}
-	for (uint8_t family = 4; options->steer == ZRX_STEER_PORT && family <= 6; family += 2) {
-		zrx_flow_of_port(family, (uint16_t)options->steer_port, &flow);
-		setup_write_step(&steps[count], "rule");
-		zrx_flow_command(&flow, name, queue, steps[count].command,
-				 sizeof(steps[count].command));
-		count++;
+	for (uint32_t i = 0; zrx_port_plan_step(port, i, name, &setting, command, sizeof(command));
+	     i++) {
+		setup_write_step(next, setting);
+		memcpy(next->command, command, sizeof(command));
+		next++;
 	}
-	return count;
+	return (int)(next - steps);
 }
 
 int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t *queue,
 		 struct zrx_error *error)
 {
+	struct {
+		struct zrx_nic_plan nic;
+		struct zrx_port_plan port;
+	} * plan;
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
-	struct zrx_nic_plan *plan;
 	int result = zrx_options_check(&checked, options, error);
 
 	if (!result)
@@ -86,10 +87,11 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	if (result)
 		return result;
 	plan = calloc(1, sizeof(*plan));
-	result = plan ? zrx_claim_plan(device, NULL, &checked, queue, plan, error)
-		      : zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
+	result =
+		plan ? zrx_claim_plan(device, NULL, &checked, queue, &plan->nic, &plan->port, error)
+		     : zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	if (!result)
-		result = setup_write_plan(plan, &checked, *queue, steps);
+		result = setup_write_plan(&plan->nic, &plan->port, checked.interface, steps);
 	free(plan);
 	zrx_nic_device_close(device);
 	return result;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The flow rules of a claim: counted, found again, removed. */
+/* The flow rules of a claim's connections: counted, found again, removed. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,44 +18,20 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 	switch (code) {
 	case -EEXIST:
 		snprintf(hint, sizeof(hint),
-			 "if it is another receiver's, steer by connection (ZRX_STEER_CONNECTION); "
-			 "ethtool -n %s shows it, ethtool -N %s delete N removes it",
-			 name, name);
+			 "ethtool -n %s shows it, ethtool -N %s delete N removes it", name, name);
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
-				     "%s: there is a flow rule for port %u already", name,
-				     flow->local_port);
+				     "%s: there is a flow rule for this connection already", name);
 	case -ENOSPC:
 		return zrx_error_set(error, code, ZRX_STAGE_NIC,
 				     "steer by port (ZRX_STEER_PORT), or use fewer connections",
 				     "%s: its table of flow rules is full", name);
 	default:
-		zrx_flow_command(flow, name, claim->queue, hint, sizeof(hint));
+		zrx_flow_command(flow, name, claim->queue, 0, hint, sizeof(hint));
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
 				     "%s: the driver does not take a flow rule to queue %u: %s",
 				     name, claim->queue,
 				     code == -EIO ? "it reads back otherwise" : strerror(-code));
 	}
-}
-
-/* Where the rule is to go: the driver's choice if it makes one, else the last free place. */
-static int steer_location(struct zrx_nic_device *device, uint32_t *location)
-{
-	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
-	int result = table ? device->ops->rules(device, table) : -ENOMEM;
-
-	*location = RX_CLS_LOC_ANY;
-	if (!result && !table->any) {
-		uint32_t place = table->size;
-
-		while (place && zrx_ethtool_lists(table, place - 1))
-			place--;
-		if (place)
-			*location = place - 1;
-		else
-			result = -ENOSPC;
-	}
-	free(table);
-	return result;
 }
 
 static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t location)
@@ -81,9 +57,7 @@ static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, ui
 	int result;
 
 	zrx_flow_rule(flow, claim->queue, &rule);
-	result = steer_location(claim->device, &rule.location);
-	if (!result)
-		result = claim->device->ops->rule_add(claim->device, &rule);
+	result = zrx_nic_rule_add(claim->device, &rule, 0);
 	*location = rule.location;
 	return result ? result : steer_read_back(claim, flow, rule.location);
 }
@@ -149,34 +123,11 @@ int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32
 			return 0;
 		}
 	}
-	lock = zrx_journal_lock(claim->directory, claim->net_space, claim->device->ifindex);
+	lock = zrx_claim_lock(claim, error);
 	if (lock < 0)
-		return zrx_error_set(error, lock, ZRX_STAGE_NIC, "try again",
-				     "%s: the lock of its set-ups cannot be had: %s",
-				     claim->device->name, strerror(-lock));
+		return lock;
 	result = steer_new(claim, flow, rule, error);
 	close(lock);
-	return result;
-}
-
-int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error)
-{
-	struct zrx_flow flow;
-	uint32_t four, six;
-	int result;
-
-	zrx_flow_of_port(4, port, &flow);
-	result = zrx_claim_steer(claim, &flow, &four, error);
-	if (result)
-		return result;
-	zrx_flow_of_port(6, port, &flow);
-	result = zrx_claim_steer(claim, &flow, &six, error);
-	if (result == -EOPNOTSUPP) { /* a NIC that classifies IPv4 only is good enough for IPv4 */
-		zrx_error_clear(error);
-		return 0;
-	}
-	if (result)
-		zrx_claim_unsteer(claim, four);
 	return result;
 }
 

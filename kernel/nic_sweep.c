@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "nic_claim.h"
+#include "nic_share.h"
 
 #define SWEEP_WAIT_MS 10u
 
@@ -91,6 +92,18 @@ static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *
 	return result == -EOPNOTSUPP ? 0 : result;
 }
 
+/* The living who share its port are led what was led to it. */
+static int sweep_port(struct zrx_nic_device *device, const struct zrx_journal_entry *entries,
+		      int count, uint32_t port)
+{
+	struct zrx_sharers sharers;
+
+	if (!port)
+		return 0;
+	zrx_sharers_find(entries, count, (uint16_t)port, NULL, &sharers);
+	return zrx_share_settle(device, &sharers);
+}
+
 static int sweep_is_dead(const struct zrx_journal_entry *entry)
 {
 	return entry->state || entry->journal.released || !zrx_owner_alive(&entry->journal.owner);
@@ -116,9 +129,12 @@ static int sweep_damaged(const struct zrx_journal_entry *entries, int count, con
 	return 0;
 }
 
+/* entries[at] */
 static int sweep_one(struct zrx_nic_device *device, int directory,
-		     const struct zrx_journal_entry *entry, uint32_t alive, struct zrx_error *error)
+		     const struct zrx_journal_entry *entries, int count, int at, uint32_t alive,
+		     struct zrx_error *error)
 {
+	const struct zrx_journal_entry *entry = &entries[at];
 	const struct zrx_journal *journal = &entry->journal;
 	int result;
 
@@ -129,6 +145,8 @@ static int sweep_one(struct zrx_nic_device *device, int directory,
 				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
 				"%s: queue %u is still bound", device->name, journal->queue);
 		result = sweep_rules(device, journal);
+		if (!result)
+			result = sweep_port(device, entries, count, journal->port);
 		if (result)
 			return zrx_error_set(error, result, ZRX_STAGE_NIC,
 					     "ethtool -n, ethtool -N delete",
@@ -161,7 +179,7 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 	for (int i = count; !result && i-- > 0;) {
 		if (!sweep_is_dead(&entries[i]))
 			continue;
-		result = sweep_one(device, directory, &entries[i], *alive, error);
+		result = sweep_one(device, directory, entries, count, i, *alive, error);
 		if (result > 0) {
 			swept++;
 			result = 0;

@@ -28,6 +28,7 @@ void test_flow(void);
 void test_plan(void);
 void test_journal(void);
 void test_claim(void);
+void test_share(void);
 void test_faults(void);
 void test_explain(void);
 void test_inspect(void);

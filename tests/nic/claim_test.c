@@ -351,6 +351,11 @@ static void test_rules_of_others(void)
 	struct zrx_claim claim;
 
 	fake->state.ntuple = 1;
+	fake->state.context_used[0] = 1;
+	fake->state.contexts[0].count = 2;
+	fake->state.contexts[0].queue[0] = 4;
+	fake->state.contexts[0].queue[1] = 5;
+	fake->state.rule_context[2] = 1;
 	for (uint32_t i = 0; i < 3; i++) {
 		fake->state.rule_used[i] = 1;
 		fake->state.rules[i].flow_type = i == 2 ? TCP_V4_FLOW | FLOW_RSS : TCP_V4_FLOW;
@@ -409,13 +414,16 @@ static void test_damaged_journal(void)
 static void test_plan_only(void)
 {
 	struct zrx_nic_plan plan;
+	struct zrx_port_plan port;
 	struct fake_nic *fake = fake_new();
 	struct fake_state before = fake->state;
 	uint32_t queue;
 
-	CHECK(!zrx_claim_plan(&fake->base, "/nonexistent/zcrx", &port_options, &queue, &plan, NULL),
+	CHECK(!zrx_claim_plan(&fake->base, "/nonexistent/zcrx", &port_options, &queue, &plan, &port,
+			      NULL),
 	      "plan");
 	CHECK(queue == FAKE_QUEUES - 1 && plan.steps, "queue %u", queue);
+	CHECK(port.changes[0] && port.changes[1] && port.queue == queue, "rules");
 	CHECK(!fake_differs(&before, &fake->state), "something changed");
 	fake_free(fake);
 }

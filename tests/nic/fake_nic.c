@@ -158,16 +158,6 @@ static int fake_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss)
 	return fake_read(device);
 }
 
-/* Its only context spreads over the queues 4 and 5. */
-static int fake_rss_context(struct zrx_nic_device *device, uint32_t context,
-			    struct zrx_ethtool_rss *rss)
-{
-	rss->count = 2;
-	rss->queue[0] = 4;
-	rss->queue[1] = 5;
-	return context == 1 ? fake_read(device) : -ENOENT;
-}
-
 static int fake_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
 	struct fake_nic *fake = fake_of(device);
@@ -176,6 +166,70 @@ static int fake_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_
 	for (uint32_t i = 0; i < plain.count; i++)
 		plain.queue[i] = i % FAKE_QUEUES;
 	return fake_write(device, 0, &fake->state.rss, rss ? rss : &plain, sizeof(plain));
+}
+
+/* The context's index, or -errno. */
+static int fake_context_of(const struct fake_nic *fake, uint32_t context)
+{
+	if (fake->no_contexts)
+		return -EOPNOTSUPP;
+	return context && context <= FAKE_CONTEXTS && fake->state.context_used[context - 1]
+		       ? (int)context - 1
+		       : -ENOENT;
+}
+
+static int fake_context(struct zrx_nic_device *device, uint32_t context,
+			struct zrx_ethtool_rss *rss)
+{
+	struct fake_nic *fake = fake_of(device);
+	int index = fake_context_of(fake, context), result = fake_read(device);
+
+	if (result || index < 0)
+		return result ? result : index;
+	*rss = fake->state.contexts[index];
+	return 0;
+}
+
+/* As the kernel does: the lowest number that is free. */
+static int fake_context_add(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
+			    uint32_t *context)
+{
+	struct fake_nic *fake = fake_of(device);
+	uint32_t index = 0, used = 1;
+	int refusal = fake->no_contexts ? -EOPNOTSUPP : 0;
+
+	while (index < FAKE_CONTEXTS && fake->state.context_used[index])
+		index++;
+	if (index == FAKE_CONTEXTS)
+		return -ENOSPC;
+	fake->state.contexts[index] = *rss;
+	*context = index + 1;
+	return fake_write(device, refusal, &fake->state.context_used[index], &used, sizeof(used));
+}
+
+static int fake_context_set(struct zrx_nic_device *device, uint32_t context,
+			    const struct zrx_ethtool_rss *rss)
+{
+	struct fake_nic *fake = fake_of(device);
+	int index = fake_context_of(fake, context);
+
+	return index < 0 ? index
+			 : fake_write(device, 0, &fake->state.contexts[index], rss, sizeof(*rss));
+}
+
+static int fake_context_remove(struct zrx_nic_device *device, uint32_t context)
+{
+	struct fake_nic *fake = fake_of(device);
+	int index = fake_context_of(fake, context), refusal = 0;
+	uint32_t used = 0;
+
+	if (index < 0)
+		return index;
+	for (uint32_t i = 0; i < FAKE_RULES; i++)
+		if (fake->state.rule_used[i] && fake->state.rules[i].flow_type & FLOW_RSS &&
+		    fake->state.rule_context[i] == context)
+			refusal = -EBUSY;
+	return fake_write(device, refusal, &fake->state.context_used[index], &used, sizeof(used));
 }
 
 static int fake_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table)
@@ -205,7 +259,7 @@ static int fake_rule(struct zrx_nic_device *device, uint32_t location,
 	}
 	*rule = fake->state.rules[location];
 	if (context)
-		*context = rule->flow_type & FLOW_RSS ? 1 : 0;
+		*context = rule->flow_type & FLOW_RSS ? fake->state.rule_context[location] : 0;
 	return 0;
 }
 
@@ -217,8 +271,11 @@ static int fake_rule_refusal(const struct fake_nic *fake, const struct ethtool_r
 		return -EPERM;
 	if (fake->chooses != (rule->location == RX_CLS_LOC_ANY))
 		return -EINVAL;
+	if (fake->no_ipv6 && rule->flow_type == TCP_V6_FLOW)
+		return -EOPNOTSUPP;
 	for (uint32_t i = 0; i < FAKE_RULES; i++)
 		if (fake->state.rule_used[i] &&
+		    (fake->state.rules[i].flow_type & ~(uint32_t)FLOW_RSS) == rule->flow_type &&
 		    !memcmp(&fake->state.rules[i].h_u, &rule->h_u, sizeof(rule->h_u)))
 			return -EEXIST;
 	for (uint32_t i = 0; fake->chooses && i < FAKE_RULES; i++)
@@ -227,16 +284,24 @@ static int fake_rule_refusal(const struct fake_nic *fake, const struct ethtool_r
 	return *place < FAKE_RULES ? 0 : -ENOSPC;
 }
 
-static int fake_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule)
+static int fake_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+			 uint32_t context)
 {
 	struct fake_nic *fake = fake_of(device);
 	uint32_t place, used = 1;
-	int refusal = fake_rule_refusal(fake, rule, &place);
-	int known = !refusal;
+	int refusal = fake_rule_refusal(fake, rule, &place), known;
+
+	if (!refusal && context)
+		refusal = fake->no_context_rules               ? -EOPNOTSUPP
+			  : fake_context_of(fake, context) < 0 ? -EINVAL
+							       : 0;
+	known = !refusal;
 
 	if (known) {
 		fake->state.rules[place] = *rule;
 		fake->state.rules[place].location = place;
+		fake->state.rules[place].flow_type |= context ? FLOW_RSS : 0;
+		fake->state.rule_context[place] = context;
 	}
 	refusal = fake_write(device, refusal, &fake->state.rule_used[known ? place : 0], &used,
 			     sizeof(used));
@@ -275,8 +340,11 @@ static const struct zrx_nic_ops fake_ops = {
 	.feature = fake_feature,
 	.feature_set = fake_feature_set,
 	.rss = fake_rss,
-	.rss_context = fake_rss_context,
 	.rss_set = fake_rss_set,
+	.context = fake_context,
+	.context_add = fake_context_add,
+	.context_set = fake_context_set,
+	.context_remove = fake_context_remove,
 	.rules = fake_rules,
 	.rule = fake_rule,
 	.rule_add = fake_rule_add,
@@ -315,7 +383,12 @@ int fake_differs(const struct fake_state *a, const struct fake_state *b)
 	    memcmp(a->rule_used, b->rule_used, sizeof(a->rule_used)))
 		return 1;
 	for (int i = 0; i < FAKE_RULES; i++)
-		if (a->rule_used[i] && memcmp(&a->rules[i], &b->rules[i], sizeof(a->rules[i])))
+		if (a->rule_used[i] && (memcmp(&a->rules[i], &b->rules[i], sizeof(a->rules[i])) ||
+					a->rule_context[i] != b->rule_context[i]))
+			return 1;
+	for (int i = 0; i < FAKE_CONTEXTS; i++)
+		if (a->context_used[i] != b->context_used[i] ||
+		    (a->context_used[i] && !zrx_rss_equal(&a->contexts[i], &b->contexts[i])))
 			return 1;
 	return 0;
 }

@@ -8,9 +8,11 @@
 
 #include "nic_device.h"
 #include "nic_flow.h"
+#include "nic_rss.h"
 
-#define FAKE_QUEUES 8
-#define FAKE_RULES  8
+#define FAKE_QUEUES   8
+#define FAKE_RULES    8
+#define FAKE_CONTEXTS 4 /* numbered from 1 */
 
 #define FAKE_FAIL_CLEAN 1 /* the call fails and has done nothing */
 #define FAKE_FAIL_DONE  2 /* the call fails and has done it */
@@ -27,15 +29,21 @@ struct fake_state {
 	struct zrx_ethtool_rss rss;
 	uint32_t rule_used[FAKE_RULES];
 	struct ethtool_rx_flow_spec rules[FAKE_RULES];
+	uint32_t rule_context[FAKE_RULES]; /* of those with FLOW_RSS */
+	uint32_t context_used[FAKE_CONTEXTS];
+	struct zrx_ethtool_rss contexts[FAKE_CONTEXTS];
 };
 
 struct fake_nic {
 	struct zrx_nic_device base;
 	const char *driver;
 	struct fake_state state;
-	uint32_t split_default; /* what the driver's choice reads as */
-	uint32_t no_disable;    /* refuses to set split off, as bnxt does */
-	uint32_t chooses;       /* takes no rule location */
+	uint32_t split_default;    /* what the driver's choice reads as */
+	uint32_t no_disable;       /* refuses to set split off, as bnxt does */
+	uint32_t chooses;          /* takes no rule location */
+	uint32_t no_contexts;      /* refuses RSS contexts */
+	uint32_t no_context_rules; /* refuses rules to them */
+	uint32_t no_ipv6;          /* refuses rules for IPv6 */
 	uint32_t down;
 	uint32_t xdp;
 	uint32_t bound[FAKE_QUEUES];

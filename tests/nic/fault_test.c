@@ -18,22 +18,65 @@
 static const struct zrx_options port_options = {
 	.size = sizeof(port_options), .steer = ZRX_STEER_PORT, .steer_port = 5000};
 
-/* A whole life. Returns what taking and steering gave; *dropped what dropping gave. */
-static int live(struct fake_nic *fake, int *dropped)
+/* A life gives what taking and steering gave; *dropped what dropping gave. */
+typedef int (*life)(struct fake_nic *fake, int *dropped);
+
+static int begin(struct fake_nic *fake, struct zrx_claim *claim)
 {
 	struct zrx_error error = ZRX_ERROR_INIT;
-	struct zrx_claim claim;
-	int result = zrx_claim_take(&claim, &fake->base, scratch_name(), &port_options, 0, &error);
+	int result = zrx_claim_take(claim, &fake->base, scratch_name(), &port_options, 0, &error);
 
-	*dropped = 0;
-	if (result) {
+	if (result)
 		CHECK(error.code == result && error.message[0], "call %d: no reason given",
 		      fake->fail_call);
+	return result;
+}
+
+static int live_alone(struct fake_nic *fake, int *dropped)
+{
+	struct zrx_claim claim;
+	int result = begin(fake, &claim);
+
+	*dropped = 0;
+	if (result)
 		return result;
-	}
 	result = zrx_claim_steer_port(&claim, 5000, NULL);
 	*dropped = zrx_claim_drop(&claim, NULL);
 	return result;
+}
+
+/* How many rules lead to this queue and to no other. */
+static int rules_to(const struct fake_nic *fake, uint32_t queue)
+{
+	int count = 0;
+
+	for (int i = 0; i < FAKE_RULES; i++)
+		count += fake->state.rule_used[i] && !(fake->state.rules[i].flow_type & FLOW_RSS) &&
+			 fake->state.rules[i].ring_cookie == queue;
+	return count;
+}
+
+/* A second claim shares the port of the first. If it is refused, the first is steered as before. */
+static int live_shared(struct fake_nic *fake, int *dropped)
+{
+	struct zrx_claim first, second;
+	int result = begin(fake, &first), second_dropped = 0, taken;
+
+	*dropped = 0;
+	if (result)
+		return result;
+	result = zrx_claim_steer_port(&first, 5000, NULL);
+	taken = result ? result : begin(fake, &second);
+	if (!taken) {
+		result = zrx_claim_steer_port(&second, 5000, NULL);
+		if (result)
+			CHECK(rules_to(fake, first.queue) == 2, "call %d: %d rules to the first",
+			      fake->fail_call, rules_to(fake, first.queue));
+		second_dropped = zrx_claim_drop(&second, NULL);
+	}
+	*dropped = zrx_claim_drop(&first, NULL);
+	*dropped = *dropped ? *dropped : second_dropped;
+	return result ? result : taken;
 }
 
 static void check_restored(struct fake_nic *fake, int directory, const struct fake_state *before,
@@ -51,7 +94,7 @@ static void check_restored(struct fake_nic *fake, int directory, const struct fa
 }
 
 /* Returns whether the call with this number was made at all. */
-static int fail_at(int call, int how, uint32_t split_default)
+static int fail_at(life live, int call, int how, uint32_t split_default)
 {
 	struct fake_nic *fake = fake_new();
 	int directory = scratch_open(), result, dropped, made;
@@ -79,7 +122,7 @@ static int fail_at(int call, int how, uint32_t split_default)
 }
 
 /* The process dies at the call; the next one sweeps. Returns whether the call was made at all. */
-static int die_at(int call, int how)
+static int die_at(life live, int call, int how)
 {
 	struct fake_nic *fake = fake_new();
 	int directory = scratch_open(), dropped, made;
@@ -103,6 +146,42 @@ static int die_at(int call, int how)
 	return made;
 }
 
+/* One who shares a living claim's port dies at the call: a sweep leads the flows to the living. */
+static int die_beside(int call, int how)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open(), made;
+	struct fake_state before = fake->state;
+	struct zrx_claim claim, other;
+	char what[64];
+	uint32_t alive;
+	pid_t child;
+
+	CHECK(!begin(fake, &claim) && !zrx_claim_steer_port(&claim, 5000, NULL), "the living");
+	fake->calls = 0;
+	fake->fail_call = call;
+	fake->fail_how = how;
+	child = fork();
+	if (!child) {
+		if (!begin(fake, &other) && !zrx_claim_steer_port(&other, 5000, NULL))
+			zrx_claim_drop(&other, NULL);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	made = fake->calls >= call;
+	fake->fail_call = 0;
+	snprintf(what, sizeof(what), "died beside at call %d in way %d", call, how);
+	CHECK(zrx_claim_sweep(&fake->base, directory, zrx_journal_net_space(), &alive, NULL) >= 0,
+	      "%s: sweep", what);
+	CHECK(alive == 1 && rules_to(fake, claim.queue) == 2, "%s: %d rules", what,
+	      rules_to(fake, claim.queue));
+	CHECK(!zrx_claim_drop(&claim, NULL), "%s: drop", what);
+	check_restored(fake, directory, &before, what);
+	scratch_close(directory);
+	fake_free(fake);
+	return made;
+}
+
 /* The journal can grow to so many bytes only. Returns whether that was enough. */
 static int fail_journal_at(rlim_t bytes)
 {
@@ -119,7 +198,7 @@ static int fail_journal_at(rlim_t bytes)
 		signal(SIGXFSZ, SIG_IGN);
 		if (setrlimit(RLIMIT_FSIZE, &limit))
 			_exit(2);
-		_exit(live(fake, &dropped) || dropped ? 1 : 0);
+		_exit(live_shared(fake, &dropped) || dropped ? 1 : 0);
 	}
 	waitpid(child, &status, 0);
 	snprintf(what, sizeof(what), "journal of %lu bytes", (unsigned long)bytes);
@@ -130,23 +209,40 @@ static int fail_journal_at(rlim_t bytes)
 	return !WEXITSTATUS(status);
 }
 
-void test_faults(void)
+static void test_life(life live, int calls)
 {
 	static const uint32_t defaults[] = {ZRX_SPLIT_OFF, ZRX_SPLIT_ON};
 	static const int failures[] = {FAKE_FAIL_CLEAN, FAKE_FAIL_DONE, FAKE_LIE};
 	static const int deaths[] = {FAKE_DIE_BEFORE, FAKE_DIE_AFTER};
 	int call;
-	rlim_t bytes;
 
 	for (size_t i = 0; i < 2; i++)
 		for (size_t j = 0; j < 3; j++) {
-			for (call = 1; fail_at(call, failures[j], defaults[i]); call++)
+			for (call = 1; fail_at(live, call, failures[j], defaults[i]); call++)
 				;
-			CHECK(call > 30, "only %d calls in a whole life", call);
+			CHECK(call > calls, "only %d calls in a whole life", call);
 		}
 	for (size_t i = 0; i < 2; i++)
-		for (call = 1; die_at(call, deaths[i]); call++)
+		for (call = 1; die_at(live, call, deaths[i]); call++)
 			;
-	for (bytes = 0; !fail_journal_at(bytes); bytes += 7)
+}
+
+static void test_death_beside_the_living(void)
+{
+	int call;
+
+	for (int how = FAKE_DIE_BEFORE; how <= FAKE_DIE_AFTER; how++) {
+		for (call = 1; die_beside(call, how); call++)
+			;
+		CHECK(call > 40, "only %d calls", call);
+	}
+}
+
+void test_faults(void)
+{
+	test_life(live_alone, 30);
+	test_life(live_shared, 80);
+	test_death_beside_the_living();
+	for (rlim_t bytes = 0; !fail_journal_at(bytes); bytes += 7)
 		CHECK(bytes < 4096, "never enough");
 }

@@ -83,6 +83,10 @@ static void test_rules(uint8_t family)
 	CHECK(!zrx_flow_is_rule(&port, 5, &rule), "a wider rule");
 	zrx_flow_rule(&port, 5, &rule);
 	CHECK(zrx_flow_is_rule(&port, 5, &rule), "by port");
+	rule.flow_type |= FLOW_RSS;
+	CHECK(!zrx_flow_is_rule(&port, 5, &rule), "to a context, not to the queue");
+	CHECK(zrx_flow_is_matched(&port, &rule) && !zrx_flow_is_matched(&flow, &rule),
+	      "about the port");
 }
 
 static void test_words(void)
@@ -90,9 +94,6 @@ static void test_words(void)
 	static const char *const bad[] = {
 		"",
 		"4",
-		"5 any 80",
-		"4 any 65536",
-		"4 any",
 		"4 0a 1 0b 2",
 		"6 0a000001 1 0a000002 2",
 		"4 0a000001 1 0a000002 99999",
@@ -104,13 +105,13 @@ static void test_words(void)
 	memset(flow.peer, 0xfe, 16);
 	zrx_flow_write(&flow, text, sizeof(text));
 	CHECK(!zrx_flow_read(text, &again) && zrx_flow_equal(&flow, &again), "%s", text);
-	zrx_flow_of_port(4, 80, &flow);
-	zrx_flow_write(&flow, text, sizeof(text));
-	CHECK(!zrx_flow_read(text, &again) && zrx_flow_equal(&flow, &again), "%s", text);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		CHECK(zrx_flow_read(bad[i], &again) == -EINVAL, "\"%s\"", bad[i]);
-	zrx_flow_command(&flow, "eth1", 3, text, sizeof(text));
+	zrx_flow_of_port(4, 80, &flow);
+	zrx_flow_command(&flow, "eth1", 3, 0, text, sizeof(text));
 	CHECK(!strcmp(text, "ethtool -N eth1 flow-type tcp4 dst-port 80 action 3"), "%s", text);
+	zrx_flow_command(&flow, "eth1", 3, 2, text, sizeof(text));
+	CHECK(!strcmp(text, "ethtool -N eth1 flow-type tcp4 dst-port 80 context 2"), "%s", text);
 }
 
 void test_flow(void)

@@ -30,13 +30,12 @@ static void fill(struct zrx_journal *journal)
 static char *write_one(int directory, struct zrx_journal *journal, size_t *size)
 {
 	struct zrx_journal_file file;
-	struct zrx_flow flow;
+	struct zrx_flow flow = {.family = 4, .peer_port = 1, .local_port = 5000};
 	struct stat status;
 	char *text;
 	int fd;
 
 	fill(journal);
-	zrx_flow_of_port(4, 5000, &flow);
 	CHECK(!zrx_journal_begin(&file, directory, journal), "begin");
 	CHECK(!zrx_journal_step(&file, ZRX_STEP_RSS), "step");
 	CHECK(!zrx_journal_step(&file, ZRX_STEP_SPLIT), "step");
@@ -47,6 +46,8 @@ static char *write_one(int directory, struct zrx_journal *journal, size_t *size)
 	CHECK(!zrx_journal_rule(&file, 1, &flow), "rule");
 	CHECK(!zrx_journal_rule_gone(&file, 1), "gone");
 	CHECK(!zrx_journal_rule(&file, 1, &flow), "its number again");
+	CHECK(!zrx_journal_port(&file, 443), "port");
+	CHECK(!zrx_journal_context(&file, 2), "context");
 	CHECK(!zrx_journal_released(&file), "released");
 	zrx_journal_close(&file);
 	fd = openat(directory, file.name, O_RDONLY);
@@ -69,6 +70,7 @@ static void test_round_trip(const char *text, size_t size, const struct zrx_jour
 	CHECK(read.net_space == written->net_space, "namespace");
 	CHECK(read.steps == (ZRX_STEP_RSS | ZRX_STEP_SPLIT), "%x", read.steps);
 	CHECK(read.released && read.rule_count == 2, "%u rules", read.rule_count);
+	CHECK(read.port == 443 && read.context == 2, "%u, %u", read.port, read.context);
 	CHECK(read.rules[0].located && read.rules[0].location == 17, "place");
 	CHECK(!read.rules[1].gone && !read.rules[1].located, "the number was used again");
 	zrx_journal_free(&read);

@@ -11,17 +11,10 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-	{"probe", test_probe},
-	{"rss", test_rss},
-	{"flow", test_flow},
-	{"plan", test_plan},
-	{"journal", test_journal},
-	{"claim", test_claim},
-	{"faults", test_faults},
-	{"explain", test_explain},
-	{"inspect", test_inspect},
-	{"verdict", test_verdict},
-	{"interfaces", test_interfaces},
+	{"probe", test_probe},     {"rss", test_rss},         {"flow", test_flow},
+	{"plan", test_plan},       {"journal", test_journal}, {"claim", test_claim},
+	{"share", test_share},     {"faults", test_faults},   {"explain", test_explain},
+	{"inspect", test_inspect}, {"verdict", test_verdict}, {"interfaces", test_interfaces},
 };
 
 /* All tests, or those named. */

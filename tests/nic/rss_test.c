@@ -94,8 +94,35 @@ static void test_choice(void)
 	CHECK(zrx_nic_choose(queues, 0, &taken, 0) == ZRX_NO_QUEUE, "none");
 }
 
+static void test_share_out(void)
+{
+	struct zrx_ethtool_rss rss = {.count = 128}, two;
+	struct zrx_queue_set queues = {{0}};
+
+	for (uint32_t i = 0; i < 128; i++)
+		rss.queue[i] = 5;
+	zrx_queue_set_add(&queues, 5);
+	zrx_queue_set_add(&queues, 70);
+	CHECK(zrx_queue_set_count(&queues) == 2 && zrx_queue_set_first(&queues) == 5, "set");
+	CHECK(!zrx_rss_is_within(&rss, &(struct zrx_queue_set){{0}}), "no queue at all");
+	zrx_rss_share(&rss, &queues);
+	CHECK(zrx_rss_count(&rss, 5) == 64 && zrx_rss_count(&rss, 70) == 64, "halves");
+	two = rss;
+	zrx_rss_share(&rss, &queues);
+	CHECK(zrx_rss_equal(&rss, &two), "shared out already");
+	zrx_queue_set_add(&queues, 6);
+	CHECK(zrx_rss_is_within(&rss, &queues), "within");
+	zrx_rss_share(&rss, &queues);
+	CHECK(zrx_rss_count(&rss, 5) == 43 && zrx_rss_count(&rss, 6) == 43 &&
+		      zrx_rss_count(&rss, 70) == 42,
+	      "thirds");
+	for (uint32_t i = 0; i < 128; i++)
+		CHECK(rss.queue[i] == two.queue[i] || rss.queue[i] == 6, "entry %u moved", i);
+}
+
 void test_rss(void)
 {
+	test_share_out();
 	test_moving();
 	test_no_heir();
 	test_default();
