@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The data path of engine zcrx on a driver of the running kernel. Runs in the NIC rig, which names
+ * the interface and can make the NIC misbehave.
+ */
+#include "leaks.h"
+#include "nic.h"
+#include "payload.h"
+#include "process.h"
+#include "rx.h"
+#include "scenarios.h"
+
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Only a bound, for a machine that has much else to do. */
+#define SECONDS 120
+
+struct scenario {
+	const char *name;
+	void (*run)(void);
+};
+
+/* clang-format off: one to a line */
+static const struct scenario scenarios[] = {
+	{"area-of-pages", area_of_pages},
+	{"area-of-huge-pages", area_of_huge_pages},
+	{"area-in-dmabuf", area_in_dmabuf},
+	{"rx-buf-len-8k", rx_buf_len_8k},
+	{"rx-buf-len-16k", rx_buf_len_16k},
+	{"rx-buf-len-32k", rx_buf_len_32k},
+	{"steered-and-unsteered", steered_and_unsteered},
+	{"queue-of-another", queue_of_another},
+	{"two-receivers", two_receivers},
+	{"buffers-held", buffers_held},
+	{"copies-starve", copies_starve},
+	{"packets-without-buffer", packets_without_buffer},
+	{"packets-lost", packets_lost},
+	{"packets-late", packets_late},
+	{"packets-unsplit", packets_unsplit},
+	{"packets-misdirected", packets_misdirected},
+	{"lengths-wrong", lengths_wrong},
+	{"link-flaps", link_flaps},
+	{"interface-down-and-up", interface_down_and_up},
+	{"device-reset", device_reset},
+	{"ring-resized", ring_resized},
+	{"receiver-killed", receiver_killed},
+};
+/* clang-format on */
+
+static const char usage[] = "usage: datapath [--scenario GLOB[,GLOB...]] [--kills N] [--list]\n"
+			    "  --scenario  only those whose name matches\n"
+			    "  --kills     how often receiver-killed kills\n";
+
+static void run(const void *argument)
+{
+	const struct scenario *scenario = argument;
+	uint64_t area_bytes = rx_options().area_bytes;
+	struct holdings held = holdings_count(area_bytes), holds;
+	struct nic_state before;
+
+	nic_look(&before);
+	scenario->run();
+	nic_compare(&before);
+	holds = holdings_count(area_bytes);
+	holdings_compare(&held, &holds);
+}
+
+static int is_wanted(const char *globs, const char *name)
+{
+	char copy[1024], *rest = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", globs);
+	for (char *glob = strtok_r(copy, ",", &rest); glob; glob = strtok_r(NULL, ",", &rest))
+		if (!fnmatch(glob, name, 0))
+			return 1;
+	return 0;
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Returns whether it went well. */
+static int run_scenario(const struct scenario *scenario)
+{
+	struct process process = {run, scenario, rx_describe, SECONDS};
+	double begun = seconds();
+	char reason[1100];
+
+	if (process_run(&process, reason, sizeof(reason))) {
+		printf("FAIL %s: %s\n", scenario->name, reason);
+		zrx_nic_restore(NULL, NULL); /* the next one shall not suffer for it */
+		return 0;
+	}
+	printf("ok %s (%.1f s)\n", scenario->name, seconds() - begun);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"scenario", required_argument, NULL, 's'},
+		{"kills", required_argument, NULL, 'k'},
+		{"list", no_argument, NULL, 'l'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *globs = "*";
+	unsigned failed = 0, count = 0;
+	int option, list = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 's') {
+			globs = optarg;
+		} else if (option == 'k') {
+			receiver_kills = (unsigned)atoi(optarg);
+		} else if (option == 'l') {
+			list = 1;
+		} else {
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	payload_init();
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++) {
+		if (!is_wanted(globs, scenarios[i].name))
+			continue;
+		count++;
+		if (list)
+			puts(scenarios[i].name);
+		else
+			failed += !run_scenario(&scenarios[i]);
+	}
+	if (!list)
+		printf("%s: %u scenarios, %u failed\n", nic_interface(), count, failed);
+	return failed || !count;
+}

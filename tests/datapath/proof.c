@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* zrx_nic_prove: what it says of streams of which we know what became. */
+#include "model.h"
+#include "nic.h"
+#include "rx.h"
+#include "scenarios.h"
+#include "thread.h"
+#include "verdict.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#define BYTES    (24u << 20)
+#define QUEUE    1u
+#define LOOK_NS  20000000
+#define FOR_EVER (-1)
+
+/* Lets the sender go once the proof's receiver is ready for what it sends. */
+struct starter {
+	struct flow *flow;
+	struct nic_state before;
+	int steered;
+};
+
+static void *start_when_ready(void *argument)
+{
+	const struct timespec pause = {.tv_nsec = LOOK_NS};
+	struct starter *starter = argument;
+	struct nic_state now;
+
+	do {
+		nanosleep(&pause, NULL);
+		nic_look(&now);
+	} while (now.bound_queues == starter->before.bound_queues ||
+		 (starter->steered && now.rules.count == starter->before.rules.count));
+	flow_go(starter->flow);
+	return NULL;
+}
+
+static struct zrx_nic_proof prove(uint32_t steer)
+{
+	struct zrx_options options = rx_options();
+	struct zrx_nic_proof proof = {.size = sizeof(proof)};
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct listener listener;
+	struct starter starter;
+	struct flow flow;
+	pthread_t thread;
+	int result;
+
+	options.flags = ZRX_QUEUE;
+	options.queue = QUEUE;
+	options.steer = steer;
+	listener_open(&listener, AF_INET6);
+	flow_connect(&flow, &listener, 0, BYTES);
+	listener_close(&listener);
+	starter = (struct starter){.flow = &flow, .steered = steer == ZRX_STEER_CONNECTION};
+	nic_look(&starter.before);
+	thread_start(&thread, start_when_ready, &starter);
+	result = zrx_nic_prove(&options, flow.fd, 0, FOR_EVER, &proof, &error);
+	CHECK(!result, "%d: %s (%s)", result, error.message, error.hint);
+	pthread_join(thread, NULL);
+	flow_close(&flow);
+	nic_compare(&starter.before);
+	CHECK(proof.bytes == BYTES, "%" PRIu64 " bytes of %u", proof.bytes, BYTES);
+	CHECK(proof.queue == QUEUE && proof.mtu && proof.buffer_bytes >= 2048,
+	      "queue %u, MTU %u, chunks of %u", proof.queue, proof.mtu, proof.buffer_bytes);
+	return proof;
+}
+
+static const struct zrx_check *check_of(const struct zrx_nic_proof *proof, const char *name)
+{
+	for (uint32_t i = 0; i < proof->check_count; i++) {
+		if (!strcmp(proof->checks[i].name, name))
+			return &proof->checks[i];
+	}
+	fail("the proof has no check \"%s\"", name);
+}
+
+static void expect(const struct zrx_nic_proof *proof, const char *name, uint32_t state)
+{
+	const struct zrx_check *check = check_of(proof, name);
+
+	CHECK(check->state == state, "%s is %u, not %u: %s", name, check->state, state,
+	      check->detail);
+}
+
+static int counts_copies(const struct zrx_nic_proof *proof)
+{
+	return proof->copied_bytes != ZRX_UNKNOWN;
+}
+
+void proof_of_zero_copy(void)
+{
+	struct zrx_nic_proof proof = prove(ZRX_STEER_CONNECTION);
+
+	CHECK(proof.verdict == ZRX_PROOF_ZERO_COPY, "verdict %u: %s; %s", proof.verdict,
+	      check_of(&proof, "copied")->detail, check_of(&proof, "linear")->detail);
+	CHECK(!counts_copies(&proof) || !proof.copied_bytes, "%" PRIu64 " bytes were copied",
+	      proof.copied_bytes);
+	expect(&proof, "steering", ZRX_CHECK_OK);
+	expect(&proof, "tcp-data-split", ZRX_CHECK_OK);
+	expect(&proof, "linear", ZRX_CHECK_OK);
+	CHECK(check_of(&proof, "queue")->state != ZRX_CHECK_MISSING, "%s",
+	      check_of(&proof, "queue")->detail);
+}
+
+/* RSS leads away from the queue, and no rule leads there. */
+void proof_of_copies(void)
+{
+	struct zrx_nic_proof proof = prove(ZRX_STEER_NONE);
+
+	CHECK(proof.verdict == ZRX_PROOF_COPIED, "verdict %u", proof.verdict);
+	expect(&proof, "steering", ZRX_CHECK_MISSING);
+	if (counts_copies(&proof))
+		expect(&proof, "copied", ZRX_CHECK_MISSING);
+}
+
+/* Payload beside the header: the kernel copies it uncounted, but it cannot pass for zero-copy. */
+void proof_of_unsplit(void)
+{
+	struct zrx_nic_proof proof;
+
+	if (!nic_is("bnxt")) /* gve drops such packets */
+		return;
+	model_ask("\"do\": \"unsplit\", \"port\": 1, \"queue\": %u, \"count\": %u", QUEUE, BYTES);
+	proof = prove(ZRX_STEER_CONNECTION);
+	model_ask("\"do\": \"unsplit\", \"port\": 1, \"queue\": %u, \"count\": 0", QUEUE);
+	CHECK(proof.verdict != ZRX_PROOF_ZERO_COPY,
+	      "zero-copy, it says: %" PRIu64 " bytes were copied; %s", proof.copied_bytes,
+	      check_of(&proof, "linear")->detail);
+	expect(&proof, "steering", ZRX_CHECK_OK);
+}
+
+void proof_of_silence(void)
+{
+	struct zrx_options options = rx_options();
+	struct zrx_nic_proof proof = {.size = sizeof(proof)};
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct nic_state before;
+	struct listener listener;
+	struct flow flow;
+	int result;
+
+	nic_look(&before);
+	listener_open(&listener, AF_INET6);
+	flow_connect(&flow, &listener, 0, BYTES);
+	listener_close(&listener);
+	result = zrx_nic_prove(&options, flow.fd, 0, SECOND_NS / 10, &proof, &error);
+	CHECK(result == -ETIMEDOUT, "%d: %s", result, error.message);
+	CHECK(error.hint[0], "no hint");
+	flow_abandon(&flow);
+	nic_compare(&before);
+}

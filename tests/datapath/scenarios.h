@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What is tried. Each runs in a process of its own, and leaves the NIC as it found it. */
+#ifndef DATAPATH_SCENARIOS_H
+#define DATAPATH_SCENARIOS_H
+
+/* areas.c */
+void area_of_pages(void);
+void area_of_huge_pages(void);
+void area_in_dmabuf(void);
+void rx_buf_len_8k(void);
+void rx_buf_len_16k(void);
+void rx_buf_len_32k(void);
+
+/* flows.c */
+void steered_and_unsteered(void);
+void queue_of_another(void);
+void two_receivers(void);
+
+/* shortage.c */
+void buffers_held(void);
+void copies_starve(void);
+void packets_without_buffer(void);
+
+/* faults.c */
+void packets_lost(void);
+void packets_late(void);
+void packets_unsplit(void);
+void packets_misdirected(void);
+void lengths_wrong(void);
+void link_flaps(void);
+void interface_down_and_up(void);
+void device_reset(void);
+void ring_resized(void);
+
+/* killed.c */
+void receiver_killed(void);
+extern unsigned receiver_kills; /* how often */
+
+#endif
