@@ -48,6 +48,10 @@ static const struct scenario scenarios[] = {
 	{"interface-down-and-up", interface_down_and_up},
 	{"device-reset", device_reset},
 	{"ring-resized", ring_resized},
+	{"proof-of-zero-copy", proof_of_zero_copy},
+	{"proof-of-copies", proof_of_copies},
+	{"proof-of-unsplit", proof_of_unsplit},
+	{"proof-of-silence", proof_of_silence},
 	{"receiver-killed", receiver_killed},
 };
 /* clang-format on */

@@ -32,6 +32,12 @@ void interface_down_and_up(void);
 void device_reset(void);
 void ring_resized(void);
 
+/* proof.c */
+void proof_of_zero_copy(void);
+void proof_of_copies(void);
+void proof_of_unsplit(void);
+void proof_of_silence(void);
+
 /* killed.c */
 void receiver_killed(void);
 extern unsigned receiver_kills; /* how often */
