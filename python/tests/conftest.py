@@ -70,5 +70,5 @@ def send() -> Iterator[Callable[[socket.socket, bytes], threading.Thread]]:
 
     yield start
     for thread in threads:
-        thread.join(20)
+        thread.join(100)
         assert not thread.is_alive()

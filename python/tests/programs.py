@@ -16,6 +16,6 @@ def free_port() -> int:
 def connect(port: int) -> socket.socket:
     for _ in range(300):
         with contextlib.suppress(ConnectionRefusedError):
-            return socket.create_connection(("127.0.0.1", port), timeout=30)
+            return socket.create_connection(("127.0.0.1", port), timeout=100)
         time.sleep(0.1)
     raise TimeoutError("the example does not listen")

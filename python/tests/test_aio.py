@@ -8,7 +8,6 @@ import os
 import socket
 
 import pytest
-import uvloop
 
 import zcrx
 import zcrx.aio
@@ -16,11 +15,15 @@ import zcrx.aio
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request):
-    factory = uvloop.new_event_loop if request.param == "uvloop" else None
+    factory = None
+    if request.param == "uvloop":
+        import uvloop
+
+        factory = uvloop.new_event_loop
 
     def call(coroutine):
         async def bounded():
-            return await asyncio.wait_for(coroutine, 20)
+            return await asyncio.wait_for(coroutine, 100)
 
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(bounded())

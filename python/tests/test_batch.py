@@ -18,7 +18,7 @@ DATA = bytes(range(256)) * 1024
 def receive_all(rx: zcrx.Receiver, count: int) -> list[zcrx.Batch]:
     batches = []
     while count:
-        batch = rx.receive(5)
+        batch = rx.receive(60)
         count -= batch.bytes
         batches.append(batch)
     return batches
@@ -121,7 +121,7 @@ def test_ends(rx, pair):
     sender.shutdown(socket.SHUT_WR)
     kinds = []
     while not stream.ended:
-        batch = rx.receive(5)
+        batch = rx.receive(60)
         has_ends = batch.has_ends
         assert batch.streams == [stream] * len(batch)
         events = list(batch)

@@ -27,7 +27,7 @@ def run(name: str, data: list[bytes], *arguments: str, answers: bool = False) ->
         for sock in socks:
             with sock:
                 got.append(sock.recv(1000) if answers else b"")
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=100)
         assert process.returncode == 0
     return output, got
 

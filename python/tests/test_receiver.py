@@ -8,10 +8,12 @@ import mmap
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 
@@ -20,6 +22,7 @@ import pytest
 import zcrx
 
 HUGE = 1 << 70
+MILLION = 1 << 20
 
 
 def test_public_names():
@@ -169,9 +172,9 @@ def test_remove(rx, pairs):
     receiver, sender = pairs()
     stream = rx.add(receiver)
     sender.sendall(b"x")
-    rx.receive(5).release()
+    rx.receive(60).release()
     assert rx.remove(stream)
-    (event,) = rx.receive(5)
+    (event,) = rx.receive(60)
     assert (event.kind, event.end) == ("end", "removed")
     assert stream.ended
     assert not rx.remove(stream)
@@ -199,21 +202,14 @@ def test_another_thread_is_refused(rx):
 
 def test_close_while_another_thread_receives(engine):
     rx = zcrx.Receiver(engine)
-    started = threading.Event()
-
-    def receive() -> None:
-        started.set()
-        rx.receive(20)
-
-    thread = threading.Thread(target=receive)
+    thread = threading.Thread(target=rx.receive)
     thread.start()
-    started.wait()
-    time.sleep(0.1)
+    while not rx.stats.waits:
+        time.sleep(0.001)
     with pytest.raises(zcrx.BusyError):
         rx.close()
     rx.wake()
-    thread.join(5)
-    assert not thread.is_alive()
+    thread.join()
     assert rx.close() is False
 
 
@@ -239,8 +235,8 @@ def test_ctrl_c_interrupts_a_wait(rx):
     timer.start()
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        rx.receive(10)
-    assert time.monotonic() - begin < 5
+        rx.receive(600)
+    assert time.monotonic() - begin < 300
     timer.join()
 
 
@@ -251,7 +247,7 @@ def test_own_memory_is_the_area(engine, pair):
     with zcrx.Receiver(engine, area=area) as rx:
         rx.add(pair[0])
         pair[1].sendall(b"in my memory")
-        (event,) = rx.receive(5)
+        (event,) = rx.receive(60)
         offset = event.buffer.offset
         assert area[offset : offset + 12] == b"in my memory"
         with pytest.raises(BufferError):
@@ -274,7 +270,7 @@ def test_multiprocessing_child_is_told(rx, pair):
 
     process = context.Process(target=child)
     process.start()
-    process.join(20)
+    process.join(100)
     assert "fork" in answers.get()
     assert process.exitcode == 0
 
@@ -297,9 +293,18 @@ def test_subinterpreter_is_refused():
         "r = s.run_string(i, 'try:\\n import zcrx\\nexcept ImportError: pass\\nelse: raise SystemExit(3)')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=100
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_free_threaded_python_stays_so():
+    code = "import sys, zcrx; print(getattr(sys, '_is_gil_enabled', lambda: True)())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert done.stdout == f"{not sysconfig.get_config_var('Py_GIL_DISABLED')}\n"
+    assert done.stderr == ""
 
 
 def test_open_close_leaves_nothing(engine):
@@ -317,29 +322,29 @@ def test_open_close_leaves_nothing(engine):
     assert after[1] <= before[1] + 2  # the allocator's own
 
 
-def test_many_buffers_leak_nothing(pair):
-    """Small buffers, so that there are more than 100,000: memory does not grow with them."""
-    import resource
-
-    total = 512 << 20
+def test_a_million_buffers_leak_nothing(pair):
+    """Each is viewed and released: neither memory nor objects grow with them."""
+    total = MILLION * 4096
 
     def write() -> None:
         piece = bytes(1 << 20)
-        for _ in range(total >> 20):
+        for _ in range(0, total, len(piece)):
             pair[1].sendall(piece)
         pair[1].shutdown(socket.SHUT_WR)
 
     thread = threading.Thread(target=write)
-    thread.start()
-    count, peak = 0, 0
+    count, early = 0, (0, 0)
     with zcrx.Receiver(area_bytes=1 << 20, buffer_bytes=4096) as rx:
+        thread.start()
         for buffer in rx.stream(pair[0]):
             memoryview(buffer).release()
             buffer.release()
             count += 1
-            if count == 50_000:
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            if count == MILLION // 10:
+                early = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.getallocatedblocks())
+        late = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.getallocatedblocks())
         assert rx.stats.outstanding == 0
     thread.join()
-    assert count >= total // 4096
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 4096  # KiB
+    assert count >= MILLION
+    assert late[0] - early[0] < 4096  # KiB
+    assert late[1] - early[1] < 1000

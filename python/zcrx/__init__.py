@@ -11,6 +11,7 @@ Batch, Event, Stream, Buffer
                or the NIC filled, valid until it is released
 Reader         exact reads and lines of work that ignore where buffers end
 aio            the same for asyncio
+nic            looking at NICs, setting them up, proving that they do not copy
 probe          what this kernel lets this process do
 Error          what is raised: an OSError with a stage and a hint
 """
@@ -28,6 +29,7 @@ from ._zcrx import Batch, Buffer, Event, Stream
 
 if TYPE_CHECKING:
     from . import aio as aio
+    from . import nic as nic
 
 __version__: str = _control.zrx_version()
 
@@ -52,6 +54,7 @@ __all__ = [
     "UnavailableError",
     "__version__",
     "aio",
+    "nic",
     "probe",
 ]
 
@@ -61,8 +64,8 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    if name == "aio":  # asyncio is not loaded for those who do not use it
+    if name in ("aio", "nic"):  # asyncio is not loaded for those who do not use it
         from importlib import import_module
 
-        return import_module("zcrx.aio")
+        return import_module(f"zcrx.{name}")
     raise AttributeError(f"module 'zcrx' has no attribute {name!r}")

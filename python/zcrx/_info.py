@@ -31,7 +31,7 @@ _FEATURES = {
     for name in dir(_control)
     if name.startswith("ZRX_FEATURE_")
 }
-_UNKNOWN = (1 << 64) - 1
+UNKNOWN = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def read_stats(receiver: Any) -> Stats:
     _control.zrx_receiver_stats(receiver, raw)
     counters = {name: getattr(raw, name) for name in Stats.__slots__ if name != "stall"}
     for name, value in counters.items():
-        if value == _UNKNOWN:
+        if value == UNKNOWN:
             counters[name] = None
     return Stats(**counters, stall=_STALLS[raw.stall])
 

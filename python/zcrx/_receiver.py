@@ -43,7 +43,8 @@ def choose(what: str, name: str, known: Any) -> Any:
     raise ValueError(f"{what}: no {name!r} among {', '.join(known)}{hint}")
 
 
-def _number(what: str, value: int, most: int) -> int:
+def number(what: str, value: int, most: int = _UINT64) -> int:
+    """The value, if it is an int that the core's field can hold."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{what}: an int is needed, not {type(value).__name__}")
     if not 0 <= value <= most:
@@ -68,11 +69,11 @@ def nic_options(interface: str, queue: int | None, steer_port: int | None) -> An
     raw = _control.zrx_options()
     raw.set_interface(interface)
     if queue is not None:
-        raw.queue = _number("queue", queue, _UINT32)
+        raw.queue = number("queue", queue, _UINT32)
         raw.flags |= _control.ZRX_QUEUE
     if steer_port is not None:
         raw.steer = _control.ZRX_STEER_PORT
-        raw.steer_port = _number("steer_port", steer_port, 65535)
+        raw.steer_port = number("steer_port", steer_port, 65535)
     return raw
 
 
@@ -121,10 +122,10 @@ class Receiver(_zcrx.Receiver):
         if queue is not None and not interface:
             raise ValueError("queue: only with an interface")
         raw.engine = choose("engine", engine, {name: i for i, name in enumerate(ENGINES)})
-        raw.area_bytes = _number("area_bytes", area_bytes, _UINT64)
-        raw.buffer_bytes = _number("buffer_bytes", buffer_bytes, _UINT32)
-        raw.ring_entries = _number("ring_entries", ring_entries, _UINT32)
-        raw.refill_entries = _number("refill_entries", refill_entries, _UINT32)
+        raw.area_bytes = number("area_bytes", area_bytes)
+        raw.buffer_bytes = number("buffer_bytes", buffer_bytes, _UINT32)
+        raw.ring_entries = number("ring_entries", ring_entries, _UINT32)
+        raw.refill_entries = number("refill_entries", refill_entries, _UINT32)
         raw.area_kind = choose("area_kind", area_kind, _AREA_KINDS)
         raw.nic_mode = choose("nic", nic, _NIC_MODES)
         raw.steer = choose("steer", steer if steer_port is None else "port", _STEERS)
@@ -148,7 +149,7 @@ class Receiver(_zcrx.Receiver):
         """
         if limit == 0:
             raise ValueError("limit: at least 1, or None")
-        return self._add(fileno(sock), 0 if limit is None else _number("limit", limit, _UINT64), tag)
+        return self._add(fileno(sock), 0 if limit is None else number("limit", limit), tag)
 
     def stream(
         self, sock: HasFileno | int, *, limit: int | None = None, timeout: float | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The conformance scenarios in Python: python -m conformance [--engine E,...] [--scenario GLOB] [--fast]
+"""The conformance scenarios in Python: python -m conformance [--engine E,...] [--scenario GLOB,...] [--fast]
 
 What counts as left behind: descriptors, threads, and mappings of the area's size.
 """
@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 
 import zcrx
 
-from .course import Course
+from .course import Course, area_bytes
 from .scenario import Scenario, load
 
 SECONDS, SECONDS_LARGE = 30, 120
@@ -32,12 +32,13 @@ def area_mappings(size: int) -> int:
     return count
 
 
-def left_behind(scenario: Scenario) -> dict[str, int]:
+def left_behind(scenario: Scenario, engine: str) -> dict[str, int]:
     gc.collect()
+    size = area_bytes(scenario, engine)
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": threading.active_count(),
-        "areas": area_mappings(scenario.area_bytes) if scenario.area_bytes > 1 << 20 else 0,
+        "areas": area_mappings(size) if size > 1 << 20 else 0,
     }
 
 
@@ -47,30 +48,32 @@ def reason_to_skip(scenario: Scenario, engine: str, fast: bool) -> str:
     return "size=large" if fast and scenario.size == "large" else ""
 
 
-def run(scenario: Scenario, engine: str) -> str:
+def run(scenario: Scenario, engine: str, seconds: float) -> str:
     """Empty if it passed, else why it failed."""
     if scenario.unknown:
         return f"not known: {' '.join(scenario.unknown)}"
-    before = left_behind(scenario)
+    before = left_behind(scenario, engine)
     try:
         for _ in range(scenario.repeat):
-            Course(scenario, engine, SECONDS_LARGE if scenario.size == "large" else SECONDS).run()
+            Course(scenario, engine, seconds).run()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    after = left_behind(scenario)
+    after = left_behind(scenario, engine)
     return "" if after == before else f"left behind: {before} before, {after} after"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="conformance")
     parser.add_argument("--engine", default="multishot,recv", help="comma-separated")
-    parser.add_argument("--scenario", default="*", metavar="GLOB")
+    parser.add_argument("--scenario", default="*", metavar="GLOB,...")
+    parser.add_argument("--seconds", type=float, help=f"for each ({SECONDS}; large: {SECONDS_LARGE})")
     parser.add_argument("--fast", action="store_true", help="leave size=large out")
     settings = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     threading.stack_size(1 << 19)  # a stack of 8 MiB would look like an area
-    scenarios = [s for s in load() if fnmatch(s.name, settings.scenario)]
+    globs = settings.scenario.split(",")
+    scenarios = [s for s in load() if any(fnmatch(s.name, glob) for glob in globs)]
     total: Counter[str] = Counter()
     for engine in settings.engine.split(","):
         print(f"# engine {engine}, Python {sys.version.split()[0]}, zcrx {zcrx.__version__}")
@@ -79,7 +82,8 @@ def main() -> int:
                 print(f"skip {scenario.name}: {skip}")
                 total["skipped"] += 1
                 continue
-            failure = run(scenario, engine)
+            usual = SECONDS_LARGE if scenario.size == "large" else SECONDS
+            failure = run(scenario, engine, settings.seconds or usual)
             print(f"FAIL {scenario.name}: {failure}" if failure else f"ok {scenario.name}", flush=True)
             total["failed" if failure else "passed"] += 1
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")

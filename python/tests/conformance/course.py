@@ -21,12 +21,14 @@ from .payload import matches
 from .scenario import TABLE, Scenario
 
 SENDER = TABLE.with_name("sender")
+NIC_BYTES = 64 << 20  # what the rings of a NIC hold of an area
+NIC_FLOWS = 32  # with more connections one rule for the port takes the place of one for each
 
 
 def listen(scenario: Scenario) -> socket.socket:
-    return socket.create_server(
-        (os.environ.get("ZRX_RIG_LOCAL", "127.0.0.1"), 0), backlog=max(scenario.connections, 1)
-    )
+    host = os.environ.get("ZRX_RIG_LOCAL", "127.0.0.1")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, 0), family=family, backlog=max(scenario.connections, 1))
 
 
 def start_sender(listener: socket.socket, scenario: Scenario) -> subprocess.Popen[bytes]:
@@ -34,6 +36,23 @@ def start_sender(listener: socket.socket, scenario: Scenario) -> subprocess.Pope
     namespace = os.environ.get("ZRX_RIG_PEER_NETNS")
     prefix = ["ip", "netns", "exec", namespace] if namespace else []
     return subprocess.Popen([*prefix, str(SENDER), f"{host}:{port}", *scenario.words])
+
+
+def area_bytes(scenario: Scenario, engine: str) -> int:
+    return scenario.area_bytes + (NIC_BYTES if engine == "zcrx" else 0)
+
+
+def receiver_options(scenario: Scenario, engine: str, port: int) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "area_bytes": area_bytes(scenario, engine),
+        "buffer_bytes": scenario.buffer_bytes,
+        "ring_entries": scenario.ring_entries,
+        "refill_entries": scenario.refill_entries,
+    }
+    if engine == "zcrx":
+        options["interface"] = os.environ["ZRX_RIG_IFACE"]
+        options["steer_port"] = port if scenario.connections > NIC_FLOWS else None
+    return options
 
 
 class Side:
@@ -59,17 +78,7 @@ class Course:
         self.quiet_s: float | None = None  # how long the last receive waited for nothing
         self.closed = False
 
-    # ---- opening, adding ----
-
-    def options(self) -> dict[str, Any]:
-        scenario = self.scenario
-        return {
-            "interface": os.environ.get("ZRX_RIG_IFACE") if self.engine == "zcrx" else None,
-            "area_bytes": scenario.area_bytes,
-            "buffer_bytes": scenario.buffer_bytes,
-            "ring_entries": scenario.ring_entries,
-            "refill_entries": scenario.refill_entries,
-        }
+    # ---- adding ----
 
     def add(self, side: Side, limit: int) -> None:
         side.stream = self.receiver.add(side.sock, limit=limit or None, tag=side.number)
@@ -306,8 +315,9 @@ class Course:
 
     def run(self) -> None:
         with ExitStack() as stack:
-            self.receiver = stack.enter_context(zcrx.Receiver(self.engine, **self.options()))
             listener = stack.enter_context(listen(self.scenario))
+            options = receiver_options(self.scenario, self.engine, listener.getsockname()[1])
+            self.receiver = stack.enter_context(zcrx.Receiver(self.engine, **options))
             sender = stack.enter_context(start_sender(listener, self.scenario))
             stack.callback(sender.kill)
             stack.callback(lambda: [side.sock.close() for side in self.sides])

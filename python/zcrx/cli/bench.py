@@ -22,8 +22,8 @@ from typing import Any
 
 from .. import probe
 from . import view
+from .arguments import address, positive
 from .bench_methods import Outcome, receive
-from .recv import address, positive
 
 _GIVE_UP_S = 60
 _SENDER = "import sys; from zcrx.cli.bench import send; send(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))"

@@ -7,12 +7,12 @@ Exit status: 0 if the best engine that was asked about can be opened, 1 if somet
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.markup import escape
 
-from .. import Capabilities, Check, _nic, probe
+from .. import Capabilities, Check, Error, nic, probe
 from . import view
 
 
@@ -30,19 +30,32 @@ def _best(capabilities: Capabilities, nic_ready: bool | None) -> str:
     return "multishot" if "multishot" in capabilities.engines else "recv"
 
 
-def _show(checks: list[Check]) -> None:
-    rows = [(view.state(c.state), c.name, escape(c.detail), escape(c.hint)) for c in checks]
-    view.table(("state", "what", "is", "mend by"), rows)
+def _inspect(interface: str, queue: int | None) -> nic.Report:
+    """Look at a NIC. What opening a receiver sets by itself is not missing."""
+    report = nic.inspect(interface, queue)
+    try:
+        steps, _ = nic.plan(interface, queue)
+    except Error:
+        return report
+    by_setting = {step.setting: step.command for step in steps}
+
+    def judge(check: Check) -> Check:
+        if check.state != "missing" or check.name not in by_setting:
+            return check
+        hint = f"a receiver does it while it is open; ahead of time: {by_setting[check.name]}"
+        return replace(check, state="warning", hint=hint)
+
+    return replace(report, checks=tuple(map(judge, report.checks)))
 
 
-def _print(capabilities: Capabilities, report: _nic.Report | None, result: dict[str, Any]) -> None:
+def _print(capabilities: Capabilities, report: nic.Report | None, result: dict[str, Any]) -> None:
     out = view.console()
     out.print(f"[bold]This machine[/]: Linux {capabilities.kernel}")
-    _show(list(capabilities.checks))
+    view.checks(capabilities.checks)
     if report:
         queue = "no free queue" if report.queue is None else f"queue {report.queue}"
         out.print(f"\n[bold]{report.interface}[/]: driver {report.driver or 'unknown'}, {queue}")
-        _show(list(report.checks))
+        view.checks(report.checks)
     out.print("\n[bold]Engines[/]")
     rows = []
     for name in ("zcrx", "zcrx-nodev", "multishot", "recv"):
@@ -53,6 +66,9 @@ def _print(capabilities: Capabilities, report: _nic.Report | None, result: dict[
     out.print(f"\nengine auto would take here: [bold]{result['auto']}[/]")
     if result["auto"] != "zcrx" and not report and "zcrx" in capabilities.engines:
         out.print("the kernel can receive without copies; look at a NIC: zcrx doctor --interface NAME")
+    if result["auto"] == "zcrx":
+        name = result["nic"]["interface"]
+        out.print(f"prove it with a real stream: zcrx nic prove {name} --listen HOST:PORT")
 
 
 def run(settings: argparse.Namespace) -> int:
@@ -60,7 +76,7 @@ def run(settings: argparse.Namespace) -> int:
     capabilities = probe()
     report = None
     if settings.interface:
-        report = _nic.inspect(settings.interface, settings.queue)
+        report = _inspect(settings.interface, settings.queue)
     elif settings.queue is not None:
         raise ValueError("--queue: only with --interface")
     nic_ready = None if report is None else all(check.state != "missing" for check in report.checks)

@@ -1,56 +1,92 @@
 # SPDX-License-Identifier: MIT
-"""show a NIC's settings, set a queue up, put settings back
+"""show a NIC's settings, prove that it does not copy, set a queue up, put settings back
 
-Without --apply nothing is changed: the plan is printed. Receivers set the NIC up and put it back by
-themselves; this is for looking, for setting up ahead of time, and for what a killed process has left.
+Without --apply setup and restore change nothing: the plan is printed. Receivers set the NIC up and put it
+back by themselves; this is for looking, for setting up ahead of time, and for what a killed process has left.
 """
 
 from __future__ import annotations
 
 import argparse
+import socket
 from dataclasses import asdict
 
 from rich.markup import escape
 
-from .. import _nic
+from .. import nic
 from . import view
+from .arguments import address, positive
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("show", help="one interface: settings, and what zero-copy needs of them")
+    prove = actions.add_parser(
+        "prove", help="receive one connection, and tell how much of it was copied, and why"
+    )
     setup = actions.add_parser("setup", help="prepare a queue; prints the plan unless --apply is given")
     restore = actions.add_parser("restore", help="undo set-ups and what killed processes left")
-    for action in (show, setup):
+    for action in (show, prove, setup):
         action.add_argument("interface")
     restore.add_argument("interface", nargs="?", help="default: what dead processes left on any interface")
-    for action in (show, setup, restore):
+    for action in (show, prove, setup, restore):
         action.add_argument("--queue", type=int, metavar="Q")
         action.add_argument("--json", action="store_true", help="print one object")
+    prove.add_argument(
+        "--listen", type=address, required=True, metavar="HOST:PORT", help="where the peer sends to"
+    )
+    prove.add_argument("--area-bytes", type=positive, default=64 << 20, metavar="BYTES")
+    prove.add_argument("--limit", type=positive, metavar="BYTES", help="stop after so many")
+    prove.add_argument("--timeout", type=float, metavar="S", help="stop after so many seconds")
     setup.add_argument("--port", type=int, metavar="P", help="lead this local TCP port to the queue")
     setup.add_argument("--apply", action="store_true", help="make the changes")
     restore.add_argument("--apply", action="store_true", help="make the changes")
 
 
 def _show(settings: argparse.Namespace) -> int:
-    report = _nic.inspect(settings.interface, settings.queue)
+    report = nic.inspect(settings.interface, settings.queue)
     if settings.json:
         view.print_json(asdict(report))
         return 0
-    facts = asdict(report)
-    del facts["checks"]
-    view.table(("setting", "is"), [(name, escape(str(value))) for name, value in facts.items()])
-    rows = [(view.state(c.state), c.name, escape(c.detail), escape(c.hint)) for c in report.checks]
-    view.console().print()
-    view.table(("state", "what", "is", "mend by"), rows)
+    _print(report)
     return 0
 
 
+def _print(report: nic.Report | nic.Proof) -> None:
+    facts = asdict(report)
+    del facts["checks"]
+    view.table(("what", "is"), [(name, escape(str(value))) for name, value in facts.items()])
+    view.console().print()
+    view.checks(report.checks)
+
+
+def _prove(settings: argparse.Namespace) -> int:
+    """0 if the stream was not copied, else 1."""
+    family = socket.AF_INET6 if ":" in settings.listen[0] else socket.AF_INET
+    with socket.create_server(settings.listen, family=family) as listener:
+        listener.settimeout(settings.timeout)
+        sock, _ = listener.accept()
+    with sock:
+        proof = nic.prove(
+            settings.interface,
+            sock,
+            settings.queue,
+            area_bytes=settings.area_bytes,
+            limit=settings.limit,
+            timeout=settings.timeout,
+        )
+    if settings.json:
+        view.print_json(asdict(proof))
+    else:
+        _print(proof)
+    return 0 if proof.verdict == "zero-copy" else 1
+
+
 def _setup(settings: argparse.Namespace) -> int:
-    steps, queue = _nic.plan(settings.interface, settings.queue, settings.port)
+    steps, queue = nic.plan(settings.interface, settings.queue, settings.port)
     if settings.apply:
-        queue = _nic.apply(settings.interface, settings.queue, settings.port)
+        queue = nic.apply(settings.interface, settings.queue, settings.port)
     if settings.json:
         steps_made = [asdict(step) for step in steps]
         view.print_json({"queue": queue, "applied": settings.apply, "steps": steps_made})
@@ -69,8 +105,8 @@ def _restore(settings: argparse.Namespace) -> int:
     undone = 0
     if settings.apply:
         if settings.interface:
-            undone = _nic.undo(settings.interface, settings.queue)
-        undone += _nic.restore(settings.interface)
+            undone = nic.undo(settings.interface, settings.queue)
+        undone += nic.restore(settings.interface)
     if settings.json:
         view.print_json({"applied": settings.apply, "undone": undone})
     elif settings.apply:
@@ -83,4 +119,4 @@ def _restore(settings: argparse.Namespace) -> int:
 
 def run(settings: argparse.Namespace) -> int:
     """One of the actions."""
-    return {"show": _show, "setup": _setup, "restore": _restore}[settings.action](settings)
+    return {"show": _show, "prove": _prove, "setup": _setup, "restore": _restore}[settings.action](settings)

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .. import Check
+
 _COLOURS = {"ok": "green", "missing": "red", "warning": "yellow", "unknown": "dim"}
 
 
@@ -46,6 +48,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         grid.add_row(*row)
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(grid)
+
+
+def checks(of: Iterable[Check]) -> None:
+    """Preconditions, or reasons."""
+    rows = [(state(c.state), c.name, escape(c.detail), escape(c.hint)) for c in of]
+    table(("state", "what", "is", "mend by"), rows)
 
 
 def size(count: float) -> str:
