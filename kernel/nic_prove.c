@@ -22,7 +22,8 @@
  * nearly all that it takes; and few enough that it never runs dry.
  */
 #define PROVE_HOLD      1024u
-#define PROVE_HOLD_PART 8u /* of the area's chunks */
+#define PROVE_HOLD_PART 8u        /* of the area's chunks */
+#define PROVE_SLICE_NS  500000000 /* without an event: look whether the stream can go on */
 
 #ifndef SO_INCOMING_NAPI_ID
 #define SO_INCOMING_NAPI_ID 56
@@ -36,7 +37,8 @@ struct prove {
 	struct zrx_nic_traffic before;
 	int fd;
 	int over;
-	int failed; /* the stream's error */
+	int stalled; /* the kernel can neither copy nor have what it copies into back */
+	int failed;  /* the stream's error */
 	uint32_t held;
 	uint32_t hold_most;
 	struct zrx_buffer hold[PROVE_HOLD + PROVE_BATCH];
@@ -106,6 +108,18 @@ static int64_t prove_clock_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/*
+ * Before Linux 6.19 nobody but the driver takes buffers back, and it does so only for packets of
+ * its queue: a stream that has to be copied, all of it, stops when the area is used up.
+ */
+static int prove_has_stalled(const struct prove *prove)
+{
+	struct zrx_stats stats = ZRX_STATS_INIT;
+
+	zrx_receiver_stats(prove->receiver, &stats);
+	return prove->proof.bytes && !prove->held && stats.stall == ZRX_STALL_COPIES;
+}
+
 /* Returns 0 when the stream or the time is over, or a signal came; or what the receive failed with.
  */
 static int prove_receive(struct prove *prove, int64_t timeout_ns)
@@ -113,17 +127,20 @@ static int prove_receive(struct prove *prove, int64_t timeout_ns)
 	struct zrx_event events[PROVE_BATCH];
 	int64_t deadline = prove_clock_ns() + timeout_ns;
 
-	while (!prove->over) {
-		int64_t left = timeout_ns < 0 ? -1 : deadline - prove_clock_ns();
+	while (!prove->over && !prove->stalled) {
+		int64_t left = timeout_ns < 0 ? PROVE_SLICE_NS : deadline - prove_clock_ns();
 		int count;
 
-		if (timeout_ns >= 0 && left <= 0)
+		if (left <= 0)
 			return 0;
+		if (left > PROVE_SLICE_NS)
+			left = PROVE_SLICE_NS;
 		count = zrx_receiver_receive(prove->receiver, events, PROVE_BATCH, left);
 		if (count < 0)
 			return count == -EINTR && prove->proof.bytes ? 0 : count;
 		for (int i = 0; i < count; i++)
 			prove_take(prove, &events[i]);
+		prove->stalled = !count && prove_has_stalled(prove);
 		if (prove->held > prove->hold_most || !count)
 			prove_release(prove);
 	}
@@ -215,7 +232,7 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 	if (result)
 		return result;
 	state = (struct zrx_nic_state){prove->info.interface, prove->report.split,
-				       prove->report.hds_thresh};
+				       prove->report.hds_thresh, prove->stalled};
 	zrx_nic_verdict(&prove->proof, &state);
 	return 0;
 }

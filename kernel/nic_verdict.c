@@ -5,9 +5,10 @@
 
 #include "nic_verdict.h"
 
-#define FEW_PART 1000u /* one in so many may be copied: what was under way when the rule was set \
-			*/
-#define MOST_PART 10u  /* all but one in so many */
+#define FEW_PART                                                                                \
+	1000u         /* one in so many may be copied: what was under way when the rule was set \
+		       */
+#define MOST_PART 10u /* all but one in so many */
 /*
  * Of the driver's chunks the pool does not count one in 64, or more when its cache was filled with
  * fewer: so many that were not counted still say nothing.
@@ -189,6 +190,13 @@ static void judge_sizes(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
 
+	if (judge->state->stalled)
+		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "stall",
+				       "it stopped after %" PRIu64
+				       " bytes: this kernel cannot go on "
+				       "copying once the area is used up",
+				       proof->bytes),
+			   "steer the flow to the queue; boot Linux 6.19 or newer, which can");
 	if (proof->alloc_failures && proof->alloc_failures != ZRX_UNKNOWN)
 		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "area",
 				       "the driver found no chunk %" PRIu64 " times",

@@ -10,6 +10,7 @@ struct zrx_nic_state {
 	const char *interface;
 	uint32_t split;      /* ZRX_NIC_SPLIT_* */
 	uint32_t hds_thresh; /* bytes */
+	int stalled;         /* the stream stopped for want of chunks to copy into */
 };
 
 /* Fill in verdict and checks of a proof whose counts are filled in. */

@@ -40,6 +40,15 @@ static void *start_when_ready(void *argument)
 	return NULL;
 }
 
+static const struct zrx_check *find(const struct zrx_nic_proof *proof, const char *name)
+{
+	for (uint32_t i = 0; i < proof->check_count; i++) {
+		if (!strcmp(proof->checks[i].name, name))
+			return &proof->checks[i];
+	}
+	return NULL;
+}
+
 static struct zrx_nic_proof prove(uint32_t steer)
 {
 	struct zrx_options options = rx_options();
@@ -63,9 +72,14 @@ static struct zrx_nic_proof prove(uint32_t steer)
 	result = zrx_nic_prove(&options, flow.fd, 0, FOR_EVER, &proof, &error);
 	CHECK(!result, "%d: %s (%s)", result, error.message, error.hint);
 	pthread_join(thread, NULL);
-	flow_close(&flow);
+	if (find(&proof, "stall")) { /* before 6.19 the kernel cannot copy for ever */
+		CHECK(steer == ZRX_STEER_NONE && proof.bytes, "the stream stopped");
+		flow_abandon(&flow);
+	} else {
+		CHECK(proof.bytes == BYTES, "%" PRIu64 " bytes of %u", proof.bytes, BYTES);
+		flow_close(&flow);
+	}
 	nic_compare(&starter.before);
-	CHECK(proof.bytes == BYTES, "%" PRIu64 " bytes of %u", proof.bytes, BYTES);
 	CHECK(proof.queue == QUEUE && proof.mtu && proof.buffer_bytes >= 2048,
 	      "queue %u, MTU %u, chunks of %u", proof.queue, proof.mtu, proof.buffer_bytes);
 	return proof;
@@ -73,11 +87,10 @@ static struct zrx_nic_proof prove(uint32_t steer)
 
 static const struct zrx_check *check_of(const struct zrx_nic_proof *proof, const char *name)
 {
-	for (uint32_t i = 0; i < proof->check_count; i++) {
-		if (!strcmp(proof->checks[i].name, name))
-			return &proof->checks[i];
-	}
-	fail("the proof has no check \"%s\"", name);
+	const struct zrx_check *check = find(proof, name);
+
+	CHECK(check, "the proof has no check \"%s\"", name);
+	return check;
 }
 
 static void expect(const struct zrx_nic_proof *proof, const char *name, uint32_t state)

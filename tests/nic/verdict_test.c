@@ -8,7 +8,7 @@
 #define BYTES  (64ull << 20)
 #define CHUNKS 16384u
 
-static const struct zrx_nic_state prepared = {"eth7", ZRX_NIC_SPLIT_ON, 0};
+static const struct zrx_nic_state prepared = {"eth7", ZRX_NIC_SPLIT_ON, 0, 0};
 
 /* As it should be. */
 static struct zrx_nic_proof good(void)
@@ -102,12 +102,14 @@ static void test_uncounted(void)
 
 static void test_reasons(void)
 {
-	const struct zrx_nic_state off = {"eth7", ZRX_NIC_SPLIT_OFF, 0};
-	const struct zrx_nic_state late = {"eth7", ZRX_NIC_SPLIT_ON, 256};
+	const struct zrx_nic_state off = {"eth7", ZRX_NIC_SPLIT_OFF, 0, 0};
+	const struct zrx_nic_state late = {"eth7", ZRX_NIC_SPLIT_ON, 256, 0};
+	const struct zrx_nic_state stalled = {"eth7", ZRX_NIC_SPLIT_ON, 0, 1};
 	struct zrx_nic_proof proof = good();
 
 	expect(proof, &off, ZRX_PROOF_ZERO_COPY, "tcp-data-split");
 	expect(proof, &late, ZRX_PROOF_ZERO_COPY, "tcp-data-split");
+	expect(proof, &stalled, ZRX_PROOF_ZERO_COPY, "stall");
 	proof.mtu = 1500;
 	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "mtu");
 	proof = good();
