@@ -12,24 +12,33 @@ use crate::{Connection, sides};
 const BUFFER_BYTES: u32 = 4096;
 const ROUND_BYTES: usize = 64 << 10;
 const ROUNDS: u64 = 200;
-/// The functions in which instructions are counted, the core's first.
-const LOOPS: [&str; 3] = ["bench_core_loop", "bench_rust_loop", "bench_rust_owned_loop"];
+/// The functions in which instructions are counted.
+const CORE: &str = "bench_core_loop";
+const CORE_SINGLE: &str = "bench_core_single_loop";
+const RUST: &str = "bench_rust_loop";
+const RUST_OWNED: &str = "bench_rust_owned_loop";
+const RUST_KEPT: &str = "bench_rust_kept_loop";
 
 /// The process that is being counted.
 pub fn be_counted(loop_name: &str) {
     let connection = Connection::new(ROUNDS, ROUND_BYTES as u64);
     let socket = &connection.socket;
-    let mut receive: Box<dyn FnMut() -> sides::Counts> = if loop_name == LOOPS[0] {
+    let until = ROUND_BYTES as u64;
+    let mut receive: Box<dyn FnMut() -> sides::Counts> = if [CORE, CORE_SINGLE].contains(&loop_name)
+    {
         let mut core = sides::Core::open(Engine::Recv, BUFFER_BYTES, socket);
-        Box::new(move || core.receive(ROUND_BYTES as u64))
+        let singly = loop_name == CORE_SINGLE;
+        Box::new(move || if singly { core.receive_singly(until) } else { core.receive(until) })
     } else {
         let rx = sides::open(Engine::Recv, BUFFER_BYTES);
         rx.add(socket).expect("added");
-        let owned = loop_name == LOOPS[2];
-        Box::new(move || match owned {
-            false => sides::bench_rust_loop(&rx, ROUND_BYTES as u64),
-            true => sides::bench_rust_owned_loop(&rx, ROUND_BYTES as u64),
-        })
+        let rust_loop = match loop_name {
+            RUST => sides::bench_rust_loop,
+            RUST_OWNED => sides::bench_rust_owned_loop,
+            RUST_KEPT => sides::bench_rust_kept_loop,
+            _ => panic!("no such loop: {loop_name}"),
+        };
+        Box::new(move || rust_loop(&rx, until))
     };
     let mut buffers = 0;
     let mut seen = vec![0; ROUND_BYTES];
@@ -61,17 +70,19 @@ fn per_buffer(loop_name: &str) -> Option<f64> {
     Some(collected / buffers)
 }
 
-/// What the crate adds to the core; nothing without valgrind.
-pub fn count() -> Vec<(String, f64)> {
-    let Some(core) = per_buffer(LOOPS[0]) else {
+/// What the crate adds to the core, for each way to release; nothing without valgrind.
+pub fn count() -> Vec<(&'static str, f64)> {
+    let (Some(core), Some(core_single)) = (per_buffer(CORE), per_buffer(CORE_SINGLE)) else {
         eprintln!("no valgrind: instructions are not counted");
         return Vec::new();
     };
-    let over = |name: &str, index: usize| {
-        per_buffer(LOOPS[index]).map(|count| (name.to_owned(), count - core))
-    };
-    let mut counted = vec![("instructions_per_buffer_core".to_owned(), core)];
-    counted.extend(over("instructions_per_buffer_over_core", 1));
-    counted.extend(over("instructions_per_owned_buffer_over_core", 2));
+    let over = |key, name, core| per_buffer(name).map(|count| (key, count - core));
+    let mut counted = vec![
+        ("instructions_per_buffer_core", core),
+        ("instructions_per_buffer_core_released_singly", core_single),
+    ];
+    counted.extend(over("instructions_per_buffer_over_core", RUST, core));
+    counted.extend(over("instructions_per_kept_buffer_over_core", RUST_KEPT, core));
+    counted.extend(over("instructions_per_dropped_buffer_over_core", RUST_OWNED, core_single));
     counted
 }

@@ -3,10 +3,12 @@
 //!
 //!     zcrx-bench [--rounds N] [--mib N] [FILE]
 //!
-//! Both sides of a comparison run in turn, in one process, over loopback, from a sender of their own. In each round
-//! the first side runs twice: how far these two differ is the spread that the comparison can have by chance.
+//! A run receives over loopback from a sender of its own; both ends are at real-time priority, if that is allowed, on
+//! processors of their own. Both sides of a comparison run in turn, twice in each round. A figure is the ratio of their
+//! medians; its spread is what the same side differs from itself, the first runs of all rounds against the second.
 
 mod instructions;
+mod placement;
 mod sides;
 
 use std::io::{Read, Write};
@@ -24,13 +26,37 @@ struct Settings {
     file: Option<String>,
 }
 
-/// One comparison: the medians of throughput, of their ratio, and the spread.
-struct Result {
+/// One comparison.
+struct Figure {
     key: &'static str,
-    ratio: f64,
+    bar: f64,
+    /// The medians' ratio.
+    value: f64,
+    /// How far a side is from itself.
     spread: f64,
     gb_per_second: f64,
     other_gb_per_second: f64,
+}
+
+impl Figure {
+    fn verdict(&self) -> &'static str {
+        if self.bar - self.value <= self.spread { "met" } else { "NOT MET" }
+    }
+}
+
+/// The throughput of one side: of the first runs of all rounds, and of the second ones.
+#[derive(Default)]
+struct Runs([Vec<f64>; 2]);
+
+impl Runs {
+    fn median(&self) -> f64 {
+        median(self.0.concat())
+    }
+
+    fn spread(&self) -> f64 {
+        let [first, second] = self.0.each_ref().map(|runs| median(runs.clone()));
+        (first / second - 1.0).abs()
+    }
 }
 
 /// A connection, and the process that sends a round of bytes on it each time that it is told to.
@@ -65,6 +91,7 @@ impl Drop for Connection {
 
 /// The sender's process.
 fn send(address: &str, rounds: u64, bytes: u64) {
+    placement::take(placement::SENDER);
     let mut socket = TcpStream::connect(address).expect("connected");
     let block = vec![0x5a; 256 << 10];
     for _ in 0..rounds {
@@ -94,33 +121,42 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 type Side<'a> = &'a mut dyn FnMut(&Connection) -> (Instant, Counts);
 
-fn compare(settings: &Settings, key: &'static str, side: Side<'_>, other: Side<'_>) -> Result {
-    let (mut ratios, mut spreads) = (Vec::new(), Vec::new());
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+/// The sides take turns, ours, theirs, ours, theirs: that is a round.
+fn compare(
+    settings: &Settings,
+    (key, bar): (&'static str, f64),
+    side: Side<'_>,
+    other: Side<'_>,
+) -> Figure {
+    let (mut ours, mut theirs) = (Runs::default(), Runs::default());
     for round in 0..=settings.rounds {
-        let first = gb_per_second(settings.bytes, side);
-        let second = gb_per_second(settings.bytes, other);
-        let again = gb_per_second(settings.bytes, side);
-        if round == 0 {
-            continue; // to warm up
+        for turn in 0..2 {
+            let (first, second) =
+                (gb_per_second(settings.bytes, side), gb_per_second(settings.bytes, other));
+            if round > 0 {
+                // the first is to warm up
+                ours.0[turn].push(first);
+                theirs.0[turn].push(second);
+            }
         }
-        ratios.push((first + again) / 2.0 / second);
-        spreads.push((first / again - 1.0).abs());
-        ours.push((first + again) / 2.0);
-        theirs.push(second);
     }
-    let result = Result {
+    let figure = Figure {
         key,
-        ratio: median(ratios),
-        spread: median(spreads),
-        gb_per_second: median(ours),
-        other_gb_per_second: median(theirs),
+        bar,
+        value: ours.median() / theirs.median(),
+        spread: ours.spread().max(theirs.spread()),
+        gb_per_second: ours.median(),
+        other_gb_per_second: theirs.median(),
     };
     eprintln!(
-        "{key:26} {:.3}  (A/A spread {:.3}; {:.2} and {:.2} GB/s)",
-        result.ratio, result.spread, result.gb_per_second, result.other_gb_per_second
+        "{key:26} {:.3}  spread {:.3}  >= {bar:.2} {:8} ({:.2} and {:.2} GB/s)",
+        figure.value,
+        figure.spread,
+        figure.verdict(),
+        figure.gb_per_second,
+        figure.other_gb_per_second
     );
-    result
+    figure
 }
 
 fn with_core(buffer_bytes: u32) -> impl FnMut(&Connection) -> (Instant, Counts) {
@@ -148,7 +184,8 @@ fn with_std(connection: &Connection) -> (Instant, Counts) {
     (Instant::now(), sides::std_read(socket))
 }
 
-fn run(settings: &Settings) -> Vec<Result> {
+fn run(settings: &Settings) -> Vec<Figure> {
+    placement::take(placement::RECEIVER);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let mut tokio_zcrx = |connection: &Connection| {
@@ -163,23 +200,24 @@ fn run(settings: &Settings) -> Vec<Result> {
     };
     let (small, large) = (4 << 10, 64 << 10);
     vec![
-        compare(settings, "rust_vs_core_4k", &mut with_rust(small), &mut with_core(small)),
-        compare(settings, "rust_vs_core_64k", &mut with_rust(large), &mut with_core(large)),
-        compare(settings, "rust_vs_std_read_64k", &mut with_rust(large), &mut with_std),
-        compare(settings, "tokio_vs_tokio_read_64k", &mut tokio_zcrx, &mut tokio_read),
+        compare(settings, ("rust_vs_core_4k", 0.98), &mut with_rust(small), &mut with_core(small)),
+        compare(settings, ("rust_vs_core_64k", 0.99), &mut with_rust(large), &mut with_core(large)),
+        compare(settings, ("rust_vs_std_read_64k", 1.00), &mut with_rust(large), &mut with_std),
+        compare(settings, ("tokio_vs_tokio_read_64k", 1.00), &mut tokio_zcrx, &mut tokio_read),
     ]
 }
 
-fn to_json(settings: &Settings, results: &[Result], instructions: &[(String, f64)]) -> String {
+fn to_json(settings: &Settings, figures: &[Figure], instructions: &[(&str, f64)]) -> String {
     let mut lines = vec![
         format!("  \"rounds\": {}", settings.rounds),
         format!("  \"bytes\": {}", settings.bytes),
     ];
-    for result in results {
-        let Result { key, ratio, spread, gb_per_second, other_gb_per_second } = result;
+    for figure in figures {
+        let Figure { key, bar, value, spread, gb_per_second, other_gb_per_second } = figure;
         lines.push(format!(
-            "  \"{key}\": {{\"value\": {ratio:.4}, \"spread\": {spread:.4}, \
-             \"gb_per_second\": [{gb_per_second:.3}, {other_gb_per_second:.3}]}}"
+            "  \"{key}\": {{\"value\": {value:.4}, \"spread\": {spread:.4}, \"bar\": {bar}, \
+             \"verdict\": \"{}\", \"gb_per_second\": [{gb_per_second:.3}, {other_gb_per_second:.3}]}}",
+            figure.verdict()
         ));
     }
     for (key, value) in instructions {
@@ -189,7 +227,7 @@ fn to_json(settings: &Settings, results: &[Result], instructions: &[(String, f64
 }
 
 fn parse(words: &[String]) -> Option<Settings> {
-    let mut settings = Settings { rounds: 7, bytes: 256 << 20, file: None };
+    let mut settings = Settings { rounds: 7, bytes: 512 << 20, file: None };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -216,12 +254,12 @@ fn main() {
         eprintln!("usage: zcrx-bench [--rounds N] [--mib N] [FILE]");
         exit(2);
     };
-    let results = run(&settings);
+    let figures = run(&settings);
     let instructions = instructions::count();
     for (key, value) in &instructions {
-        eprintln!("{key:40} {value:.1}");
+        eprintln!("{key:46} {value:.1}");
     }
-    let json = to_json(&settings, &results, &instructions);
+    let json = to_json(&settings, &figures, &instructions);
     match &settings.file {
         Some(file) => fs::write(file, json).expect("written"),
         None => print!("{json}"),

@@ -9,7 +9,7 @@ use std::ptr;
 use futures_util::TryStreamExt;
 use tokio::io::AsyncReadExt;
 use zcrx::tokio::AsyncReceiver;
-use zcrx::{Engine, Event, EventRef, Receiver};
+use zcrx::{Buffer, Engine, Event, EventRef, Receiver};
 use zcrx_sys as sys;
 
 const AREA_BYTES: u64 = 16 << 20;
@@ -35,8 +35,18 @@ impl Counts {
     }
 }
 
+type CoreLoop =
+    unsafe extern "C" fn(*mut sys::zrx_receiver, *mut sys::zrx_event, u32, u64, *mut Counts) -> i32;
+
 unsafe extern "C" {
     fn bench_core_loop(
+        rx: *mut sys::zrx_receiver,
+        events: *mut sys::zrx_event,
+        capacity: u32,
+        until: u64,
+        counts: *mut Counts,
+    ) -> i32;
+    fn bench_core_single_loop(
         rx: *mut sys::zrx_receiver,
         events: *mut sys::zrx_event,
         capacity: u32,
@@ -70,11 +80,21 @@ impl Core {
         Self { rx, events: vec![sys::zrx_event::default(); BATCH] }
     }
 
+    /// Release each batch in one call.
     pub fn receive(&mut self, until: u64) -> Counts {
+        self.run(bench_core_loop, until)
+    }
+
+    /// Release each buffer by a call of its own.
+    pub fn receive_singly(&mut self, until: u64) -> Counts {
+        self.run(bench_core_single_loop, until)
+    }
+
+    fn run(&mut self, core_loop: CoreLoop, until: u64) -> Counts {
         let mut counts = Counts::default();
         let events = self.events.as_mut_ptr();
         // SAFETY: open, on its thread, and there is room for BATCH events.
-        let code = unsafe { bench_core_loop(self.rx, events, BATCH as u32, until, &mut counts) };
+        let code = unsafe { core_loop(self.rx, events, BATCH as u32, until, &mut counts) };
         assert_eq!(code, 0);
         counts
     }
@@ -128,6 +148,31 @@ pub fn bench_rust_owned_loop(rx: &Receiver, until: u64) -> Counts {
                 _ => return counts,
             }
         }
+    }
+    counts
+}
+
+/// The crate, taking the buffers and releasing them together.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn bench_rust_kept_loop(rx: &Receiver, until: u64) -> Counts {
+    let mut counts = Counts::default();
+    let mut kept = Vec::with_capacity(BATCH);
+    while counts.bytes < until {
+        let events = match rx.receive(None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result.expect("received"),
+        };
+        for event in events {
+            match event {
+                Event::Data { buffer, .. } => {
+                    counts.add(&buffer);
+                    kept.push(buffer);
+                }
+                _ => return counts,
+            }
+        }
+        Buffer::release_all(&mut kept);
     }
     counts
 }

@@ -11,7 +11,7 @@ const DEFAULT_AREA: u64 = 64 << 20;
 /// Smaller areas cannot be told from other mappings.
 const SMALLEST_AREA: u64 = 1 << 20;
 
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holdings {
     descriptors: usize,
     threads: usize,
@@ -35,7 +35,9 @@ impl Holdings {
     }
 
     pub fn compare(&self, after: &Self) -> Result<(), Failure> {
-        check!(self == after, "left behind: before {self:?}, after {after:?}");
+        // Another mapping may have been of an area's size by chance, and have grown.
+        let areas = after.areas.min(self.areas);
+        check!(*after == Self { areas, ..*self }, "left behind: before {self:?}, after {after:?}");
         Ok(())
     }
 }

@@ -60,11 +60,6 @@ impl Batch {
         Some(event)
     }
 
-    #[cfg(feature = "tokio")]
-    pub(crate) fn is_full(&self) -> bool {
-        self.end == self.storage.len()
-    }
-
     #[inline]
     pub(crate) fn release(&mut self) {
         let pending = self.pending();
@@ -120,12 +115,6 @@ impl<'rx> Events<'rx> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Whether receiving filled it: there may be more at once.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn was_full(&self) -> bool {
-        self.batch.is_full()
     }
 
     /// Look at the events that are left, without taking them.

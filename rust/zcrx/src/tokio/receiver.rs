@@ -49,7 +49,9 @@ const EIO: i32 = 5;
 #[derive(Debug)]
 pub struct AsyncReceiver {
     receiver: AsyncFd<Receiver>,
-    /// There may be events that the descriptor will not announce again.
+    /// There may be more events: look before waiting. True after any batch, and not only after a full one: while a
+    /// sender is fast the next bytes are there already, and what the receive completed itself has made the
+    /// descriptor readable, so that waiting would only lead here again.
     more: Cell<bool>,
 }
 
@@ -97,7 +99,7 @@ impl AsyncReceiver {
                 result => break result?,
             }
         };
-        self.more.set(events.was_full());
+        self.more.set(!events.is_empty());
         Ok(events)
     }
 
@@ -113,8 +115,8 @@ impl AsyncReceiver {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     result => result?,
                 }
-                self.more.set(batch.is_full());
-                if !batch.pending().is_empty() {
+                self.more.set(!batch.pending().is_empty());
+                if self.more.get() {
                     return Poll::Ready(Ok(()));
                 }
             }
