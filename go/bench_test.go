@@ -48,7 +48,7 @@ func BenchmarkTake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		taken := takeRaw(core.Buffer{}, c)
-		if taken.owner.giveUp(taken.generation) {
+		if taken.owner.giveUp(taken.generation()) {
 			taken.owner.taken.out = false
 			owners.Put(taken.owner)
 		}

@@ -20,15 +20,20 @@ import (
 // A slice that [Buffer.Bytes] gave is not guarded: do not use it longer than its buffer, and keep the Buffer as long
 // as the slice is used.
 type Buffer struct {
-	bytes      []byte
-	owner      *owner
-	generation uint64
+	data  unsafe.Pointer // nil where the memory has no CPU view
+	owner *owner
+	mark  uint64 // length and generation: so an Event is small enough to be passed in registers
 }
+
+func mark(length, generation uint32) uint64 { return uint64(length)<<32 | uint64(generation) }
+
+func (b *Buffer) length() uint32     { return uint32(b.mark >> 32) }
+func (b *Buffer) generation() uint32 { return uint32(b.mark) }
 
 // owner answers whether a Buffer is still valid: while the generations are the same. For lent buffers there is one
 // owner for a whole delivery, for taken ones each has one, out of a pool.
 type owner struct {
-	generation uint64 // read atomically; written so by ReleaseAll, plainly by the thread that lends
+	generation uint32 // read atomically; written so by ReleaseAll, plainly by the thread that lends
 	lent       *core.Event
 	counters   *counters
 	taken      *taken // nil: lent
@@ -67,18 +72,11 @@ func takeRaw(raw core.Buffer, c *counters) Buffer {
 	o.taken.raw = raw
 	o.taken.counters = c
 	o.taken.out = true
-	return Buffer{bytes: view(&raw), owner: o, generation: atomic.LoadUint64(&o.generation)}
-}
-
-func view(raw *core.Buffer) []byte {
-	if raw.Data == nil {
-		return nil
-	}
-	return unsafe.Slice((*byte)(raw.Data), raw.Length)
+	return Buffer{raw.Data, o, mark(raw.Length, atomic.LoadUint32(&o.generation))}
 }
 
 func (b *Buffer) check() {
-	if b.owner == nil || atomic.LoadUint64(&b.owner.generation) != b.generation {
+	if b.owner == nil || atomic.LoadUint32(&b.owner.generation) != b.generation() {
 		b.stale()
 	}
 }
@@ -96,19 +94,28 @@ func (b *Buffer) stale() {
 // Bytes are the received bytes. They must not be written. Memory without a CPU view (AreaDMABuf) has none: see Offset.
 func (b Buffer) Bytes() []byte {
 	b.check()
-	return b.bytes
+	return unsafe.Slice((*byte)(b.data), b.viewed())
+}
+
+// viewed is how many bytes there are to see.
+func (b *Buffer) viewed() uint32 {
+	if b.data == nil {
+		return 0
+	}
+	return b.length()
 }
 
 // Len is the number of bytes.
 func (b Buffer) Len() int {
 	b.check()
-	return int(b.raw().Length)
+	return int(b.length())
 }
 
 // Offset is where in the area the bytes are: with AreaDMABuf, where in the dma-buf.
 func (b Buffer) Offset() uint64 {
 	b.check()
-	return b.raw().Offset
+	raw := b.raw()
+	return raw.Offset + uint64(raw.Length-b.length()) // what Read took of it is at its beginning
 }
 
 func (b *Buffer) raw() *core.Buffer {
@@ -147,7 +154,7 @@ func ReleaseAll(buffers ...Buffer) error {
 	list := (*raw)[:0]
 	var err error
 	for _, b := range buffers {
-		if b.owner == nil || b.owner.taken == nil || !b.owner.giveUp(b.generation) {
+		if b.owner == nil || b.owner.taken == nil || !b.owner.giveUp(b.generation()) {
 			err = ErrReleased
 			continue
 		}
@@ -164,6 +171,6 @@ func ReleaseAll(buffers ...Buffer) error {
 }
 
 // giveUp ends a generation; of two that try at once, one does.
-func (o *owner) giveUp(generation uint64) bool {
-	return atomic.CompareAndSwapUint64(&o.generation, generation, generation+1)
+func (o *owner) giveUp(generation uint32) bool {
+	return atomic.CompareAndSwapUint32(&o.generation, generation, generation+1)
 }

@@ -170,7 +170,10 @@ func (c *consumer) lend(raw *core.Event, e *Event) {
 	e.Stream = StreamID(raw.Stream)
 	e.Tag = raw.Tag
 	if raw.Kind == core.EventData {
-		e.Buffer = Buffer{bytes: view(&raw.Buffer), owner: &c.lender, generation: c.lender.generation}
+		// Field by field: a whole one would be built elsewhere first, and copied.
+		e.Buffer.data = raw.Buffer.Data
+		e.Buffer.owner = &c.lender
+		e.Buffer.mark = mark(raw.Buffer.Length, c.lender.generation)
 		e.Err = nil
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zcrx/zcrx/go/internal/core"
 )
@@ -47,6 +48,7 @@ type Receiver struct {
 	consumer *consumer
 	touched  []*Stream // by the batch in hand
 	failure  error     // the ring is broken
+	yielded  time.Time // when other goroutines were last let run
 }
 
 // entry is one added connection. The tag that C knows is its index.

@@ -4,12 +4,14 @@ package zcrx
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net"
 	"os"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/zcrx/zcrx/go/internal/core"
 )
@@ -57,6 +59,9 @@ type Stream struct {
 // Stream adds a TCP connection that is read by the stream's own methods instead of [Receiver.Receive]. As with
 // [Receiver.Add] the connection stays the caller's; Close of the stream does not close it.
 func (rx *Receiver) Stream(conn net.Conn, options ...StreamOption) (*Stream, error) {
+	if rx.info.Area == AreaDMABuf {
+		return nil, fmt.Errorf("zcrx: a dma-buf has no bytes for a Stream to read; receive Events: %w", ErrUnsupported)
+	}
 	src, err := connSource(conn)
 	if err != nil {
 		return nil, err
@@ -453,7 +458,8 @@ func (s *Stream) Next() (Buffer, error) {
 	}
 	s.drop(s.at - s.spent)
 	b := takeRaw(s.reading[s.at], s.rx.counters)
-	b.bytes = rest
+	b.data = unsafe.Pointer(unsafe.SliceData(rest))
+	b.mark = mark(uint32(len(rest)), b.generation())
 	s.credit(s.reading[s.at : s.at+1])
 	s.at++
 	s.spent++
