@@ -16,8 +16,14 @@ test-nic-unit: $(B)/test-nic ## test the probe and NIC set-up on a NIC in memory
 # Driver and kernel: one that takes rule locations and one that refuses them, with and without an RSS table in use.
 NIC_SETUP_RUNS := bnxt:7.2 gve:7.2
 
-$(B)/test-nic-setup: tests/nic/rig/setup_test.c tests/nic/check.h $(LIBZCRX)
-	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) -Itests/nic $(CFLAGS) $(WARNINGS) -o $@ $< $(LIBZCRX) $(LDLIBS)
+NIC_SETUP_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/nic/rig/*.c))
+
+$(NIC_SETUP_OBJECTS): CPPFLAGS += -Itests/nic
+
+$(B)/test-nic-setup: $(NIC_SETUP_OBJECTS) $(LIBZCRX)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+-include $(NIC_SETUP_OBJECTS:.o=.d)
 
 .PHONY: test-nic-setup
 test-nic-setup: $(B)/test-nic-setup ## set modelled NICs up on stock kernels, and put them back

@@ -6,115 +6,47 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "check.h"
-#include "nic.h"
-#include "nic_settings.h"
-#include "zcrx.h"
+#include "rig.h"
 
-#define PORT  5000
 #define BYTES (1u << 20)
 
 int checks_done;
 int checks_failed;
 
-static const char *interface;
-
-struct snapshot {
-	struct zrx_nic_settings settings;
-	struct zrx_ethtool_rule_table rules;
-};
-
-static void look(struct snapshot *at)
-{
-	struct zrx_nic_device *device = NULL;
-	struct zrx_error error = ZRX_ERROR_INIT;
-
-	memset(at, 0, sizeof(*at));
-	CHECK(!zrx_nic_device_open(&device, interface, &error), "%s", error.message);
-	CHECK(!zrx_nic_settings_read(device, &at->settings, &error), "%s", error.message);
-	device->ops->rules(device, &at->rules);
-	zrx_nic_device_close(device);
-}
-
-static void check_as_before(const struct snapshot *before, const char *what)
-{
-	struct snapshot now;
-
-	look(&now);
-	CHECK(now.settings.split == before->settings.split, "%s: split %u", what,
-	      now.settings.split);
-	CHECK(now.settings.thresh == before->settings.thresh, "%s: thresh %u", what,
-	      now.settings.thresh);
-	CHECK(now.settings.ntuple == before->settings.ntuple, "%s: ntuple", what);
-	CHECK(zrx_rss_equal(&now.settings.rss, &before->settings.rss), "%s: RSS", what);
-	CHECK(now.rules.count == before->rules.count, "%s: %u rules", what, now.rules.count);
-}
-
-static struct zrx_options options_for(uint32_t steer)
-{
-	struct zrx_options options = {
-		.size = sizeof(options),
-		.engine = ZRX_ENGINE_ZCRX,
-		.interface = interface,
-		.area_bytes = 32 << 20,
-		.steer = steer,
-		.steer_port = steer == ZRX_STEER_PORT ? PORT : 0,
-	};
-
-	return options;
-}
-
-static struct zrx_receiver *open_one(const struct zrx_options *options, uint32_t *queue)
-{
-	struct zrx_error error = ZRX_ERROR_INIT;
-	struct zrx_info info = {.size = sizeof(info)};
-	struct zrx_receiver *receiver = NULL;
-
-	CHECK(!zrx_receiver_open(&receiver, options, &error), "%s (%s)", error.message, error.hint);
-	if (!receiver)
-		exit(1);
-	CHECK(!zrx_receiver_info(receiver, &info), "info");
-	*queue = info.queue;
-	return receiver;
-}
-
 static void test_receiver(const struct snapshot *before)
 {
-	struct zrx_options options = options_for(ZRX_STEER_PORT);
+	struct zrx_options options = rig_options(ZRX_STEER_PORT);
 	struct zrx_nic_report report = {.size = sizeof(report)};
 	uint32_t queue;
-	struct zrx_receiver *receiver = open_one(&options, &queue);
+	struct zrx_receiver *receiver = rig_open(&options, &queue);
 
-	CHECK(!zrx_nic_inspect(interface, queue, &report, NULL), "inspect");
+	CHECK(!zrx_nic_inspect(rig_interface, queue, &report, NULL), "inspect");
 	CHECK(report.bound == ZRX_NIC_BOUND_IO_URING, "bound %x", report.bound);
 	CHECK(report.split == ZRX_NIC_SPLIT_ON && !report.hds_thresh && report.ntuple, "settings");
 	CHECK(!report.rss_to_queue && report.rules >= 1, "%u, %u", report.rss_to_queue,
 	      report.rules);
 	CHECK(!zrx_receiver_close(receiver), "close");
-	check_as_before(before, "a receiver");
+	rig_check_as_before(before, "a receiver");
 }
 
 /* In the other port's namespace: accepts one connection and sends. */
 static pid_t start_peer(int ready[2])
 {
-	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(RIG_PORT)};
 	static char bytes[65536];
-	int listener, space, fd, one = 1;
+	int listener, fd, one = 1;
 	pid_t child = fork();
 
 	if (child)
 		return child;
-	space = open("/run/netns/peer", O_RDONLY);
-	if (space < 0 || setns(space, CLONE_NEWNET))
+	if (rig_go_to_peer())
 		_exit(1);
 	listener = socket(AF_INET6, SOCK_STREAM, 0);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -136,7 +68,7 @@ static pid_t start_peer(int ready[2])
 
 static int connect_peer(void)
 {
-	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(RIG_PORT)};
 	int ready[2], fd = socket(AF_INET6, SOCK_STREAM, 0);
 	char byte;
 
@@ -183,22 +115,22 @@ static void check_holder(struct zrx_receiver *receiver, uint32_t queue)
 
 	CHECK(!zrx_receiver_receive(receiver, &event, 1, 0), "nothing yet");
 	snprintf(words, sizeof(words), "process %d", getpid());
-	CHECK(zrx_nic_explain(interface, queue, EEXIST, 0, &error) == -EEXIST, "explain");
+	CHECK(zrx_nic_explain(rig_interface, queue, EEXIST, 0, &error) == -EEXIST, "explain");
 	CHECK_HAS(error.message, words);
 }
 
 static void test_connection(const struct snapshot *before)
 {
-	struct zrx_options options = options_for(ZRX_STEER_CONNECTION);
+	struct zrx_options options = rig_options(ZRX_STEER_CONNECTION);
 	uint64_t stream, ended = 0, bytes;
 	uint32_t queue, napi = 0;
-	struct zrx_receiver *receiver = open_one(&options, &queue);
+	struct zrx_receiver *receiver = rig_open(&options, &queue);
 	struct zrx_nic_report report = {.size = sizeof(report)};
 	socklen_t length = sizeof(napi);
 	int fd = connect_peer(), status = 1;
 
 	CHECK(!zrx_receiver_add(receiver, fd, NULL, &stream), "add");
-	CHECK(!zrx_nic_inspect(interface, queue, &report, NULL), "inspect");
+	CHECK(!zrx_nic_inspect(rig_interface, queue, &report, NULL), "inspect");
 	CHECK(report.rules == before->rules.count + 1, "%u rules", report.rules);
 	check_holder(receiver, queue);
 	CHECK(write(fd, "x", 1) == 1, "start");
@@ -207,37 +139,37 @@ static void test_connection(const struct snapshot *before)
 	CHECK(!getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &length), "napi");
 	CHECK(napi == report.napi_id, "it came by napi %u, not %u", napi, report.napi_id);
 	CHECK(wait(&status) > 0 && !status, "peer: %x", status);
-	CHECK(!zrx_nic_inspect(interface, queue, &report, NULL), "inspect");
+	CHECK(!zrx_nic_inspect(rig_interface, queue, &report, NULL), "inspect");
 	CHECK(report.rules == before->rules.count, "%u rules after the end", report.rules);
 	close(fd);
 	CHECK(!zrx_receiver_close(receiver), "close");
-	check_as_before(before, "a steered connection");
+	rig_check_as_before(before, "a steered connection");
 }
 
 /* All reads well but split is on by the driver's choice only: the kernel refuses, and we know why.
  */
 static void test_unset_split(const struct snapshot *before)
 {
-	struct zrx_options options = options_for(ZRX_STEER_NONE);
+	struct zrx_options options = rig_options(ZRX_STEER_NONE);
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_receiver *receiver = NULL;
 	struct zrx_nic_device *device;
 
 	if (before->settings.split != ZRX_SPLIT_ON)
 		return;
-	CHECK(!zrx_nic_device_open(&device, interface, NULL), "open");
+	CHECK(!zrx_nic_device_open(&device, rig_interface, NULL), "open");
 	CHECK(!device->ops->thresh_set(device, 0), "%s", device->kernel_text);
 	options.nic_mode = ZRX_NIC_PREPARED;
 	CHECK(zrx_receiver_open(&receiver, &options, &error) == -EINVAL, "%s", error.message);
 	CHECK_HAS(error.message, "driver's own choice");
 	CHECK(!device->ops->thresh_set(device, before->settings.thresh), "%s", device->kernel_text);
 	zrx_nic_device_close(device);
-	check_as_before(before, "split that was not set");
+	rig_check_as_before(before, "split that was not set");
 }
 
 static void test_refusals(const struct snapshot *before)
 {
-	struct zrx_options options = options_for(ZRX_STEER_PORT);
+	struct zrx_options options = rig_options(ZRX_STEER_PORT);
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_receiver *receiver = NULL;
 
@@ -252,20 +184,20 @@ static void test_refusals(const struct snapshot *before)
 	CHECK(zrx_receiver_open(&receiver, &options, &error) == -EOPNOTSUPP, "%s", error.message);
 	CHECK_HAS(error.message, "not prepared");
 	CHECK_HAS(error.hint, "ethtool -G");
-	check_as_before(before, "refusals");
+	rig_check_as_before(before, "refusals");
 	test_unset_split(before);
 }
 
 static void test_ahead_of_time(const struct snapshot *before)
 {
-	struct zrx_options options = options_for(ZRX_STEER_PORT);
+	struct zrx_options options = rig_options(ZRX_STEER_PORT);
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_nic_step steps[ZRX_NIC_STEPS];
 	struct zrx_receiver *receiver, *second = NULL;
 	uint32_t queue, planned;
 
 	CHECK(zrx_nic_plan(&options, steps, &planned, &error) >= 2, "%s", error.message);
-	check_as_before(before, "a plan");
+	rig_check_as_before(before, "a plan");
 	CHECK(!zrx_nic_apply(&options, &queue, &error), "%s", error.message);
 	CHECK(queue == planned, "queue %u, planned %u", queue, planned);
 	CHECK(!zrx_nic_restore(NULL, &error), "what lives is not restored: %s", error.message);
@@ -273,46 +205,46 @@ static void test_ahead_of_time(const struct snapshot *before)
 	options.flags = ZRX_QUEUE;
 	options.queue = queue;
 	options.steer = options.steer_port = 0;
-	receiver = open_one(&options, &queue);
+	receiver = rig_open(&options, &queue);
 	CHECK(zrx_receiver_open(&second, &options, &error) == -EEXIST, "%s", error.message);
-	CHECK(zrx_nic_undo(interface, queue, &error) == -EBUSY, "%s", error.message);
+	CHECK(zrx_nic_undo(rig_interface, queue, &error) == -EBUSY, "%s", error.message);
 	CHECK(!zrx_receiver_close(receiver), "close");
-	CHECK(zrx_nic_undo(interface, ZRX_NIC_FREE_QUEUE, &error) == 1, "%s", error.message);
-	check_as_before(before, "set up ahead of time");
+	CHECK(zrx_nic_undo(rig_interface, ZRX_NIC_FREE_QUEUE, &error) == 1, "%s", error.message);
+	rig_check_as_before(before, "set up ahead of time");
 }
 
 static void test_killed(const struct snapshot *before)
 {
-	struct zrx_options options = options_for(ZRX_STEER_PORT);
+	struct zrx_options options = rig_options(ZRX_STEER_PORT);
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct snapshot now;
 	uint32_t queue;
 	pid_t child = fork();
 
 	if (!child) {
-		open_one(&options, &queue);
+		rig_open(&options, &queue);
 		raise(SIGKILL);
 	}
 	waitpid(child, NULL, 0);
-	look(&now);
+	rig_look(&now);
 	CHECK(now.rules.count > before->rules.count, "the killed one had set nothing up");
 	CHECK(zrx_nic_restore(NULL, &error) == 1, "%s", error.message);
-	check_as_before(before, "a killed process");
+	rig_check_as_before(before, "a killed process");
 
 	child = fork();
 	if (!child) {
-		open_one(&options, &queue);
+		rig_open(&options, &queue);
 		raise(SIGKILL);
 	}
 	waitpid(child, NULL, 0);
-	CHECK(!zrx_receiver_close(open_one(&options, &queue)), "the next receiver restores, too");
-	check_as_before(before, "a killed process and the next");
+	CHECK(!zrx_receiver_close(rig_open(&options, &queue)), "the next receiver restores, too");
+	rig_check_as_before(before, "a killed process and the next");
 }
 
 /* Killed while it is setting up, wherever it has got to. */
 static void test_killed_on_the_way(const struct snapshot *before)
 {
-	struct zrx_options options = options_for(ZRX_STEER_PORT);
+	struct zrx_options options = rig_options(ZRX_STEER_PORT);
 	struct zrx_error error = ZRX_ERROR_INIT;
 	uint32_t queue;
 
@@ -320,33 +252,32 @@ static void test_killed_on_the_way(const struct snapshot *before)
 		pid_t child = fork();
 
 		if (!child) {
-			open_one(&options, &queue);
+			rig_open(&options, &queue);
 			pause();
 		}
 		usleep(delay_ms * 1000);
-		kill(child, SIGKILL);
-		waitpid(child, NULL, 0);
+		rig_kill(child);
 		CHECK(zrx_nic_restore(NULL, &error) >= 0, "after %u ms: %s", delay_ms,
 		      error.message);
-		check_as_before(before, "killed on the way");
+		rig_check_as_before(before, "killed on the way");
 	}
 }
 
 /* Split was set by an administrator: that must survive, though it reads as the driver's choice. */
 static void test_set_by_hand(void)
 {
-	struct zrx_options options = options_for(ZRX_STEER_NONE);
+	struct zrx_options options = rig_options(ZRX_STEER_NONE);
 	struct zrx_nic_device *device;
 	struct snapshot before;
 	uint32_t changed = 0, queue;
 
-	CHECK(!zrx_nic_device_open(&device, interface, NULL), "open");
+	CHECK(!zrx_nic_device_open(&device, rig_interface, NULL), "open");
 	CHECK(!device->ops->split_set(device, ZRX_SPLIT_ON, &changed), "%s", device->kernel_text);
 	CHECK(changed, "the driver's choice is not the same as being set");
 	CHECK(!device->ops->split_set(device, ZRX_SPLIT_ON, &changed) && !changed, "set twice");
-	look(&before);
-	CHECK(!zrx_receiver_close(open_one(&options, &queue)), "close");
-	check_as_before(&before, "set by hand");
+	rig_look(&before);
+	CHECK(!zrx_receiver_close(rig_open(&options, &queue)), "close");
+	rig_check_as_before(&before, "set by hand");
 	CHECK(!device->ops->split_set(device, ZRX_SPLIT_ON, &changed) && !changed,
 	      "a receiver came and went, and split is no longer set");
 	device->ops->split_set(device, ZRX_SPLIT_UNKNOWN, &changed);
@@ -355,27 +286,27 @@ static void test_set_by_hand(void)
 
 static void test_together(const struct snapshot *before)
 {
-	struct zrx_options first = options_for(ZRX_STEER_PORT),
-			   second = options_for(ZRX_STEER_NONE);
+	struct zrx_options first = rig_options(ZRX_STEER_PORT),
+			   second = rig_options(ZRX_STEER_NONE);
 	struct zrx_nic_report report = {.size = sizeof(report)};
 	struct zrx_receiver *one, *two;
 	uint32_t a, b;
 
-	CHECK(!zrx_nic_inspect(interface, ZRX_NIC_FREE_QUEUE, &report, NULL), "inspect");
+	CHECK(!zrx_nic_inspect(rig_interface, ZRX_NIC_FREE_QUEUE, &report, NULL), "inspect");
 	if (report.queue_count < 4) {
 		printf("two receivers at once: this NIC has only %u queues\n", report.queue_count);
 		return;
 	}
 	for (int order = 0; order < 2; order++) {
-		one = open_one(&first, &a);
-		two = open_one(&second, &b);
+		one = rig_open(&first, &a);
+		two = rig_open(&second, &b);
 		CHECK(a != b, "both on queue %u", a);
 		CHECK(!zrx_receiver_close(order ? two : one), "close");
-		CHECK(!zrx_nic_inspect(interface, order ? a : b, &report, NULL), "inspect");
+		CHECK(!zrx_nic_inspect(rig_interface, order ? a : b, &report, NULL), "inspect");
 		CHECK(report.split == ZRX_NIC_SPLIT_ON && report.bound && !report.rss_to_queue,
 		      "the other is disturbed");
 		CHECK(!zrx_receiver_close(order ? one : two), "close");
-		check_as_before(before, "two receivers");
+		rig_check_as_before(before, "two receivers");
 	}
 }
 
@@ -383,14 +314,14 @@ int main(void)
 {
 	struct snapshot before;
 
-	interface = getenv("ZRX_RIG_IFACE");
-	if (!interface) {
+	rig_interface = getenv("ZRX_RIG_IFACE");
+	if (!rig_interface) {
 		fprintf(stderr, "run it in the NIC rig, which sets ZRX_RIG_IFACE\n");
 		return 1;
 	}
 	alarm(150);
 	setbuf(stdout, NULL);
-	look(&before);
+	rig_look(&before);
 	test_receiver(&before);
 	test_connection(&before);
 	test_refusals(&before);
@@ -398,7 +329,8 @@ int main(void)
 	test_killed(&before);
 	test_killed_on_the_way(&before);
 	test_together(&before);
+	test_ports(&before);
 	test_set_by_hand();
-	printf("%s: %d checks, %d failed\n", interface, checks_done, checks_failed);
+	printf("%s: %d checks, %d failed\n", rig_interface, checks_done, checks_failed);
 	return checks_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
