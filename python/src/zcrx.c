@@ -5048,15 +5048,23 @@ int zrx_ethtool_feature(int socket, const char *name, const char *feature, uint3
 int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, int on);
 
 int zrx_ethtool_rss(int socket, const char *name, struct zrx_ethtool_rss *rss);
-/* The table of an additional RSS context, which flow rules can name. */
-int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
-			    struct zrx_ethtool_rss *rss);
 /* rss NULL: back to the driver's default. Only the table: some drivers reopen the NIC for a new
  * key. */
 int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_rss *rss);
 
-/* Rules of the receive classifier. */
-int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule);
+/* Additional RSS contexts, which flow rules can name, with tables as long as the main one. -ENOENT:
+ * there is no such context; -EBUSY to remove: rules name it. */
+int zrx_ethtool_context(int socket, const char *name, uint32_t context,
+			struct zrx_ethtool_rss *rss);
+int zrx_ethtool_context_add(int socket, const char *name, const struct zrx_ethtool_rss *rss,
+			    uint32_t *context);
+int zrx_ethtool_context_set(int socket, const char *name, uint32_t context,
+			    const struct zrx_ethtool_rss *rss);
+int zrx_ethtool_context_remove(int socket, const char *name, uint32_t context);
+
+/* Rules of the receive classifier. context: the RSS context that it leads to; 0: to its queue. */
+int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule,
+			 uint32_t context);
 int zrx_ethtool_rule_remove(int socket, const char *name, uint32_t location);
 /* context: RSS context of a rule with FLOW_RSS; may be NULL. */
 int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
@@ -5181,13 +5189,14 @@ int zrx_ethtool_rss_set(int socket, const char *name, const struct zrx_ethtool_r
 	return result;
 }
 
-static struct ethtool_rxfh *ethtool_context(uint32_t context, uint32_t entries, uint32_t key_bytes)
+static struct ethtool_rxfh *context_request(uint32_t command, uint32_t context, uint32_t entries,
+					    uint32_t key_bytes)
 {
 	struct ethtool_rxfh *table =
 		calloc(1, sizeof(*table) + entries * sizeof(table->rss_config[0]) + key_bytes);
 
 	if (table) {
-		table->cmd = ETHTOOL_GRSSH;
+		table->cmd = command;
 		table->rss_context = context;
 		table->indir_size = entries;
 		table->key_size = key_bytes;
@@ -5195,17 +5204,16 @@ static struct ethtool_rxfh *ethtool_context(uint32_t context, uint32_t entries, 
 	return table;
 }
 
-int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
-			    struct zrx_ethtool_rss *rss)
+int zrx_ethtool_context(int socket, const char *name, uint32_t context, struct zrx_ethtool_rss *rss)
 {
-	struct ethtool_rxfh *size = ethtool_context(context, 0, 0), *table = NULL;
+	struct ethtool_rxfh *size = context_request(ETHTOOL_GRSSH, context, 0, 0), *table = NULL;
 	int result = size ? ethtool_ioctl(socket, name, size) : -ENOMEM;
 
 	memset(rss, 0, sizeof(*rss));
 	if (!result && size->indir_size > ZRX_RSS_ENTRIES)
 		result = -EOVERFLOW;
 	if (!result) {
-		table = ethtool_context(context, size->indir_size, size->key_size);
+		table = context_request(ETHTOOL_GRSSH, context, size->indir_size, size->key_size);
 		result = table ? ethtool_ioctl(socket, name, table) : -ENOMEM;
 	}
 	if (!result) {
@@ -5215,6 +5223,42 @@ int zrx_ethtool_rss_context(int socket, const char *name, uint32_t context,
 	free(table);
 	free(size);
 	return result;
+}
+
+/* Without a table an existing context is removed. */
+static int context_write(int socket, const char *name, const struct zrx_ethtool_rss *rss,
+			 uint32_t *context)
+{
+	uint32_t count = rss ? rss->count : 0;
+	struct ethtool_rxfh *table = context_request(ETHTOOL_SRSSH, *context, count, 0);
+	int result;
+
+	if (!table)
+		return -ENOMEM;
+	if (rss)
+		memcpy(table->rss_config, rss->queue, count * sizeof(rss->queue[0]));
+	result = ethtool_ioctl(socket, name, table);
+	*context = table->rss_context;
+	free(table);
+	return result;
+}
+
+int zrx_ethtool_context_add(int socket, const char *name, const struct zrx_ethtool_rss *rss,
+			    uint32_t *context)
+{
+	*context = ETH_RXFH_CONTEXT_ALLOC;
+	return context_write(socket, name, rss, context);
+}
+
+int zrx_ethtool_context_set(int socket, const char *name, uint32_t context,
+			    const struct zrx_ethtool_rss *rss)
+{
+	return context_write(socket, name, rss, &context);
+}
+
+int zrx_ethtool_context_remove(int socket, const char *name, uint32_t context)
+{
+	return context_write(socket, name, NULL, &context);
 }
 
 /* ---- kernel/ethtool_features.c ---- */
@@ -5486,11 +5530,17 @@ static int rules_ioctl(int socket, const char *name, struct ethtool_rxnfc *comma
 	return ioctl(socket, SIOCETHTOOL, &request) ? -errno : 0;
 }
 
-int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule)
+int zrx_ethtool_rule_add(int socket, const char *name, struct ethtool_rx_flow_spec *rule,
+			 uint32_t context)
 {
 	struct ethtool_rxnfc command = {.cmd = ETHTOOL_SRXCLSRLINS, .fs = *rule};
-	int result = rules_ioctl(socket, name, &command);
+	int result;
 
+	if (context) {
+		command.fs.flow_type |= FLOW_RSS;
+		command.rss_context = context;
+	}
+	result = rules_ioctl(socket, name, &command);
 	if (!result)
 		rule->location = command.fs.location;
 	return result;
@@ -6240,13 +6290,19 @@ struct zrx_nic_ops {
 	int (*feature)(struct zrx_nic_device *device, const char *feature, uint32_t *state);
 	int (*feature_set)(struct zrx_nic_device *device, const char *feature, int on);
 	int (*rss)(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss);
-	int (*rss_context)(struct zrx_nic_device *device, uint32_t context,
-			   struct zrx_ethtool_rss *rss);
 	int (*rss_set)(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss);
+	int (*context)(struct zrx_nic_device *device, uint32_t context,
+		       struct zrx_ethtool_rss *rss);
+	int (*context_add)(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
+			   uint32_t *context);
+	int (*context_set)(struct zrx_nic_device *device, uint32_t context,
+			   const struct zrx_ethtool_rss *rss);
+	int (*context_remove)(struct zrx_nic_device *device, uint32_t context);
 	int (*rules)(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table);
 	int (*rule)(struct zrx_nic_device *device, uint32_t location,
 		    struct ethtool_rx_flow_spec *rule, uint32_t *context);
-	int (*rule_add)(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule);
+	int (*rule_add)(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+			uint32_t context);
 	int (*rule_remove)(struct zrx_nic_device *device, uint32_t location);
 	void (*pause_ms)(struct zrx_nic_device *device, uint32_t milliseconds);
 };
@@ -6269,6 +6325,11 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 /* One queue out of queues(); -ERANGE if there is none of that number. */
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
+
+/* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
+ */
+int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+		     uint32_t context);
 
 /* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels.
  */
@@ -6306,18 +6367,22 @@ int zrx_flow_equal(const struct zrx_flow *a, const struct zrx_flow *b);
 /* The rule that leads the flow to the queue. location stays unset. */
 void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_rx_flow_spec *rule);
 
+/* Whether rule is about exactly this flow, wherever it leads. */
+int zrx_flow_is_matched(const struct zrx_flow *flow, const struct ethtool_rx_flow_spec *rule);
+
 /* Whether rule leads exactly this flow to this queue. */
 int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
 		     const struct ethtool_rx_flow_spec *rule);
 
-/* "4 any 0 00000000 443"-like words for the journal; returns how many bytes were written. */
+/* "4 0a000001 40000 0a000002 443"-like words for the journal, for a connection's flow; returns how
+ * many bytes were written. */
 int zrx_flow_write(const struct zrx_flow *flow, char *text, size_t size);
 /* The reverse; -EINVAL. */
 int zrx_flow_read(const char *text, struct zrx_flow *flow);
 
-/* The equivalent ethtool line. */
+/* The equivalent ethtool line. context: the RSS context that the flow is led to; 0: to queue. */
 void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
-		      char *text, size_t size);
+		      uint32_t context, char *text, size_t size);
 
 #endif /* ZRX_KERNEL_NIC_FLOW_H */
 
@@ -6359,6 +6424,9 @@ struct zrx_queue_set {
 
 void zrx_queue_set_add(struct zrx_queue_set *set, uint32_t queue);
 int zrx_queue_set_has(const struct zrx_queue_set *set, uint32_t queue);
+uint32_t zrx_queue_set_count(const struct zrx_queue_set *set);
+/* The lowest; UINT32_MAX if the set is empty. */
+uint32_t zrx_queue_set_first(const struct zrx_queue_set *set);
 
 /* How many entries lead to the queue. */
 uint32_t zrx_rss_count(const struct zrx_ethtool_rss *rss, uint32_t queue);
@@ -6377,6 +6445,15 @@ int zrx_rss_move_away(const struct zrx_ethtool_rss *now, uint32_t queue, uint32_
  */
 int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_ethtool_rss *now,
 		     uint32_t queue);
+
+/*
+ * Share the entries out equally among the queues (at least one), and only among them. As few
+ * entries as possible change: each takes its flows to another queue.
+ */
+void zrx_rss_share(struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues);
+
+/* Whether the table leads to these queues only. */
+int zrx_rss_is_within(const struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues);
 
 int zrx_rss_equal(const struct zrx_ethtool_rss *a, const struct zrx_ethtool_rss *b);
 
@@ -6495,6 +6572,8 @@ struct zrx_journal {
 	uint32_t queue;
 	uint32_t steps;    /* begun: ZRX_STEP_* */
 	uint32_t released; /* by its owner: as good as dead */
+	uint32_t port;     /* led to the queue, alone or shared with other claims; 0: none */
+	uint32_t context;  /* the RSS context, made or joined, that leads it there; 0: none */
 	struct zrx_nic_settings before;
 	struct zrx_journal_rule *rules;
 	uint32_t rule_count;
@@ -6536,6 +6615,9 @@ int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step);
 int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow);
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location);
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule);
+/* The claim shares a port from now on; 0: no longer. */
+int zrx_journal_port(struct zrx_journal_file *file, uint32_t port);
+int zrx_journal_context(struct zrx_journal_file *file, uint32_t context);
 int zrx_journal_released(struct zrx_journal_file *file);
 void zrx_journal_close(struct zrx_journal_file *file);
 
@@ -6558,6 +6640,82 @@ int zrx_journal_remove(int directory, const char *name);
 uint64_t zrx_journal_net_space(void);
 
 #endif /* ZRX_KERNEL_NIC_JOURNAL_H */
+
+/* ---- kernel/nic_port.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * How all flows to one local port reach the receivers that share it: by a flow rule for each
+ * version of IP, which leads to the queue of the only one, or to an RSS context over the queues of
+ * all. Pure: from what the NIC has to what must change.
+ */
+#ifndef ZRX_KERNEL_NIC_PORT_H
+#define ZRX_KERNEL_NIC_PORT_H
+
+#define ZRX_PORT_RULES    2 /* IPv4, IPv6 */
+#define ZRX_PORT_CONTEXTS 8 /* left behind, at most as many are removed at a time */
+
+#define ZRX_PORT_RULE_NONE    0u
+#define ZRX_PORT_RULE_OURS    1u
+#define ZRX_PORT_RULE_FOREIGN 2u /* not set by this library: not to be touched */
+
+struct zrx_port_rule {
+	uint32_t kind; /* ZRX_PORT_RULE_* */
+	uint32_t location;
+	uint32_t context; /* where it leads; 0: to the queue */
+	uint32_t queue;
+};
+
+/* What the NIC has for a port. */
+struct zrx_port_state {
+	uint16_t port;
+	struct zrx_port_rule rules[ZRX_PORT_RULES];
+	uint32_t context;                 /* ours that a rule leads to; 0: none */
+	struct zrx_ethtool_rss rss;       /* its table */
+	uint32_t entries;                 /* of a context's table; 0: the NIC has no RSS */
+	uint32_t next_context;            /* what the kernel will call a new one */
+	uint32_t idle[ZRX_PORT_CONTEXTS]; /* ours that no rule leads to */
+	uint32_t idle_count;
+};
+
+#define ZRX_PORT_RULE_REMOVE (1u << 0)
+#define ZRX_PORT_RULE_ADD    (1u << 1)
+
+/* What must change, in this order: the context's table, each rule, then contexts go. */
+struct zrx_port_plan {
+	uint16_t port;
+	uint32_t context; /* where the rules lead; 0: to the queue */
+	uint32_t queue;
+	uint32_t create; /* the context does not exist yet */
+	uint32_t share;  /* its table has to be set */
+	struct zrx_ethtool_rss rss;
+	uint32_t changes[ZRX_PORT_RULES]; /* ZRX_PORT_RULE_REMOVE, _ADD */
+	uint32_t locations[ZRX_PORT_RULES];
+	uint32_t remove[ZRX_PORT_CONTEXTS];
+	uint32_t remove_count;
+	uint32_t no_ipv6; /* the driver refused that rule, and none is missing */
+};
+
+/*
+ * For these queues; none: what was set for the port goes. may_create: two queues or more may get a
+ * context if there is none.
+ */
+void zrx_port_plan_make(const struct zrx_port_state *now, const struct zrx_queue_set *queues,
+			int may_create, struct zrx_port_plan *plan);
+
+int zrx_port_plan_is_empty(const struct zrx_port_plan *plan);
+
+/* The flow of a rule by its index. */
+void zrx_port_flow(uint16_t port, uint32_t index, struct zrx_flow *flow);
+
+/*
+ * The equivalent ethtool line of one step; setting names what it is about ("rule"). Returns 0 when
+ * there is no step of that number, from 0.
+ */
+#define ZRX_PORT_STEPS (1 + ZRX_PORT_RULES)
+int zrx_port_plan_step(const struct zrx_port_plan *plan, uint32_t step, const char *interface,
+		       const char **setting, char *text, size_t size);
+
+#endif /* ZRX_KERNEL_NIC_PORT_H */
 
 struct zrx_claim_rule {
 	struct zrx_flow flow;
@@ -6584,18 +6742,30 @@ struct zrx_claim {
 int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, int persistent, struct zrx_error *error);
 
-/* What zrx_claim_take would do: the queue, and the plan. Changes nothing, needs no rights. */
+/* What zrx_claim_take, and zrx_claim_steer_port if the options name a port, would do: the queue,
+ * and the plans. Changes nothing, needs no rights. */
 int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
-		   struct zrx_error *error);
+		   struct zrx_port_plan *port, struct zrx_error *error);
 
 /* Lead a flow to the queue. A flow that is led already is only counted. *rule is for
  * zrx_claim_unsteer. */
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error);
-/* Lead every flow to a local port to the queue, IPv4 and (where the NIC can) IPv6. */
-int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
+
+/*
+ * Lead all flows to a local port to the queue, IPv4 and (where the NIC can) IPv6: those that other
+ * claims' queues do not take, where they have asked for the same port. Until the claim is dropped.
+ */
+int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
+
+/* Its part of zrx_claim_plan. directory < 0: nobody has ever claimed anything. */
+int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,
+			struct zrx_port_plan *plan, struct zrx_error *error);
+
+/* The lock of the NIC's set-ups, to be closed, or -errno. */
+int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error);
 
 /* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
  * any more. */
@@ -6741,6 +6911,8 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 	if (nic->steer != ZRX_STEER_CONNECTION)
 		return 0;
 	result = zrx_flow_of_socket(fd, &flow);
+	if (result == -ENOTCONN)
+		return 0; /* reset since it was checked: no more packets, nothing to steer */
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
 				     "the flow of the socket cannot be told: %s",
@@ -7208,7 +7380,7 @@ static void claim_add_rule(struct zrx_nic_device *device, uint32_t location,
 	if (!context && rule.ring_cookie < ZRX_NETDEV_QUEUES)
 		zrx_queue_set_add(set, (uint32_t)rule.ring_cookie);
 	table = context ? malloc(sizeof(*table)) : NULL;
-	if (table && !device->ops->rss_context(device, context, table))
+	if (table && !device->ops->context(device, context, table))
 		for (uint32_t i = 0; i < table->count; i++)
 			zrx_queue_set_add(set, table->queue[i]);
 	free(table);
@@ -7372,7 +7544,7 @@ static int claim_open_directory(const char *path, struct zrx_error *error)
 	return directory;
 }
 
-static int claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
+int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
 {
 	int lock = zrx_journal_lock(claim->directory, claim->net_space, claim->device->ifindex);
 
@@ -7400,7 +7572,7 @@ int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const
 	claim->directory = claim_open_directory(directory, error);
 	if (claim->directory < 0)
 		return claim->directory;
-	lock = claim_lock(claim, error);
+	lock = zrx_claim_lock(claim, error);
 	result = lock < 0 ? lock : claim_take_locked(claim, options, persistent, error);
 	if (lock >= 0)
 		close(lock);
@@ -7411,7 +7583,7 @@ int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const
 
 int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
-		   struct zrx_error *error)
+		   struct zrx_port_plan *port, struct zrx_error *error)
 {
 	struct claim_view *view = calloc(1, sizeof(*view));
 	int journals = zrx_journal_directory_existing(directory), result;
@@ -7427,6 +7599,10 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 			claim_look(device, journals, zrx_journal_net_space(), options, view, error);
 	*queue = view->wish.queue;
 	*plan = view->plan;
+	memset(port, 0, sizeof(*port));
+	if (!result && options->steer == ZRX_STEER_PORT)
+		result = zrx_claim_plan_port(device, journals, (uint16_t)options->steer_port,
+					     *queue, port, error);
 	free(view);
 	if (journals >= 0)
 		close(journals);
@@ -7450,7 +7626,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 		zrx_error_set(error, result, ZRX_STAGE_QUEUE, "zcrx nic restore",
 			      "%s: queue %u is still bound after its ring was closed",
 			      claim->device->name, claim->queue);
-	lock = claim_lock(claim, result ? NULL : error);
+	lock = zrx_claim_lock(claim, result ? NULL : error);
 	for (uint32_t i = claim->rule_count; i-- > 0;)
 		if (claim->rules[i].uses)
 			claim->device->ops->rule_remove(claim->device, claim->rules[i].location);
@@ -7466,6 +7642,156 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 		close(lock);
 	zrx_claim_leave(claim);
 	return result < 0 ? result : 0;
+}
+
+/* ---- kernel/nic_share.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * Claims that share a port. What leads the port's flows to their queues belongs to no single claim:
+ * whenever one joins, leaves or is found dead, rules and context are made what the living need. The
+ * NIC tells what there is, the journals tell whose it is; so whoever is interrupted, the next one
+ * to come completes it.
+ */
+#ifndef ZRX_KERNEL_NIC_SHARE_H
+#define ZRX_KERNEL_NIC_SHARE_H
+
+/* All that the journals say about one port. */
+struct zrx_sharers {
+	uint16_t port;
+	struct zrx_queue_set alive; /* queues of living claims */
+	struct zrx_queue_set all;   /* the dead ones' too */
+	uint32_t contexts[ZRX_PORT_CONTEXTS];
+	uint32_t context_count;
+};
+
+/* except: the name of a journal that is passed over; may be NULL. */
+void zrx_sharers_find(const struct zrx_journal_entry *entries, int count, uint16_t port,
+		      const char *except, struct zrx_sharers *sharers);
+void zrx_sharers_know_context(struct zrx_sharers *sharers, uint32_t context);
+
+/*
+ * What must change so that queue joins those who share the port. -EEXIST: somebody else's rule has
+ * the port.
+ */
+int zrx_share_plan(struct zrx_nic_device *device, const struct zrx_sharers *others, uint32_t queue,
+		   struct zrx_port_plan *plan);
+
+/*
+ * Carry out that plan, and read back; sharers: the others and the one who joins, whose journal is
+ * told of the context before it is made or changed.
+ */
+int zrx_share_apply(struct zrx_nic_device *device, struct zrx_sharers *sharers,
+		    struct zrx_port_plan *plan, struct zrx_journal_file *file);
+
+/* Make rules and contexts what the living sharers need; nothing new is made but rules. */
+int zrx_share_settle(struct zrx_nic_device *device, struct zrx_sharers *sharers);
+
+#endif /* ZRX_KERNEL_NIC_SHARE_H */
+/* ---- kernel/nic_claim_port.c ---- */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+/* SPDX-License-Identifier: MIT */
+/* A claim that shares a port with others. */
+
+/* directory < 0: nobody has ever claimed anything. except: see zrx_sharers_find. */
+static int port_look(int directory, uint32_t ifindex, uint16_t port, const char *except,
+		     struct zrx_sharers *others)
+{
+	struct zrx_journal_entry *entries = NULL;
+	int count = 0;
+
+	if (directory >= 0)
+		count = zrx_journal_list(directory, zrx_journal_net_space(), ifindex, &entries);
+	zrx_sharers_find(entries, count, port, except, others);
+	zrx_journal_list_free(entries, count);
+	return count < 0 ? count : 0;
+}
+
+static int port_refused(const struct zrx_nic_device *device, const struct zrx_port_plan *plan,
+			uint16_t port, int code, struct zrx_error *error)
+{
+	const char *name = device->name;
+	char hint[200];
+
+	snprintf(hint, sizeof(hint), "ethtool -n %s shows it, ethtool -N %s delete N removes it",
+		 name, name);
+	if (code == -EEXIST)
+		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
+				     "%s: there is a flow rule for port %u already", name, port);
+	if (code == -ENOSPC)
+		return zrx_error_set(error, code, ZRX_STAGE_NIC,
+				     "remove some rules (ethtool -N), or steer yourself "
+				     "(ZRX_STEER_NONE)",
+				     "%s: its table of flow rules is full", name);
+	if (plan->context)
+		return zrx_error_set(
+			error, code, ZRX_STAGE_NIC,
+			"give each receiver a port, or steer by connection "
+			"(ZRX_STEER_CONNECTION)",
+			"%s: port %u leads to another receiver's queue already, and an RSS context "
+			"over both, with flow rules to it, cannot be had from the driver: %s",
+			name, port, strerror(-code));
+	return zrx_error_set(error, code, ZRX_STAGE_NIC,
+			     "steer by connection (ZRX_STEER_CONNECTION), or yourself "
+			     "(ZRX_STEER_NONE)",
+			     "%s: the driver does not take a flow rule for port %u: %s", name, port,
+			     code == -EIO ? "it reads back otherwise" : strerror(-code));
+}
+
+int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,
+			struct zrx_port_plan *plan, struct zrx_error *error)
+{
+	struct zrx_sharers others;
+	int result = port_look(directory, device->ifindex, port, NULL, &others);
+
+	if (!result)
+		result = zrx_share_plan(device, &others, queue, plan);
+	return result ? port_refused(device, plan, port, result, error) : 0;
+}
+
+/* Back to what the others need. What fails is done by the sweep, which finds the port in our
+ * journal. */
+static void port_withdraw(struct zrx_claim *claim, struct zrx_sharers *sharers,
+			  const struct zrx_sharers *others)
+{
+	sharers->alive = others->alive;
+	if (!zrx_share_settle(claim->device, sharers))
+		zrx_journal_port(&claim->file, 0);
+}
+
+static int port_join(struct zrx_claim *claim, uint16_t port, struct zrx_port_plan *plan)
+{
+	struct zrx_sharers others, sharers;
+	int result = port_look(claim->directory, claim->device->ifindex, port, claim->file.name,
+			       &others);
+
+	if (!result)
+		result = zrx_share_plan(claim->device, &others, claim->queue, plan);
+	if (!result)
+		result = zrx_journal_port(&claim->file, port);
+	if (result)
+		return result;
+	sharers = others;
+	zrx_queue_set_add(&sharers.alive, claim->queue);
+	zrx_queue_set_add(&sharers.all, claim->queue);
+	result = zrx_share_apply(claim->device, &sharers, plan, &claim->file);
+	if (result)
+		port_withdraw(claim, &sharers, &others);
+	return result;
+}
+
+int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error)
+{
+	struct zrx_port_plan plan = {0};
+	int lock = zrx_claim_lock(claim, error), result;
+
+	if (lock < 0)
+		return lock;
+	result = port_join(claim, port, &plan);
+	close(lock);
+	return result ? port_refused(claim->device, &plan, port, result, error) : 0;
 }
 
 /* ---- kernel/nic_device.c ---- */
@@ -7569,15 +7895,32 @@ static int device_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss
 	return zrx_ethtool_rss(device_of(device)->socket, device->name, rss);
 }
 
-static int device_rss_context(struct zrx_nic_device *device, uint32_t context,
-			      struct zrx_ethtool_rss *rss)
-{
-	return zrx_ethtool_rss_context(device_of(device)->socket, device->name, context, rss);
-}
-
 static int device_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
 	return zrx_ethtool_rss_set(device_of(device)->socket, device->name, rss);
+}
+
+static int device_context(struct zrx_nic_device *device, uint32_t context,
+			  struct zrx_ethtool_rss *rss)
+{
+	return zrx_ethtool_context(device_of(device)->socket, device->name, context, rss);
+}
+
+static int device_context_add(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
+			      uint32_t *context)
+{
+	return zrx_ethtool_context_add(device_of(device)->socket, device->name, rss, context);
+}
+
+static int device_context_set(struct zrx_nic_device *device, uint32_t context,
+			      const struct zrx_ethtool_rss *rss)
+{
+	return zrx_ethtool_context_set(device_of(device)->socket, device->name, context, rss);
+}
+
+static int device_context_remove(struct zrx_nic_device *device, uint32_t context)
+{
+	return zrx_ethtool_context_remove(device_of(device)->socket, device->name, context);
 }
 
 static int device_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table)
@@ -7591,9 +7934,10 @@ static int device_rule(struct zrx_nic_device *device, uint32_t location,
 	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule, context);
 }
 
-static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule)
+static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+			   uint32_t context)
 {
-	return zrx_ethtool_rule_add(device_of(device)->socket, device->name, rule);
+	return zrx_ethtool_rule_add(device_of(device)->socket, device->name, rule, context);
 }
 
 static int device_rule_remove(struct zrx_nic_device *device, uint32_t location)
@@ -7621,8 +7965,11 @@ static const struct zrx_nic_ops device_ops = {
 	.feature = device_feature,
 	.feature_set = device_feature_set,
 	.rss = device_rss,
-	.rss_context = device_rss_context,
 	.rss_set = device_rss_set,
+	.context = device_context,
+	.context_add = device_context_add,
+	.context_set = device_context_set,
+	.context_remove = device_context_remove,
 	.rules = device_rules,
 	.rule = device_rule,
 	.rule_add = device_rule_add,
@@ -8029,19 +8376,25 @@ void zrx_flow_rule(const struct zrx_flow *flow, uint32_t queue, struct ethtool_r
 
 /* Drivers fill fields that were not asked for (bnxt: extensions) or that do not count: compare what
  * does. */
-int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
-		     const struct ethtool_rx_flow_spec *rule)
+int zrx_flow_is_matched(const struct zrx_flow *flow, const struct ethtool_rx_flow_spec *rule)
 {
 	struct ethtool_rx_flow_spec ours;
 
-	zrx_flow_rule(flow, queue, &ours);
-	if (ours.flow_type != rule->flow_type || ours.ring_cookie != rule->ring_cookie)
+	zrx_flow_rule(flow, 0, &ours);
+	if (ours.flow_type != (rule->flow_type & ~(uint32_t)FLOW_RSS))
 		return 0;
 	if (flow->family == 4)
 		return !memcmp(&ours.h_u.tcp_ip4_spec, &rule->h_u.tcp_ip4_spec, 12) &&
 		       !memcmp(&ours.m_u.tcp_ip4_spec, &rule->m_u.tcp_ip4_spec, 12);
 	return !memcmp(&ours.h_u.tcp_ip6_spec, &rule->h_u.tcp_ip6_spec, 36) &&
 	       !memcmp(&ours.m_u.tcp_ip6_spec, &rule->m_u.tcp_ip6_spec, 36);
+}
+
+int zrx_flow_is_rule(const struct zrx_flow *flow, uint32_t queue,
+		     const struct ethtool_rx_flow_spec *rule)
+{
+	return zrx_flow_is_matched(flow, rule) && !(rule->flow_type & FLOW_RSS) &&
+	       rule->ring_cookie == queue;
 }
 
 static void flow_hex(const uint8_t *bytes, size_t count, char *text)
@@ -8068,8 +8421,6 @@ int zrx_flow_write(const struct zrx_flow *flow, char *text, size_t size)
 	size_t bytes = flow_address_bytes(flow);
 	char peer[33], local[33];
 
-	if (flow->any)
-		return snprintf(text, size, "%u any %u", flow->family, flow->local_port);
 	flow_hex(flow->peer, bytes, peer);
 	flow_hex(flow->local, bytes, local);
 	return snprintf(text, size, "%u %s %u %s %u", flow->family, peer, flow->peer_port, local,
@@ -8082,12 +8433,6 @@ int zrx_flow_read(const char *text, struct zrx_flow *flow)
 	char peer[33], local[33];
 
 	memset(flow, 0, sizeof(*flow));
-	if (sscanf(text, "%u any %u", &family, &local_port) == 2) {
-		if ((family != 4 && family != 6) || local_port > 65535)
-			return -EINVAL;
-		zrx_flow_of_port((uint8_t)family, (uint16_t)local_port, flow);
-		return 0;
-	}
 	if (sscanf(text, "%u %32[0-9a-f] %u %32[0-9a-f] %u", &family, peer, &peer_port, local,
 		   &local_port) != 5)
 		return -EINVAL;
@@ -8103,22 +8448,23 @@ int zrx_flow_read(const char *text, struct zrx_flow *flow)
 }
 
 void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32_t queue,
-		      char *text, size_t size)
+		      uint32_t context, char *text, size_t size)
 {
 	int family = flow->family == 4 ? AF_INET : AF_INET6;
-	char peer[INET6_ADDRSTRLEN] = "", local[INET6_ADDRSTRLEN] = "";
+	char peer[INET6_ADDRSTRLEN], local[INET6_ADDRSTRLEN], target[32];
 
+	snprintf(target, sizeof(target), context ? "context %u" : "action %u",
+		 context ? context : queue);
 	if (flow->any) {
-		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u action %u",
-			 interface, flow->family, flow->local_port, queue);
+		snprintf(text, size, "ethtool -N %s flow-type tcp%u dst-port %u %s", interface,
+			 flow->family, flow->local_port, target);
 		return;
 	}
 	inet_ntop(family, flow->peer, peer, sizeof(peer));
 	inet_ntop(family, flow->local, local, sizeof(local));
 	snprintf(text, size,
-		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u action "
-		 "%u",
-		 interface, flow->family, peer, local, flow->peer_port, flow->local_port, queue);
+		 "ethtool -N %s flow-type tcp%u src-ip %s dst-ip %s src-port %u dst-port %u %s",
+		 interface, flow->family, peer, local, flow->peer_port, flow->local_port, target);
 }
 
 /* ---- kernel/nic_holder.c ---- */
@@ -8641,6 +8987,11 @@ static int journal_parse_change(struct zrx_journal *journal, const char *word, c
 		journal->rules[rule].gone = 1;
 		return 0;
 	}
+	if (!strcmp(word, "port"))
+		return sscanf(rest, "%u", &journal->port) == 1 && journal->port < 65536 ? 0
+											: -EINVAL;
+	if (!strcmp(word, "context"))
+		return sscanf(rest, "%u", &journal->context) == 1 ? 0 : -EINVAL;
 	if (!strcmp(word, "released")) {
 		journal->released = 1;
 		return 0;
@@ -8896,8 +9247,13 @@ int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t l
 
 static void journal_print_changes(struct journal_text *text, const struct zrx_journal *journal)
 {
-	size_t start;
+	size_t start = text->length;
 
+	journal_print(text, "port %u", journal->port);
+	journal_end_line(text, start);
+	start = text->length;
+	journal_print(text, "context %u", journal->context);
+	journal_end_line(text, start);
 	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
 		if (!(journal->steps & 1u << i))
 			continue;
@@ -8979,6 +9335,16 @@ int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 	if (!result && ++file->gone > file->limit)
 		journal_compact(file);
 	return result;
+}
+
+int zrx_journal_port(struct zrx_journal_file *file, uint32_t port)
+{
+	return journal_line(file->fd, "port %u", port);
+}
+
+int zrx_journal_context(struct zrx_journal_file *file, uint32_t context)
+{
+	return journal_line(file->fd, "context %u", context);
 }
 
 int zrx_journal_released(struct zrx_journal_file *file)
@@ -9389,6 +9755,130 @@ void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const 
 	}
 }
 
+/* ---- kernel/nic_port.c ---- */
+#include <stdio.h>
+#include <string.h>
+/* SPDX-License-Identifier: MIT */
+
+void zrx_port_flow(uint16_t port, uint32_t index, struct zrx_flow *flow)
+{
+	zrx_flow_of_port(index ? 6 : 4, port, flow);
+}
+
+/* The queue that a rule of ours leads to already, if it is one of these, else the lowest. */
+static uint32_t port_queue(const struct zrx_port_state *now, const struct zrx_queue_set *queues)
+{
+	for (uint32_t i = 0; i < ZRX_PORT_RULES; i++) {
+		const struct zrx_port_rule *rule = &now->rules[i];
+
+		if (rule->kind == ZRX_PORT_RULE_OURS && !rule->context &&
+		    zrx_queue_set_has(queues, rule->queue))
+			return rule->queue;
+	}
+	return zrx_queue_set_first(queues);
+}
+
+static void port_plan_context(const struct zrx_port_state *now, const struct zrx_queue_set *queues,
+			      struct zrx_port_plan *plan)
+{
+	plan->create = !now->context;
+	plan->context = plan->create ? now->next_context : now->context;
+	plan->rss = now->rss;
+	if (plan->create) { /* as if all led to the first: then its flows stay where they can */
+		plan->rss.count = now->entries;
+		for (uint32_t i = 0; i < plan->rss.count; i++)
+			plan->rss.queue[i] = plan->queue;
+	}
+	zrx_rss_share(&plan->rss, queues);
+	plan->share = plan->create || !zrx_rss_equal(&plan->rss, &now->rss);
+}
+
+static uint32_t port_rule_changes(const struct zrx_port_rule *rule,
+				  const struct zrx_port_plan *plan, int wanted)
+{
+	int leads = rule->context == plan->context && !plan->create &&
+		    (plan->context || rule->queue == plan->queue);
+
+	if (rule->kind == ZRX_PORT_RULE_NONE)
+		return wanted ? ZRX_PORT_RULE_ADD : 0;
+	if (rule->kind == ZRX_PORT_RULE_FOREIGN || (wanted && leads))
+		return 0;
+	return ZRX_PORT_RULE_REMOVE | (wanted ? ZRX_PORT_RULE_ADD : 0);
+}
+
+void zrx_port_plan_make(const struct zrx_port_state *now, const struct zrx_queue_set *queues,
+			int may_create, struct zrx_port_plan *plan)
+{
+	uint32_t count = zrx_queue_set_count(queues);
+
+	memset(plan, 0, sizeof(*plan));
+	plan->port = now->port;
+	plan->queue = port_queue(now, queues);
+	if (count > 1 && (now->context || may_create))
+		port_plan_context(now, queues, plan);
+	for (uint32_t i = 0; i < ZRX_PORT_RULES; i++) {
+		plan->changes[i] = port_rule_changes(&now->rules[i], plan, count > 0);
+		plan->locations[i] = now->rules[i].location;
+	}
+	memcpy(plan->remove, now->idle, sizeof(now->idle));
+	plan->remove_count = now->idle_count;
+	if (now->context && now->context != plan->context && plan->remove_count < ZRX_PORT_CONTEXTS)
+		plan->remove[plan->remove_count++] = now->context;
+}
+
+int zrx_port_plan_is_empty(const struct zrx_port_plan *plan)
+{
+	for (uint32_t i = 0; i < ZRX_PORT_RULES; i++)
+		if (plan->changes[i])
+			return 0;
+	return !plan->share && !plan->remove_count;
+}
+
+static void port_context_command(const struct zrx_port_plan *plan, const char *interface,
+				 char *text, size_t size)
+{
+	size_t length;
+
+	zrx_rss_command(&plan->rss, interface, text, size);
+	length = strlen(text);
+	if (plan->create)
+		snprintf(text + length, size - length, " context new");
+	else
+		snprintf(text + length, size - length, " context %u", plan->context);
+}
+
+static void port_rule_command(const struct zrx_port_plan *plan, uint32_t index,
+			      const char *interface, char *text, size_t size)
+{
+	struct zrx_flow flow;
+	size_t length = 0;
+
+	if (plan->changes[index] & ZRX_PORT_RULE_REMOVE)
+		length = (size_t)snprintf(text, size, "ethtool -N %s delete %u && ", interface,
+					  plan->locations[index]);
+	zrx_port_flow(plan->port, index, &flow);
+	zrx_flow_command(&flow, interface, plan->queue, plan->context, text + length,
+			 size - length);
+}
+
+int zrx_port_plan_step(const struct zrx_port_plan *plan, uint32_t step, const char *interface,
+		       const char **setting, char *text, size_t size)
+{
+	for (uint32_t place = 0; place < ZRX_PORT_STEPS; place++) {
+		uint32_t taken = place ? plan->changes[place - 1] & ZRX_PORT_RULE_ADD : plan->share;
+
+		if (!taken || step--)
+			continue;
+		*setting = place ? "rule" : "rss-context";
+		if (place)
+			port_rule_command(plan, place - 1, interface, text, size);
+		else
+			port_context_command(plan, interface, text, size);
+		return 1;
+	}
+	return 0;
+}
+
 /* ---- kernel/nic_traffic.h ---- */
 /* SPDX-License-Identifier: MIT */
 /* What the kernel counts of one receive queue and of the pool that feeds it. */
@@ -9427,6 +9917,7 @@ struct zrx_nic_state {
 	const char *interface;
 	uint32_t split;      /* ZRX_NIC_SPLIT_* */
 	uint32_t hds_thresh; /* bytes */
+	int stalled;         /* the stream stopped for want of chunks to copy into */
 };
 
 /* Fill in verdict and checks of a proof whose counts are filled in. */
@@ -9454,7 +9945,8 @@ void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *st
  * nearly all that it takes; and few enough that it never runs dry.
  */
 #define PROVE_HOLD      1024u
-#define PROVE_HOLD_PART 8u /* of the area's chunks */
+#define PROVE_HOLD_PART 8u        /* of the area's chunks */
+#define PROVE_SLICE_NS  500000000 /* without an event: look whether the stream can go on */
 
 #ifndef SO_INCOMING_NAPI_ID
 #define SO_INCOMING_NAPI_ID 56
@@ -9468,7 +9960,8 @@ struct prove {
 	struct zrx_nic_traffic before;
 	int fd;
 	int over;
-	int failed; /* the stream's error */
+	int stalled; /* the kernel can neither copy nor have what it copies into back */
+	int failed;  /* the stream's error */
 	uint32_t held;
 	uint32_t hold_most;
 	struct zrx_buffer hold[PROVE_HOLD + PROVE_BATCH];
@@ -9538,6 +10031,18 @@ static int64_t prove_clock_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/*
+ * Before Linux 6.19 nobody but the driver takes buffers back, and it does so only for packets of
+ * its queue: a stream that has to be copied, all of it, stops when the area is used up.
+ */
+static int prove_has_stalled(const struct prove *prove)
+{
+	struct zrx_stats stats = ZRX_STATS_INIT;
+
+	zrx_receiver_stats(prove->receiver, &stats);
+	return prove->proof.bytes && !prove->held && stats.stall == ZRX_STALL_COPIES;
+}
+
 /* Returns 0 when the stream or the time is over, or a signal came; or what the receive failed with.
  */
 static int prove_receive(struct prove *prove, int64_t timeout_ns)
@@ -9545,17 +10050,20 @@ static int prove_receive(struct prove *prove, int64_t timeout_ns)
 	struct zrx_event events[PROVE_BATCH];
 	int64_t deadline = prove_clock_ns() + timeout_ns;
 
-	while (!prove->over) {
-		int64_t left = timeout_ns < 0 ? -1 : deadline - prove_clock_ns();
+	while (!prove->over && !prove->stalled) {
+		int64_t left = timeout_ns < 0 ? PROVE_SLICE_NS : deadline - prove_clock_ns();
 		int count;
 
-		if (timeout_ns >= 0 && left <= 0)
+		if (left <= 0)
 			return 0;
+		if (left > PROVE_SLICE_NS)
+			left = PROVE_SLICE_NS;
 		count = zrx_receiver_receive(prove->receiver, events, PROVE_BATCH, left);
 		if (count < 0)
 			return count == -EINTR && prove->proof.bytes ? 0 : count;
 		for (int i = 0; i < count; i++)
 			prove_take(prove, &events[i]);
+		prove->stalled = !count && prove_has_stalled(prove);
 		if (prove->held > prove->hold_most || !count)
 			prove_release(prove);
 	}
@@ -9647,7 +10155,7 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 	if (result)
 		return result;
 	state = (struct zrx_nic_state){prove->info.interface, prove->report.split,
-				       prove->report.hds_thresh};
+				       prove->report.hds_thresh, prove->stalled};
 	zrx_nic_verdict(&prove->proof, &state);
 	return 0;
 }
@@ -9679,6 +10187,7 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 #undef PROVE_BATCH
 #undef PROVE_HOLD
 #undef PROVE_HOLD_PART
+#undef PROVE_SLICE_NS
 #undef SO_INCOMING_NAPI_ID
 
 /* ---- kernel/nic_queue.c ---- */
@@ -9766,6 +10275,23 @@ int zrx_queue_set_has(const struct zrx_queue_set *set, uint32_t queue)
 	return queue < ZRX_NETDEV_QUEUES && set->bits[queue / 64] >> (queue % 64) & 1;
 }
 
+uint32_t zrx_queue_set_count(const struct zrx_queue_set *set)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < ZRX_NETDEV_QUEUES; i++)
+		count += (uint32_t)zrx_queue_set_has(set, i);
+	return count;
+}
+
+uint32_t zrx_queue_set_first(const struct zrx_queue_set *set)
+{
+	for (uint32_t i = 0; i < ZRX_NETDEV_QUEUES; i++)
+		if (zrx_queue_set_has(set, i))
+			return i;
+	return UINT32_MAX;
+}
+
 uint32_t zrx_rss_count(const struct zrx_ethtool_rss *rss, uint32_t queue)
 {
 	uint32_t count = 0;
@@ -9822,6 +10348,43 @@ int zrx_rss_is_moved(const struct zrx_ethtool_rss *before, const struct zrx_etht
 	return 1;
 }
 
+void zrx_rss_share(struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues)
+{
+	uint32_t count = zrx_queue_set_count(queues), extra = rss->count % count, next = 0;
+	uint32_t quota[ZRX_NETDEV_QUEUES] = {0};
+
+	for (uint32_t i = 0; i < ZRX_NETDEV_QUEUES; i++) {
+		if (!zrx_queue_set_has(queues, i))
+			continue;
+		quota[i] = rss->count / count + (extra > 0);
+		extra -= extra > 0;
+	}
+	for (uint32_t i = 0; i < rss->count; i++) {
+		uint32_t *queue = &rss->queue[i];
+
+		if (*queue < ZRX_NETDEV_QUEUES && quota[*queue])
+			quota[*queue]--;
+		else
+			*queue = UINT32_MAX;
+	}
+	for (uint32_t i = 0; i < rss->count; i++) {
+		if (rss->queue[i] != UINT32_MAX)
+			continue;
+		while (!quota[next])
+			next++;
+		quota[next]--;
+		rss->queue[i] = next;
+	}
+}
+
+int zrx_rss_is_within(const struct zrx_ethtool_rss *rss, const struct zrx_queue_set *queues)
+{
+	for (uint32_t i = 0; i < rss->count; i++)
+		if (!zrx_queue_set_has(queues, rss->queue[i]))
+			return 0;
+	return 1;
+}
+
 int zrx_rss_equal(const struct zrx_ethtool_rss *a, const struct zrx_ethtool_rss *b)
 {
 	return a->count == b->count && !memcmp(a->queue, b->queue, a->count * sizeof(a->queue[0]));
@@ -9860,6 +10423,41 @@ void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, c
 	for (uint32_t i = 0; i < queues && length < size; i++)
 		length += (size_t)snprintf(text + length, size - length, " %u",
 					   zrx_rss_count(rss, i));
+}
+
+/* ---- kernel/nic_rule.c ---- */
+#include <errno.h>
+#include <stdlib.h>
+/* SPDX-License-Identifier: MIT */
+/* Where a flow rule goes: drivers differ. */
+
+/* The driver's choice if it makes one, else the last free place. */
+static int rule_place(struct zrx_nic_device *device, uint32_t *location)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+
+	*location = RX_CLS_LOC_ANY;
+	if (!result && !table->any) {
+		uint32_t place = table->size;
+
+		while (place && zrx_ethtool_lists(table, place - 1))
+			place--;
+		if (place)
+			*location = place - 1;
+		else
+			result = -ENOSPC;
+	}
+	free(table);
+	return result;
+}
+
+int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+		     uint32_t context)
+{
+	int result = rule_place(device, &rule->location);
+
+	return result ? result : device->ops->rule_add(device, rule, context);
 }
 
 /* ---- kernel/nic_setup.c ---- */
@@ -9906,39 +10504,40 @@ static void setup_write_step(struct zrx_nic_step *to, const char *setting)
 	snprintf(to->setting, sizeof(to->setting), "%s", setting);
 }
 
-static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_options *options,
-			    uint32_t queue, struct zrx_nic_step *steps)
+static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_port_plan *port,
+			    const char *name, struct zrx_nic_step *steps)
 {
-	const char *name = options->interface;
-	struct zrx_flow flow;
-	int count = 0;
+	struct zrx_nic_step *next = steps;
+	const char *setting;
+	char command[sizeof(next->command)];
 
 	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
 		uint32_t step = plan->steps & 1u << i;
 
 		if (!step)
 			continue;
-		setup_write_step(&steps[count], zrx_nic_step_name(step));
-		zrx_nic_step_command(step, plan, name, steps[count].command,
-				     sizeof(steps[count].command));
-		count++;
+		setup_write_step(next, zrx_nic_step_name(step));
+		zrx_nic_step_command(step, plan, name, next->command, sizeof(next->command));
+		next++;
 	}
-	for (uint8_t family = 4; options->steer == ZRX_STEER_PORT && family <= 6; family += 2) {
-		zrx_flow_of_port(family, (uint16_t)options->steer_port, &flow);
-		setup_write_step(&steps[count], "rule");
-		zrx_flow_command(&flow, name, queue, steps[count].command,
-				 sizeof(steps[count].command));
-		count++;
+	for (uint32_t i = 0; zrx_port_plan_step(port, i, name, &setting, command, sizeof(command));
+	     i++) {
+		setup_write_step(next, setting);
+		memcpy(next->command, command, sizeof(command));
+		next++;
 	}
-	return count;
+	return (int)(next - steps);
 }
 
 int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t *queue,
 		 struct zrx_error *error)
 {
+	struct {
+		struct zrx_nic_plan nic;
+		struct zrx_port_plan port;
+	} * plan;
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
-	struct zrx_nic_plan *plan;
 	int result = zrx_options_check(&checked, options, error);
 
 	if (!result)
@@ -9946,10 +10545,11 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	if (result)
 		return result;
 	plan = calloc(1, sizeof(*plan));
-	result = plan ? zrx_claim_plan(device, NULL, &checked, queue, plan, error)
-		      : zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
+	result =
+		plan ? zrx_claim_plan(device, NULL, &checked, queue, &plan->nic, &plan->port, error)
+		     : zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	if (!result)
-		result = setup_write_plan(plan, &checked, *queue, steps);
+		result = setup_write_plan(&plan->nic, &plan->port, checked.interface, steps);
 	free(plan);
 	zrx_nic_device_close(device);
 	return result;
@@ -10097,6 +10697,282 @@ int zrx_nic_restore(const char *interface, struct zrx_error *error)
 	return result;
 }
 
+/* ---- kernel/nic_share.c ---- */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+/* SPDX-License-Identifier: MIT */
+
+#define SHARE_IPV6 1 /* the index of its rule */
+
+void zrx_sharers_know_context(struct zrx_sharers *sharers, uint32_t context)
+{
+	for (uint32_t i = 0; i < sharers->context_count; i++)
+		if (sharers->contexts[i] == context)
+			return;
+	if (context && sharers->context_count < ZRX_PORT_CONTEXTS)
+		sharers->contexts[sharers->context_count++] = context;
+}
+
+void zrx_sharers_find(const struct zrx_journal_entry *entries, int count, uint16_t port,
+		      const char *except, struct zrx_sharers *sharers)
+{
+	memset(sharers, 0, sizeof(*sharers));
+	sharers->port = port;
+	for (int i = 0; i < count; i++) {
+		const struct zrx_journal *journal = &entries[i].journal;
+
+		if (entries[i].state || journal->port != port ||
+		    (except && !strcmp(entries[i].name, except)))
+			continue;
+		zrx_queue_set_add(&sharers->all, journal->queue);
+		zrx_sharers_know_context(sharers, journal->context);
+		if (!journal->released && zrx_owner_alive(&journal->owner))
+			zrx_queue_set_add(&sharers->alive, journal->queue);
+	}
+}
+
+/* ---- what the NIC has ---- */
+
+static int share_knows(const struct zrx_sharers *sharers, uint32_t context)
+{
+	for (uint32_t i = 0; i < sharers->context_count; i++)
+		if (sharers->contexts[i] == context)
+			return 1;
+	return 0;
+}
+
+static int share_read_rule(struct zrx_nic_device *device, const struct zrx_sharers *sharers,
+			   uint32_t location, struct zrx_port_state *state)
+{
+	struct ethtool_rx_flow_spec found;
+	struct zrx_port_rule rule = {.location = location};
+	struct zrx_flow flow;
+	int result = device->ops->rule(device, location, &found, &rule.context);
+
+	if (result)
+		return result;
+	rule.queue = found.ring_cookie < ZRX_NETDEV_QUEUES ? (uint32_t)found.ring_cookie
+							   : ZRX_NETDEV_QUEUES;
+	rule.kind = (rule.context ? share_knows(sharers, rule.context)
+				  : zrx_queue_set_has(&sharers->all, rule.queue))
+			    ? ZRX_PORT_RULE_OURS
+			    : ZRX_PORT_RULE_FOREIGN;
+	for (uint32_t i = 0; i < ZRX_PORT_RULES; i++) {
+		zrx_port_flow(sharers->port, i, &flow);
+		if (!zrx_flow_is_matched(&flow, &found) ||
+		    state->rules[i].kind == ZRX_PORT_RULE_OURS)
+			continue;
+		state->rules[i] = rule;
+		if (rule.kind == ZRX_PORT_RULE_OURS && rule.context)
+			state->context = rule.context;
+	}
+	return 0;
+}
+
+static int share_read_rules(struct zrx_nic_device *device, const struct zrx_sharers *sharers,
+			    struct zrx_port_state *state)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+
+	for (uint32_t i = 0; !result && i < table->count; i++)
+		result = share_read_rule(device, sharers, table->location[i], state);
+	free(table);
+	return result == -EOPNOTSUPP ? 0 : result;
+}
+
+/* The table of the context in use, and contexts of ours that were left unused. */
+static int share_read_contexts(struct zrx_nic_device *device, const struct zrx_sharers *sharers,
+			       struct zrx_port_state *state)
+{
+	struct zrx_ethtool_rss *rss = malloc(sizeof(*rss));
+	int result = rss ? 0 : -ENOMEM;
+
+	if (!result && state->context)
+		result = device->ops->context(device, state->context, &state->rss);
+	for (uint32_t i = 0; !result && i < sharers->context_count; i++) {
+		uint32_t context = sharers->contexts[i];
+
+		if (context == state->context)
+			continue;
+		result = device->ops->context(device, context, rss);
+		/* One that leads elsewhere has got the number of one of ours since. */
+		if (!result && zrx_rss_is_within(rss, &sharers->all))
+			state->idle[state->idle_count++] = context;
+		if (result == -ENOENT || result == -EOPNOTSUPP)
+			result = 0;
+	}
+	free(rss);
+	return result;
+}
+
+/* What a new context would be. The kernel takes the lowest free number. */
+static int share_read_next(struct zrx_nic_device *device, struct zrx_port_state *state)
+{
+	struct zrx_ethtool_rss *rss = malloc(sizeof(*rss));
+	int result = rss ? device->ops->rss(device, rss) : -ENOMEM;
+
+	state->entries = result ? 0 : rss->count;
+	while (!result)
+		result = device->ops->context(device, ++state->next_context, rss);
+	if (result == -EOPNOTSUPP)
+		state->entries = 0;
+	free(rss);
+	return result == -ENOENT || result == -EOPNOTSUPP ? 0 : result;
+}
+
+static int share_read(struct zrx_nic_device *device, const struct zrx_sharers *sharers,
+		      struct zrx_port_state *state)
+{
+	int result;
+
+	memset(state, 0, sizeof(*state));
+	state->port = sharers->port;
+	result = share_read_rules(device, sharers, state);
+	return result ? result : share_read_contexts(device, sharers, state);
+}
+
+/* ---- what must change ---- */
+
+/* joining: a context may be made, and -EEXIST where somebody else's rule has the port. */
+static int share_plan(struct zrx_nic_device *device, const struct zrx_sharers *sharers,
+		      const struct zrx_queue_set *queues, int joining, struct zrx_port_plan *plan)
+{
+	struct zrx_port_state *state = malloc(sizeof(*state));
+	int result = state ? share_read(device, sharers, state) : -ENOMEM;
+
+	for (uint32_t i = 0; !result && joining && i < ZRX_PORT_RULES; i++)
+		if (state->rules[i].kind == ZRX_PORT_RULE_FOREIGN)
+			result = -EEXIST;
+	if (!result && joining && !state->context && zrx_queue_set_count(queues) > 1)
+		result = share_read_next(device, state);
+	if (!result)
+		zrx_port_plan_make(state, queues, joining, plan);
+	free(state);
+	return result;
+}
+
+int zrx_share_plan(struct zrx_nic_device *device, const struct zrx_sharers *others, uint32_t queue,
+		   struct zrx_port_plan *plan)
+{
+	struct zrx_queue_set queues = others->alive;
+
+	zrx_queue_set_add(&queues, queue);
+	return share_plan(device, others, &queues, 1, plan);
+}
+
+/* ---- changing it ---- */
+
+static int share_create(struct zrx_nic_device *device, struct zrx_sharers *sharers,
+			struct zrx_port_plan *plan, struct zrx_journal_file *file)
+{
+	uint32_t context;
+	int result;
+
+	if (!plan->rss.count)
+		return -EOPNOTSUPP;
+	result = zrx_journal_context(file, plan->context);
+	if (!result)
+		result = device->ops->context_add(device, &plan->rss, &context);
+	if (!result && context != plan->context) { /* somebody else was faster */
+		plan->context = context;
+		zrx_sharers_know_context(sharers, context);
+		result = zrx_journal_context(file, context);
+	}
+	return result;
+}
+
+static int share_set_table(struct zrx_nic_device *device, struct zrx_sharers *sharers,
+			   struct zrx_port_plan *plan, struct zrx_journal_file *file)
+{
+	int result = 0;
+
+	if (plan->create)
+		return share_create(device, sharers, plan, file);
+	if (file)
+		result = zrx_journal_context(file, plan->context);
+	return result ? result : device->ops->context_set(device, plan->context, &plan->rss);
+}
+
+/* Drivers know a flow only once: the old rule goes first, and its flows are copied for a moment. */
+static int share_set_rule(struct zrx_nic_device *device, struct zrx_port_plan *plan, uint32_t index)
+{
+	struct ethtool_rx_flow_spec rule;
+	struct zrx_flow flow;
+	int result = 0;
+
+	if (plan->changes[index] & ZRX_PORT_RULE_REMOVE)
+		result = device->ops->rule_remove(device, plan->locations[index]);
+	if ((result && result != -ENOENT) || !(plan->changes[index] & ZRX_PORT_RULE_ADD))
+		return result == -ENOENT ? 0 : result;
+	zrx_port_flow(plan->port, index, &flow);
+	zrx_flow_rule(&flow, plan->context ? 0 : plan->queue, &rule);
+	result = zrx_nic_rule_add(device, &rule, plan->context);
+	if (result != -EOPNOTSUPP || index != SHARE_IPV6)
+		return result;
+	plan->no_ipv6 = 1; /* a NIC that classifies IPv4 only is good enough for IPv4 */
+	return 0;
+}
+
+/* file NULL: the plan creates nothing. */
+static int share_change(struct zrx_nic_device *device, struct zrx_sharers *sharers,
+			struct zrx_port_plan *plan, struct zrx_journal_file *file)
+{
+	int result = 0;
+
+	if (plan->share)
+		result = share_set_table(device, sharers, plan, file);
+	for (uint32_t i = 0; !result && i < ZRX_PORT_RULES; i++)
+		result = share_set_rule(device, plan, i);
+	for (uint32_t i = 0; !result && i < plan->remove_count; i++) {
+		result = device->ops->context_remove(device, plan->remove[i]);
+		if (result == -ENOENT)
+			result = 0;
+	}
+	return result;
+}
+
+/* Whether another plan would find nothing to do. */
+static int share_read_back(struct zrx_nic_device *device, const struct zrx_sharers *sharers,
+			   int joining, int no_ipv6)
+{
+	struct zrx_port_plan *plan = malloc(sizeof(*plan));
+	int result = plan ? share_plan(device, sharers, &sharers->alive, joining, plan) : -ENOMEM;
+
+	if (!result && no_ipv6)
+		plan->changes[SHARE_IPV6] = 0;
+	if (!result && !zrx_port_plan_is_empty(plan))
+		result = -EIO;
+	free(plan);
+	return result;
+}
+
+int zrx_share_apply(struct zrx_nic_device *device, struct zrx_sharers *sharers,
+		    struct zrx_port_plan *plan, struct zrx_journal_file *file)
+{
+	int result;
+
+	zrx_sharers_know_context(sharers, plan->context);
+	result = share_change(device, sharers, plan, file);
+	return result ? result : share_read_back(device, sharers, 1, (int)plan->no_ipv6);
+}
+
+int zrx_share_settle(struct zrx_nic_device *device, struct zrx_sharers *sharers)
+{
+	struct zrx_port_plan *plan = malloc(sizeof(*plan));
+	int result = plan ? share_plan(device, sharers, &sharers->alive, 0, plan) : -ENOMEM;
+
+	if (!result && !zrx_port_plan_is_empty(plan)) {
+		result = share_change(device, sharers, plan, NULL);
+		if (!result)
+			result = share_read_back(device, sharers, 0, (int)plan->no_ipv6);
+	}
+	free(plan);
+	return result;
+}
+#undef SHARE_IPV6
+
 /* ---- kernel/nic_steer.c ---- */
 #include <errno.h>
 #include <stdio.h>
@@ -10104,7 +10980,7 @@ int zrx_nic_restore(const char *interface, struct zrx_error *error)
 #include <string.h>
 #include <unistd.h>
 /* SPDX-License-Identifier: MIT */
-/* The flow rules of a claim: counted, found again, removed. */
+/* The flow rules of a claim's connections: counted, found again, removed. */
 
 static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *flow, int code,
 			 struct zrx_error *error)
@@ -10115,44 +10991,20 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 	switch (code) {
 	case -EEXIST:
 		snprintf(hint, sizeof(hint),
-			 "if it is another receiver's, steer by connection (ZRX_STEER_CONNECTION); "
-			 "ethtool -n %s shows it, ethtool -N %s delete N removes it",
-			 name, name);
+			 "ethtool -n %s shows it, ethtool -N %s delete N removes it", name, name);
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
-				     "%s: there is a flow rule for port %u already", name,
-				     flow->local_port);
+				     "%s: there is a flow rule for this connection already", name);
 	case -ENOSPC:
 		return zrx_error_set(error, code, ZRX_STAGE_NIC,
 				     "steer by port (ZRX_STEER_PORT), or use fewer connections",
 				     "%s: its table of flow rules is full", name);
 	default:
-		zrx_flow_command(flow, name, claim->queue, hint, sizeof(hint));
+		zrx_flow_command(flow, name, claim->queue, 0, hint, sizeof(hint));
 		return zrx_error_set(error, code, ZRX_STAGE_NIC, hint,
 				     "%s: the driver does not take a flow rule to queue %u: %s",
 				     name, claim->queue,
 				     code == -EIO ? "it reads back otherwise" : strerror(-code));
 	}
-}
-
-/* Where the rule is to go: the driver's choice if it makes one, else the last free place. */
-static int steer_location(struct zrx_nic_device *device, uint32_t *location)
-{
-	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
-	int result = table ? device->ops->rules(device, table) : -ENOMEM;
-
-	*location = RX_CLS_LOC_ANY;
-	if (!result && !table->any) {
-		uint32_t place = table->size;
-
-		while (place && zrx_ethtool_lists(table, place - 1))
-			place--;
-		if (place)
-			*location = place - 1;
-		else
-			result = -ENOSPC;
-	}
-	free(table);
-	return result;
 }
 
 static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t location)
@@ -10178,9 +11030,7 @@ static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, ui
 	int result;
 
 	zrx_flow_rule(flow, claim->queue, &rule);
-	result = steer_location(claim->device, &rule.location);
-	if (!result)
-		result = claim->device->ops->rule_add(claim->device, &rule);
+	result = zrx_nic_rule_add(claim->device, &rule, 0);
 	*location = rule.location;
 	return result ? result : steer_read_back(claim, flow, rule.location);
 }
@@ -10246,34 +11096,11 @@ int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32
 			return 0;
 		}
 	}
-	lock = zrx_journal_lock(claim->directory, claim->net_space, claim->device->ifindex);
+	lock = zrx_claim_lock(claim, error);
 	if (lock < 0)
-		return zrx_error_set(error, lock, ZRX_STAGE_NIC, "try again",
-				     "%s: the lock of its set-ups cannot be had: %s",
-				     claim->device->name, strerror(-lock));
+		return lock;
 	result = steer_new(claim, flow, rule, error);
 	close(lock);
-	return result;
-}
-
-int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error)
-{
-	struct zrx_flow flow;
-	uint32_t four, six;
-	int result;
-
-	zrx_flow_of_port(4, port, &flow);
-	result = zrx_claim_steer(claim, &flow, &four, error);
-	if (result)
-		return result;
-	zrx_flow_of_port(6, port, &flow);
-	result = zrx_claim_steer(claim, &flow, &six, error);
-	if (result == -EOPNOTSUPP) { /* a NIC that classifies IPv4 only is good enough for IPv4 */
-		zrx_error_clear(error);
-		return 0;
-	}
-	if (result)
-		zrx_claim_unsteer(claim, four);
 	return result;
 }
 
@@ -10385,6 +11212,18 @@ static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *
 	return result == -EOPNOTSUPP ? 0 : result;
 }
 
+/* The living who share its port are led what was led to it. */
+static int sweep_port(struct zrx_nic_device *device, const struct zrx_journal_entry *entries,
+		      int count, uint32_t port)
+{
+	struct zrx_sharers sharers;
+
+	if (!port)
+		return 0;
+	zrx_sharers_find(entries, count, (uint16_t)port, NULL, &sharers);
+	return zrx_share_settle(device, &sharers);
+}
+
 static int sweep_is_dead(const struct zrx_journal_entry *entry)
 {
 	return entry->state || entry->journal.released || !zrx_owner_alive(&entry->journal.owner);
@@ -10410,9 +11249,12 @@ static int sweep_damaged(const struct zrx_journal_entry *entries, int count, con
 	return 0;
 }
 
+/* entries[at] */
 static int sweep_one(struct zrx_nic_device *device, int directory,
-		     const struct zrx_journal_entry *entry, uint32_t alive, struct zrx_error *error)
+		     const struct zrx_journal_entry *entries, int count, int at, uint32_t alive,
+		     struct zrx_error *error)
 {
+	const struct zrx_journal_entry *entry = &entries[at];
 	const struct zrx_journal *journal = &entry->journal;
 	int result;
 
@@ -10423,6 +11265,8 @@ static int sweep_one(struct zrx_nic_device *device, int directory,
 				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
 				"%s: queue %u is still bound", device->name, journal->queue);
 		result = sweep_rules(device, journal);
+		if (!result)
+			result = sweep_port(device, entries, count, journal->port);
 		if (result)
 			return zrx_error_set(error, result, ZRX_STAGE_NIC,
 					     "ethtool -n, ethtool -N delete",
@@ -10455,7 +11299,7 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 	for (int i = count; !result && i-- > 0;) {
 		if (!sweep_is_dead(&entries[i]))
 			continue;
-		result = sweep_one(device, directory, &entries[i], *alive, error);
+		result = sweep_one(device, directory, entries, count, i, *alive, error);
 		if (result > 0) {
 			swept++;
 			result = 0;
@@ -10531,9 +11375,10 @@ void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uin
 #include <stdio.h>
 /* SPDX-License-Identifier: MIT */
 
-#define FEW_PART 1000u /* one in so many may be copied: what was under way when the rule was set \
-			*/
-#define MOST_PART 10u  /* all but one in so many */
+#define FEW_PART                                                                                \
+	1000u         /* one in so many may be copied: what was under way when the rule was set \
+		       */
+#define MOST_PART 10u /* all but one in so many */
 /*
  * Of the driver's chunks the pool does not count one in 64, or more when its cache was filled with
  * fewer: so many that were not counted still say nothing.
@@ -10715,6 +11560,13 @@ static void judge_sizes(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
 
+	if (judge->state->stalled)
+		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "stall",
+				       "it stopped after %" PRIu64
+				       " bytes: this kernel cannot go on "
+				       "copying once the area is used up",
+				       proof->bytes),
+			   "steer the flow to the queue; boot Linux 6.19 or newer, which can");
 	if (proof->alloc_failures && proof->alloc_failures != ZRX_UNKNOWN)
 		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "area",
 				       "the driver found no chunk %" PRIu64 " times",

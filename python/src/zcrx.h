@@ -617,8 +617,9 @@ struct zrx_nic_proof {
  * timeout_ns   stop when it is over; negative: never
  *
  * Returns 0 with the proof filled; or what zrx_receiver_open and zrx_receiver_add return; -ETIMEDOUT if not a byte came;
- * -EFAULT if the flow is led to the queue of another receiver; -EINVAL if proof->size is not set. The NIC is
- * afterwards as it was. Any thread. Blocks. Source of the counts: Documentation/netlink/specs/netdev.yaml
+ * -EFAULT if the flow is led to the queue of another receiver; -EINTR if a signal came before a byte; -EINVAL if
+ * proof->size is not set. A signal that comes later ends the sample, and so does a stream that can neither go on by
+ * zero-copy nor by copies (a check "stall" then says so). The NIC is afterwards as it was. Any thread. Blocks. Source of the counts: Documentation/netlink/specs/netdev.yaml
  * (qstats-get, page-pool-stats-get) and zcrx_stats of io_uring/zcrx.c. Since 0.1.
  */
 ZRX_API int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_bytes,
