@@ -45,11 +45,15 @@ static void buffer_dealloc(PyObject *object)
 
 /* ---- views ---- */
 
+/*
+ * None of a dma-buf, even where the core could map it: who reads device memory must tell its
+ * exporter (DMA_BUF_IOCTL_SYNC), and the buffer protocol has no place for that.
+ */
 static int refuse_view(struct zpy_buffer *self, int flags)
 {
 	if (flags & PyBUF_WRITABLE)
 		PyErr_SetString(PyExc_BufferError, "received bytes are read-only");
-	else if (!self->raw.data)
+	else if (self->dmabuf_fd >= 0)
 		PyErr_SetString(PyExc_BufferError,
 				"a dma-buf has no CPU view: use offset and length within fd");
 	else
@@ -148,12 +152,12 @@ static PyObject *get_length(PyObject *self, void *closure)
 
 static PyObject *get_address(PyObject *self, void *closure)
 {
-	const void *data = ((struct zpy_buffer *)self)->raw.data;
+	struct zpy_buffer *buffer = (struct zpy_buffer *)self;
 
 	(void)closure;
-	if (!data)
+	if (buffer->dmabuf_fd >= 0)
 		Py_RETURN_NONE;
-	return PyLong_FromVoidPtr((void *)data);
+	return PyLong_FromVoidPtr((void *)buffer->raw.data);
 }
 
 static PyObject *get_fd(PyObject *self, void *closure)

@@ -104,9 +104,9 @@ def _restore(settings: argparse.Namespace) -> int:
         raise ValueError("--queue: only with an interface")
     undone = 0
     if settings.apply:
+        undone = nic.restore(settings.interface)
         if settings.interface:
-            undone = nic.undo(settings.interface, settings.queue)
-        undone += nic.restore(settings.interface)
+            undone += nic.undo(settings.interface, settings.queue)
     if settings.json:
         view.print_json({"applied": settings.apply, "undone": undone})
     elif settings.apply:
