@@ -9945,7 +9945,9 @@ void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *st
  * nearly all that it takes; and few enough that it never runs dry.
  */
 #define PROVE_HOLD      1024u
-#define PROVE_HOLD_PART 8u        /* of the area's chunks */
+#define PROVE_HOLD_PART 8u /* of the area's chunks */
+#define PROVE_LOOK_NS   100000000
+#define PROVE_LOOKS     25u
 #define PROVE_SLICE_NS  500000000 /* without an event: look whether the stream can go on */
 
 #ifndef SO_INCOMING_NAPI_ID
@@ -10077,6 +10079,23 @@ static uint64_t prove_difference(uint64_t before, uint64_t after)
 	return after - before;
 }
 
+/*
+ * Cards write their counters to memory now and then (bnxt: once a second): look again until the
+ * queue's bytes are all there, or will not come.
+ */
+static void prove_look(struct prove *prove, struct zrx_nic_traffic *after)
+{
+	const struct timespec pause = {.tv_nsec = PROVE_LOOK_NS};
+
+	for (uint32_t looks = 0; looks < PROVE_LOOKS; looks++) {
+		zrx_nic_traffic_read(after, prove->report.ifindex, prove->info.queue,
+				     prove->report.napi_id);
+		if (prove_difference(prove->before.bytes, after->bytes) >= prove->proof.bytes)
+			return; /* or the driver does not tell */
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* While it is still bound: what was counted goes with the queue. */
 static void prove_count(struct prove *prove)
 {
@@ -10087,8 +10106,7 @@ static void prove_count(struct prove *prove)
 	uint32_t napi_id = 0;
 	socklen_t length = sizeof(napi_id);
 
-	zrx_nic_traffic_read(&after, prove->report.ifindex, prove->info.queue,
-			     prove->report.napi_id);
+	prove_look(prove, &after);
 	zrx_receiver_stats(prove->receiver, &stats);
 	proof->copied_bytes = stats.copied_bytes;
 	proof->copied_buffers = stats.copied_buffers;
@@ -10187,6 +10205,8 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 #undef PROVE_BATCH
 #undef PROVE_HOLD
 #undef PROVE_HOLD_PART
+#undef PROVE_LOOK_NS
+#undef PROVE_LOOKS
 #undef PROVE_SLICE_NS
 #undef SO_INCOMING_NAPI_ID
 

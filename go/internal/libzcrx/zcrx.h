@@ -139,7 +139,9 @@ struct zrx_error {
 
 /* zrx_options.steer: which flows are led to the queue (engine zcrx with ZRX_NIC_SETUP) */
 #define ZRX_STEER_CONNECTION 0u /* one rule for each socket, when it is added */
-#define ZRX_STEER_PORT       1u /* one rule for steer_port, at open */
+#define ZRX_STEER_PORT       1u /* one rule for steer_port, at open; receivers that name the same port share it, by
+				   an RSS context over their queues: open all of them before listening, for
+				   connections move between queues when one joins or leaves */
 #define ZRX_STEER_NONE       2u /* the caller steers */
 
 /*
