@@ -20,10 +20,7 @@ struct bench {
 	struct flow flow;
 };
 
-/*
- * A flow that has begun. Over IPv4: an interface that goes down keeps its IPv4 address, not its
- * IPv6 one.
- */
+/* A flow that has begun. Over IPv4, for a change. */
 static void begin(struct bench *bench)
 {
 	struct zrx_options options = rx_options();
@@ -95,6 +92,11 @@ static void packets_go_wrong(const char *kind, const char *more)
 	finish(&bench);
 	taken = model_faults_taken(kind) - taken;
 	CHECK(taken == PACKETS, "%s: %" PRIu64 " packets of %u", kind, taken, PACKETS);
+}
+
+void packets_without_buffer(void)
+{
+	packets_go_wrong("starve", "");
 }
 
 void packets_unsplit(void)

@@ -177,10 +177,23 @@ void nic_set_mtu(int mtu)
 	set_mtu(nic_interface(), mtu);
 }
 
+/* Else an IPv6 address that was set goes when the interface goes down. */
+static void keep_addresses(void)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/keep_addr_on_down",
+		 nic_interface());
+	file = fopen(path, "we");
+	CHECK(file && fputs("1\n", file) >= 0 && !fclose(file), "%s: %s", path, strerror(errno));
+}
+
 void nic_set_up(int up)
 {
 	struct ifreq data = {0};
 
+	keep_addresses();
 	interface_ioctl(nic_interface(), SIOCGIFFLAGS, &data);
 	data.ifr_flags = (short)(up ? data.ifr_flags | IFF_UP : data.ifr_flags & ~IFF_UP);
 	interface_ioctl(nic_interface(), SIOCSIFFLAGS, &data);

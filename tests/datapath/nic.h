@@ -33,6 +33,7 @@ unsigned nic_queue_napi(uint32_t queue);
 /* Of both ports. Waits until the link is up again. */
 void nic_set_mtu(int mtu);
 
+/* Addresses stay. */
 void nic_set_up(int up);
 /* Descriptors of each receive queue. Returns how many there were. */
 uint32_t nic_set_rx_ring(uint32_t entries);

@@ -12,4 +12,23 @@ $(B)/tests/datapath: $(DATAPATH_OBJECTS) $(DATAPATH_SHARED) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+# Driver and kernel. The newest of each in `make test`; in all: the oldest with zero-copy, those that tell of
+# copies, the newest.
+DATAPATH_RUNS := bnxt:7.3 gve:7.3
+DATAPATH_ALL  := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
+
+# $(call datapath,DRIVER:KERNEL...,SECONDS,OPTIONS): the bound is for a machine that has much else to do.
+datapath = failed=0; for run in $(1); do \
+		echo "$$run"; \
+		kernel/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
+			--log $(B)/datapath/$$run -- $(B)/tests/datapath $(3) || failed=1; \
+	done; exit $$failed
+
+.PHONY: test-datapath test-datapath-all
+test-datapath: $(B)/tests/datapath ## try on modelled NICs what is a NIC's own: areas, foreign queues, faults, kills
+	$(Q)$(call datapath,$(DATAPATH_RUNS),900,--kills 10)
+
+test-datapath-all: $(B)/tests/datapath ## the same on every kernel and driver, with 100 kills
+	$(Q)$(call datapath,$(DATAPATH_ALL),1800,--kills 100)
+
 -include $(DATAPATH_OBJECTS:.o=.d)

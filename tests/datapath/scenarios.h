@@ -19,11 +19,11 @@ void two_receivers(void);
 /* shortage.c */
 void buffers_held(void);
 void copies_starve(void);
-void packets_without_buffer(void);
 
 /* faults.c */
 void packets_lost(void);
 void packets_late(void);
+void packets_without_buffer(void);
 void packets_unsplit(void);
 void packets_misdirected(void);
 void lengths_wrong(void);

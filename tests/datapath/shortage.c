@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Too few chunks, by whoever's fault: nothing is lost, nothing spins, and it ends by itself. */
-#include "model.h"
+/* Too few chunks: nothing is lost, nothing spins, and it ends by itself. */
 #include "nic.h"
 #include "rx.h"
 #include "scenarios.h"
@@ -11,8 +10,7 @@
 
 #define BYTES       (24u << 20)
 #define SMALL_AREA  (8u << 20)
-#define TINY_AREA   (1u << 20)
-#define SMALL_RING  32 /* descriptors: few enough for a tiny area to have chunks left over */
+#define TINY_AREA   (2u << 20)
 #define QUIET_TURNS 3
 #define CALM_WAITS  100 /* system calls in a second of waiting: more would be spinning */
 
@@ -59,6 +57,17 @@ void buffers_held(void)
 	rx_close(&rx);
 }
 
+/* Descriptors for which the driver wants all chunks of a tiny area, and for which it does not. */
+static uint32_t greedy_ring(void)
+{
+	return nic_is("gve") ? 2048 : 1024;
+}
+
+static uint32_t modest_ring(void)
+{
+	return nic_is("gve") ? 256 : 64; /* bnxt_en: four chunks for each */
+}
+
 /*
  * An unsteered flow must be copied, and the driver has every chunk of the area: the receiver says
  * so, and goes on once the driver lets some go.
@@ -69,7 +78,7 @@ void copies_starve(void)
 	struct listener listener;
 	struct zrx_stats stats;
 	struct flow flow;
-	uint32_t entries;
+	uint32_t entries = nic_set_rx_ring(greedy_ring());
 	struct rx rx;
 
 	options.area_bytes = TINY_AREA;
@@ -84,29 +93,9 @@ void copies_starve(void)
 	while (rx_stats(&rx).stall != ZRX_STALL_COPIES);
 	stats = rx_stats(&rx);
 	CHECK(stats.parked == 1, "%" PRIu64 " streams are parked", stats.parked);
-	entries = nic_set_rx_ring(SMALL_RING);
+	nic_set_rx_ring(modest_ring());
 	rx_until_ended(&rx);
 	rx_check_whole(&rx);
 	nic_set_rx_ring(entries);
-	rx_close(&rx);
-}
-
-/* The NIC itself finds no buffer for some packets. */
-void packets_without_buffer(void)
-{
-	struct zrx_options options = rx_options();
-	struct listener listener;
-	struct flow flow;
-	struct rx rx;
-
-	listener_open(&listener, AF_INET6);
-	rx_open(&rx, &options);
-	flow_connect(&flow, &listener, 0, BYTES);
-	listener_close(&listener);
-	model_ask("\"do\": \"starve\", \"port\": 1, \"queue\": %u, \"count\": 20", rx.info.queue);
-	rx_start(&rx, &flow);
-	rx_until_ended(&rx);
-	rx_check_whole(&rx);
-	CHECK(model_faults_taken("starve") >= 20, "no packet was without a buffer");
 	rx_close(&rx);
 }
