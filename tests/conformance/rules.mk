@@ -2,14 +2,23 @@
 CONFORMANCE_SOURCES := $(wildcard tests/conformance/*.c)
 CONFORMANCE_OBJECTS := $(CONFORMANCE_SOURCES:%.c=$(B)/obj/%.o)
 
-# Under emulation a byte takes long: of each kind of scenario one or two.
+# Under emulation a byte takes long, and a NIC's set-up some seconds: of each kind of scenario one or two.
 NIC_SCENARIOS := size-1,size-4097,size-1mib,poll-batch-1,wake-ends-wait,release-at-end-threads,double-release,\
-nic-*,ring-8-slow-reader,end-before-data,end-with-buffers-out,data-before-add,reset-mid-stream,\
+nic-*,ring-8-slow-reader,end-before-data,end-with-buffers-out,data-before-add,reset-before-add,reset-mid-stream,\
 reset-with-buffers-out,limit-mid-buffer,limit-boundary,remove-before-receive,remove-mid-stream,\
 close-fd-reuse,close-held-threads,close-on-other-held,fork-buffers-out
-NIC_DRIVERS := bnxt gve
+CONFORMANCE_RUNS := bnxt:7.2 gve:7.2
+CONFORMANCE_ALL   := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 
-.PHONY: conformance test-conformance test-conformance-uml test-conformance-nic
+# $(call conformance_nic,DRIVER:KERNEL...,SECONDS,OPTIONS)
+conformance_nic = failed=0; for run in $(1); do \
+		echo "$$run"; \
+		kernel/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
+			--log $(B)/conformance/$$run -- \
+			$(B)/tests/conformance --engine zcrx --seconds 120 $(3) || failed=1; \
+	done; exit $$failed
+
+.PHONY: conformance test-conformance test-conformance-uml test-conformance-nic test-conformance-nic-all
 conformance: $(B)/tests/conformance ## build the conformance runner
 
 $(B)/tests/conformance: $(CONFORMANCE_OBJECTS) $(LIBZCRX)
@@ -23,9 +32,9 @@ test-conformance-uml: conformance ## run them in UML, on engine zcrx-nodev too
 	kernel/vm/uml --timeout 900 --check-dmesg -- $(B)/tests/conformance --engine zcrx-nodev,multishot,recv
 
 test-conformance-nic: conformance ## run some of them on modelled NICs, by engine zcrx
-	$(Q)for driver in $(NIC_DRIVERS); do \
-		kernel/nicmodel/rig --driver $$driver --kernel 7.2 --timeout 900 -- $(B)/tests/conformance \
-			--engine zcrx --seconds 120 --scenario '$(subst $() ,,$(NIC_SCENARIOS))' || exit 1; \
-	done
+	$(Q)$(call conformance_nic,$(CONFORMANCE_RUNS),900,--scenario '$(subst $() ,,$(NIC_SCENARIOS))')
+
+test-conformance-nic-all: conformance ## run all of them there, on every kernel and driver: an hour
+	$(Q)$(call conformance_nic,$(CONFORMANCE_ALL),2700,)
 
 -include $(CONFORMANCE_OBJECTS:.o=.d)
