@@ -92,6 +92,7 @@ const (
 	opApply   = "apply"
 	opUndo    = "undo"
 	opRestore = "restore"
+	opProve   = "prove"
 )
 
 func newOpError(op string, e core.Error) *OpError {

@@ -60,6 +60,7 @@ func stateOf(checks []zcrx.Check, name string) zcrx.CheckState {
 
 func TestNICRefusals(t *testing.T) {
 	lo := zcrx.Options{Interface: "lo"}
+	_, conn := pair(t)
 	cases := map[string]struct {
 		call  func() error
 		op    string
@@ -69,6 +70,7 @@ func TestNICRefusals(t *testing.T) {
 		"plan nothing":    {func() error { _, err := zcrx.PlanNIC(zcrx.Options{}); return err }, "plan", syscall.ENODEV},
 		"plan lo":         {func() error { _, err := zcrx.PlanNIC(lo); return err }, "plan", syscall.EOPNOTSUPP},
 		"apply lo":        {func() error { _, err := zcrx.ApplyNIC(lo); return err }, "apply", syscall.EOPNOTSUPP},
+		"prove lo":        {func() error { _, err := zcrx.ProveNIC(lo, conn, 0, 0); return err }, "prove", syscall.EOPNOTSUPP},
 	}
 	for name, c := range cases {
 		err := c.call()

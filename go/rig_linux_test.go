@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	zcrx "github.com/zcrx/zcrx/go"
 )
@@ -185,5 +186,33 @@ func TestNICWritesWhatAStreamReads(t *testing.T) {
 	}
 	if stats := rx.Stats(); stats.CopiedBytes != 0 && stats.CopiedBytes != zcrx.Unknown {
 		t.Errorf("%d bytes were copied", stats.CopiedBytes)
+	}
+}
+
+func TestNICProve(t *testing.T) {
+	sender, conn := pair(t)
+	size := 2 << 20
+	rules := settings(t).Rules
+	go func() { // what comes before the flow is led to the queue is copied
+		for {
+			report, err := zcrx.InspectNIC(nic, nil)
+			if err != nil || report.Rules > rules {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		sender.Write(pattern(size + 100000))
+	}()
+	proof, err := zcrx.ProveNIC(zcrx.Options{Interface: nic}, conn, uint64(size), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proof.Verdict != zcrx.NICZeroCopy || proof.Bytes < uint64(size) || proof.Buffers == 0 || proof.MTU == 0 {
+		t.Errorf("%v: %+v", proof.Verdict, proof)
+	}
+	silent, conn := pair(t)
+	defer silent.Close()
+	if _, err := zcrx.ProveNIC(zcrx.Options{Interface: nic}, conn, 0, 10*time.Millisecond); !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("nothing sent: %v", err)
 	}
 }

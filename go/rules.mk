@@ -8,7 +8,12 @@ GO_RUNNER  := $(B)/go/conformance
 # $(call with_go,COMMANDS): one shell for all, skipped where go/have-go says so.
 with_go     = $(Q)GO=$(GO) go/have-go || { test $$? = 1; exit; }; set -ex; $(1)
 
-.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml test-go-packaging fuzz-go bench-go lint-go staticcheck-go
+# On the NIC rig: the package's tests on one driver, what the sender and the kernel have most part in on the other.
+GO_NIC_SCENARIOS := size-1mib,release-at-end-threads,end-with-buffers-out,reset-mid-stream,limit-mid-buffer,\
+remove-mid-stream,close-fd-reuse,close-held-threads
+
+.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml test-go-nic test-go-packaging fuzz-go bench-go lint-go \
+	staticcheck-go
 go: $(GO_RUNNER) ## build the Go package, its examples and its conformance runner
 	$(GO) build $(GO_PACKAGE)
 	$(GO) build -o $(B)/go/ ./go/examples/...
@@ -19,16 +24,22 @@ $(GO_RUNNER):
 
 test-go: ## run the Go tests, also under the race detector
 	$(call with_go,$(GO) test -count=1 -timeout 300s $(GO_PACKAGE); \
-		$(GO) test -count=1 -timeout 300s -race -short $(GO_PACKAGE))
+		$(GO) test -count=1 -timeout 300s -race -short ./go)
 
 test-go-conformance: ## run the conformance scenarios through Go on engines multishot and recv
 	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO_RUNNER) -engine multishot$(COMMA)recv -jobs 4 -fast)
 
 test-go-uml: ## run the Go tests and the scenarios in UML on engine zcrx-nodev
 	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -o $(B)/go/zcrx.test ./go; \
-		kernel/vm/uml --timeout 300 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- \
-			$(B)/go/zcrx.test -test.short -test.timeout 200s; \
-		kernel/vm/uml --timeout 900 --check-dmesg -- $(GO_RUNNER) -engine zcrx-nodev -fast)
+		kernel/vm/uml --timeout 900 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- sh -ec \
+			'$(B)/go/zcrx.test -test.short -test.timeout 300s; $(GO_RUNNER) -engine zcrx-nodev -fast')
+
+test-go-nic: ## run the Go tests and some scenarios on modelled NICs, by engine zcrx
+	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -tags nicrig -o $(B)/go/nic.test ./go; \
+		kernel/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 400 -- \
+			env ZRX_ENGINES=zcrx $(CURDIR)/$(B)/go/nic.test -test.short -test.timeout 300s; \
+		kernel/nicmodel/rig --driver gve --kernel 7.2 --timeout 400 -- \
+			$(GO_RUNNER) -engine zcrx -time 2m -scenario '$(subst $() ,,$(GO_NIC_SCENARIOS))')
 
 # The rival is compiled as the package compiles the core.
 $(B)/go/bench-core: go/internal/bench/testdata/core.c $(GO_CORE)/zcrx.c
@@ -53,6 +64,7 @@ lint-go: ## check the Go sources and what is generated in them
 		cmp go/internal/core/constants.go $(B)/go/constants.go; \
 		test -z "$$(gofmt -l go)" || { gofmt -l go; exit 1; }; \
 		$(GO) vet $(GO_PACKAGE); \
+		$(GO) vet -tags nicrig ./go; \
 		GOOS=darwin $(GO) vet $(GO_PACKAGE))
 
 staticcheck-go: ## run staticcheck on the Go sources (fetched as a Go module)

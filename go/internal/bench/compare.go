@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,8 +21,9 @@ import (
 type key struct {
 	Value  float64   `json:"value"`
 	Spread float64   `json:"spread"` // A/A: half the distance of the quartiles of the core against itself
-	Bar    float64   `json:"bar,omitempty"`
-	Met    *bool     `json:"met,omitempty"` // at the bar less the spread
+	Bar    *float64  `json:"bar,omitempty"`
+	AtMost bool      `json:"at_most,omitempty"` // the bar is an upper one
+	Met    *bool     `json:"met,omitempty"`     // at the bar, give or take the spread
 	Rounds []float64 `json:"rounds"`
 }
 
@@ -44,15 +46,23 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
-func newKey(values, same []float64, bar float64) key {
-	k := key{Value: quantile(values, 0.5), Bar: bar, Rounds: values}
+func newKey(values, same []float64) key {
+	k := key{Value: quantile(values, 0.5), Rounds: values}
 	if len(same) > 0 {
 		k.Spread = (quantile(same, 0.75) - quantile(same, 0.25)) / 2
 	}
-	if bar > 0 {
-		met := k.Value >= bar-k.Spread
-		k.Met = &met
-	}
+	return k
+}
+
+func (k key) atLeast(bar float64) key {
+	met := k.Value >= bar-k.Spread
+	k.Bar, k.Met = &bar, &met
+	return k
+}
+
+func (k key) atMost(bar float64) key {
+	met := k.Value <= bar+k.Spread
+	k.Bar, k.Met, k.AtMost = &bar, &met, true
 	return k
 }
 
@@ -130,18 +140,23 @@ func (s *settings) compare() error {
 	}
 	sameSmall := paired(small["core again"], small["core"], throughput)
 	sameLarge := paired(large["core again"], large["core"], throughput)
+	sameSmallCPU := paired(small["core again"], small["core"], thrift)
+	sameLargeCPU := paired(large["core again"], large["core"], thrift)
 	keys := map[string]key{
-		"go_vs_core_4k":           newKey(paired(small["receive"], small["core"], throughput), sameSmall, 0.90),
-		"go_vs_core_64k":          newKey(paired(large["receive"], large["core"], throughput), sameLarge, 0.98),
-		"go_vs_conn_read_64k":     newKey(paired(large["receive"], large["conn-read"], throughput), sameLarge, 1.00),
-		"go_vs_core_4k_cpu":       newKey(paired(small["receive"], small["core"], thrift), paired(small["core again"], small["core"], thrift), 0),
-		"go_vs_core_64k_cpu":      newKey(paired(large["receive"], large["core"], thrift), paired(large["core again"], large["core"], thrift), 0),
-		"go_vs_conn_read_64k_cpu": newKey(paired(large["receive"], large["conn-read"], thrift), nil, 0),
-		"stream_vs_conn_read_64k": newKey(paired(large["stream"], large["conn-read"], throughput), sameLarge, 0),
-		"write_to_vs_conn_read":   newKey(paired(large["write-to"], large["conn-read"], throughput), sameLarge, 0),
-		"allocs_per_buffer":       newKey(paired(small["receive"], small["core"], allocs), nil, 0),
+		"go_vs_core_4k":           newKey(paired(small["receive"], small["core"], throughput), sameSmall).atLeast(0.90),
+		"go_vs_core_64k":          newKey(paired(large["receive"], large["core"], throughput), sameLarge).atLeast(0.98),
+		"go_vs_conn_read_64k":     newKey(paired(large["receive"], large["conn-read"], throughput), sameLarge).atLeast(1),
+		"go_vs_core_4k_cpu":       newKey(paired(small["receive"], small["core"], thrift), sameSmallCPU),
+		"go_vs_core_64k_cpu":      newKey(paired(large["receive"], large["core"], thrift), sameLargeCPU),
+		"go_vs_conn_read_64k_cpu": newKey(paired(large["receive"], large["conn-read"], thrift), sameLargeCPU),
+		"stream_vs_conn_read_64k": newKey(paired(large["stream"], large["conn-read"], throughput), sameLarge),
+		"write_to_vs_conn_read":   newKey(paired(large["write-to"], large["conn-read"], throughput), sameLarge),
+		"allocs_per_buffer":       newKey(paired(small["receive"], small["core"], allocs), nil).atMost(0),
 		"ns_per_buffer_over_core": newKey(paired(small["receive"], small["core"], extraNS),
-			paired(small["core again"], small["core"], extraNS), 0),
+			paired(small["core again"], small["core"], extraNS)).atMost(25),
+	}
+	if err := s.writeRuns(map[string]map[string][]totals{"4k": small, "64k": large}); err != nil {
+		return err
 	}
 	return s.write(report{
 		Date: time.Now().UTC().Format(time.RFC3339), Go: runtime.Version(), Engine: s.engine, Bytes: s.bytes, Keys: keys,
@@ -154,7 +169,7 @@ func (s *settings) write(r report) error {
 		k := r.Keys[name]
 		verdict := ""
 		if k.Met != nil {
-			verdict = fmt.Sprintf("  bar %.2f, met: %v", k.Bar, *k.Met)
+			verdict = fmt.Sprintf("  bar %.2f, met: %v", *k.Bar, *k.Met)
 		}
 		fmt.Printf("%-26s %8.3f  spread %.3f%s\n", name, k.Value, k.Spread, verdict)
 	}
@@ -165,8 +180,24 @@ func (s *settings) write(r report) error {
 	if err != nil {
 		return err
 	}
+	return os.WriteFile(s.output, append(text, '\n'), 0o644)
+}
+
+// writeRuns writes each run as a benchmark's line, for benchstat, beside the keys.
+func (s *settings) writeRuns(groups map[string]map[string][]totals) error {
+	var text strings.Builder
+	for _, size := range slices.Sorted(maps.Keys(groups)) {
+		for _, name := range slices.Sorted(maps.Keys(groups[size])) {
+			for _, t := range groups[size][name] {
+				buffers := float64(t.Buffers)
+				fmt.Fprintf(&text, "BenchmarkReceive/size=%s/side=%s %d %.1f ns/op %.1f MB/s %.1f cpu-ns/op\n", size,
+					strings.ReplaceAll(name, " ", "-"), t.Buffers, t.Seconds/buffers*1e9, float64(t.Bytes)/t.Seconds/1e6,
+					t.CPU/buffers*1e9)
+			}
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(s.output), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(s.output, append(text, '\n'), 0o644)
+	return os.WriteFile(strings.TrimSuffix(s.output, ".json")+".txt", []byte(text.String()), 0o644)
 }

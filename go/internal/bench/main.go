@@ -14,6 +14,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -37,11 +38,15 @@ type side struct {
 
 const runTime = 60 * time.Second
 
+// pinned is a command on one processor. Go's runtime is told how many there are all the same, as it is in a program that is not
+// pinned: with one it lets other threads run during each call into C, to look for work that there is not.
 func pinned(processor string, words ...string) *exec.Cmd {
 	if taskset, err := exec.LookPath("taskset"); err == nil {
 		words = append([]string{taskset, "-c", processor}, words...)
 	}
-	return exec.Command(words[0], words[1:]...)
+	command := exec.Command(words[0], words[1:]...)
+	command.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(runtime.NumCPU()))
+	return command
 }
 
 // measure runs one side once.
@@ -91,7 +96,7 @@ func main() {
 	flag.StringVar(&s.output, "output", "build/bench/go.json", "where the keys go")
 	flag.StringVar(&s.engine, "engine", "multishot", "engine of both sides")
 	flag.IntVar(&s.rounds, "rounds", 9, "how often each side runs")
-	flag.Int64Var(&s.bytes, "bytes", 512<<20, "bytes of each run")
+	flag.Int64Var(&s.bytes, "bytes", 1<<30, "bytes of each run")
 	flag.IntVar(&s.batch, "batch", 128, "events of each receive")
 	flag.StringVar(&receive, "receive", "", "for the program itself: be this receiver")
 	flag.StringVar(&send, "send", "", "for the program itself: send to this port")

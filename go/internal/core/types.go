@@ -144,3 +144,24 @@ type NICStep struct {
 	Setting string
 	Command string
 }
+
+// NICProof is struct zrx_nic_proof.
+type NICProof struct {
+	Verdict       uint32
+	Bytes         uint64
+	Buffers       uint64
+	CopiedBytes   uint64
+	CopiedBuffers uint64
+	Chunks        uint64
+	NICChunks     uint64
+	QueueBytes    uint64
+	QueuePackets  uint64
+	EarlyBytes    uint64
+	AllocFailures uint64
+	Queue         uint32
+	QueueNAPI     uint32
+	SocketNAPI    uint32
+	MTU           uint32
+	BufferBytes   uint32
+	Checks        []Check
+}

@@ -15,26 +15,27 @@ var refusal = Error{
 	Hint:    "read the connection by Read",
 }
 
-func NewEvents(count int) []Event                         { return make([]Event, count) }
-func FreeEvents([]Event)                                  {}
-func Open(*Options) (Receiver, Error)                     { return Receiver{}, refusal }
-func (Receiver) Close() int                               { return 0 }
-func (Receiver) Add(_ uintptr, _, _ uint64) (uint64, int) { return 0, -enosys }
-func (Receiver) Remove(uint64) int                        { return -enosys }
-func (Receiver) Receive([]Event, int64) int               { return -enosys }
-func (Receiver) Wake()                                    {}
-func (Receiver) LastError() Error                         { return refusal }
-func (Receiver) Stats() Stats                             { return Stats{} }
-func (Receiver) Info() Info                               { return Info{} }
-func ReleaseEvents([]Event) int                           { return -enosys }
-func ReleaseBuffers([]Buffer) int                         { return -enosys }
-func Probe() (Capabilities, int)                          { return Capabilities{}, -enosys }
-func Version() string                                     { return "none" }
-func EngineName(uint32) string                            { return "" }
-func StageName(uint32) string                             { return "" }
-func EngineByName(string) (uint32, int)                   { return 0, -enosys }
-func InspectNIC(string, uint32) (NICReport, Error)        { return NICReport{}, refusal }
-func PlanNIC(*Options) ([]NICStep, uint32, Error)         { return nil, 0, refusal }
-func ApplyNIC(*Options) (uint32, Error)                   { return 0, refusal }
-func UndoNIC(string, uint32) (int, Error)                 { return 0, refusal }
-func RestoreNIC(string) (int, Error)                      { return 0, refusal }
+func NewEvents(count int) []Event                                 { return make([]Event, count) }
+func FreeEvents([]Event)                                          {}
+func Open(*Options) (Receiver, Error)                             { return Receiver{}, refusal }
+func (Receiver) Close() int                                       { return 0 }
+func (Receiver) Add(_ uintptr, _, _ uint64) (uint64, int)         { return 0, -enosys }
+func (Receiver) Remove(uint64) int                                { return -enosys }
+func (Receiver) Receive([]Event, int64) int                       { return -enosys }
+func (Receiver) Wake()                                            {}
+func (Receiver) LastError() Error                                 { return refusal }
+func (Receiver) Stats() Stats                                     { return Stats{} }
+func (Receiver) Info() Info                                       { return Info{} }
+func ReleaseEvents([]Event) int                                   { return -enosys }
+func ReleaseBuffers([]Buffer) int                                 { return -enosys }
+func Probe() (Capabilities, int)                                  { return Capabilities{}, -enosys }
+func Version() string                                             { return "none" }
+func EngineName(uint32) string                                    { return "" }
+func StageName(uint32) string                                     { return "" }
+func EngineByName(string) (uint32, int)                           { return 0, -enosys }
+func InspectNIC(string, uint32) (NICReport, Error)                { return NICReport{}, refusal }
+func PlanNIC(*Options) ([]NICStep, uint32, Error)                 { return nil, 0, refusal }
+func ApplyNIC(*Options) (uint32, Error)                           { return 0, refusal }
+func UndoNIC(string, uint32) (int, Error)                         { return 0, refusal }
+func RestoreNIC(string) (int, Error)                              { return 0, refusal }
+func ProveNIC(*Options, uintptr, uint64, int64) (NICProof, Error) { return NICProof{}, refusal }
