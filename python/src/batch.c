@@ -46,11 +46,27 @@ static int refuse_pinned(uint64_t state)
 	return -1;
 }
 
+enum claim { CLAIM_ONE, CLAIM_DATA, CLAIM_ALL };
+
+/* The end of what is claimed from an event on. CLAIM_DATA: up to the first that is not data. */
+static uint32_t end_of_claim(const struct zpy_batch *self, uint32_t first, enum claim what)
+{
+	uint32_t end = first;
+
+	if (what == CLAIM_ONE)
+		return first + 1;
+	if (what == CLAIM_ALL)
+		return self->count;
+	while (end < self->count && self->events[end].kind == ZRX_EVENT_DATA)
+		end++;
+	return end;
+}
+
 /*
- * Claim the events from the next one on, one of them or all. Returns how many, from *first;
- * 0 if there are none left; -1 with an exception set while views of the batch are alive.
+ * Claim events from the next one on. Returns how many, from *first; 0 if there are none left; -1
+ * with an exception set while views of the batch are alive.
  */
-static int64_t claim(struct zpy_batch *self, int all, uint32_t *first)
+static int64_t claim(struct zpy_batch *self, enum claim what, uint32_t *first)
 {
 	uint64_t state = atomic_load_explicit(&self->state, memory_order_acquire);
 	uint64_t next;
@@ -61,7 +77,7 @@ static int64_t claim(struct zpy_batch *self, int all, uint32_t *first)
 			return 0;
 		if (refuse_pinned(state) < 0)
 			return -1;
-		next = all ? self->count : *first + 1;
+		next = end_of_claim(self, *first, what);
 	} while (!atomic_compare_exchange_weak_explicit(&self->state, &state, next,
 							memory_order_acq_rel, memory_order_acquire));
 	return (int64_t)(next - *first);
@@ -72,30 +88,40 @@ static PyObject *batch_next(PyObject *object)
 	struct zpy_batch *self = (struct zpy_batch *)object;
 	uint32_t index;
 
-	if (claim(self, 0, &index) <= 0)
+	if (claim(self, CLAIM_ONE, &index) <= 0)
 		return NULL;
 	return zpy_event_new(&self->events[index], self->dmabuf_fd);
+}
+
+static void drop_events(struct zpy_batch *self, uint32_t first, uint32_t end)
+{
+	zrx_event_release(&self->events[first], end - first);
+	while (first < end)
+		drop_stream(&self->events[first++]);
 }
 
 static PyObject *batch_take(PyObject *object, PyObject *unused)
 {
 	struct zpy_batch *self = (struct zpy_batch *)object;
-	PyObject *list = PyList_New(0);
-	uint32_t index;
+	uint32_t first = 0, end;
+	int64_t count = claim(self, CLAIM_DATA, &first);
+	PyObject *list;
 
 	(void)unused;
-	while (list && (index = zpy_batch_next(self)) < self->count &&
-	       self->events[index].kind == ZRX_EVENT_DATA) {
-		PyObject *buffer = NULL;
+	if (count < 0)
+		return NULL;
+	end = first + (uint32_t)count;
+	list = PyList_New((Py_ssize_t)count);
+	for (Py_ssize_t i = 0; list && i < count; i++) {
+		struct zrx_event *event = &self->events[first++];
+		PyObject *buffer = zpy_buffer_new(&event->buffer, self->dmabuf_fd);
 
-		if (claim(self, 0, &index) > 0) {
-			drop_stream(&self->events[index]);
-			buffer = zpy_buffer_new(&self->events[index].buffer, self->dmabuf_fd);
-		}
-		if (!buffer || PyList_Append(list, buffer) < 0)
+		drop_stream(event);
+		if (!buffer || PyList_SetItem(list, i, buffer) < 0)
 			Py_CLEAR(list);
-		Py_XDECREF(buffer);
 	}
+	if (!list)
+		drop_events(self, first, end);
 	return list;
 }
 
@@ -104,7 +130,7 @@ static PyObject *batch_take(PyObject *object, PyObject *unused)
 static int release(struct zpy_batch *self)
 {
 	uint32_t first;
-	int64_t count = claim(self, 1, &first);
+	int64_t count = claim(self, CLAIM_ALL, &first);
 	int result;
 
 	if (count <= 0)
