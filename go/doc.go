@@ -46,7 +46,10 @@
 //	rx, err := zcrx.Open(zcrx.Options{Interface: "eth0", RequireZeroCopy: true})
 //
 // Open sets the NIC up (header/data split, RSS, a flow rule for each connection that is added) and Close puts everything back. An error
-// is an [*OpError]: its Hint says what to do. [Probe] tells what this machine can do before anything is opened.
+// is an [*OpError]: its Hint says what to do. [Probe] tells what this machine can do before anything is opened,
+// [InspectNIC] how an interface stands, and [PlanNIC] what Open would change. A program that receives with fewer rights is
+// prepared for by [ApplyNIC] and, afterwards, [UndoNIC]; what a killed process left is put back by the next Open, or
+// [RestoreNIC]. [ProveNIC] receives a stream and tells how much of it was copied, and why.
 //
 // # Building
 //

@@ -27,12 +27,12 @@ test-go: ## run the Go tests, also under the race detector
 		$(GO) test -count=1 -timeout 300s -race -short ./go)
 
 test-go-conformance: ## run the conformance scenarios through Go on engines multishot and recv
-	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO_RUNNER) -engine multishot$(COMMA)recv -jobs 4 -fast)
+	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO_RUNNER) -engine multishot$(COMMA)recv -jobs 4 -time 2m -fast)
 
 test-go-uml: ## run the Go tests and the scenarios in UML on engine zcrx-nodev
 	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -o $(B)/go/zcrx.test ./go; \
 		kernel/vm/uml --timeout 900 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- sh -ec \
-			'$(B)/go/zcrx.test -test.short -test.timeout 300s; $(GO_RUNNER) -engine zcrx-nodev -fast')
+			'$(B)/go/zcrx.test -test.short -test.timeout 300s; $(GO_RUNNER) -engine zcrx-nodev -jobs 3 -time 2m -fast')
 
 test-go-nic: ## run the Go tests and some scenarios on modelled NICs, by engine zcrx
 	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -tags nicrig -o $(B)/go/nic.test ./go; \

@@ -21,6 +21,7 @@ import (
 type key struct {
 	Value  float64   `json:"value"`
 	Spread float64   `json:"spread"` // A/A: half the distance of the quartiles of the core against itself
+	Noisy  bool      `json:"noisy"`  // the spread is more than a tenth of the value
 	Bar    *float64  `json:"bar,omitempty"`
 	AtMost bool      `json:"at_most,omitempty"` // the bar is an upper one
 	Met    *bool     `json:"met,omitempty"`     // at the bar, give or take the spread
@@ -33,8 +34,6 @@ type report struct {
 	Go     string         `json:"go"`
 	Engine string         `json:"engine"`
 	Bytes  int64          `json:"bytes_per_run"`
-	Load   float64        `json:"load"`  // average of the minute before
-	Noisy  bool           `json:"noisy"` // others were at work: do not trust the figures
 	Keys   map[string]key `json:"keys"`
 }
 
@@ -50,6 +49,7 @@ func newKey(values, same []float64) key {
 	k := key{Value: quantile(values, 0.5), Rounds: values}
 	if len(same) > 0 {
 		k.Spread = (quantile(same, 0.75) - quantile(same, 0.25)) / 2
+		k.Noisy = k.Spread > math.Abs(k.Value)/10
 	}
 	return k
 }
@@ -75,10 +75,10 @@ func sides(buffer int, more ...string) []side {
 	return append(list, side{"core again", buffer, true})
 }
 
-// takeTurns runs each side in turn, as often as asked for: results by the side's name.
-func (s *settings) takeTurns(list []side) (map[string][]totals, error) {
+// takeTurns runs each side in turn, so many times: results by the side's name.
+func (s *settings) takeTurns(rounds int, list []side) (map[string][]totals, error) {
 	results := make(map[string][]totals)
-	for round := range s.rounds {
+	for round := range rounds {
 		order := slices.Clone(list)
 		if round%2 == 1 {
 			slices.Reverse(order)
@@ -116,25 +116,12 @@ func allocs(a, _ totals) float64 {
 	return math.Round(float64(a.Allocs)/float64(a.Buffers)*100) / 100
 }
 
-// load is the average number of tasks that wanted to run in the last minute.
-func load() (average float64) {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err == nil {
-		_, err = fmt.Sscan(string(text), &average)
-	}
-	if err != nil {
-		return math.Inf(1)
-	}
-	return average
-}
-
 func (s *settings) compare() error {
-	before := load()
-	small, err := s.takeTurns(sides(4096, "receive"))
+	small, err := s.takeTurns(2*s.rounds, sides(4096, "receive")) // few nanoseconds of many: more runs
 	if err != nil {
 		return err
 	}
-	large, err := s.takeTurns(sides(65536, "receive", "stream", "write-to", "conn-read"))
+	large, err := s.takeTurns(s.rounds, sides(65536, "receive", "stream", "write-to", "conn-read"))
 	if err != nil {
 		return err
 	}
@@ -160,7 +147,6 @@ func (s *settings) compare() error {
 	}
 	return s.write(report{
 		Date: time.Now().UTC().Format(time.RFC3339), Go: runtime.Version(), Engine: s.engine, Bytes: s.bytes, Keys: keys,
-		Load: before, Noisy: before > 0.5,
 	})
 }
 
@@ -171,10 +157,10 @@ func (s *settings) write(r report) error {
 		if k.Met != nil {
 			verdict = fmt.Sprintf("  bar %.2f, met: %v", *k.Bar, *k.Met)
 		}
+		if k.Noisy {
+			verdict += ", noisy"
+		}
 		fmt.Printf("%-26s %8.3f  spread %.3f%s\n", name, k.Value, k.Spread, verdict)
-	}
-	if r.Noisy {
-		fmt.Printf("load average %.1f at the start: others were at work, do not trust these figures\n", r.Load)
 	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -38,11 +38,15 @@ type side struct {
 
 const runTime = 60 * time.Second
 
-// pinned is a command on one processor. Go's runtime is told how many there are all the same, as it is in a program that is not
-// pinned: with one it lets other threads run during each call into C, to look for work that there is not.
+// pinned is a command on one processor, at real-time priority where that is allowed: others hardly disturb it then. Go's runtime is
+// told how many processors there are all the same, as it is in a program that is not pinned: with one it lets other threads
+// run during each call into C, to look for work that there is not.
 func pinned(processor string, words ...string) *exec.Cmd {
-	if taskset, err := exec.LookPath("taskset"); err == nil {
-		words = append([]string{taskset, "-c", processor}, words...)
+	prefixes := [][]string{{"taskset", "-c", processor}, {"chrt", "-f", "1"}}
+	for _, prefix := range prefixes {
+		if exec.Command(prefix[0], append(prefix[1:], "true")...).Run() == nil {
+			words = append(prefix, words...)
+		}
 	}
 	command := exec.Command(words[0], words[1:]...)
 	command.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(runtime.NumCPU()))

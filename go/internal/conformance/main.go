@@ -76,7 +76,7 @@ func (s *settings) runScenario(scenario *scenario, engine zcrx.Engine) {
 		}
 		fail("not done after %v: %s", limit, state)
 	})
-	sender := []string{s.python, filepath.Join(s.directory, "sender")}
+	sender := []string{s.python, "-IS", filepath.Join(s.directory, "sender")} // it imports the standard library only
 	for range scenario.repeat {
 		if err := runOnce(scenario, engine, sender); err != nil {
 			fmt.Println("open:", err)
