@@ -20,8 +20,10 @@ func (rx *Receiver) run(started chan<- struct{}) {
 	close(started)
 	defer rx.shutdown() // also when a consumer's function ends the goroutine
 	for {
-		rx.poked.Store(false)
-		rx.obey()
+		if rx.poked.Load() {
+			rx.poked.Store(false)
+			rx.obey()
+		}
 		if rx.closing {
 			return
 		}
@@ -113,7 +115,7 @@ func (rx *Receiver) receive() {
 // yieldAfter is how long the owner's goroutine runs until it lets others run once. One that runs for 10 ms is greedy to
 // Go's runtime, whose monitor then wakes every 20 µs and takes its processor away during each call into C: that
 // cost a fifth of the processor time.
-const yieldAfter = 4 * time.Millisecond
+const yieldAfter = 8 * time.Millisecond
 
 func (rx *Receiver) yield() {
 	if now := time.Now(); now.Sub(rx.yielded) > yieldAfter {
