@@ -241,8 +241,6 @@ def test_ctrl_c_interrupts_a_wait(rx):
 
 
 def test_own_memory_is_the_area(engine, pair):
-    if engine == "zcrx-nodev":
-        pytest.skip("engine zcrx-nodev is tried with the library's own areas")
     area = mmap.mmap(-1, 1 << 20)
     with zcrx.Receiver(engine, area=area) as rx:
         rx.add(pair[0])
