@@ -3,7 +3,10 @@
 //!
 //! Opening a receiver with an interface sets the NIC up by itself, and dropping it puts everything back. This module
 //! is for looking first ([`inspect`], [`Setup::plan`]), for programs that prepare the NIC with more rights than
-//! those that receive ([`Setup::apply`]), and for what a killed process left ([`restore`]).
+//! those that receive ([`Setup::apply`]), for what a killed process left ([`restore`]), and for proving with a
+//! real stream that nothing is copied ([`Setup::prove`]).
+
+mod proof;
 
 use std::ffi::{CString, c_char};
 use std::mem;
@@ -14,6 +17,8 @@ use zcrx_sys as sys;
 use crate::error::text;
 use crate::options::EINVAL;
 use crate::{Check, Error, Result, Stage, Steer};
+
+pub use proof::{Proof, Verdict};
 
 /// Whether a NIC puts headers and payload apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

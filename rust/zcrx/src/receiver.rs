@@ -236,7 +236,7 @@ impl std::fmt::Debug for Receiver {
 }
 
 /// For the core: negative is for ever.
-fn timeout_ns(timeout: Option<Duration>) -> i64 {
+pub(crate) fn timeout_ns(timeout: Option<Duration>) -> i64 {
     timeout.map_or(-1, |timeout| i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX))
 }
 

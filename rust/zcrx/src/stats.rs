@@ -99,7 +99,7 @@ impl Stats {
     }
 }
 
-fn known(counter: u64) -> Option<u64> {
+pub(crate) fn known(counter: u64) -> Option<u64> {
     Some(counter).filter(|counter| *counter != sys::ZRX_UNKNOWN)
 }
 

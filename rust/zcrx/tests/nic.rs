@@ -3,20 +3,28 @@
 #![cfg(feature = "nic")]
 
 use std::env;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::Duration;
 
-use zcrx::nic::{self, Report, Setup, Split};
+use zcrx::nic::{self, Report, Setup, Split, Verdict};
 use zcrx::{CheckState, Engine, Receiver, Stage, Steer};
 
 const PORT: u16 = 5000;
 
 #[test]
 fn an_unknown_interface_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
     let setup = || Setup::new("no-such-nic");
     let errors = [
         nic::inspect("no-such-nic", None).err(),
         setup().plan().err(),
         setup().apply().err(),
         nic::undo("no-such-nic", None).err(),
+        setup().prove(&socket, 0, None).err(),
     ];
     for (number, error) in errors.iter().enumerate() {
         let error = error.as_ref().unwrap_or_else(|| panic!("call {number} was not refused"));
@@ -52,6 +60,21 @@ fn look(queue: Option<u32>) -> Report {
 fn settings(queue: u32) -> (Split, u32, bool, u32, u32) {
     let report = look(Some(queue));
     (report.split, report.hds_thresh, report.ntuple, report.rules, report.rss_to_queue)
+}
+
+/// A connection from the cable's other port. One byte to it makes the peer send so many.
+fn connect(bytes: usize) -> (TcpStream, Child) {
+    let local = env::var("ZRX_RIG_LOCAL").expect("the rig says");
+    let namespace = env::var("ZRX_RIG_PEER_NETNS").expect("the rig says");
+    let listener = TcpListener::bind((local.as_str(), 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let sender = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/conformance/sender");
+    let peer = Command::new("ip")
+        .args(["netns", "exec", &namespace, sender])
+        .args([format!("{local}:{port}"), format!("bytes={bytes}")])
+        .spawn()
+        .expect("started");
+    (listener.accept().expect("connected").0, peer)
 }
 
 fn last_queue() -> u32 {
@@ -123,4 +146,31 @@ fn a_receiver_sets_up_and_puts_back_by_itself() {
     drop(rx);
     assert_eq!(settings(queue), before);
     assert_eq!(nic::restore(Some(&interface())).expect("nobody died"), 0);
+}
+
+#[test]
+#[ignore = "needs a NIC: make test-rust-nic"]
+fn a_stream_proves_that_nothing_is_copied() {
+    const BYTES: usize = 4 << 20;
+    let queue = last_queue();
+    let before = settings(queue);
+    let (socket, mut peer) = connect(BYTES);
+    let setup = Setup::new(&interface()).queue(queue);
+    let nothing = setup.prove(&socket, 0, Duration::from_millis(200));
+    assert_eq!(nothing.expect_err("nobody sends").errno(), 110); // ETIMEDOUT
+    let proof = thread::scope(|scope| {
+        scope.spawn(|| {
+            // Once the flow is led to the queue.
+            while settings(queue).3 == before.3 {
+                thread::sleep(Duration::from_millis(20));
+            }
+            (&socket).write_all(b"x").expect("told");
+        });
+        setup.prove(&socket, 0, Duration::from_secs(60)).expect("received")
+    });
+    drop(socket);
+    assert!(peer.wait().expect("it ran").success());
+    assert_eq!((proof.verdict, proof.bytes), (Verdict::ZeroCopy, BYTES as u64), "{proof:?}");
+    assert_eq!((proof.copied_bytes, proof.early_bytes, proof.queue), (Some(0), 0, queue));
+    assert_eq!(settings(queue), before);
 }
