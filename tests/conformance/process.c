@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,35 +51,35 @@ static void be_process(const struct process *process, int report)
 
 /* ---- in its parent ---- */
 
-/* Reads what the process reports until it is gone or the time is over. */
-static void read_report(int fd, char *reason, size_t size, unsigned seconds)
+/* Waits until the process is gone, or the time is over. Returns whether it is gone. */
+static int wait_until_gone(pid_t child, unsigned seconds)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	struct pollfd poll_fd = {.fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
 	time_t end = time(NULL) + seconds + GRACE_SECONDS;
-	size_t length = 0;
-	ssize_t count = 1;
+	int gone = 0;
 
-	while (count > 0 && length < size - 1) {
-		time_t now = time(NULL);
+	for (time_t now = time(NULL); !gone && now < end; now = time(NULL))
+		gone = poll(&poll_fd, 1, (int)(end - now) * 1000) > 0;
+	close(poll_fd.fd);
+	return gone;
+}
 
-		if (now >= end || poll(&poll_fd, 1, (int)(end - now) * 1000) == 0) {
-			length = (size_t)snprintf(reason, size, "hangs beyond its own watchdog");
-			break;
-		}
-		count = read(fd, reason + length, size - 1 - length);
-		if (count > 0)
-			length += (size_t)count;
-	}
-	reason[length] = '\0';
+/* What the process has reported, and what those that it has left behind did: as much as there is.
+ */
+static void read_report(int fd, char *reason, size_t size)
+{
+	ssize_t count = read(fd, reason, size - 1);
+
+	reason[count > 0 ? count : 0] = '\0';
 }
 
 int process_run(const struct process *process, char *reason, size_t size)
 {
-	int report[2], status = 0;
+	int report[2], status = 0, gone;
 	pid_t child;
 
 	fflush(stdout);
-	if (pipe2(report, O_CLOEXEC) || (child = fork()) < 0) {
+	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) || (child = fork()) < 0) {
 		perror("process");
 		exit(2);
 	}
@@ -88,10 +89,13 @@ int process_run(const struct process *process, char *reason, size_t size)
 	}
 	setpgid(child, child); /* whichever of the two is first */
 	close(report[1]);
-	read_report(report[0], reason, size, process->seconds);
-	close(report[0]);
+	gone = wait_until_gone(child, process->seconds);
 	kill(-child, SIGKILL);
 	waitpid(child, &status, 0);
+	read_report(report[0], reason, size);
+	close(report[0]);
+	if (!gone && !*reason)
+		snprintf(reason, size, "hangs beyond its own watchdog");
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	if (!*reason)

@@ -14,6 +14,17 @@
 #define QUIET_TURNS 3
 #define CALM_WAITS  100 /* system calls in a second of waiting: more would be spinning */
 
+/* Descriptors for which the driver wants all chunks of a tiny area, and for which it does not. */
+static uint32_t greedy_ring(void)
+{
+	return nic_is("gve") ? 2048 : 1024;
+}
+
+static uint32_t modest_ring(void)
+{
+	return nic_is("gve") ? 256 : 64; /* bnxt_en: four chunks for each */
+}
+
 /* Nothing comes any more, and where the driver's distress shows (7.2), it has shown. */
 static void hold_until_dry(struct rx *rx)
 {
@@ -38,6 +49,7 @@ static void hold_until_dry(struct rx *rx)
 void buffers_held(void)
 {
 	struct zrx_options options = rx_options();
+	uint32_t entries = nic_set_rx_ring(modest_ring());
 	struct listener listener;
 	struct flow flow;
 	struct rx rx;
@@ -54,18 +66,8 @@ void buffers_held(void)
 	rx_until_ended(&rx);
 	rx_check_whole(&rx);
 	rx_check_uncopied(&rx);
+	nic_set_rx_ring(entries);
 	rx_close(&rx);
-}
-
-/* Descriptors for which the driver wants all chunks of a tiny area, and for which it does not. */
-static uint32_t greedy_ring(void)
-{
-	return nic_is("gve") ? 2048 : 1024;
-}
-
-static uint32_t modest_ring(void)
-{
-	return nic_is("gve") ? 256 : 64; /* bnxt_en: four chunks for each */
 }
 
 /*
