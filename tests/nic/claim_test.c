@@ -370,6 +370,51 @@ static void test_rules_of_others(void)
 	fake_free(fake);
 }
 
+/* Neither a driver without flow rules nor an interface that goes away leaves anything changed. */
+static void test_no_ntuple(void)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open();
+	struct fake_state before = fake->state;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_claim claim;
+
+	fake->no_ntuple = 1;
+	CHECK(zrx_claim_take(&claim, &fake->base, scratch_name(), &port_options, 0, &error) ==
+		      -EOPNOTSUPP,
+	      "%s", error.message);
+	CHECK_HAS(error.message, "ntuple cannot be set");
+	CHECK_HAS(error.hint, "ethtool -K fake0 ntuple on");
+	CHECK(!fake_differs(&before, &fake->state), "not undone");
+	CHECK(!scratch_journals(), "%d journals left", scratch_journals());
+	scratch_close(directory);
+	fake_free(fake);
+}
+
+static void test_vanishing(void)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open();
+	struct fake_state before = fake->state;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_claim claim, other;
+
+	CHECK(!take(&claim, fake, &port_options), "take");
+	CHECK(!zrx_claim_steer_port(&claim, 5000, NULL), "steer");
+	fake->gone = 1;
+	CHECK(zrx_claim_take(&other, &fake->base, scratch_name(), &port_options, 0, &error) ==
+		      -ENODEV,
+	      "%s", error.message);
+	CHECK(error.message[0] && error.hint[0], "no reason given");
+	CHECK(zrx_claim_drop(&claim, &error) < 0, "nothing can be undone");
+	CHECK(scratch_journals() == 1, "what is left to do stays written");
+	fake->gone = 0;
+	CHECK(sweep(fake, directory) == 1, "it was only away");
+	CHECK(!fake_differs(&before, &fake->state), "not as before");
+	scratch_close(directory);
+	fake_free(fake);
+}
+
 static void test_hw_gro(void)
 {
 	struct fake_nic *fake = fake_new();
@@ -447,6 +492,8 @@ void test_claim(void)
 	test_foreign_changes();
 	test_refusals();
 	test_rules_of_others();
+	test_no_ntuple();
+	test_vanishing();
 	test_hw_gro();
 	test_damaged_journal();
 	test_plan_only();

@@ -41,6 +41,8 @@ static int fake_read(struct zrx_nic_device *device)
 
 	if (fate == FAKE_DIE_AFTER)
 		_exit(0);
+	if (fake_of(device)->gone)
+		return -ENODEV;
 	return fate == FAKE_FAIL_CLEAN || fate == FAKE_FAIL_DONE ? -EIO : 0;
 }
 
@@ -52,6 +54,8 @@ static int fake_write(struct zrx_nic_device *device, int refusal, void *setting,
 
 	if (fate == FAKE_FAIL_CLEAN)
 		return -EIO;
+	if (fake_of(device)->gone)
+		return -ENODEV;
 	if (fate != FAKE_LIE && refusal)
 		return refusal;
 	if (fate != FAKE_LIE)
@@ -145,7 +149,9 @@ static int fake_feature_set(struct zrx_nic_device *device, const char *feature, 
 {
 	struct fake_nic *fake = fake_of(device);
 	uint32_t value = (uint32_t)on;
-	int result = fake_write(device, 0, fake_feature_of(fake, feature), &value, sizeof(value));
+	int refusal = fake->no_ntuple && on && !strcmp(feature, ZRX_NIC_NTUPLE) ? -EOPNOTSUPP : 0;
+	int result =
+		fake_write(device, refusal, fake_feature_of(fake, feature), &value, sizeof(value));
 
 	if (!fake->state.ntuple)
 		memset(fake->state.rule_used, 0, sizeof(fake->state.rule_used));
