@@ -111,18 +111,34 @@ def as_json(found: Sequence[Figure]) -> dict[str, float]:
     return pairs
 
 
-def summary(runs: Runs) -> dict[str, float | None]:
-    """A method's medians; seconds are for each GiB, but idle ones for each second."""
-    parts = {part: median(runs, lambda run, part=part: run[part] * GIB / run["bytes"])
-             for part in ("user", "system", "softirq")}  # fmt: skip
-    unknown = any(run["copied"] is None for run in runs)
-    return {
-        "mb_per_s": round(median(runs, throughput) / 1e6, 1),
-        "busy": round(median(runs, busy), 3),
-        **{part: round(value, 3) for part, value in parts.items()},
-        "idle": round(median(runs, lambda run: run["idle"] / run["seconds"]), 3),
-        "buffer_bytes": round(median(runs, lambda run: run["bytes"] / run["buffers"])),
-        "copied": None if unknown else round(median(runs, copied_fraction), 4),
-        "bytes": sum(int(run["bytes"]) for run in runs),
-        "runs": len(runs),
-    }
+@dataclass(frozen=True)
+class Summary:
+    """A method's medians; seconds are for each GiB."""
+
+    mb_per_s: float
+    busy: float
+    user: float
+    system: float
+    softirq: float
+    buffer_bytes: int
+    copied: float | None  # None: the kernel does not tell
+    bytes: int  # in all
+    runs: int
+
+
+def summary(runs: Runs) -> Summary:
+    def part(name: str) -> float:
+        return round(median(runs, lambda run: run[name] * GIB / run["bytes"]), 3)
+
+    told = all(run["copied"] is not None for run in runs)
+    return Summary(
+        mb_per_s=round(median(runs, throughput) / 1e6, 1),
+        busy=round(median(runs, busy), 3),
+        user=part("user"),
+        system=part("system"),
+        softirq=part("softirq"),
+        buffer_bytes=round(median(runs, lambda run: run["bytes"] / run["buffers"])),
+        copied=round(median(runs, copied_fraction), 4) if told else None,
+        bytes=sum(int(run["bytes"]) for run in runs),
+        runs=len(runs),
+    )

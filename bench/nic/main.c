@@ -44,7 +44,9 @@ static int look(const struct run *run, struct moment *moment)
 	size_t count = run->processors[0] == run->processors[1] ? 1 : 2;
 	struct timespec now;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	memset(moment, 0, sizeof(*moment));
+	moment->wall = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	for (size_t i = 0; i < count; i++) {
 		struct processor_times times;
 		int result = processor_read(run->processors[i], &times);
@@ -54,10 +56,7 @@ static int look(const struct run *run, struct moment *moment)
 		moment->busy.user += times.user;
 		moment->busy.system += times.system;
 		moment->busy.softirq += times.softirq;
-		moment->busy.idle += times.idle;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	moment->wall = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	return 0;
 }
 
@@ -65,12 +64,11 @@ static void print_result(const struct nic_job *job, const struct moment *before,
 			 const struct moment *after)
 {
 	printf("{\"bytes\": %llu, \"buffers\": %llu, \"seconds\": %.6f, \"user\": %.3f, "
-	       "\"system\": %.3f, "
-	       "\"softirq\": %.3f, \"idle\": %.3f, \"copied\": ",
+	       "\"system\": %.3f, \"softirq\": %.3f, \"copied\": ",
 	       (unsigned long long)job->got, (unsigned long long)job->buffers,
 	       after->wall - before->wall, after->busy.user - before->busy.user,
-	       after->busy.system - before->busy.system, after->busy.softirq - before->busy.softirq,
-	       after->busy.idle - before->busy.idle);
+	       after->busy.system - before->busy.system,
+	       after->busy.softirq - before->busy.softirq);
 	if (job->copied == UINT64_MAX)
 		puts("null}");
 	else

@@ -6,11 +6,13 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "peer.h"
 
 #define PATIENCE_MS 60000
+#define RETRY_MS    10
 
 static int bind_port(int socket, int family, uint16_t port)
 {
@@ -24,26 +26,39 @@ static int bind_port(int socket, int family, uint16_t port)
 	return bind(socket, (void *)&four, sizeof(four));
 }
 
+/* A socket, or a negative errno. */
+static int connect_once(const struct addrinfo *to, uint16_t local_port)
+{
+	int fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int result;
+
+	if (fd < 0)
+		return -errno;
+	if (!bind_port(fd, to->ai_family, local_port) && !connect(fd, to->ai_addr, to->ai_addrlen))
+		return fd;
+	result = -errno;
+	close(fd);
+	return result;
+}
+
 int peer_connect(const char *host, const char *port, uint16_t local_port)
 {
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
 	int result = getaddrinfo(host, port, &hints, &found);
-	int fd;
 
 	if (result) {
 		fprintf(stderr, "%s: %s\n", host, gai_strerror(result));
 		return -EHOSTUNREACH;
 	}
-	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind_port(fd, found->ai_family, local_port) ||
-	    connect(fd, found->ai_addr, found->ai_addrlen)) {
-		result = -errno;
-		if (fd >= 0)
-			close(fd);
-		fd = result;
+	result = connect_once(found, local_port);
+	/* The last acknowledgement of the connection before may still be on its way. */
+	for (int i = 0; result == -EADDRNOTAVAIL && i < PATIENCE_MS / RETRY_MS; i++) {
+		nanosleep(&pause, NULL);
+		result = connect_once(found, local_port);
 	}
 	freeaddrinfo(found);
-	return fd;
+	return result;
 }
 
 int peer_ask(int socket, uint64_t bytes)

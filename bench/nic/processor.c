@@ -10,7 +10,7 @@
 int processor_read(int processor, struct processor_times *times)
 {
 	double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
-	unsigned long long user, nice, system, idle, iowait, irq, softirq;
+	unsigned long long user, nice, system, irq, softirq;
 	char name[16], line[512];
 	int found = 0;
 	FILE *file = fopen("/proc/stat", "re");
@@ -20,15 +20,15 @@ int processor_read(int processor, struct processor_times *times)
 	snprintf(name, sizeof(name), "cpu%d ", processor);
 	while (!found && fgets(line, sizeof(line), file))
 		found = !strncmp(line, name, strlen(name)) &&
-			sscanf(line, "%*s %llu %llu %llu %llu %llu %llu %llu", &user, &nice,
-			       &system, &idle, &iowait, &irq, &softirq) == 7;
+			/* idle and waiting are in between */
+			sscanf(line, "%*s %llu %llu %llu %*u %*u %llu %llu", &user, &nice, &system,
+			       &irq, &softirq) == 5;
 	fclose(file);
 	if (!found)
 		return -ENOENT;
 	times->user = (double)(user + nice) * tick;
 	times->system = (double)system * tick;
 	times->softirq = (double)(irq + softirq) * tick;
-	times->idle = (double)(idle + iowait) * tick;
 	return 0;
 }
 

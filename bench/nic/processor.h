@@ -7,7 +7,6 @@ struct processor_times { /* seconds */
 	double user;
 	double system;
 	double softirq; /* and interrupts */
-	double idle;
 };
 
 /* Since the machine started. 0, or a negative errno: -ENOENT if there is no such processor. */
