@@ -11,7 +11,10 @@ IRQ = Path("/proc/irq")
 
 
 def device_of(interface: str) -> Path:
-    return (Path("/sys/class/net") / interface / "device").resolve()
+    device = Path("/sys/class/net", interface, "device").resolve()
+    if not (device / "msi_irqs").is_dir():
+        raise RuntimeError(f"{interface} is no network card with interrupts of its own")
+    return device
 
 
 def interrupts_of(device: Path) -> list[Path]:
