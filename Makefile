@@ -26,13 +26,14 @@ LIBZCRX  := $(B)/libzcrx.a
 CORE_SOURCES := $(wildcard core/*.c) $(wildcard kernel/*.c)
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
-# What `make test` runs, in two lanes side by side: here, fast ones first; and on real kernels, which
-# use one processor each.
-TESTS     := test-unit test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance \
-	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit test-python test-python-uml \
-	$(call with,cargo,rust test-rust-uml) $(call with,go,go test-go-conformance test-go-uml)
+# What `make test` runs, in lanes side by side: the core on this kernel, fast ones first; the core on kernels that are
+# booted for it, which take a processor each; the packages, on both.
+TESTS := test-unit test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance \
+	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
-	test-nic test-nic-setup
+	test-nic test-nic-setup test-datapath test-conformance-nic
+PACKAGE_TESTS := test-python test-python-uml test-python-nic \
+	$(call with,cargo,rust test-rust-uml test-rust-nic) $(call with,go,go test-go-conformance test-go-uml test-go-nic)
 
 .PHONY: all help lib demo test check lint install clean deps-core deps-test test-amalgamation
 .DEFAULT_GOAL := all
@@ -85,8 +86,8 @@ demo: ## install what is missing, build, and receive real files on every engine
 	tests/demo
 
 test: deps-test ## install what is missing, build, and run all tests
-	$(Q)$(MAKE) --no-print-directory all examples unit conformance $(B)/tests/fault # both lanes use them
-	$(Q)scripts/test-lanes $(B)/logs '$(TESTS)' '$(RIG_TESTS)'
+	$(Q)$(MAKE) --no-print-directory all examples unit conformance $(B)/tests/fault # more than one lane uses them
+	$(Q)scripts/test-lanes $(B)/logs '$(TESTS)' '$(RIG_TESTS)' '$(PACKAGE_TESTS)'
 
 skip-rust skip-go:
 	$(Q)echo "skipped: the tests of $(@:skip-%=%) need its compiler, which is not installed"
