@@ -95,9 +95,12 @@ void copies_starve(void)
 	while (rx_stats(&rx).stall != ZRX_STALL_COPIES);
 	stats = rx_stats(&rx);
 	CHECK(stats.parked == 1, "%" PRIu64 " streams are parked", stats.parked);
-	nic_set_rx_ring(modest_ring());
-	rx_until_ended(&rx);
-	rx_check_whole(&rx);
+	/* Before 6.19 nothing moves released chunks to where copies find them. */
+	if (rx.info.features & ZRX_FEATURE_FLUSH) {
+		nic_set_rx_ring(modest_ring());
+		rx_until_ended(&rx);
+		rx_check_whole(&rx);
+	}
 	nic_set_rx_ring(entries);
 	rx_close(&rx);
 }
