@@ -21,11 +21,12 @@ static int64_t cpu_now(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int loop(struct zrx_receiver *receiver, struct core_result *result)
+/* Receive and release until there are so many bytes, or to the end. */
+static int loop(struct zrx_receiver *receiver, uint64_t most, struct core_result *result)
 {
 	struct zrx_event events[BATCH];
 
-	for (;;) {
+	while (result->bytes < most) {
 		int count = zrx_receiver_receive(receiver, events, BATCH, -1);
 
 		if (count < 0)
@@ -38,28 +39,41 @@ static int loop(struct zrx_receiver *receiver, struct core_result *result)
 		}
 		zrx_event_release(events, (uint32_t)count);
 	}
+	return 0;
 }
 
-ZRX_API int core_loop(int fd, uint32_t engine, uint32_t buffer_bytes, struct core_result *result);
+ZRX_API int core_open(int fd, uint32_t engine, uint32_t buffer_bytes, struct zrx_receiver **receiver);
+ZRX_API int core_receive(struct zrx_receiver *receiver, uint64_t most, struct core_result *result);
+ZRX_API int core_close(struct zrx_receiver *receiver);
 
-int core_loop(int fd, uint32_t engine, uint32_t buffer_bytes, struct core_result *result)
+int core_open(int fd, uint32_t engine, uint32_t buffer_bytes, struct zrx_receiver **receiver)
 {
 	struct zrx_options options = ZRX_OPTIONS_INIT;
-	struct zrx_receiver *receiver;
-	int64_t begin;
 	int error;
 
 	options.engine = engine;
 	options.buffer_bytes = buffer_bytes;
-	*result = (struct core_result){0};
-	error = zrx_receiver_open(&receiver, &options, NULL);
+	error = zrx_receiver_open(receiver, &options, NULL);
 	if (error)
 		return error;
-	begin = cpu_now();
-	error = zrx_receiver_add(receiver, fd, NULL, NULL);
-	if (!error)
-		error = loop(receiver, result);
-	result->cpu_ns = cpu_now() - begin;
-	zrx_receiver_close(receiver);
+	error = zrx_receiver_add(*receiver, fd, NULL, NULL);
+	if (error)
+		zrx_receiver_close(*receiver);
 	return error;
+}
+
+int core_receive(struct zrx_receiver *receiver, uint64_t most, struct core_result *result)
+{
+	int64_t begin = cpu_now();
+	int error;
+
+	*result = (struct core_result){0};
+	error = loop(receiver, most, result);
+	result->cpu_ns = cpu_now() - begin;
+	return error;
+}
+
+int core_close(struct zrx_receiver *receiver)
+{
+	return zrx_receiver_close(receiver);
 }

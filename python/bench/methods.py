@@ -33,18 +33,55 @@ class _CoreResult(ctypes.Structure):
     _fields_ = (("bytes", ctypes.c_uint64), ("buffers", ctypes.c_uint64), ("cpu_ns", ctypes.c_int64))
 
 
-def core(library: Path, buffer_bytes: int) -> Method:
-    """The C core's loop, compiled beside this file."""
-    loop = ctypes.CDLL(str(library)).core_loop
+class Core:
+    """The C core's own loop, compiled beside this file, over one socket."""
 
-    def receive(sock: socket.socket) -> Result:
-        raw = _CoreResult()
-        error = loop(sock.fileno(), zcrx.ENGINES.index(ENGINE), buffer_bytes, ctypes.byref(raw))
+    def __init__(self, library: Path, sock: socket.socket, buffer_bytes: int) -> None:
+        self._library = ctypes.CDLL(str(library))
+        self._receiver = ctypes.c_void_p()
+        engine = zcrx.ENGINES.index(ENGINE)
+        self._check(
+            self._library.core_open(sock.fileno(), engine, buffer_bytes, ctypes.byref(self._receiver))
+        )
+
+    @staticmethod
+    def _check(error: int) -> None:
         if error:
             raise OSError(-error, "the core's loop failed")
+
+    def receive(self, most: int) -> Result:
+        raw = _CoreResult()
+        most_bytes = ctypes.c_uint64(most)
+        self._check(self._library.core_receive(self._receiver, most_bytes, ctypes.byref(raw)))
         return Result(raw.bytes, raw.buffers, raw.cpu_ns)
 
+    def close(self) -> None:
+        self._library.core_close(self._receiver)
+
+
+def core(library: Path, buffer_bytes: int) -> Method:
+    def receive(sock: socket.socket) -> Result:
+        loop = Core(library, sock, buffer_bytes)
+        try:
+            return loop.receive((1 << 64) - 1)
+        finally:
+            loop.close()
+
     return receive
+
+
+def take(rx: zcrx.Receiver, most: int) -> Result:
+    """A Buffer for each, viewed and released, until there are so many bytes."""
+    total = count = 0
+    begin = time.thread_time_ns()
+    while total < most:
+        batch = rx.receive()
+        total += batch.bytes
+        count += len(batch)
+        for buffer in batch.take():
+            memoryview(buffer)
+            buffer.release()
+    return Result(total, count, time.thread_time_ns() - begin)
 
 
 def buffers(buffer_bytes: int) -> Method:

@@ -18,10 +18,10 @@ import statistics
 import subprocess
 import sys
 import time
-import timeit
 from pathlib import Path
 
 import methods
+import per_buffer
 from methods import Method, Result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,6 @@ PAIRS = {
     "aio_vs_streams": ("streams", "aio", 4.0),
     "aio_vs_buffered_protocol": ("buffered_protocol", "aio", 1.00),
 }
-NS_PER_BUFFER_BAR = 120
 
 
 def build_core() -> Path:
@@ -114,16 +113,14 @@ class Bench:
         self.sender.wait(10)
 
 
-def compare(
-    bench: Bench, base: Method, candidate: Method, rounds: int
-) -> tuple[list[list[Result]], dict[str, float]]:
+def compare(bench: Bench, base: Method, candidate: Method, rounds: int) -> dict[str, float]:
     """Rounds of base, candidate, base; the first is for warming up."""
     runs = [[bench.measure(method) for method in (base, candidate, base)] for _ in range(rounds + 1)][1:]
     ratios = [(a.seconds + c.seconds) / 2 / b.seconds for a, b, c in runs]
     spread = statistics.median(a.seconds for a, _, _ in runs) / statistics.median(
         c.seconds for _, _, c in runs
     )
-    return runs, {
+    return {
         "value": round(statistics.median(ratios), 3),
         "aa_spread": round(abs(spread - 1), 3),
         "least": round(min(ratios), 3),
@@ -134,28 +131,6 @@ def compare(
     }
 
 
-def ns_of_a_view() -> float:
-    """What CPython itself takes to make and drop a memoryview, here of bytes: part of the time per buffer."""
-    repeat, count = 7, 200_000
-    view = timeit.repeat("memoryview(data)", "data = bytes(4096)", repeat=repeat, number=count)
-    nothing = timeit.repeat("data", "data = bytes(4096)", repeat=repeat, number=count)
-    return (statistics.median(view) - statistics.median(nothing)) / count * 1e9
-
-
-def ns_per_buffer(runs: list[list[Result]]) -> dict[str, float]:
-    """CPU time of the receiving thread per buffer, above the core's."""
-    above = [b.cpu_ns / b.buffers - (a.cpu_ns / a.buffers + c.cpu_ns / c.buffers) / 2 for a, b, c in runs]
-    spread = statistics.median(abs(a.cpu_ns / a.buffers - c.cpu_ns / c.buffers) for a, _, c in runs)
-    value = statistics.median(above)
-    return {
-        "value": round(value, 1),
-        "aa_spread": round(spread, 1),
-        "memoryview_of_bytes": round(ns_of_a_view(), 1),
-        "bar": NS_PER_BUFFER_BAR,
-        "met": value <= NS_PER_BUFFER_BAR + spread,
-    }
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench/python.json")
@@ -163,7 +138,8 @@ def main() -> int:
     parser.add_argument("--mebibytes", type=int, default=256)
     parser.add_argument("--only", metavar="KEY,...", help=f"of {', '.join(PAIRS)}")
     settings = parser.parse_args()
-    known = all_methods(build_core())
+    library = build_core()
+    known = all_methods(library)
     bench = Bench(settings.mebibytes)
     result: dict[str, object] = {
         "python": platform.python_version(),
@@ -176,16 +152,16 @@ def main() -> int:
     try:
         for key in settings.only.split(",") if settings.only else PAIRS:
             base, candidate, bar = PAIRS[key]
-            runs, figures = compare(bench, known[base], known[candidate], settings.rounds)
+            figures = compare(bench, known[base], known[candidate], settings.rounds)
             met = figures["value"] >= bar * (1 - figures["aa_spread"])
             result[key] = {**figures, "bar": bar, "met": met}
             print(
                 f"{key:26} {figures['value']:7.3f}  bar {bar:5.2f}  A/A {figures['aa_spread']:.3f}",
                 flush=True,
             )
-            if key == "py_buffers_vs_core_4k":
-                result["ns_per_buffer"] = ns_per_buffer(runs)
-                print(f"{'ns_per_buffer':26} {result['ns_per_buffer']}")
+        if not settings.only:
+            result["ns_per_buffer"] = per_buffer.measure(library, 40 * settings.rounds)
+            print(f"{'ns_per_buffer':26} {result['ns_per_buffer']}")
     finally:
         bench.close()
     settings.output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the stable ABI costs: the extension built with it and without, in turns.
 
-For each, processor time of the receiving thread for a Buffer of 4 KiB that is received, viewed and released.
-One wheel for all interpreters is right as long as this is about 1.
+For each, ns_per_buffer as in per_buffer.py. One wheel for all interpreters is right as long as the ratio is
+about 1.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from run import build_core
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
-import sys
-import methods, run
-bench = run.Bench(int(sys.argv[1]))
-method = methods.buffers(4096)
-bench.measure(method)
-result = bench.measure(method)
-bench.close()
-print(result.cpu_ns / result.buffers)
+import pathlib, sys
+import per_buffer, run
+run.favour(0, sorted(run.os.sched_getaffinity(0))[-1:])
+print(per_buffer.measure(pathlib.Path(sys.argv[1]), int(sys.argv[2]))["value"])
 """
 
 
@@ -39,22 +37,20 @@ def build(stable: bool) -> Path:
     return base / "lib"
 
 
-def measure(library: Path, mebibytes: int) -> float:
-    environment = {**os.environ, "PYTHONPATH": f"{library}:{Path(__file__).parent}"}
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(mebibytes)], env=environment, stdout=subprocess.PIPE, check=True
-    )
-    return float(done.stdout)
+def measure(package: Path, core: Path, pieces: int) -> float:
+    environment = {**os.environ, "PYTHONPATH": f"{package}:{Path(__file__).parent}"}
+    command = [sys.executable, "-c", RUN, str(core), str(pieces)]
+    return float(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--mebibytes", type=int, default=256)
+    parser.add_argument("--pieces", type=int, default=200)
     settings = parser.parse_args()
-    own, stable = build(False), build(True)
+    own, stable, core = build(False), build(True), build_core()
     runs = [
-        [measure(library, settings.mebibytes) for library in (own, stable, own)]
+        [measure(package, core, settings.pieces) for package in (own, stable, own)]
         for _ in range(settings.rounds)
     ]
     first, middle, last = map(statistics.median, zip(*runs, strict=True))
