@@ -18,7 +18,6 @@
 #include "rig.h"
 
 #define CONNECTIONS 24
-#define PORT_STRIDE 2081 /* the hash is linear: ports must differ in many bits to spread surely */
 #define FIRST_PORT  10000
 #define PATTERN     65521 /* a prime: no lost chunk looks as if nothing were missing */
 #define PIECE       16384
@@ -34,6 +33,23 @@ static const unsigned char *payload(uint64_t connection, uint64_t offset)
 }
 
 /* ---- the other end ---- */
+
+/* The hash is linear: only ports that differ in many bits spread surely. */
+static uint16_t peer_port(uint16_t first_port, uint32_t connection)
+{
+	return (uint16_t)(first_port +
+			  (connection * connection * 1237 + connection * 7919) % 50000);
+}
+
+static uint64_t connection_of(uint16_t first_port, uint16_t port)
+{
+	uint64_t connection = 0;
+
+	while (connection < CONNECTIONS && peer_port(first_port, (uint32_t)connection) != port)
+		connection++;
+	CHECK(connection < CONNECTIONS, "a connection from port %u", port);
+	return connection;
+}
 
 static int peer_connect(uint16_t port)
 {
@@ -79,7 +95,7 @@ static pid_t start_peer(uint16_t first_port, int go)
 	if (rig_go_to_peer())
 		_exit(1);
 	for (uint16_t i = 0; i < CONNECTIONS; i++) {
-		fds[i] = peer_connect((uint16_t)(first_port + i * PORT_STRIDE));
+		fds[i] = peer_connect(peer_port(first_port, i));
 		if (fds[i] < 0)
 			_exit(2);
 	}
@@ -191,8 +207,7 @@ static void accept_all(int listener, uint16_t first_port, struct side *sides, in
 
 			if (side->napi != napi)
 				continue;
-			side->tags[side->count] =
-				(ntohs(peer.sin6_port) - first_port) / PORT_STRIDE;
+			side->tags[side->count] = connection_of(first_port, ntohs(peer.sin6_port));
 			side->fds[side->count++] = fd;
 			found = 1;
 		}

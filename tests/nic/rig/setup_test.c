@@ -319,7 +319,7 @@ int main(void)
 		fprintf(stderr, "run it in the NIC rig, which sets ZRX_RIG_IFACE\n");
 		return 1;
 	}
-	alarm(150);
+	alarm(800);
 	setbuf(stdout, NULL);
 	rig_look(&before);
 	test_receiver(&before);
