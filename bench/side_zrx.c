@@ -8,7 +8,9 @@
 #include "side.h"
 
 #define BATCH         128
-#define FIRST_HOT_SET 16u /* engine multishot: doubles each time the kernel runs out */
+#define FIRST_HOT_SET 8u           /* engine multishot: doubles when the kernel runs out, */
+#define HOT_BYTES     (512u << 10) /* up to so much, */
+#define HOT_STREAM    2u           /* or so many for each stream */
 
 static int open_receiver(struct bench_job *job)
 {
@@ -64,7 +66,7 @@ static int receive(struct bench_job *job)
 }
 
 /* How many chunks engine multishot came to keep in the kernel's hands. */
-static uint32_t hot_set(struct zrx_receiver *receiver)
+static uint32_t hot_set(struct zrx_receiver *receiver, uint32_t streams)
 {
 	struct zrx_stats stats = ZRX_STATS_INIT;
 	struct zrx_info info = {.size = sizeof(info)};
@@ -73,14 +75,17 @@ static uint32_t hot_set(struct zrx_receiver *receiver)
 	zrx_receiver_stats(receiver, &stats);
 	zrx_receiver_info(receiver, &info);
 	most = (uint32_t)(info.area_bytes / info.buffer_bytes) - 1;
-	for (uint64_t i = 0; i < stats.rearms_no_buffer && posted < most; i++)
+	for (uint64_t i = 0;
+	     i < stats.rearms_no_buffer && posted < most &&
+	     ((uint64_t)posted * info.buffer_bytes < HOT_BYTES || posted < HOT_STREAM * streams);
+	     i++)
 		posted *= 2;
 	return posted < most ? posted : most;
 }
 
 static void close_side(struct bench_job *job)
 {
-	job->posted = hot_set(job->state);
+	job->posted = hot_set(job->state, job->streams);
 	zrx_receiver_close(job->state);
 }
 
