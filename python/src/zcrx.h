@@ -137,11 +137,18 @@ struct zrx_error {
 #define ZRX_NIC_SETUP    0u /* the library: set up at open, restored at close */
 #define ZRX_NIC_PREPARED 1u /* an administrator did: touch nothing, only check */
 
-/* zrx_options.steer: which flows are led to the queue (engine zcrx with ZRX_NIC_SETUP) */
+/*
+ * zrx_options.steer: which flows are led to the queue (engine zcrx with ZRX_NIC_SETUP)
+ *
+ * Receivers of one interface with the same steer_port, in one process or in several of one user, share the port: the
+ * NIC spreads its connections over their queues by hash. (An RSS context; where the driver has none, the second open fails
+ * with -EOPNOTSUPP, and the first is not disturbed.) A connection can be read only by the receiver at whose queue it
+ * arrives: compare SO_INCOMING_NAPI_ID of the accepted socket with napi_id of zrx_nic_inspect. Open all receivers before
+ * listening: one that joins takes over an equal part of the flows, those in progress too, which end with -EFAULT at
+ * the receiver that had them; nothing wrong or out of order is delivered before that. One that leaves moves only its own.
+ */
 #define ZRX_STEER_CONNECTION 0u /* one rule for each socket, when it is added */
-#define ZRX_STEER_PORT       1u /* one rule for steer_port, at open; receivers that name the same port share it, by
-				   an RSS context over their queues: open all of them before listening, for
-				   connections move between queues when one joins or leaves */
+#define ZRX_STEER_PORT       1u /* rules for steer_port, at open; shared by receivers that name the same one */
 #define ZRX_STEER_NONE       2u /* the caller steers */
 
 /*
@@ -526,7 +533,7 @@ ZRX_API int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_ni
 
 /* One change of a plan. */
 struct zrx_nic_step {
-	char setting[40];  /* "rss", "tcp-data-split", "hds-thresh", "ntuple", "rule", ... */
+	char setting[40];  /* "rss", "tcp-data-split", "hds-thresh", "ntuple", "rss-context", "rule" */
 	char command[216]; /* the equivalent ethtool line */
 };
 

@@ -1506,12 +1506,15 @@ static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
  * time with bytes that the kernel copied into a chunk of the provided-buffer ring.
  *
  * Only a hot set of chunks is in the kernel's hands, the last released first, so that the copy
- * lands in cache. It doubles when the kernel runs out while others are free.
+ * lands in cache. It doubles when the kernel runs out while others are free, as far as there are
+ * streams to share it.
  */
 
 #define GROUP           0
-#define FIRST_HOT_SET   16u
-#define MAX_CHUNKS      65536u /* buffer ids have 16 bits */
+#define FIRST_HOT_SET   8u
+#define HOT_BYTES       (512u << 10) /* of one stream: more would leave the cache */
+#define HOT_STREAM      2u           /* chunks for each of many streams */
+#define MAX_CHUNKS      65536u       /* buffer ids have 16 bits */
 #define MAX_BUFFER_RING 32768u
 
 struct multishot_state {
@@ -1792,10 +1795,18 @@ static int serve_limited(struct multishot_state *state, struct zrx_receiver *rec
 	return 0;
 }
 
-/* Out of chunks in the ring, but not out of chunks: the hot set is too small for these streams. */
-static void grow_hot_set(struct multishot_state *state)
+/*
+ * Out of chunks in the ring, but not out of chunks. The hot set may be too small for so many
+ * streams; but one fast stream uses up any, and a request more costs less than memory that left the
+ * cache.
+ */
+static void grow_hot_set(struct multishot_state *state, const struct zrx_receiver *receiver)
 {
-	if (state->chunks.free_count && state->hot_set < state->chunks.total)
+	uint64_t streams = atomic_load_explicit(&receiver->counters.streams, memory_order_relaxed);
+	uint64_t bytes = (uint64_t)state->hot_set << receiver->area->chunk_shift;
+
+	if (state->chunks.free_count && state->hot_set < state->chunks.total &&
+	    (bytes < HOT_BYTES || state->hot_set < HOT_STREAM * streams))
 		state->hot_set *= 2;
 }
 
@@ -1817,7 +1828,7 @@ static int complete(struct multishot_state *state, struct zrx_receiver *receiver
 		return 0;
 	state->ring.in_flight--;
 	if (cqe->res == -ENOBUFS)
-		grow_hot_set(state);
+		grow_hot_set(state, receiver);
 	zrx_stream_final(receiver, stream, limited && cqe->res > 0 ? -ECANCELED : cqe->res);
 	return 0;
 }
@@ -1870,6 +1881,8 @@ const struct zrx_engine zrx_engine_multishot = {
 #undef tell
 #undef GROUP
 #undef FIRST_HOT_SET
+#undef HOT_BYTES
+#undef HOT_STREAM
 #undef MAX_CHUNKS
 #undef MAX_BUFFER_RING
 
