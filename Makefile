@@ -114,17 +114,23 @@ test-amalgamation: ## build the core as one C file, by two compilers, and receiv
 
 # ---- form ----
 
-C_FILES  := $(wildcard core/*.[ch] kernel/*.[ch] examples/*.c bench/*.[ch] tests/*/*.[ch])
+C_FILES  := $(wildcard core/*.[ch] kernel/*.[ch] examples/*.c bench/*.[ch] bench/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
+PY_FILES  = $(shell grep -lI '^\#!/usr/bin/env python3' -r bench bindings kernel scripts tests) \
+	$(shell find bench bindings kernel scripts tests -name '*.py')
 SH_FILES := scripts/deps .ci/run
 
-lint: deps-test lint-core lint-rust lint-go lint-python ## check formatting, generated files and what linters say
+lint: deps-test lint-core lint-tools lint-rust lint-go lint-python ## check formatting, generated files and what linters say
 
-.PHONY: lint-core
+.PHONY: lint-core lint-tools
 lint-core: ## check the form of the C core, the scripts and the README
 	clang-format --dry-run -Werror $(C_FILES)
 	shellcheck $(SH_FILES)
 	scripts/readme-example
 	scripts/spdx
+
+lint-tools: python ## check the form of the rigs' and tests' Python programs
+	$(Q)$(PY) -m ruff check --select B,C4,F,I,UP $(PY_FILES)
+	$(Q)$(PY) -m ruff format --check $(PY_FILES)
 
 clean: ## remove everything that was built
 	rm -rf $(B)

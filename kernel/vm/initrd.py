@@ -33,9 +33,7 @@ class Initrd:
         self._entry(TRAILER, 0, b"")
         target.write_bytes(b"".join(self._parts))
 
-    def _entry(
-        self, path: str, mode: int, content: bytes, device: tuple[int, int] = (0, 0)
-    ) -> None:
+    def _entry(self, path: str, mode: int, content: bytes, device: tuple[int, int] = (0, 0)) -> None:
         self._count += 1
         name = path.encode() + b"\0"
         links = 2 if stat.S_ISDIR(mode) else 1

@@ -38,9 +38,7 @@ class Command:
     def shares(self) -> list[tuple[Path, str]]:
         """Directories to mount one by one, in this order: path and ro or rw."""
         shares = dict.fromkeys(self.writable, "rw")
-        if _is_covered(self.directory) and not any(
-            self.directory.is_relative_to(path) for path in shares
-        ):
+        if _is_covered(self.directory) and not any(self.directory.is_relative_to(path) for path in shares):
             shares[self.directory] = "ro"
         return sorted(shares.items())
 
@@ -54,8 +52,7 @@ class Command:
         # Not the env of busybox, which would prefer its own applets to this machine's programs.
         words = ["/usr/bin/env", "-i", *pairs, *self.arguments]
         return (
-            f"cd {shlex.quote(str(self.directory))} || exit 125\n"
-            f"exec {' '.join(map(shlex.quote, words))}\n"
+            f"cd {shlex.quote(str(self.directory))} || exit 125\nexec {' '.join(map(shlex.quote, words))}\n"
         )
 
 

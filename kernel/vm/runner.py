@@ -57,9 +57,7 @@ def argument_parser(name: str, summary: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout", type=float, default=300.0, metavar="S", help="seconds, boot included (300)"
     )
-    parser.add_argument(
-        "--memory", type=_size, default="1G", metavar="SIZE", help="the guest's memory (1G)"
-    )
+    parser.add_argument("--memory", type=_size, default="1G", metavar="SIZE", help="the guest's memory (1G)")
     parser.add_argument(
         "--writable", type=_directory, action="append", default=[], metavar="DIR",
         help="a directory that the command may write to (repeatable)",

@@ -230,8 +230,7 @@ class MirrorTest(unittest.TestCase):
             "second/debian/dists/bookworm/main",
         )
         targets = "'http://example.org/debian/dists/bookworm/InRelease' some_name 0\n" + "".join(
-            f"'http://example.org/{place}/binary-amd64/Packages.xz' some_name 0\n"
-            for place in places
+            f"'http://example.org/{place}/binary-amd64/Packages.xz' some_name 0\n" for place in places
         )
         debian = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
         self.assertEqual(self.mirror(debian, targets), "http://example.org/debian")
