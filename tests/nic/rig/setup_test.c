@@ -330,7 +330,9 @@ int main(void)
 	test_killed_on_the_way(&before);
 	test_together(&before);
 	test_ports(&before);
+	test_bad_input(&before);
 	test_set_by_hand();
+	test_vanishing_interface();
 	printf("%s: %d checks, %d failed\n", rig_interface, checks_done, checks_failed);
 	return checks_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
