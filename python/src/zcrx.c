@@ -7544,14 +7544,15 @@ static int claim_take_locked(struct zrx_claim *claim, const struct zrx_options *
 	return result;
 }
 
+static const char claim_needs_root[] =
+	"run as root, or have an administrator prepare the NIC (ZRX_NIC_PREPARED)";
+
 static int claim_open_directory(const char *path, struct zrx_error *error)
 {
 	int directory = zrx_journal_directory(path);
 
 	if (directory < 0)
-		zrx_error_set(error, directory, ZRX_STAGE_NIC,
-			      "run as root, or have an administrator prepare the NIC "
-			      "(ZRX_NIC_PREPARED)",
+		zrx_error_set(error, directory, ZRX_STAGE_NIC, claim_needs_root,
 			      "the journal directory %s cannot be used: %s",
 			      path ? path : ZRX_JOURNAL_DIRECTORY, strerror(-directory));
 	return directory;
@@ -7562,7 +7563,8 @@ int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error)
 	int lock = zrx_journal_lock(claim->directory, claim->net_space, claim->device->ifindex);
 
 	if (lock < 0)
-		zrx_error_set(error, lock, ZRX_STAGE_NIC, "try again",
+		zrx_error_set(error, lock, ZRX_STAGE_NIC,
+			      lock == -EBUSY ? "try again" : claim_needs_root,
 			      "%s: the lock of its set-ups cannot be had: %s", claim->device->name,
 			      strerror(-lock));
 	return lock;
