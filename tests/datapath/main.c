@@ -18,7 +18,8 @@
 #include <time.h>
 
 /* Only a bound, for a machine that has much else to do. */
-#define SECONDS 120
+#define SECONDS      120
+#define KILL_SECONDS 10 /* and so much more for each kill */
 
 struct scenario {
 	const char *name;
@@ -96,7 +97,8 @@ static double seconds(void)
 /* Returns whether it went well. */
 static int run_scenario(const struct scenario *scenario)
 {
-	struct process process = {run, scenario, rx_describe, SECONDS};
+	struct process process = {run, scenario, rx_describe,
+				  SECONDS + KILL_SECONDS * receiver_kills};
 	double begun = seconds();
 	char reason[1100];
 
