@@ -33,7 +33,7 @@ TESTS := test-unit test-sim test-fault test-abi test-mutations sanitize fuzz tes
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
 	test-nic test-nic-setup test-datapath test-conformance-nic
 PACKAGE_TESTS := test-python test-python-uml test-python-nic \
-	$(call with,cargo,rust test-rust-uml test-rust-nic) $(call with,go,go test-go-conformance test-go-uml test-go-nic)
+	$(call with,cargo,rust test-rust-uml test-rust-nic) $(call with,go,go test-go-conformance test-go-packaging test-go-uml test-go-nic)
 
 .PHONY: all help lib demo test check lint install clean deps-core deps-test test-amalgamation
 .DEFAULT_GOAL := all
