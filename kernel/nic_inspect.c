@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "error.h"
 #include "nic_choose.h"
 #include "nic_holder.h"
@@ -12,6 +12,7 @@
 #include "nic_quirks.h"
 
 struct inspection {
+	struct zrx_check_list list;
 	struct zrx_nic_device *device;
 	struct zrx_nic_report *report;
 	const struct zrx_nic_quirk *quirk;
@@ -24,31 +25,6 @@ struct inspection {
 	uint32_t hw_gro;
 	uint32_t ntuple_state;
 };
-
-static void __attribute__((format(printf, 4, 5)))
-inspect_check(struct inspection *to, uint32_t state, const char *name, const char *format, ...)
-{
-	struct zrx_check *check = &to->report->checks[to->report->check_count++];
-	va_list arguments;
-
-	check->state = state;
-	snprintf(check->name, sizeof(check->name), "%s", name);
-	va_start(arguments, format);
-	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
-	va_end(arguments);
-}
-
-/* Of the check that was added last. */
-static void __attribute__((format(printf, 2, 3)))
-inspect_hint(struct inspection *to, const char *format, ...)
-{
-	struct zrx_check *check = &to->report->checks[to->report->check_count - 1];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
-	va_end(arguments);
-}
 
 static uint32_t inspect_free_queue(const struct inspection *at)
 {
@@ -101,40 +77,43 @@ static void inspect_queue(struct inspection *at)
 	char holder[64] = "";
 
 	if (at->queues_error) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queues",
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queues",
 			      "the kernel does not list queues: %s", strerror(-at->queues_error));
-		inspect_hint(at, "boot Linux 6.15 or newer");
+		zrx_check_hint(zrx_check_last(&at->list), "boot Linux 6.15 or newer");
 		return;
 	}
 	if (!at->listed) {
-		inspect_check(at, ZRX_CHECK_MISSING, "up", "the interface is down");
-		inspect_hint(at, "ip link set dev %s up", at->device->name);
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "up", "the interface is down");
+		zrx_check_hint(zrx_check_last(&at->list), "ip link set dev %s up",
+			       at->device->name);
 		return;
 	}
-	inspect_check(at, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
+	zrx_check_add(&at->list, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
 	if (report->queue >= at->listed || (at->quirk && report->queue < at->quirk->first_queue)) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queue",
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queue",
 			      "there is no queue %u that can be bound", report->queue);
-		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u",
-			     at->device->name, at->listed + 1);
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "choose a lower one, or: ethtool -L %s combined %u",
+			       at->device->name, at->listed + 1);
 		return;
 	}
 	report->bound = at->queues[report->queue].bound;
 	report->napi_id = at->queues[report->queue].napi_id;
 	report->rss_to_queue = zrx_rss_count(&at->rss, report->queue);
 	if (!report->bound) {
-		inspect_check(at, ZRX_CHECK_OK, "queue", "queue %u is free", report->queue);
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "queue", "queue %u is free", report->queue);
 		return;
 	}
 	if (report->bound & ZRX_BOUND_IO_URING)
 		zrx_nic_holder_find(holder, sizeof(holder));
-	inspect_check(at, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s", report->queue,
+	zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s",
+		      report->queue,
 		      report->bound & ZRX_BOUND_IO_URING ? "a zcrx area"
 		      : report->bound & ZRX_BOUND_XSK    ? "an AF_XDP socket"
 		      : report->bound & ZRX_BOUND_DMABUF ? "device memory"
 							 : "another interface",
 		      holder[0] ? ", it seems by " : "", holder);
-	inspect_hint(at, "choose another queue, or stop it");
+	zrx_check_hint(zrx_check_last(&at->list), "choose another queue, or stop it");
 }
 
 static void inspect_xdp(struct inspection *at)
@@ -143,10 +122,11 @@ static void inspect_xdp(struct inspection *at)
 
 	if (at->device->ops->xdp(at->device, &attached))
 		return;
-	inspect_check(at, attached ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "xdp", "%s",
+	zrx_check_add(&at->list, attached ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "xdp", "%s",
 		      attached ? "a program is attached: queues cannot be bound" : "no program");
 	if (attached)
-		inspect_hint(at, "ip link set dev %s xdp off", at->device->name);
+		zrx_check_hint(zrx_check_last(&at->list), "ip link set dev %s xdp off",
+			       at->device->name);
 }
 
 static void inspect_split(struct inspection *at)
@@ -154,26 +134,27 @@ static void inspect_split(struct inspection *at)
 	const char *name = at->device->name;
 
 	if (at->rings_error) {
-		inspect_check(at, ZRX_CHECK_MISSING, "tcp-data-split",
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "tcp-data-split",
 			      "no header/data split: ring parameters: %s",
 			      strerror(-at->rings_error));
-		inspect_hint(at,
-			     "name a physical interface whose driver can, or use engine multishot");
+		zrx_check_hint(
+			zrx_check_last(&at->list),
+			"name a physical interface whose driver can, or use engine multishot");
 		return;
 	}
-	inspect_check(at, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
+	zrx_check_add(&at->list, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
 		      "tcp-data-split", "%s",
 		      at->rings.split == ZRX_SPLIT_ON    ? "on"
 		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
 							 : "not set");
 	if (at->rings.split != ZRX_SPLIT_ON)
-		inspect_hint(at, "ethtool -G %s tcp-data-split on", name);
+		zrx_check_hint(zrx_check_last(&at->list), "ethtool -G %s tcp-data-split on", name);
 	if (!at->rings.has_thresh)
 		return;
-	inspect_check(at, at->rings.thresh ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "hds-thresh", "%u",
-		      at->rings.thresh);
+	zrx_check_add(&at->list, at->rings.thresh ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "hds-thresh",
+		      "%u", at->rings.thresh);
 	if (at->rings.thresh)
-		inspect_hint(at, "ethtool -G %s hds-thresh 0", name);
+		zrx_check_hint(zrx_check_last(&at->list), "ethtool -G %s hds-thresh 0", name);
 }
 
 static void inspect_sharing(struct inspection *at)
@@ -182,42 +163,46 @@ static void inspect_sharing(struct inspection *at)
 	struct zrx_nic_report *report = at->report;
 
 	if (report->rss_to_queue) {
-		inspect_check(
-			at, ZRX_CHECK_WARN, "rss",
+		zrx_check_add(
+			&at->list, ZRX_CHECK_WARN, "rss",
 			"%u of %u entries lead to queue %u: sockets of others would fail there",
 			report->rss_to_queue, report->rss_entries, report->queue);
-		inspect_hint(at, "ethtool -X %s: lead them to other queues", name);
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "ethtool -X %s: lead them to other queues", name);
 	} else if (report->rss_entries) {
-		inspect_check(at, ZRX_CHECK_OK, "rss", "none of %u entries leads to queue %u",
-			      report->rss_entries, report->queue);
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "rss",
+			      "none of %u entries leads to queue %u", report->rss_entries,
+			      report->queue);
 	} else {
-		inspect_check(at, ZRX_CHECK_UNKNOWN, "rss", "no indirection table");
-		inspect_hint(at, "see that no other traffic reaches the queue");
+		zrx_check_add(&at->list, ZRX_CHECK_UNKNOWN, "rss", "no indirection table");
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "see that no other traffic reaches the queue");
 	}
 	if (report->ntuple) {
-		inspect_check(at, ZRX_CHECK_OK, "ntuple", "flow rules are on (%u there)",
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "ntuple", "flow rules are on (%u there)",
 			      report->rules);
 	} else {
 		int fixed = at->ntuple_state & ZRX_FEATURE_STATE_FIXED;
 
-		inspect_check(at, ZRX_CHECK_WARN, "ntuple",
+		zrx_check_add(&at->list, ZRX_CHECK_WARN, "ntuple",
 			      fixed ? "this driver has no flow rules" : "flow rules are off");
-		inspect_hint(
-			at,
+		zrx_check_hint(
+			zrx_check_last(&at->list),
 			fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
 			      : "ethtool -K %s ntuple on",
 			name);
 	}
 	if (at->quirk && at->quirk->needs_hw_gro) {
-		inspect_check(at, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw", "%s",
-			      at->hw_gro ? "on" : "off, and this driver splits only with it");
+		zrx_check_add(&at->list, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw",
+			      "%s", at->hw_gro ? "on" : "off, and this driver splits only with it");
 		if (!at->hw_gro)
-			inspect_hint(at, "ethtool -K %s rx-gro-hw on", name);
+			zrx_check_hint(zrx_check_last(&at->list), "ethtool -K %s rx-gro-hw on",
+				       name);
 	}
 	if (at->quirk && at->quirk->needs) {
-		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed",
+		zrx_check_add(&at->list, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed",
 			      report->driver);
-		inspect_hint(at, "%s", at->quirk->needs);
+		zrx_check_hint(zrx_check_last(&at->list), "%s", at->quirk->needs);
 	}
 }
 
@@ -234,6 +219,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 		return;
 	at->device = device;
 	at->report = report;
+	at->list = (struct zrx_check_list){report->checks, &report->check_count};
 	inspect_read(at);
 	if (queue == ZRX_NIC_FREE_QUEUE)
 		report->queue = inspect_free_queue(at);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
+#include "check.h"
 #include "nic_verdict.h"
 
 #define FEW_PART                                                                                \
@@ -17,35 +16,10 @@
 #define HEADERS_BYTES  52u /* IPv4 and TCP with timestamps */
 
 struct judge {
+	struct zrx_check_list list;
 	struct zrx_nic_proof *proof;
 	const struct zrx_nic_state *state;
 };
-
-static struct zrx_check *__attribute__((format(printf, 4, 5)))
-judge_check(struct judge *judge, uint32_t state, const char *name, const char *format, ...)
-{
-	struct zrx_check *check = &judge->proof->checks[judge->proof->check_count++];
-	va_list arguments;
-
-	check->state = state;
-	check->reserved = 0;
-	check->hint[0] = 0;
-	snprintf(check->name, sizeof(check->name), "%s", name);
-	va_start(arguments, format);
-	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
-	va_end(arguments);
-	return check;
-}
-
-static void __attribute__((format(printf, 2, 3)))
-judge_hint(struct zrx_check *check, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
-	va_end(arguments);
-}
 
 static int judge_missed_queue(const struct zrx_nic_proof *proof)
 {
@@ -59,33 +33,36 @@ static void judge_steering(struct judge *judge)
 	const char *interface = judge->state->interface;
 
 	if (judge_missed_queue(proof)) {
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "steering",
-				       "the flow arrives on NAPI %u; queue %u has NAPI %u",
-				       proof->socket_napi_id, proof->queue, proof->queue_napi_id),
-			   "look for a rule that comes first: ethtool -n %s; RSS contexts: ethtool "
-			   "-x %s context N",
-			   interface, interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
+				      "the flow arrives on NAPI %u; queue %u has NAPI %u",
+				      proof->socket_napi_id, proof->queue, proof->queue_napi_id),
+			"look for a rule that comes first: ethtool -n %s; RSS contexts: ethtool "
+			"-x %s context N",
+			interface, interface);
 	} else if (!proof->socket_napi_id) {
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "steering",
-				       "the last packet came through no NIC queue"),
-			   "send from another machine, or network namespace, over %s", interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
+					     "the last packet came through no NIC queue"),
+			       "send from another machine, or network namespace, over %s",
+			       interface);
 	} else if (!proof->queue_napi_id) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "steering",
-				       "the driver does not tell which NAPI instance queue %u has",
-				       proof->queue),
-			   "compare the queue's packets: ethtool -S %s", interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "steering",
+				      "the driver does not tell which NAPI instance queue %u has",
+				      proof->queue),
+			"compare the queue's packets: ethtool -S %s", interface);
 	} else {
-		judge_check(judge, ZRX_CHECK_OK, "steering",
-			    "the flow arrives on queue %u (NAPI %u)", proof->queue,
-			    proof->queue_napi_id);
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "steering",
+			      "the flow arrives on queue %u (NAPI %u)", proof->queue,
+			      proof->queue_napi_id);
 	}
 	if (proof->early_bytes)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "early",
-				       "%" PRIu64
-				       " bytes came before the flow was led to the queue: "
-				       "they were copied",
-				       proof->early_bytes),
-			   "steer by listening port (ZRX_STEER_PORT) before accepting");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "early",
+					     "%" PRIu64
+					     " bytes came before the flow was led to the queue: "
+					     "they were copied",
+					     proof->early_bytes),
+			       "steer by listening port (ZRX_STEER_PORT) before accepting");
 }
 
 static void judge_queue(struct judge *judge)
@@ -93,23 +70,24 @@ static void judge_queue(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (proof->queue_bytes == ZRX_UNKNOWN) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "queue",
-				       "the driver does not count by queue"),
-			   "look at ethtool -S %s", judge->state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "queue",
+					     "the driver does not count by queue"),
+			       "look at ethtool -S %s", judge->state->interface);
 		return;
 	}
 	/* Packets that were on their way at either end of the counting may make up the part. */
 	if (proof->queue_bytes >= proof->bytes - proof->bytes / MOST_PART) {
-		judge_check(judge, ZRX_CHECK_OK, "queue",
-			    "it received %" PRIu64 " bytes in %" PRIu64 " packets",
-			    proof->queue_bytes, proof->queue_packets);
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "queue",
+			      "it received %" PRIu64 " bytes in %" PRIu64 " packets",
+			      proof->queue_bytes, proof->queue_packets);
 		return;
 	}
-	judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "queue",
-			       "it received %" PRIu64 " bytes, the stream had %" PRIu64
-			       ": the rest came by others",
-			       proof->queue_bytes, proof->bytes),
-		   "look for rules that lead it elsewhere: ethtool -n %s", judge->state->interface);
+	zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "queue",
+				     "it received %" PRIu64 " bytes, the stream had %" PRIu64
+				     ": the rest came by others",
+				     proof->queue_bytes, proof->bytes),
+		       "look for rules that lead it elsewhere: ethtool -n %s",
+		       judge->state->interface);
 }
 
 static void judge_split(struct judge *judge)
@@ -117,15 +95,17 @@ static void judge_split(struct judge *judge)
 	const struct zrx_nic_state *state = judge->state;
 
 	if (state->split == ZRX_NIC_SPLIT_ON && !state->hds_thresh)
-		judge_check(judge, ZRX_CHECK_OK, "tcp-data-split", "on, threshold 0");
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "tcp-data-split", "on, threshold 0");
 	else if (state->split == ZRX_NIC_SPLIT_ON)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "tcp-data-split",
-				       "packets below %u bytes are not split", state->hds_thresh),
-			   "ethtool -G %s hds-thresh 0", state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "tcp-data-split",
+					     "packets below %u bytes are not split",
+					     state->hds_thresh),
+			       "ethtool -G %s hds-thresh 0", state->interface);
 	else
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "tcp-data-split",
-				       state->split == ZRX_NIC_SPLIT_OFF ? "off" : "not told"),
-			   "ethtool -G %s tcp-data-split on", state->interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "tcp-data-split",
+				      state->split == ZRX_NIC_SPLIT_OFF ? "off" : "not told"),
+			"ethtool -G %s tcp-data-split on", state->interface);
 }
 
 static void judge_copies(struct judge *judge)
@@ -134,20 +114,20 @@ static void judge_copies(struct judge *judge)
 	struct zrx_check *check;
 
 	if (proof->copied_bytes == ZRX_UNKNOWN) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "copied",
-				       "this kernel does not count copies"),
-			   "boot Linux 7.2 or newer");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "copied",
+					     "this kernel does not count copies"),
+			       "boot Linux 7.2 or newer");
 		return;
 	}
-	check = judge_check(judge,
-			    proof->copied_bytes > proof->bytes / FEW_PART ? ZRX_CHECK_MISSING
-									  : ZRX_CHECK_OK,
-			    "copied",
-			    "%" PRIu64 " of %" PRIu64 " bytes in %" PRIu64
-			    " pieces (payload in a packet's linear part is not counted)",
-			    proof->copied_bytes, proof->bytes, proof->copied_buffers);
+	check = zrx_check_add(&judge->list,
+			      proof->copied_bytes > proof->bytes / FEW_PART ? ZRX_CHECK_MISSING
+									    : ZRX_CHECK_OK,
+			      "copied",
+			      "%" PRIu64 " of %" PRIu64 " bytes in %" PRIu64
+			      " pieces (payload in a packet's linear part is not counted)",
+			      proof->copied_bytes, proof->bytes, proof->copied_buffers);
 	if (check->state != ZRX_CHECK_OK)
-		judge_hint(check, "see to the checks that are not ok");
+		zrx_check_hint(check, "see to the checks that are not ok");
 }
 
 /* Chunks that the stream began, and that the driver is not known to have taken. */
@@ -166,23 +146,24 @@ static void judge_linear(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (proof->nic_chunks == ZRX_UNKNOWN) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "linear",
-				       "payload in linear parts cannot be told: no page pool "
-				       "statistics"),
-			   "boot a kernel with CONFIG_PAGE_POOL_STATS=y");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "linear",
+					     "payload in linear parts cannot be told: no page pool "
+					     "statistics"),
+			       "boot a kernel with CONFIG_PAGE_POOL_STATS=y");
 	} else if (judge_explained(proof)) {
-		judge_check(judge, ZRX_CHECK_OK, "linear",
-			    "the driver took at least %" PRIu64
-			    " chunks, the stream filled %" PRIu64,
-			    proof->nic_chunks, proof->chunks);
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "linear",
+			      "the driver took at least %" PRIu64
+			      " chunks, the stream filled %" PRIu64,
+			      proof->nic_chunks, proof->chunks);
 	} else {
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "linear",
-				       "the driver is only known to have taken %" PRIu64
-				       " chunks, the stream filled %" PRIu64
-				       ": packets came unsplit, or missed the queue",
-				       proof->nic_chunks, proof->chunks),
-			   "see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN "
-			   "that the driver leaves in the packet");
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "linear",
+				      "the driver is only known to have taken %" PRIu64
+				      " chunks, the stream filled %" PRIu64
+				      ": packets came unsplit, or missed the queue",
+				      proof->nic_chunks, proof->chunks),
+			"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN "
+			"that the driver leaves in the packet");
 	}
 }
 
@@ -191,24 +172,25 @@ static void judge_sizes(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (judge->state->stalled)
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "stall",
-				       "it stopped after %" PRIu64
-				       " bytes: this kernel cannot go on "
-				       "copying once the area is used up",
-				       proof->bytes),
-			   "steer the flow to the queue; boot Linux 6.19 or newer, which can");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "stall",
+					     "it stopped after %" PRIu64
+					     " bytes: this kernel cannot go on "
+					     "copying once the area is used up",
+					     proof->bytes),
+			       "steer the flow to the queue; boot Linux 6.19 or newer, which can");
 	if (proof->alloc_failures && proof->alloc_failures != ZRX_UNKNOWN)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "area",
-				       "the driver found no chunk %" PRIu64 " times",
-				       proof->alloc_failures),
-			   "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
-			   judge->state->interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
+				      "the driver found no chunk %" PRIu64 " times",
+				      proof->alloc_failures),
+			"a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
+			judge->state->interface);
 	if (proof->mtu > HEADERS_BYTES && proof->mtu - HEADERS_BYTES < proof->buffer_bytes / 2)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "mtu",
-				       "a packet fills at most %u of a chunk's %u bytes",
-				       proof->mtu - HEADERS_BYTES, proof->buffer_bytes),
-			   "where the network can: ip link set dev %s mtu 9000, on both ends",
-			   judge->state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "mtu",
+					     "a packet fills at most %u of a chunk's %u bytes",
+					     proof->mtu - HEADERS_BYTES, proof->buffer_bytes),
+			       "where the network can: ip link set dev %s mtu 9000, on both ends",
+			       judge->state->interface);
 }
 
 static uint32_t judge_verdict(const struct zrx_nic_proof *proof)
@@ -230,7 +212,7 @@ static uint32_t judge_verdict(const struct zrx_nic_proof *proof)
 
 void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *state)
 {
-	struct judge judge = {proof, state};
+	struct judge judge = {{proof->checks, &proof->check_count}, proof, state};
 
 	proof->check_count = 0;
 	judge_steering(&judge);

@@ -4944,6 +4944,63 @@ int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ri
 
 	return control(queue, ring, &ctrl);
 }
+/* ---- kernel/check.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Filling a list of checks, one after another. */
+#ifndef ZRX_KERNEL_CHECK_H
+#define ZRX_KERNEL_CHECK_H
+
+#include "zcrx.h"
+
+struct zrx_check_list {
+	struct zrx_check *checks; /* with room for what will be added */
+	uint32_t *count;
+};
+
+/* Add a check without a hint; what is, in words. Returns it, for zrx_check_hint. */
+struct zrx_check *zrx_check_add(const struct zrx_check_list *list, uint32_t state, const char *name,
+				const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* What mends it. */
+void zrx_check_hint(struct zrx_check *check, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The one that was added last. */
+static inline struct zrx_check *zrx_check_last(const struct zrx_check_list *list)
+{
+	return &list->checks[*list->count - 1];
+}
+
+#endif /* ZRX_KERNEL_CHECK_H */
+/* ---- kernel/check.c ---- */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+/* SPDX-License-Identifier: MIT */
+
+struct zrx_check *zrx_check_add(const struct zrx_check_list *list, uint32_t state, const char *name,
+				const char *format, ...)
+{
+	struct zrx_check *check = &list->checks[(*list->count)++];
+	va_list arguments;
+
+	memset(check, 0, sizeof(*check));
+	check->state = state;
+	snprintf(check->name, sizeof(check->name), "%s", name);
+	va_start(arguments, format);
+	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
+	va_end(arguments);
+	return check;
+}
+
+void zrx_check_hint(struct zrx_check *check, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
+	va_end(arguments);
+}
 /* ---- kernel/ethtool.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
@@ -8578,13 +8635,13 @@ int zrx_nic_holder_find(char *text, size_t size)
 
 /* ---- kernel/nic_inspect.c ---- */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* SPDX-License-Identifier: MIT */
 
 struct inspection {
+	struct zrx_check_list list;
 	struct zrx_nic_device *device;
 	struct zrx_nic_report *report;
 	const struct zrx_nic_quirk *quirk;
@@ -8597,31 +8654,6 @@ struct inspection {
 	uint32_t hw_gro;
 	uint32_t ntuple_state;
 };
-
-static void __attribute__((format(printf, 4, 5)))
-inspect_check(struct inspection *to, uint32_t state, const char *name, const char *format, ...)
-{
-	struct zrx_check *check = &to->report->checks[to->report->check_count++];
-	va_list arguments;
-
-	check->state = state;
-	snprintf(check->name, sizeof(check->name), "%s", name);
-	va_start(arguments, format);
-	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
-	va_end(arguments);
-}
-
-/* Of the check that was added last. */
-static void __attribute__((format(printf, 2, 3)))
-inspect_hint(struct inspection *to, const char *format, ...)
-{
-	struct zrx_check *check = &to->report->checks[to->report->check_count - 1];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
-	va_end(arguments);
-}
 
 static uint32_t inspect_free_queue(const struct inspection *at)
 {
@@ -8674,40 +8706,43 @@ static void inspect_queue(struct inspection *at)
 	char holder[64] = "";
 
 	if (at->queues_error) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queues",
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queues",
 			      "the kernel does not list queues: %s", strerror(-at->queues_error));
-		inspect_hint(at, "boot Linux 6.15 or newer");
+		zrx_check_hint(zrx_check_last(&at->list), "boot Linux 6.15 or newer");
 		return;
 	}
 	if (!at->listed) {
-		inspect_check(at, ZRX_CHECK_MISSING, "up", "the interface is down");
-		inspect_hint(at, "ip link set dev %s up", at->device->name);
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "up", "the interface is down");
+		zrx_check_hint(zrx_check_last(&at->list), "ip link set dev %s up",
+			       at->device->name);
 		return;
 	}
-	inspect_check(at, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
+	zrx_check_add(&at->list, ZRX_CHECK_OK, "up", "%u receive queues", at->listed);
 	if (report->queue >= at->listed || (at->quirk && report->queue < at->quirk->first_queue)) {
-		inspect_check(at, ZRX_CHECK_MISSING, "queue",
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queue",
 			      "there is no queue %u that can be bound", report->queue);
-		inspect_hint(at, "choose a lower one, or: ethtool -L %s combined %u",
-			     at->device->name, at->listed + 1);
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "choose a lower one, or: ethtool -L %s combined %u",
+			       at->device->name, at->listed + 1);
 		return;
 	}
 	report->bound = at->queues[report->queue].bound;
 	report->napi_id = at->queues[report->queue].napi_id;
 	report->rss_to_queue = zrx_rss_count(&at->rss, report->queue);
 	if (!report->bound) {
-		inspect_check(at, ZRX_CHECK_OK, "queue", "queue %u is free", report->queue);
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "queue", "queue %u is free", report->queue);
 		return;
 	}
 	if (report->bound & ZRX_BOUND_IO_URING)
 		zrx_nic_holder_find(holder, sizeof(holder));
-	inspect_check(at, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s", report->queue,
+	zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queue", "queue %u is bound to %s%s%s",
+		      report->queue,
 		      report->bound & ZRX_BOUND_IO_URING ? "a zcrx area"
 		      : report->bound & ZRX_BOUND_XSK    ? "an AF_XDP socket"
 		      : report->bound & ZRX_BOUND_DMABUF ? "device memory"
 							 : "another interface",
 		      holder[0] ? ", it seems by " : "", holder);
-	inspect_hint(at, "choose another queue, or stop it");
+	zrx_check_hint(zrx_check_last(&at->list), "choose another queue, or stop it");
 }
 
 static void inspect_xdp(struct inspection *at)
@@ -8716,10 +8751,11 @@ static void inspect_xdp(struct inspection *at)
 
 	if (at->device->ops->xdp(at->device, &attached))
 		return;
-	inspect_check(at, attached ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "xdp", "%s",
+	zrx_check_add(&at->list, attached ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "xdp", "%s",
 		      attached ? "a program is attached: queues cannot be bound" : "no program");
 	if (attached)
-		inspect_hint(at, "ip link set dev %s xdp off", at->device->name);
+		zrx_check_hint(zrx_check_last(&at->list), "ip link set dev %s xdp off",
+			       at->device->name);
 }
 
 static void inspect_split(struct inspection *at)
@@ -8727,26 +8763,27 @@ static void inspect_split(struct inspection *at)
 	const char *name = at->device->name;
 
 	if (at->rings_error) {
-		inspect_check(at, ZRX_CHECK_MISSING, "tcp-data-split",
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "tcp-data-split",
 			      "no header/data split: ring parameters: %s",
 			      strerror(-at->rings_error));
-		inspect_hint(at,
-			     "name a physical interface whose driver can, or use engine multishot");
+		zrx_check_hint(
+			zrx_check_last(&at->list),
+			"name a physical interface whose driver can, or use engine multishot");
 		return;
 	}
-	inspect_check(at, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
+	zrx_check_add(&at->list, at->rings.split == ZRX_SPLIT_ON ? ZRX_CHECK_OK : ZRX_CHECK_MISSING,
 		      "tcp-data-split", "%s",
 		      at->rings.split == ZRX_SPLIT_ON    ? "on"
 		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
 							 : "not set");
 	if (at->rings.split != ZRX_SPLIT_ON)
-		inspect_hint(at, "ethtool -G %s tcp-data-split on", name);
+		zrx_check_hint(zrx_check_last(&at->list), "ethtool -G %s tcp-data-split on", name);
 	if (!at->rings.has_thresh)
 		return;
-	inspect_check(at, at->rings.thresh ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "hds-thresh", "%u",
-		      at->rings.thresh);
+	zrx_check_add(&at->list, at->rings.thresh ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "hds-thresh",
+		      "%u", at->rings.thresh);
 	if (at->rings.thresh)
-		inspect_hint(at, "ethtool -G %s hds-thresh 0", name);
+		zrx_check_hint(zrx_check_last(&at->list), "ethtool -G %s hds-thresh 0", name);
 }
 
 static void inspect_sharing(struct inspection *at)
@@ -8755,42 +8792,46 @@ static void inspect_sharing(struct inspection *at)
 	struct zrx_nic_report *report = at->report;
 
 	if (report->rss_to_queue) {
-		inspect_check(
-			at, ZRX_CHECK_WARN, "rss",
+		zrx_check_add(
+			&at->list, ZRX_CHECK_WARN, "rss",
 			"%u of %u entries lead to queue %u: sockets of others would fail there",
 			report->rss_to_queue, report->rss_entries, report->queue);
-		inspect_hint(at, "ethtool -X %s: lead them to other queues", name);
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "ethtool -X %s: lead them to other queues", name);
 	} else if (report->rss_entries) {
-		inspect_check(at, ZRX_CHECK_OK, "rss", "none of %u entries leads to queue %u",
-			      report->rss_entries, report->queue);
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "rss",
+			      "none of %u entries leads to queue %u", report->rss_entries,
+			      report->queue);
 	} else {
-		inspect_check(at, ZRX_CHECK_UNKNOWN, "rss", "no indirection table");
-		inspect_hint(at, "see that no other traffic reaches the queue");
+		zrx_check_add(&at->list, ZRX_CHECK_UNKNOWN, "rss", "no indirection table");
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "see that no other traffic reaches the queue");
 	}
 	if (report->ntuple) {
-		inspect_check(at, ZRX_CHECK_OK, "ntuple", "flow rules are on (%u there)",
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "ntuple", "flow rules are on (%u there)",
 			      report->rules);
 	} else {
 		int fixed = at->ntuple_state & ZRX_FEATURE_STATE_FIXED;
 
-		inspect_check(at, ZRX_CHECK_WARN, "ntuple",
+		zrx_check_add(&at->list, ZRX_CHECK_WARN, "ntuple",
 			      fixed ? "this driver has no flow rules" : "flow rules are off");
-		inspect_hint(
-			at,
+		zrx_check_hint(
+			zrx_check_last(&at->list),
 			fixed ? "lead flows to the queue by other means (RSS, a single queue)%.0s"
 			      : "ethtool -K %s ntuple on",
 			name);
 	}
 	if (at->quirk && at->quirk->needs_hw_gro) {
-		inspect_check(at, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw", "%s",
-			      at->hw_gro ? "on" : "off, and this driver splits only with it");
+		zrx_check_add(&at->list, at->hw_gro ? ZRX_CHECK_OK : ZRX_CHECK_MISSING, "rx-gro-hw",
+			      "%s", at->hw_gro ? "on" : "off, and this driver splits only with it");
 		if (!at->hw_gro)
-			inspect_hint(at, "ethtool -K %s rx-gro-hw on", name);
+			zrx_check_hint(zrx_check_last(&at->list), "ethtool -K %s rx-gro-hw on",
+				       name);
 	}
 	if (at->quirk && at->quirk->needs) {
-		inspect_check(at, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed",
+		zrx_check_add(&at->list, ZRX_CHECK_UNKNOWN, "driver", "%s: more may be needed",
 			      report->driver);
-		inspect_hint(at, "%s", at->quirk->needs);
+		zrx_check_hint(zrx_check_last(&at->list), "%s", at->quirk->needs);
 	}
 }
 
@@ -8807,6 +8848,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 		return;
 	at->device = device;
 	at->report = report;
+	at->list = (struct zrx_check_list){report->checks, &report->check_count};
 	inspect_read(at);
 	if (queue == ZRX_NIC_FREE_QUEUE)
 		report->queue = inspect_free_queue(at);
@@ -11406,8 +11448,6 @@ void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uin
 
 /* ---- kernel/nic_verdict.c ---- */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 /* SPDX-License-Identifier: MIT */
 
 #define FEW_PART                                                                                \
@@ -11422,35 +11462,10 @@ void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uin
 #define HEADERS_BYTES  52u /* IPv4 and TCP with timestamps */
 
 struct judge {
+	struct zrx_check_list list;
 	struct zrx_nic_proof *proof;
 	const struct zrx_nic_state *state;
 };
-
-static struct zrx_check *__attribute__((format(printf, 4, 5)))
-judge_check(struct judge *judge, uint32_t state, const char *name, const char *format, ...)
-{
-	struct zrx_check *check = &judge->proof->checks[judge->proof->check_count++];
-	va_list arguments;
-
-	check->state = state;
-	check->reserved = 0;
-	check->hint[0] = 0;
-	snprintf(check->name, sizeof(check->name), "%s", name);
-	va_start(arguments, format);
-	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
-	va_end(arguments);
-	return check;
-}
-
-static void __attribute__((format(printf, 2, 3)))
-judge_hint(struct zrx_check *check, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
-	va_end(arguments);
-}
 
 static int judge_missed_queue(const struct zrx_nic_proof *proof)
 {
@@ -11464,33 +11479,36 @@ static void judge_steering(struct judge *judge)
 	const char *interface = judge->state->interface;
 
 	if (judge_missed_queue(proof)) {
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "steering",
-				       "the flow arrives on NAPI %u; queue %u has NAPI %u",
-				       proof->socket_napi_id, proof->queue, proof->queue_napi_id),
-			   "look for a rule that comes first: ethtool -n %s; RSS contexts: ethtool "
-			   "-x %s context N",
-			   interface, interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
+				      "the flow arrives on NAPI %u; queue %u has NAPI %u",
+				      proof->socket_napi_id, proof->queue, proof->queue_napi_id),
+			"look for a rule that comes first: ethtool -n %s; RSS contexts: ethtool "
+			"-x %s context N",
+			interface, interface);
 	} else if (!proof->socket_napi_id) {
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "steering",
-				       "the last packet came through no NIC queue"),
-			   "send from another machine, or network namespace, over %s", interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
+					     "the last packet came through no NIC queue"),
+			       "send from another machine, or network namespace, over %s",
+			       interface);
 	} else if (!proof->queue_napi_id) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "steering",
-				       "the driver does not tell which NAPI instance queue %u has",
-				       proof->queue),
-			   "compare the queue's packets: ethtool -S %s", interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "steering",
+				      "the driver does not tell which NAPI instance queue %u has",
+				      proof->queue),
+			"compare the queue's packets: ethtool -S %s", interface);
 	} else {
-		judge_check(judge, ZRX_CHECK_OK, "steering",
-			    "the flow arrives on queue %u (NAPI %u)", proof->queue,
-			    proof->queue_napi_id);
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "steering",
+			      "the flow arrives on queue %u (NAPI %u)", proof->queue,
+			      proof->queue_napi_id);
 	}
 	if (proof->early_bytes)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "early",
-				       "%" PRIu64
-				       " bytes came before the flow was led to the queue: "
-				       "they were copied",
-				       proof->early_bytes),
-			   "steer by listening port (ZRX_STEER_PORT) before accepting");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "early",
+					     "%" PRIu64
+					     " bytes came before the flow was led to the queue: "
+					     "they were copied",
+					     proof->early_bytes),
+			       "steer by listening port (ZRX_STEER_PORT) before accepting");
 }
 
 static void judge_queue(struct judge *judge)
@@ -11498,23 +11516,24 @@ static void judge_queue(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (proof->queue_bytes == ZRX_UNKNOWN) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "queue",
-				       "the driver does not count by queue"),
-			   "look at ethtool -S %s", judge->state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "queue",
+					     "the driver does not count by queue"),
+			       "look at ethtool -S %s", judge->state->interface);
 		return;
 	}
 	/* Packets that were on their way at either end of the counting may make up the part. */
 	if (proof->queue_bytes >= proof->bytes - proof->bytes / MOST_PART) {
-		judge_check(judge, ZRX_CHECK_OK, "queue",
-			    "it received %" PRIu64 " bytes in %" PRIu64 " packets",
-			    proof->queue_bytes, proof->queue_packets);
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "queue",
+			      "it received %" PRIu64 " bytes in %" PRIu64 " packets",
+			      proof->queue_bytes, proof->queue_packets);
 		return;
 	}
-	judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "queue",
-			       "it received %" PRIu64 " bytes, the stream had %" PRIu64
-			       ": the rest came by others",
-			       proof->queue_bytes, proof->bytes),
-		   "look for rules that lead it elsewhere: ethtool -n %s", judge->state->interface);
+	zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "queue",
+				     "it received %" PRIu64 " bytes, the stream had %" PRIu64
+				     ": the rest came by others",
+				     proof->queue_bytes, proof->bytes),
+		       "look for rules that lead it elsewhere: ethtool -n %s",
+		       judge->state->interface);
 }
 
 static void judge_split(struct judge *judge)
@@ -11522,15 +11541,17 @@ static void judge_split(struct judge *judge)
 	const struct zrx_nic_state *state = judge->state;
 
 	if (state->split == ZRX_NIC_SPLIT_ON && !state->hds_thresh)
-		judge_check(judge, ZRX_CHECK_OK, "tcp-data-split", "on, threshold 0");
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "tcp-data-split", "on, threshold 0");
 	else if (state->split == ZRX_NIC_SPLIT_ON)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "tcp-data-split",
-				       "packets below %u bytes are not split", state->hds_thresh),
-			   "ethtool -G %s hds-thresh 0", state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "tcp-data-split",
+					     "packets below %u bytes are not split",
+					     state->hds_thresh),
+			       "ethtool -G %s hds-thresh 0", state->interface);
 	else
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "tcp-data-split",
-				       state->split == ZRX_NIC_SPLIT_OFF ? "off" : "not told"),
-			   "ethtool -G %s tcp-data-split on", state->interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "tcp-data-split",
+				      state->split == ZRX_NIC_SPLIT_OFF ? "off" : "not told"),
+			"ethtool -G %s tcp-data-split on", state->interface);
 }
 
 static void judge_copies(struct judge *judge)
@@ -11539,20 +11560,20 @@ static void judge_copies(struct judge *judge)
 	struct zrx_check *check;
 
 	if (proof->copied_bytes == ZRX_UNKNOWN) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "copied",
-				       "this kernel does not count copies"),
-			   "boot Linux 7.2 or newer");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "copied",
+					     "this kernel does not count copies"),
+			       "boot Linux 7.2 or newer");
 		return;
 	}
-	check = judge_check(judge,
-			    proof->copied_bytes > proof->bytes / FEW_PART ? ZRX_CHECK_MISSING
-									  : ZRX_CHECK_OK,
-			    "copied",
-			    "%" PRIu64 " of %" PRIu64 " bytes in %" PRIu64
-			    " pieces (payload in a packet's linear part is not counted)",
-			    proof->copied_bytes, proof->bytes, proof->copied_buffers);
+	check = zrx_check_add(&judge->list,
+			      proof->copied_bytes > proof->bytes / FEW_PART ? ZRX_CHECK_MISSING
+									    : ZRX_CHECK_OK,
+			      "copied",
+			      "%" PRIu64 " of %" PRIu64 " bytes in %" PRIu64
+			      " pieces (payload in a packet's linear part is not counted)",
+			      proof->copied_bytes, proof->bytes, proof->copied_buffers);
 	if (check->state != ZRX_CHECK_OK)
-		judge_hint(check, "see to the checks that are not ok");
+		zrx_check_hint(check, "see to the checks that are not ok");
 }
 
 /* Chunks that the stream began, and that the driver is not known to have taken. */
@@ -11571,23 +11592,24 @@ static void judge_linear(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (proof->nic_chunks == ZRX_UNKNOWN) {
-		judge_hint(judge_check(judge, ZRX_CHECK_UNKNOWN, "linear",
-				       "payload in linear parts cannot be told: no page pool "
-				       "statistics"),
-			   "boot a kernel with CONFIG_PAGE_POOL_STATS=y");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "linear",
+					     "payload in linear parts cannot be told: no page pool "
+					     "statistics"),
+			       "boot a kernel with CONFIG_PAGE_POOL_STATS=y");
 	} else if (judge_explained(proof)) {
-		judge_check(judge, ZRX_CHECK_OK, "linear",
-			    "the driver took at least %" PRIu64
-			    " chunks, the stream filled %" PRIu64,
-			    proof->nic_chunks, proof->chunks);
+		zrx_check_add(&judge->list, ZRX_CHECK_OK, "linear",
+			      "the driver took at least %" PRIu64
+			      " chunks, the stream filled %" PRIu64,
+			      proof->nic_chunks, proof->chunks);
 	} else {
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "linear",
-				       "the driver is only known to have taken %" PRIu64
-				       " chunks, the stream filled %" PRIu64
-				       ": packets came unsplit, or missed the queue",
-				       proof->nic_chunks, proof->chunks),
-			   "see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN "
-			   "that the driver leaves in the packet");
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "linear",
+				      "the driver is only known to have taken %" PRIu64
+				      " chunks, the stream filled %" PRIu64
+				      ": packets came unsplit, or missed the queue",
+				      proof->nic_chunks, proof->chunks),
+			"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN "
+			"that the driver leaves in the packet");
 	}
 }
 
@@ -11596,24 +11618,25 @@ static void judge_sizes(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (judge->state->stalled)
-		judge_hint(judge_check(judge, ZRX_CHECK_MISSING, "stall",
-				       "it stopped after %" PRIu64
-				       " bytes: this kernel cannot go on "
-				       "copying once the area is used up",
-				       proof->bytes),
-			   "steer the flow to the queue; boot Linux 6.19 or newer, which can");
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "stall",
+					     "it stopped after %" PRIu64
+					     " bytes: this kernel cannot go on "
+					     "copying once the area is used up",
+					     proof->bytes),
+			       "steer the flow to the queue; boot Linux 6.19 or newer, which can");
 	if (proof->alloc_failures && proof->alloc_failures != ZRX_UNKNOWN)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "area",
-				       "the driver found no chunk %" PRIu64 " times",
-				       proof->alloc_failures),
-			   "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
-			   judge->state->interface);
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
+				      "the driver found no chunk %" PRIu64 " times",
+				      proof->alloc_failures),
+			"a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
+			judge->state->interface);
 	if (proof->mtu > HEADERS_BYTES && proof->mtu - HEADERS_BYTES < proof->buffer_bytes / 2)
-		judge_hint(judge_check(judge, ZRX_CHECK_WARN, "mtu",
-				       "a packet fills at most %u of a chunk's %u bytes",
-				       proof->mtu - HEADERS_BYTES, proof->buffer_bytes),
-			   "where the network can: ip link set dev %s mtu 9000, on both ends",
-			   judge->state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "mtu",
+					     "a packet fills at most %u of a chunk's %u bytes",
+					     proof->mtu - HEADERS_BYTES, proof->buffer_bytes),
+			       "where the network can: ip link set dev %s mtu 9000, on both ends",
+			       judge->state->interface);
 }
 
 static uint32_t judge_verdict(const struct zrx_nic_proof *proof)
@@ -11635,7 +11658,7 @@ static uint32_t judge_verdict(const struct zrx_nic_proof *proof)
 
 void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *state)
 {
-	struct judge judge = {proof, state};
+	struct judge judge = {{proof->checks, &proof->check_count}, proof, state};
 
 	proof->check_count = 0;
 	judge_steering(&judge);
