@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <net/if.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
