@@ -22,6 +22,7 @@ int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report
 	struct zrx_nic_device *device;
 	int result;
 
+	zrx_error_clear(error);
 	if (!report || report->size <= sizeof(report->size))
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set report.size",
 				     "the report has no size");
@@ -80,8 +81,10 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	} * plan;
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
-	int result = zrx_options_check(&checked, options, error);
+	int result;
 
+	zrx_error_clear(error);
+	result = zrx_options_check(&checked, options, error);
 	if (!result)
 		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
@@ -102,8 +105,10 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
 	struct zrx_claim claim;
-	int result = zrx_options_check(&checked, options, error);
+	int result;
 
+	zrx_error_clear(error);
+	result = zrx_options_check(&checked, options, error);
 	if (!result)
 		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
@@ -179,15 +184,35 @@ static int setup_sweep(const char *interface, int directory, int give_up, uint32
 	return result < 0 || !give_up ? result : given;
 }
 
-int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error)
+/*
+ * Where the journals are; -ENOENT if there are none. An interface that is named has to exist all
+ * the same (NULL: none is).
+ */
+static int setup_journals(const char *interface, struct zrx_error *error)
 {
 	int directory = zrx_journal_directory_existing(NULL), result;
+	struct zrx_nic_device *device;
 
-	if (directory == -ENOENT)
-		return 0;
+	if (directory < 0 && directory != -ENOENT)
+		zrx_error_set(error, directory, ZRX_STAGE_NIC, "run as root", "%s: %s",
+			      ZRX_JOURNAL_DIRECTORY, strerror(-directory));
+	if (directory != -ENOENT || !interface)
+		return directory;
+	result = zrx_nic_device_open(&device, interface, error);
+	if (result)
+		return result;
+	zrx_nic_device_close(device);
+	return -ENOENT;
+}
+
+int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error)
+{
+	int directory, result;
+
+	zrx_error_clear(error);
+	directory = setup_journals(interface, error);
 	if (directory < 0)
-		return zrx_error_set(error, directory, ZRX_STAGE_NIC, "run as root", "%s: %s",
-				     ZRX_JOURNAL_DIRECTORY, strerror(-directory));
+		return directory == -ENOENT ? 0 : directory;
 	result = setup_sweep(interface, directory, 1, queue, error);
 	close(directory);
 	return result;
@@ -226,13 +251,12 @@ static int setup_restore_all(int directory, struct zrx_error *error)
 
 int zrx_nic_restore(const char *interface, struct zrx_error *error)
 {
-	int directory = zrx_journal_directory_existing(NULL), result;
+	int directory, result;
 
-	if (directory == -ENOENT)
-		return 0;
+	zrx_error_clear(error);
+	directory = setup_journals(interface, error);
 	if (directory < 0)
-		return zrx_error_set(error, directory, ZRX_STAGE_NIC, "run as root", "%s: %s",
-				     ZRX_JOURNAL_DIRECTORY, strerror(-directory));
+		return directory == -ENOENT ? 0 : directory;
 	result = interface ? setup_sweep(interface, directory, 0, 0, error)
 			   : setup_restore_all(directory, error);
 	close(directory);

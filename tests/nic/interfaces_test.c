@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -166,6 +167,18 @@ static void check_explained(void)
 	CHECK(zrx_nic_explain("nope", 0, EINVAL, 0, &error) == -ENODEV, "nope");
 }
 
+/* Whether there are journals makes no difference. */
+static void check_journals_of_nope(void)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	CHECK(zrx_nic_undo("nope", ZRX_NIC_FREE_QUEUE, &error) == -ENODEV, "nope");
+	CHECK_HAS(error.message, "no interface \"nope\"");
+	CHECK(zrx_nic_restore(NULL, &error) == 0 && !error.code, "what was wrong before");
+	CHECK(zrx_nic_restore("nope", &error) == -ENODEV, "nope");
+	CHECK_HAS(error.message, "no interface \"nope\"");
+}
+
 static void in_a_namespace(void)
 {
 	struct zrx_error error = ZRX_ERROR_INIT;
@@ -187,6 +200,9 @@ static void in_a_namespace(void)
 	check_xdp();
 	CHECK(zrx_nic_undo("va", ZRX_NIC_FREE_QUEUE, &error) == 0, "nothing to undo");
 	CHECK(zrx_nic_restore("va", &error) == 0, "nothing to restore");
+	check_journals_of_nope();
+	CHECK(!mkdir("/run/zcrx", 0755), "journals");
+	check_journals_of_nope();
 }
 
 void test_interfaces(void)
