@@ -9,10 +9,10 @@
 #include "sys.h"
 
 /* Mark the buffer's slot free and put it before the chain. 0, -EALREADY or -EINVAL. */
-static inline int claim(struct zrx_area *area, const struct zrx_buffer *buffer,
+static inline int claim(struct zrx_slots *slots, const struct zrx_buffer *buffer,
 			struct zrx_chain *chain)
 {
-	struct zrx_slot *slot = zrx_slot_find(&area->slots, buffer->slot);
+	struct zrx_slot *slot = zrx_slot_find(slots, buffer->slot);
 	uint32_t generation = buffer->generation;
 
 	if (!slot || !(generation & 1))
@@ -65,38 +65,35 @@ static void give_back(struct zrx_area *area, struct zrx_chain chain)
 	zrx_area_put(area, chain.count);
 }
 
-static inline const struct zrx_buffer *buffer_at(const void *first, size_t stride, uint32_t index)
-{
-	return (const struct zrx_buffer *)(const void *)((const char *)first + stride * index);
-}
-
 /*
  * Release buffers that lie stride bytes apart. skip_empty: entries without a buffer are no error.
  */
-static int release(const void *first, size_t stride, uint32_t count, int skip_empty)
+static int release(const struct zrx_buffer *first, size_t stride, uint32_t count, int skip_empty)
 {
+	const char *at = (const char *)first, *end = at + stride * count;
 	int result = 0;
-	uint32_t i = 0;
 
-	while (i < count) {
-		struct zrx_area *area = buffer_at(first, stride, i)->area;
+	while (at != end) {
+		const struct zrx_buffer *buffer = (const void *)at;
+		struct zrx_area *area = buffer->area;
 		struct zrx_chain chain = {0};
 
 		if (!area || area->magic != ZRX_AREA_MAGIC) {
 			if (!result && !(skip_empty && !area))
 				result = -EINVAL;
-			i++;
+			at += stride;
 			continue;
 		}
 		if (area->forked) /* the parent's buffers are the parent's to release */
 			return 0;
 		do {
-			int claimed = claim(area, buffer_at(first, stride, i), &chain);
+			int claimed = claim(&area->slots, buffer, &chain);
 
 			if (claimed && !result)
 				result = claimed;
-			i++;
-		} while (i < count && buffer_at(first, stride, i)->area == area);
+			at += stride;
+			buffer = (const void *)at;
+		} while (at != end && buffer->area == area);
 		if (chain.count)
 			give_back(area, chain);
 	}

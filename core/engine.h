@@ -40,8 +40,8 @@ struct zrx_engine {
 	int (*start)(struct zrx_receiver *receiver);
 
 	/*
-	 * Ask the kernel for the bytes of a stream. From then on the engine reports, by zrx_deliver
-	 * and once by zrx_stream_final. -EAGAIN: no room for the request, call wait first.
+	 * Ask the kernel for the bytes of a stream. From then on the engine reports, by rows of
+	 * events and once by zrx_stream_final. -EAGAIN: no room for the request, call wait first.
 	 */
 	int (*arm)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 

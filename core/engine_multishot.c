@@ -20,6 +20,7 @@
 #include "uapi.h"
 
 #define GROUP           0
+#define WIDE            0 /* completions of 16 bytes */
 #define FIRST_HOT_SET   8u
 #define HOT_BYTES       (512u << 10) /* of one stream: more would leave the cache */
 #define HOT_STREAM      2u           /* chunks for each of many streams */
@@ -129,7 +130,7 @@ static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error
 		goto abandon;
 	}
 	state->hot_set = FIRST_HOT_SET;
-	result = zrx_ring_open(&state->ring, receiver, 0, error);
+	result = zrx_ring_open(&state->ring, receiver, WIDE, error);
 	if (result)
 		goto abandon;
 	result = open_buffers(state, receiver, error);
@@ -266,21 +267,51 @@ static int multishot_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 
 /* ---- completions ---- */
 
-static void deliver(struct multishot_state *state, struct zrx_receiver *receiver,
-		    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
-		    struct zrx_sink *sink)
+/* A completion that carries bytes, in a chunk of ours. */
+static inline int has_bytes(const struct io_uring_cqe *cqe)
 {
-	uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-	struct zrx_chunk *chunk = &state->chunks.chunks[index];
-	uint64_t where = ((uint64_t)index << receiver->area->chunk_shift) + chunk->position;
+	return cqe->res > 0 && cqe->flags & IORING_CQE_F_BUFFER;
+}
 
-	zrx_deliver(receiver, sink, stream, where, (uint32_t)cqe->res);
-	if (cqe->flags & ZRX_UAPI_CQE_F_BUF_MORE) {
-		chunk->position += (uint32_t)cqe->res;
-		chunk->references++;
-	} else {
-		state->posted--; /* what the kernel held is now the buffer's */
-	}
+/*
+ * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
+ * is then behind it. Only its last one can be the last of its request, which is not made again
+ * before that was seen. Returns 0, or -ENOMEM: nothing was consumed.
+ */
+static int deliver(struct multishot_state *state, struct zrx_receiver *receiver,
+		   const struct zrx_stream *stream, unsigned *head, unsigned tail,
+		   struct zrx_sink *sink)
+{
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	struct zrx_chunk *chunks = state->chunks.chunks;
+	uint32_t shift = receiver->area->chunk_shift;
+	uint32_t posted = state->posted;
+	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
+	struct zrx_row row;
+	int result = zrx_row_begin(&row, receiver, sink, stream);
+
+	if (result)
+		return result;
+	do {
+		uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+		struct zrx_chunk *chunk = &chunks[index];
+
+		zrx_row_add(&row, ((uint64_t)index << shift) + chunk->position, (uint32_t)cqe->res);
+		if (cqe->flags & ZRX_UAPI_CQE_F_BUF_MORE) {
+			chunk->position += (uint32_t)cqe->res;
+			chunk->references++;
+		} else {
+			posted--; /* what the kernel held is now the buffer's */
+		}
+		if (++at == end || !row.free)
+			break;
+		cqe = zrx_completion(&completions, at);
+	} while (cqe->user_data == row.stream && has_bytes(cqe));
+	zrx_row_end(&row, sink);
+	state->posted = posted;
+	*head = at;
+	return 0;
 }
 
 /* A stream with a limit has bytes: receive them up to the limit. Returns 0 or -ENOMEM. */
@@ -319,46 +350,74 @@ static void grow_hot_set(struct multishot_state *state, const struct zrx_receive
 		state->hot_set *= 2;
 }
 
-/* A completion of a stream. Returns 0 or -ENOMEM: then it was not consumed. */
-static int complete(struct multishot_state *state, struct zrx_receiver *receiver,
-		    const struct io_uring_cqe *cqe, struct zrx_sink *sink)
+/* The last completion of a request. */
+static void finish(struct multishot_state *state, struct zrx_receiver *receiver,
+		   struct zrx_stream *stream, int32_t result)
 {
-	struct zrx_stream *stream = zrx_stream_at(&receiver->streams, cqe->user_data);
-	int limited = stream->remaining != UINT64_MAX;
-
-	if (limited && cqe->res > 0 && !(stream->flags & ZRX_STREAM_REMOVING))
-		return serve_limited(state, receiver, stream, sink);
-	if (cqe->flags & IORING_CQE_F_BUFFER && cqe->res > 0) {
-		if (zrx_slots_reserve(&receiver->area->slots))
-			return -ENOMEM;
-		deliver(state, receiver, stream, cqe, sink);
-	}
-	if (cqe->flags & IORING_CQE_F_MORE)
-		return 0;
 	state->ring.in_flight--;
-	if (cqe->res == -ENOBUFS)
+	if (result == -ENOBUFS)
 		grow_hot_set(state, receiver);
-	zrx_stream_final(receiver, stream, limited && cqe->res > 0 ? -ECANCELED : cqe->res);
+	zrx_stream_final(receiver, stream, result);
+}
+
+/* A limited stream is polled. Returns 0, or -ENOMEM: then the completion was not consumed. */
+static int complete_limited(struct multishot_state *state, struct zrx_receiver *receiver,
+			    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
+			    struct zrx_sink *sink)
+{
+	if (cqe->res > 0 && !(stream->flags & ZRX_STREAM_REMOVING))
+		return serve_limited(state, receiver, stream, sink);
+	finish(state, receiver, stream, cqe->res > 0 ? -ECANCELED : cqe->res);
+	return 0;
+}
+
+/*
+ * The completion of a stream at *head, with the rest of a row that it begins; *head is then behind
+ * it. Returns 0, or -ENOMEM: nothing was consumed.
+ */
+static int complete(struct multishot_state *state, struct zrx_receiver *receiver, unsigned *head,
+		    unsigned tail, struct zrx_sink *sink)
+{
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	struct zrx_stream *stream = zrx_stream_at(&receiver->streams, cqe->user_data);
+	int result = 0;
+
+	if (stream->remaining != UINT64_MAX) {
+		result = complete_limited(state, receiver, stream, cqe, sink);
+		*head += !result;
+		return result;
+	}
+	if (has_bytes(cqe)) {
+		result = deliver(state, receiver, stream, head, tail, sink);
+		if (result)
+			return result;
+		cqe = zrx_completion(&completions, *head - 1);
+	} else {
+		++*head;
+	}
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		finish(state, receiver, stream, cqe->res);
 	return 0;
 }
 
 static int multishot_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct multishot_state *state = receiver->state;
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;
 
-	while (head != tail && sink->count < sink->capacity) {
-		const struct io_uring_cqe *cqe = zrx_ring_cqe(&state->ring, head);
+	while (!result && head != tail && sink->count < sink->capacity) {
+		uint64_t user_data = zrx_completion(&completions, head)->user_data;
 
-		if (cqe->user_data >> 32)
-			result = complete(state, receiver, cqe, sink);
-		else
-			zrx_ring_internal(&state->ring, receiver, cqe->user_data);
-		if (result)
-			break;
-		head++;
+		if (user_data >> 32) {
+			result = complete(state, receiver, &head, tail, sink);
+		} else {
+			zrx_ring_internal(&state->ring, receiver, user_data);
+			head++;
+		}
 	}
 	zrx_ring_consumed(&state->ring, head);
 	return result;

@@ -24,6 +24,8 @@
 	(1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
 		    */
 
+#define WIDE 1 /* completions of 32 bytes */
+
 struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_zcrx_queue queue;
@@ -79,7 +81,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 	state->nodev = (uint8_t)nodev;
 	state->retry_ns = RETRY_FIRST_NS;
 	state->arms = state->arms_left = UINT32_MAX;
-	result = zrx_ring_open(&state->ring, receiver, 1, error);
+	result = zrx_ring_open(&state->ring, receiver, WIDE, error);
 	if (result)
 		return result;
 	result = zrx_zcrx_register(&state->queue, &state->ring, receiver->area->refill, receiver,
@@ -341,19 +343,38 @@ static void internal(struct zcrx_state *state, struct zrx_receiver *receiver,
 	}
 }
 
-static void deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
-		    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
-		    struct zrx_sink *sink)
+/*
+ * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
+ * is then behind it. Returns 0, or -ENOMEM: nothing was consumed.
+ */
+static int deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
+		   struct zrx_stream *stream, unsigned *head, unsigned tail, struct zrx_sink *sink)
 {
-	const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
+	struct zrx_row row;
+	int result = zrx_row_begin(&row, receiver, sink, stream);
 
-	zrx_deliver(receiver, sink, stream, second->off & ~ZRX_UAPI_AREA_MASK, (uint32_t)cqe->res);
+	if (result)
+		return result;
+	do {
+		const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+
+		zrx_row_add(&row, second->off & ~ZRX_UAPI_AREA_MASK, (uint32_t)cqe->res);
+		if (++at == end || !row.free)
+			break;
+		cqe = zrx_completion(&completions, at);
+	} while (cqe->user_data == row.stream && cqe->flags & IORING_CQE_F_MORE);
+	zrx_row_end(&row, sink);
 	if (stream->remaining != UINT64_MAX) {
-		stream->remaining -= (uint32_t)cqe->res;
+		stream->remaining -= row.bytes;
 		stream->flags &= (uint8_t)~ZRX_STREAM_FRESH;
 	}
 	state->active = 1;
 	state->retry_ns = RETRY_FIRST_NS;
+	*head = at;
+	return 0;
 }
 
 /*
@@ -397,26 +418,26 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct zcrx_state *state = receiver->state;
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;
 
-	while (head != tail && sink->count < sink->capacity) {
-		const struct io_uring_cqe *cqe = zrx_ring_cqe(&state->ring, head);
+	while (!result && head != tail && sink->count < sink->capacity) {
+		const struct io_uring_cqe *cqe = zrx_completion(&completions, head);
 
 		if (!(cqe->user_data >> 32)) {
 			internal(state, receiver, cqe);
+			head++;
 		} else if (cqe->flags & IORING_CQE_F_MORE) {
-			result = zrx_slots_reserve(&receiver->area->slots);
-			if (result)
-				break;
-			deliver(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data),
-				cqe, sink);
+			result = deliver(state, receiver,
+					 zrx_stream_at(&receiver->streams, cqe->user_data), &head,
+					 tail, sink);
 		} else {
 			final(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data),
 			      cqe);
+			head++;
 		}
-		head++;
 	}
 	zrx_ring_consumed(&state->ring, head);
 	state->arms =

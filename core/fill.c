@@ -22,6 +22,7 @@ int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
 			 struct zrx_sink *sink, uint64_t *asked)
 {
 	struct zrx_chunk *chunk;
+	struct zrx_row row;
 	uint64_t where, room;
 	int64_t result;
 
@@ -30,7 +31,7 @@ int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
 			return -ENOBUFS;
 		fill->chunk = zrx_chunk_take(chunks) + 1;
 	}
-	result = zrx_slots_reserve(&receiver->area->slots);
+	result = zrx_row_begin(&row, receiver, sink, stream);
 	if (result)
 		return result;
 	chunk = &chunks->chunks[fill->chunk - 1];
@@ -40,7 +41,8 @@ int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
 	result = zrx_sys_recv(stream->fd, receiver->area->base + where, *asked);
 	if (result <= 0)
 		return result;
-	zrx_deliver(receiver, sink, stream, where, (uint32_t)result);
+	zrx_row_add(&row, where, (uint32_t)result);
+	zrx_row_end(&row, sink);
 	if (stream->remaining != UINT64_MAX)
 		stream->remaining -= (uint64_t)result;
 	zrx_chunk_hold(chunks, fill->chunk - 1);
@@ -60,12 +62,13 @@ uint32_t zrx_fill_available(const struct zrx_fill *fill, const struct zrx_chunks
 void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct zrx_chain chain)
 {
 	struct zrx_chunks local = *chunks; /* what the loop writes could alias it */
+	uint32_t shift = area->chunk_shift;
 	uint32_t at = chain.head;
 
 	for (uint32_t left = chain.count; left; left--) {
 		const struct zrx_slot *slot = zrx_slot_at(&area->slots, at - 1);
 
-		zrx_chunk_put(&local, (uint32_t)(slot->where >> area->chunk_shift));
+		zrx_chunk_put(&local, (uint32_t)(slot->where >> shift));
 		at = slot->next;
 	}
 	chunks->free_count = local.free_count;

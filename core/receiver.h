@@ -62,28 +62,75 @@ struct zrx_sink {
 };
 
 /*
- * Report bytes of a stream. The sink must have room and zrx_slots_reserve must have succeeded.
- * where: offset in the area. Field by field: it is written once, not zeroed first.
+ * A row of data events of one stream. What they share is kept here, apart from the memory that
+ * events lie in: so it is looked up once.
  */
-static inline void zrx_deliver(struct zrx_receiver *receiver, struct zrx_sink *sink,
-			       const struct zrx_stream *stream, uint64_t where, uint32_t length)
+struct zrx_row {
+	struct zrx_event *at;
+	struct zrx_area *area;
+	uint8_t *base;
+	uint64_t stream;
+	uint64_t tag;
+	uint64_t bytes;
+	uint32_t free; /* the slots' free list: when it is empty, the row is over */
+};
+
+/* How many events of so many completions fit into a row. */
+static inline uint32_t zrx_row_most(const struct zrx_sink *sink, uint32_t completions)
+{
+	uint32_t room = sink->capacity - sink->count;
+
+	return completions < room ? completions : room;
+}
+
+/* The sink must have room. Returns 0, or -ENOMEM without a slot. */
+static inline int zrx_row_begin(struct zrx_row *row, struct zrx_receiver *receiver,
+				const struct zrx_sink *sink, const struct zrx_stream *stream)
 {
 	struct zrx_area *area = receiver->area;
-	struct zrx_event *event = &sink->events[sink->count++];
+	int result = area->slots.free ? 0 : zrx_slots_reserve(&area->slots);
+
+	row->at = &sink->events[sink->count];
+	row->area = area;
+	row->base = area->base;
+	row->stream = zrx_stream_handle(stream);
+	row->tag = stream->tag;
+	row->bytes = 0;
+	row->free = area->slots.free;
+	return result;
+}
+
+/*
+ * Add an event: length bytes at offset where of the area. Field by field: it is written once, not
+ * zeroed first.
+ */
+static inline void zrx_row_add(struct zrx_row *row, uint64_t where, uint32_t length)
+{
+	struct zrx_event *event = row->at++;
 
 	event->kind = ZRX_EVENT_DATA;
 	event->flags = 0;
 	event->error = 0;
-	event->stream = zrx_stream_handle(stream);
-	event->tag = stream->tag;
-	event->buffer.data = area->base ? area->base + where : NULL;
+	event->stream = row->stream;
+	event->tag = row->tag;
+	event->buffer.data = row->base ? row->base + where : NULL;
 	event->buffer.offset = where;
-	event->buffer.area = area;
-	event->buffer.slot = zrx_slot_take(&area->slots, where, &event->buffer.generation);
+	event->buffer.area = row->area;
+	event->buffer.slot =
+		zrx_slot_take(&row->area->slots, &row->free, where, &event->buffer.generation);
 	event->buffer.length = length;
 	event->buffer.reserved = 0;
-	sink->buffers++;
-	sink->bytes += length;
+	row->bytes += length;
+}
+
+static inline void zrx_row_end(const struct zrx_row *row, struct zrx_sink *sink)
+{
+	uint32_t count = (uint32_t)(row->at - sink->events);
+
+	sink->buffers += count - sink->count;
+	sink->bytes += row->bytes;
+	sink->count = count;
+	row->area->slots.free = row->free;
 }
 
 /*

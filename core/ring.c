@@ -227,9 +227,11 @@ static void reap(struct zrx_ring *ring)
 {
 	unsigned head = *ring->uring.cq.khead;
 	unsigned tail = zrx_ring_tail(ring);
+	const struct zrx_completions completions =
+		zrx_ring_completions(ring, ring->flags & IORING_SETUP_CQE32);
 
 	for (; head != tail; head++) {
-		const struct io_uring_cqe *cqe = zrx_ring_cqe(ring, head);
+		const struct io_uring_cqe *cqe = zrx_completion(&completions, head);
 
 		if (!(cqe->flags & IORING_CQE_F_MORE) && cqe->user_data != ZRX_RING_NOTICE)
 			ring->in_flight--;

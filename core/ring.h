@@ -66,11 +66,23 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
  */
 int zrx_ring_stop(struct zrx_ring *ring);
 
-/* Completions: 16 bytes, or 32 on a wide ring. */
-static inline struct io_uring_cqe *zrx_ring_cqe(struct zrx_ring *ring, unsigned head)
+/* Where completions lie, to be kept beside a loop that reads them. */
+struct zrx_completions {
+	const struct io_uring_cqe *first;
+	unsigned mask;
+	unsigned shift;
+};
+
+/* wide: as the ring was opened. */
+static inline struct zrx_completions zrx_ring_completions(const struct zrx_ring *ring, int wide)
 {
-	return &ring->uring.cq.cqes[(head & ring->uring.cq.ring_mask)
-				    << !!(ring->flags & IORING_SETUP_CQE32)];
+	return (struct zrx_completions){ring->uring.cq.cqes, ring->uring.cq.ring_mask, !!wide};
+}
+
+static inline const struct io_uring_cqe *zrx_completion(const struct zrx_completions *completions,
+							unsigned head)
+{
+	return &completions->first[(size_t)(head & completions->mask) << completions->shift];
 }
 
 static inline unsigned zrx_ring_tail(const struct zrx_ring *ring)

@@ -58,17 +58,22 @@ static inline struct zrx_slot *zrx_slot_at(struct zrx_slots *slots, uint32_t ind
 /* Owner. Make sure that there is a free slot: 0, or -ENOMEM. */
 int zrx_slots_reserve(struct zrx_slots *slots);
 
-/* Owner, after a reserve that succeeded: take a free slot and mark it out. Returns its index. */
-static inline uint32_t zrx_slot_take(struct zrx_slots *slots, uint64_t where, uint32_t *generation)
+/*
+ * Owner, after a reserve that succeeded: take the first slot of a free list (slots->free, or a copy
+ * that replaces it) and mark it out. Returns its index.
+ */
+static inline uint32_t zrx_slot_take(struct zrx_slots *slots, uint32_t *free, uint64_t where,
+				     uint32_t *generation)
 {
-	uint32_t index = slots->free - 1;
+	uint32_t index = *free - 1;
 	struct zrx_slot *slot = zrx_slot_at(slots, index);
+	uint32_t out = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
 
-	slots->free = slot->next;
+	*free = slot->next;
 	slot->where = where;
-	*generation = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
+	*generation = out;
 	/* The user hands the buffer to other threads with ordering of his own. */
-	atomic_store_explicit(&slot->generation, *generation, memory_order_relaxed);
+	atomic_store_explicit(&slot->generation, out, memory_order_relaxed);
 	return index;
 }
 

@@ -63,7 +63,7 @@ MUTATIONS = [
     Mutation("limit-ignored", "fill.c", "room < stream->remaining ? room : stream->remaining", "room"),
     Mutation("chunk-not-held", "fill.c", "zrx_chunk_hold(chunks, fill->chunk - 1);", ""),
     Mutation("position-not-kept", "engine_multishot.c", "chunk->position += (uint32_t)cqe->res;", ""),
-    Mutation("posted-miscounted", "engine_multishot.c", "state->posted--;", ";"),
+    Mutation("posted-miscounted", "engine_multishot.c", "posted--;", ";"),
     Mutation("silence-not-seen", "engine_zcrx.c", "look_for_silent(state, receiver);\n", ""),
     Mutation("never-flushed", "engine_zcrx.c", "if (!due ||", "if (1 ||"),
     Mutation(

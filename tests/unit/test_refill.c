@@ -31,7 +31,9 @@ static void set_up(void)
 	area.refill = &refill;
 	for (uint32_t i = 0; i < THREADS * EACH; i++) {
 		CHECK_EQUAL(zrx_slots_reserve(&area.slots), 0);
-		CHECK_EQUAL(zrx_slot_take(&area.slots, (uint64_t)i * 4096, &generation), i);
+		CHECK_EQUAL(zrx_slot_take(&area.slots, &area.slots.free, (uint64_t)i * 4096,
+					  &generation),
+			    i);
 	}
 }
 

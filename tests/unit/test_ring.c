@@ -47,11 +47,12 @@ static void tear_down(int descriptors)
 /* Take one completion that is there. */
 static uint64_t take(void)
 {
+	const struct zrx_completions completions = zrx_ring_completions(&ring, 0);
 	unsigned head = *ring.uring.cq.khead;
 	uint64_t user_data;
 
 	CHECK(zrx_ring_tail(&ring) != head);
-	user_data = zrx_ring_cqe(&ring, head)->user_data;
+	user_data = zrx_completion(&completions, head)->user_data;
 	zrx_ring_consumed(&ring, head + 1);
 	return user_data;
 }

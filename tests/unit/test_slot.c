@@ -17,7 +17,7 @@ static struct zrx_chain chain_of_one(uint32_t index)
 static uint32_t take(uint64_t where, uint32_t *generation)
 {
 	CHECK_EQUAL(zrx_slots_reserve(&slots), 0);
-	return zrx_slot_take(&slots, where, generation);
+	return zrx_slot_take(&slots, &slots.free, where, generation);
 }
 
 static void release(uint32_t index)
