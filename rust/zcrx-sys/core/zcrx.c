@@ -76,17 +76,22 @@ static inline struct zrx_slot *zrx_slot_at(struct zrx_slots *slots, uint32_t ind
 /* Owner. Make sure that there is a free slot: 0, or -ENOMEM. */
 int zrx_slots_reserve(struct zrx_slots *slots);
 
-/* Owner, after a reserve that succeeded: take a free slot and mark it out. Returns its index. */
-static inline uint32_t zrx_slot_take(struct zrx_slots *slots, uint64_t where, uint32_t *generation)
+/*
+ * Owner, after a reserve that succeeded: take the first slot of a free list (slots->free, or a copy
+ * that replaces it) and mark it out. Returns its index.
+ */
+static inline uint32_t zrx_slot_take(struct zrx_slots *slots, uint32_t *free, uint64_t where,
+				     uint32_t *generation)
 {
-	uint32_t index = slots->free - 1;
+	uint32_t index = *free - 1;
 	struct zrx_slot *slot = zrx_slot_at(slots, index);
+	uint32_t out = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
 
-	slots->free = slot->next;
+	*free = slot->next;
 	slot->where = where;
-	*generation = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
+	*generation = out;
 	/* The user hands the buffer to other threads with ordering of his own. */
-	atomic_store_explicit(&slot->generation, *generation, memory_order_relaxed);
+	atomic_store_explicit(&slot->generation, out, memory_order_relaxed);
 	return index;
 }
 
@@ -288,8 +293,8 @@ struct zrx_engine {
 	int (*start)(struct zrx_receiver *receiver);
 
 	/*
-	 * Ask the kernel for the bytes of a stream. From then on the engine reports, by zrx_deliver
-	 * and once by zrx_stream_final. -EAGAIN: no room for the request, call wait first.
+	 * Ask the kernel for the bytes of a stream. From then on the engine reports, by rows of
+	 * events and once by zrx_stream_final. -EAGAIN: no room for the request, call wait first.
 	 */
 	int (*arm)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
@@ -499,28 +504,75 @@ struct zrx_sink {
 };
 
 /*
- * Report bytes of a stream. The sink must have room and zrx_slots_reserve must have succeeded.
- * where: offset in the area. Field by field: it is written once, not zeroed first.
+ * A row of data events of one stream. What they share is kept here, apart from the memory that
+ * events lie in: so it is looked up once.
  */
-static inline void zrx_deliver(struct zrx_receiver *receiver, struct zrx_sink *sink,
-			       const struct zrx_stream *stream, uint64_t where, uint32_t length)
+struct zrx_row {
+	struct zrx_event *at;
+	struct zrx_area *area;
+	uint8_t *base;
+	uint64_t stream;
+	uint64_t tag;
+	uint64_t bytes;
+	uint32_t free; /* the slots' free list: when it is empty, the row is over */
+};
+
+/* How many events of so many completions fit into a row. */
+static inline uint32_t zrx_row_most(const struct zrx_sink *sink, uint32_t completions)
+{
+	uint32_t room = sink->capacity - sink->count;
+
+	return completions < room ? completions : room;
+}
+
+/* The sink must have room. Returns 0, or -ENOMEM without a slot. */
+static inline int zrx_row_begin(struct zrx_row *row, struct zrx_receiver *receiver,
+				const struct zrx_sink *sink, const struct zrx_stream *stream)
 {
 	struct zrx_area *area = receiver->area;
-	struct zrx_event *event = &sink->events[sink->count++];
+	int result = area->slots.free ? 0 : zrx_slots_reserve(&area->slots);
+
+	row->at = &sink->events[sink->count];
+	row->area = area;
+	row->base = area->base;
+	row->stream = zrx_stream_handle(stream);
+	row->tag = stream->tag;
+	row->bytes = 0;
+	row->free = area->slots.free;
+	return result;
+}
+
+/*
+ * Add an event: length bytes at offset where of the area. Field by field: it is written once, not
+ * zeroed first.
+ */
+static inline void zrx_row_add(struct zrx_row *row, uint64_t where, uint32_t length)
+{
+	struct zrx_event *event = row->at++;
 
 	event->kind = ZRX_EVENT_DATA;
 	event->flags = 0;
 	event->error = 0;
-	event->stream = zrx_stream_handle(stream);
-	event->tag = stream->tag;
-	event->buffer.data = area->base ? area->base + where : NULL;
+	event->stream = row->stream;
+	event->tag = row->tag;
+	event->buffer.data = row->base ? row->base + where : NULL;
 	event->buffer.offset = where;
-	event->buffer.area = area;
-	event->buffer.slot = zrx_slot_take(&area->slots, where, &event->buffer.generation);
+	event->buffer.area = row->area;
+	event->buffer.slot =
+		zrx_slot_take(&row->area->slots, &row->free, where, &event->buffer.generation);
 	event->buffer.length = length;
 	event->buffer.reserved = 0;
-	sink->buffers++;
-	sink->bytes += length;
+	row->bytes += length;
+}
+
+static inline void zrx_row_end(const struct zrx_row *row, struct zrx_sink *sink)
+{
+	uint32_t count = (uint32_t)(row->at - sink->events);
+
+	sink->buffers += count - sink->count;
+	sink->bytes += row->bytes;
+	sink->count = count;
+	row->area->slots.free = row->free;
 }
 
 /*
@@ -1088,10 +1140,10 @@ void zrx_refill_close(struct zrx_refill *refill);
 /* Release: from any thread, in any order, once. */
 
 /* Mark the buffer's slot free and put it before the chain. 0, -EALREADY or -EINVAL. */
-static inline int claim(struct zrx_area *area, const struct zrx_buffer *buffer,
+static inline int claim(struct zrx_slots *slots, const struct zrx_buffer *buffer,
 			struct zrx_chain *chain)
 {
-	struct zrx_slot *slot = zrx_slot_find(&area->slots, buffer->slot);
+	struct zrx_slot *slot = zrx_slot_find(slots, buffer->slot);
 	uint32_t generation = buffer->generation;
 
 	if (!slot || !(generation & 1))
@@ -1144,38 +1196,35 @@ static void give_back(struct zrx_area *area, struct zrx_chain chain)
 	zrx_area_put(area, chain.count);
 }
 
-static inline const struct zrx_buffer *buffer_at(const void *first, size_t stride, uint32_t index)
-{
-	return (const struct zrx_buffer *)(const void *)((const char *)first + stride * index);
-}
-
 /*
  * Release buffers that lie stride bytes apart. skip_empty: entries without a buffer are no error.
  */
-static int release(const void *first, size_t stride, uint32_t count, int skip_empty)
+static int release(const struct zrx_buffer *first, size_t stride, uint32_t count, int skip_empty)
 {
+	const char *at = (const char *)first, *end = at + stride * count;
 	int result = 0;
-	uint32_t i = 0;
 
-	while (i < count) {
-		struct zrx_area *area = buffer_at(first, stride, i)->area;
+	while (at != end) {
+		const struct zrx_buffer *buffer = (const void *)at;
+		struct zrx_area *area = buffer->area;
 		struct zrx_chain chain = {0};
 
 		if (!area || area->magic != ZRX_AREA_MAGIC) {
 			if (!result && !(skip_empty && !area))
 				result = -EINVAL;
-			i++;
+			at += stride;
 			continue;
 		}
 		if (area->forked) /* the parent's buffers are the parent's to release */
 			return 0;
 		do {
-			int claimed = claim(area, buffer_at(first, stride, i), &chain);
+			int claimed = claim(&area->slots, buffer, &chain);
 
 			if (claimed && !result)
 				result = claimed;
-			i++;
-		} while (i < count && buffer_at(first, stride, i)->area == area);
+			at += stride;
+			buffer = (const void *)at;
+		} while (at != end && buffer->area == area);
 		if (chain.count)
 			give_back(area, chain);
 	}
@@ -1467,11 +1516,23 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
  */
 int zrx_ring_stop(struct zrx_ring *ring);
 
-/* Completions: 16 bytes, or 32 on a wide ring. */
-static inline struct io_uring_cqe *zrx_ring_cqe(struct zrx_ring *ring, unsigned head)
+/* Where completions lie, to be kept beside a loop that reads them. */
+struct zrx_completions {
+	const struct io_uring_cqe *first;
+	unsigned mask;
+	unsigned shift;
+};
+
+/* wide: as the ring was opened. */
+static inline struct zrx_completions zrx_ring_completions(const struct zrx_ring *ring, int wide)
 {
-	return &ring->uring.cq.cqes[(head & ring->uring.cq.ring_mask)
-				    << !!(ring->flags & IORING_SETUP_CQE32)];
+	return (struct zrx_completions){ring->uring.cq.cqes, ring->uring.cq.ring_mask, !!wide};
+}
+
+static inline const struct io_uring_cqe *zrx_completion(const struct zrx_completions *completions,
+							unsigned head)
+{
+	return &completions->first[(size_t)(head & completions->mask) << completions->shift];
 }
 
 static inline unsigned zrx_ring_tail(const struct zrx_ring *ring)
@@ -1499,6 +1560,7 @@ static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
 #include <poll.h>
 #include <sys/mman.h>
 #define deliver engine_multishot__deliver
+#define finish engine_multishot__finish
 #define tell engine_multishot__tell
 /* SPDX-License-Identifier: MIT */
 /*
@@ -1511,6 +1573,7 @@ static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
  */
 
 #define GROUP           0
+#define WIDE            0 /* completions of 16 bytes */
 #define FIRST_HOT_SET   8u
 #define HOT_BYTES       (512u << 10) /* of one stream: more would leave the cache */
 #define HOT_STREAM      2u           /* chunks for each of many streams */
@@ -1620,7 +1683,7 @@ static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error
 		goto abandon;
 	}
 	state->hot_set = FIRST_HOT_SET;
-	result = zrx_ring_open(&state->ring, receiver, 0, error);
+	result = zrx_ring_open(&state->ring, receiver, WIDE, error);
 	if (result)
 		goto abandon;
 	result = open_buffers(state, receiver, error);
@@ -1757,21 +1820,51 @@ static int multishot_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 
 /* ---- completions ---- */
 
-static void deliver(struct multishot_state *state, struct zrx_receiver *receiver,
-		    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
-		    struct zrx_sink *sink)
+/* A completion that carries bytes, in a chunk of ours. */
+static inline int has_bytes(const struct io_uring_cqe *cqe)
 {
-	uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-	struct zrx_chunk *chunk = &state->chunks.chunks[index];
-	uint64_t where = ((uint64_t)index << receiver->area->chunk_shift) + chunk->position;
+	return cqe->res > 0 && cqe->flags & IORING_CQE_F_BUFFER;
+}
 
-	zrx_deliver(receiver, sink, stream, where, (uint32_t)cqe->res);
-	if (cqe->flags & ZRX_UAPI_CQE_F_BUF_MORE) {
-		chunk->position += (uint32_t)cqe->res;
-		chunk->references++;
-	} else {
-		state->posted--; /* what the kernel held is now the buffer's */
-	}
+/*
+ * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
+ * is then behind it. Only its last one can be the last of its request, which is not made again
+ * before that was seen. Returns 0, or -ENOMEM: nothing was consumed.
+ */
+static int deliver(struct multishot_state *state, struct zrx_receiver *receiver,
+		   const struct zrx_stream *stream, unsigned *head, unsigned tail,
+		   struct zrx_sink *sink)
+{
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	struct zrx_chunk *chunks = state->chunks.chunks;
+	uint32_t shift = receiver->area->chunk_shift;
+	uint32_t posted = state->posted;
+	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
+	struct zrx_row row;
+	int result = zrx_row_begin(&row, receiver, sink, stream);
+
+	if (result)
+		return result;
+	do {
+		uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+		struct zrx_chunk *chunk = &chunks[index];
+
+		zrx_row_add(&row, ((uint64_t)index << shift) + chunk->position, (uint32_t)cqe->res);
+		if (cqe->flags & ZRX_UAPI_CQE_F_BUF_MORE) {
+			chunk->position += (uint32_t)cqe->res;
+			chunk->references++;
+		} else {
+			posted--; /* what the kernel held is now the buffer's */
+		}
+		if (++at == end || !row.free)
+			break;
+		cqe = zrx_completion(&completions, at);
+	} while (cqe->user_data == row.stream && has_bytes(cqe));
+	zrx_row_end(&row, sink);
+	state->posted = posted;
+	*head = at;
+	return 0;
 }
 
 /* A stream with a limit has bytes: receive them up to the limit. Returns 0 or -ENOMEM. */
@@ -1810,46 +1903,74 @@ static void grow_hot_set(struct multishot_state *state, const struct zrx_receive
 		state->hot_set *= 2;
 }
 
-/* A completion of a stream. Returns 0 or -ENOMEM: then it was not consumed. */
-static int complete(struct multishot_state *state, struct zrx_receiver *receiver,
-		    const struct io_uring_cqe *cqe, struct zrx_sink *sink)
+/* The last completion of a request. */
+static void finish(struct multishot_state *state, struct zrx_receiver *receiver,
+		   struct zrx_stream *stream, int32_t result)
 {
-	struct zrx_stream *stream = zrx_stream_at(&receiver->streams, cqe->user_data);
-	int limited = stream->remaining != UINT64_MAX;
-
-	if (limited && cqe->res > 0 && !(stream->flags & ZRX_STREAM_REMOVING))
-		return serve_limited(state, receiver, stream, sink);
-	if (cqe->flags & IORING_CQE_F_BUFFER && cqe->res > 0) {
-		if (zrx_slots_reserve(&receiver->area->slots))
-			return -ENOMEM;
-		deliver(state, receiver, stream, cqe, sink);
-	}
-	if (cqe->flags & IORING_CQE_F_MORE)
-		return 0;
 	state->ring.in_flight--;
-	if (cqe->res == -ENOBUFS)
+	if (result == -ENOBUFS)
 		grow_hot_set(state, receiver);
-	zrx_stream_final(receiver, stream, limited && cqe->res > 0 ? -ECANCELED : cqe->res);
+	zrx_stream_final(receiver, stream, result);
+}
+
+/* A limited stream is polled. Returns 0, or -ENOMEM: then the completion was not consumed. */
+static int complete_limited(struct multishot_state *state, struct zrx_receiver *receiver,
+			    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
+			    struct zrx_sink *sink)
+{
+	if (cqe->res > 0 && !(stream->flags & ZRX_STREAM_REMOVING))
+		return serve_limited(state, receiver, stream, sink);
+	finish(state, receiver, stream, cqe->res > 0 ? -ECANCELED : cqe->res);
+	return 0;
+}
+
+/*
+ * The completion of a stream at *head, with the rest of a row that it begins; *head is then behind
+ * it. Returns 0, or -ENOMEM: nothing was consumed.
+ */
+static int complete(struct multishot_state *state, struct zrx_receiver *receiver, unsigned *head,
+		    unsigned tail, struct zrx_sink *sink)
+{
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	struct zrx_stream *stream = zrx_stream_at(&receiver->streams, cqe->user_data);
+	int result = 0;
+
+	if (stream->remaining != UINT64_MAX) {
+		result = complete_limited(state, receiver, stream, cqe, sink);
+		*head += !result;
+		return result;
+	}
+	if (has_bytes(cqe)) {
+		result = deliver(state, receiver, stream, head, tail, sink);
+		if (result)
+			return result;
+		cqe = zrx_completion(&completions, *head - 1);
+	} else {
+		++*head;
+	}
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		finish(state, receiver, stream, cqe->res);
 	return 0;
 }
 
 static int multishot_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct multishot_state *state = receiver->state;
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;
 
-	while (head != tail && sink->count < sink->capacity) {
-		const struct io_uring_cqe *cqe = zrx_ring_cqe(&state->ring, head);
+	while (!result && head != tail && sink->count < sink->capacity) {
+		uint64_t user_data = zrx_completion(&completions, head)->user_data;
 
-		if (cqe->user_data >> 32)
-			result = complete(state, receiver, cqe, sink);
-		else
-			zrx_ring_internal(&state->ring, receiver, cqe->user_data);
-		if (result)
-			break;
-		head++;
+		if (user_data >> 32) {
+			result = complete(state, receiver, &head, tail, sink);
+		} else {
+			zrx_ring_internal(&state->ring, receiver, user_data);
+			head++;
+		}
 	}
 	zrx_ring_consumed(&state->ring, head);
 	return result;
@@ -1878,8 +1999,10 @@ const struct zrx_engine zrx_engine_multishot = {
 	.stats = multishot_stats,
 };
 #undef deliver
+#undef finish
 #undef tell
 #undef GROUP
+#undef WIDE
 #undef FIRST_HOT_SET
 #undef HOT_BYTES
 #undef HOT_STREAM
@@ -2229,6 +2352,8 @@ int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ri
 	(1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
 		    */
 
+#define WIDE 1 /* completions of 32 bytes */
+
 struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_zcrx_queue queue;
@@ -2284,7 +2409,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 	state->nodev = (uint8_t)nodev;
 	state->retry_ns = RETRY_FIRST_NS;
 	state->arms = state->arms_left = UINT32_MAX;
-	result = zrx_ring_open(&state->ring, receiver, 1, error);
+	result = zrx_ring_open(&state->ring, receiver, WIDE, error);
 	if (result)
 		return result;
 	result = zrx_zcrx_register(&state->queue, &state->ring, receiver->area->refill, receiver,
@@ -2546,19 +2671,38 @@ static void internal(struct zcrx_state *state, struct zrx_receiver *receiver,
 	}
 }
 
-static void deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
-		    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
-		    struct zrx_sink *sink)
+/*
+ * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
+ * is then behind it. Returns 0, or -ENOMEM: nothing was consumed.
+ */
+static int deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
+		   struct zrx_stream *stream, unsigned *head, unsigned tail, struct zrx_sink *sink)
 {
-	const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
+	struct zrx_row row;
+	int result = zrx_row_begin(&row, receiver, sink, stream);
 
-	zrx_deliver(receiver, sink, stream, second->off & ~ZRX_UAPI_AREA_MASK, (uint32_t)cqe->res);
+	if (result)
+		return result;
+	do {
+		const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+
+		zrx_row_add(&row, second->off & ~ZRX_UAPI_AREA_MASK, (uint32_t)cqe->res);
+		if (++at == end || !row.free)
+			break;
+		cqe = zrx_completion(&completions, at);
+	} while (cqe->user_data == row.stream && cqe->flags & IORING_CQE_F_MORE);
+	zrx_row_end(&row, sink);
 	if (stream->remaining != UINT64_MAX) {
-		stream->remaining -= (uint32_t)cqe->res;
+		stream->remaining -= row.bytes;
 		stream->flags &= (uint8_t)~ZRX_STREAM_FRESH;
 	}
 	state->active = 1;
 	state->retry_ns = RETRY_FIRST_NS;
+	*head = at;
+	return 0;
 }
 
 /*
@@ -2602,26 +2746,26 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct zcrx_state *state = receiver->state;
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;
 
-	while (head != tail && sink->count < sink->capacity) {
-		const struct io_uring_cqe *cqe = zrx_ring_cqe(&state->ring, head);
+	while (!result && head != tail && sink->count < sink->capacity) {
+		const struct io_uring_cqe *cqe = zrx_completion(&completions, head);
 
 		if (!(cqe->user_data >> 32)) {
 			internal(state, receiver, cqe);
+			head++;
 		} else if (cqe->flags & IORING_CQE_F_MORE) {
-			result = zrx_slots_reserve(&receiver->area->slots);
-			if (result)
-				break;
-			deliver(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data),
-				cqe, sink);
+			result = deliver(state, receiver,
+					 zrx_stream_at(&receiver->streams, cqe->user_data), &head,
+					 tail, sink);
 		} else {
 			final(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data),
 			      cqe);
+			head++;
 		}
-		head++;
 	}
 	zrx_ring_consumed(&state->ring, head);
 	state->arms =
@@ -2697,6 +2841,7 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 #undef WATCH_NS
 #undef BACKLOG_RETRY_NS
 #undef LIMIT_PART
+#undef WIDE
 
 /* ---- core/error.c ---- */
 #include <errno.h>
@@ -2782,6 +2927,7 @@ int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
 			 struct zrx_sink *sink, uint64_t *asked)
 {
 	struct zrx_chunk *chunk;
+	struct zrx_row row;
 	uint64_t where, room;
 	int64_t result;
 
@@ -2790,7 +2936,7 @@ int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
 			return -ENOBUFS;
 		fill->chunk = zrx_chunk_take(chunks) + 1;
 	}
-	result = zrx_slots_reserve(&receiver->area->slots);
+	result = zrx_row_begin(&row, receiver, sink, stream);
 	if (result)
 		return result;
 	chunk = &chunks->chunks[fill->chunk - 1];
@@ -2800,7 +2946,8 @@ int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
 	result = zrx_sys_recv(stream->fd, receiver->area->base + where, *asked);
 	if (result <= 0)
 		return result;
-	zrx_deliver(receiver, sink, stream, where, (uint32_t)result);
+	zrx_row_add(&row, where, (uint32_t)result);
+	zrx_row_end(&row, sink);
 	if (stream->remaining != UINT64_MAX)
 		stream->remaining -= (uint64_t)result;
 	zrx_chunk_hold(chunks, fill->chunk - 1);
@@ -2820,12 +2967,13 @@ uint32_t zrx_fill_available(const struct zrx_fill *fill, const struct zrx_chunks
 void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct zrx_chain chain)
 {
 	struct zrx_chunks local = *chunks; /* what the loop writes could alias it */
+	uint32_t shift = area->chunk_shift;
 	uint32_t at = chain.head;
 
 	for (uint32_t left = chain.count; left; left--) {
 		const struct zrx_slot *slot = zrx_slot_at(&area->slots, at - 1);
 
-		zrx_chunk_put(&local, (uint32_t)(slot->where >> area->chunk_shift));
+		zrx_chunk_put(&local, (uint32_t)(slot->where >> shift));
 		at = slot->next;
 	}
 	chunks->free_count = local.free_count;
@@ -3012,6 +3160,7 @@ int zrx_socket_check(int fd, uint64_t *cookie, struct zrx_error *error);
 
 /* ---- core/lifecycle.c ---- */
 #include <errno.h>
+#define finish lifecycle__finish
 /* SPDX-License-Identifier: MIT */
 /* A stream's life: added, armed, parked, kicked, removed, ended. */
 
@@ -3242,6 +3391,7 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 	zrx_parked_changed(receiver);
 	return 0;
 }
+#undef finish
 /* ---- core/names.c ---- */
 #include <errno.h>
 #include <string.h>
@@ -4240,9 +4390,11 @@ static void reap(struct zrx_ring *ring)
 {
 	unsigned head = *ring->uring.cq.khead;
 	unsigned tail = zrx_ring_tail(ring);
+	const struct zrx_completions completions =
+		zrx_ring_completions(ring, ring->flags & IORING_SETUP_CQE32);
 
 	for (; head != tail; head++) {
-		const struct io_uring_cqe *cqe = zrx_ring_cqe(ring, head);
+		const struct io_uring_cqe *cqe = zrx_completion(&completions, head);
 
 		if (!(cqe->flags & IORING_CQE_F_MORE) && cqe->user_data != ZRX_RING_NOTICE)
 			ring->in_flight--;
@@ -10557,6 +10709,7 @@ int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report
 	struct zrx_nic_device *device;
 	int result;
 
+	zrx_error_clear(error);
 	if (!report || report->size <= sizeof(report->size))
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set report.size",
 				     "the report has no size");
@@ -10615,8 +10768,10 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	} * plan;
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
-	int result = zrx_options_check(&checked, options, error);
+	int result;
 
+	zrx_error_clear(error);
+	result = zrx_options_check(&checked, options, error);
 	if (!result)
 		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
@@ -10637,8 +10792,10 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
 	struct zrx_claim claim;
-	int result = zrx_options_check(&checked, options, error);
+	int result;
 
+	zrx_error_clear(error);
+	result = zrx_options_check(&checked, options, error);
 	if (!result)
 		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
@@ -10714,15 +10871,35 @@ static int setup_sweep(const char *interface, int directory, int give_up, uint32
 	return result < 0 || !give_up ? result : given;
 }
 
-int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error)
+/*
+ * Where the journals are; -ENOENT if there are none. An interface that is named has to exist all
+ * the same (NULL: none is).
+ */
+static int setup_journals(const char *interface, struct zrx_error *error)
 {
 	int directory = zrx_journal_directory_existing(NULL), result;
+	struct zrx_nic_device *device;
 
-	if (directory == -ENOENT)
-		return 0;
+	if (directory < 0 && directory != -ENOENT)
+		zrx_error_set(error, directory, ZRX_STAGE_NIC, "run as root", "%s: %s",
+			      ZRX_JOURNAL_DIRECTORY, strerror(-directory));
+	if (directory != -ENOENT || !interface)
+		return directory;
+	result = zrx_nic_device_open(&device, interface, error);
+	if (result)
+		return result;
+	zrx_nic_device_close(device);
+	return -ENOENT;
+}
+
+int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error)
+{
+	int directory, result;
+
+	zrx_error_clear(error);
+	directory = setup_journals(interface, error);
 	if (directory < 0)
-		return zrx_error_set(error, directory, ZRX_STAGE_NIC, "run as root", "%s: %s",
-				     ZRX_JOURNAL_DIRECTORY, strerror(-directory));
+		return directory == -ENOENT ? 0 : directory;
 	result = setup_sweep(interface, directory, 1, queue, error);
 	close(directory);
 	return result;
@@ -10761,13 +10938,12 @@ static int setup_restore_all(int directory, struct zrx_error *error)
 
 int zrx_nic_restore(const char *interface, struct zrx_error *error)
 {
-	int directory = zrx_journal_directory_existing(NULL), result;
+	int directory, result;
 
-	if (directory == -ENOENT)
-		return 0;
+	zrx_error_clear(error);
+	directory = setup_journals(interface, error);
 	if (directory < 0)
-		return zrx_error_set(error, directory, ZRX_STAGE_NIC, "run as root", "%s: %s",
-				     ZRX_JOURNAL_DIRECTORY, strerror(-directory));
+		return directory == -ENOENT ? 0 : directory;
 	result = interface ? setup_sweep(interface, directory, 0, 0, error)
 			   : setup_restore_all(directory, error);
 	close(directory);
