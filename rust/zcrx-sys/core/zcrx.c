@@ -2018,12 +2018,10 @@ const struct zrx_engine zrx_engine_multishot = {
 
 #define EPOLL_BATCH 64
 #define WAKE        0u           /* no stream has this handle */
-#define POLL_EVERY  16u          /* turns of ready streams before others are looked for */
 #define HOT_BYTES   (256u << 10) /* of one batch: more would leave the cache */
 
 struct recv_state {
 	int epoll;
-	uint32_t turns;
 	struct zrx_chunks chunks;
 	struct zrx_fill fill;
 	struct zrx_stream_list ready; /* armed, and epoll said so, and not yet read empty */
@@ -2157,8 +2155,11 @@ static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	struct recv_state *state = receiver->state;
 	int result = 0;
 
-	/* Streams that always have more must not keep the others from being seen. */
-	if (state->ready.first && ++state->turns % POLL_EVERY == 0)
+	/*
+	 * Streams that always have more must not keep the others from being seen, at each batch: a
+	 * stream with a small window has only so many bytes in each.
+	 */
+	if (state->ready.first)
 		look(receiver, 0);
 	while (!result && state->ready.first && sink->count < sink->capacity &&
 	       sink->bytes < HOT_BYTES)
@@ -2230,7 +2231,6 @@ const struct zrx_engine zrx_engine_recv = {
 };
 #undef EPOLL_BATCH
 #undef WAKE
-#undef POLL_EVERY
 #undef HOT_BYTES
 
 /* ---- kernel/nic.h ---- */
