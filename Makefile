@@ -35,6 +35,9 @@ RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml te
 PACKAGE_TESTS := test-python test-python-uml test-python-nic \
 	$(call with,cargo,rust test-rust-uml test-rust-nic) $(call with,go,go test-go-conformance test-go-packaging test-go-uml test-go-nic)
 
+# Built before any lane begins: more than one uses them, and what does not compile should fail at once.
+TEST_PROGRAMS :=
+
 .PHONY: all help lib demo test check lint install clean deps-core deps-test test-amalgamation
 .DEFAULT_GOAL := all
 
@@ -86,7 +89,7 @@ demo: ## install what is missing, build, and receive real files on every engine
 	tests/demo
 
 test: deps-test ## install what is missing, build, and run all tests
-	$(Q)$(MAKE) --no-print-directory all examples unit conformance $(B)/tests/fault # more than one lane uses them
+	$(Q)$(MAKE) --no-print-directory all unit $(TEST_PROGRAMS)
 	$(Q)scripts/test-lanes $(B)/logs '$(TESTS)' '$(RIG_TESTS)' '$(PACKAGE_TESTS)'
 
 skip-rust skip-go:

@@ -21,6 +21,8 @@ conformance_nic = failed=0; for run in $(1); do \
 .PHONY: conformance test-conformance test-conformance-uml test-conformance-nic test-conformance-nic-all
 conformance: $(B)/tests/conformance ## build the conformance runner
 
+TEST_PROGRAMS += $(B)/tests/conformance
+
 $(B)/tests/conformance: $(CONFORMANCE_OBJECTS) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)

@@ -8,6 +8,8 @@ DATAPATH_SHARED := $(patsubst %,$(B)/obj/tests/conformance/%.o,leaks payload pro
 
 $(DATAPATH_OBJECTS): CPPFLAGS += -Itests/conformance
 
+TEST_PROGRAMS += $(B)/tests/datapath
+
 $(B)/tests/datapath: $(DATAPATH_OBJECTS) $(DATAPATH_SHARED) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)

@@ -5,6 +5,8 @@ FAULT_CALLS   := alloc free map map_fd unmap advise ring_open ring_close ring_re
 	epoll_control epoll_wait eventfd_open dup close socket_option recv socket_pending
 FAULT_WRAP    := $(FAULT_CALLS:%=-Wl,--wrap=zrx_sys_%)
 
+TEST_PROGRAMS += $(B)/tests/fault
+
 .PHONY: test-fault test-fault-uml
 $(B)/tests/fault: $(FAULT_OBJECTS) $(LIBZCRX)
 	@mkdir -p $(@D)

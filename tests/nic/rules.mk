@@ -4,6 +4,8 @@
 NIC_TEST_SOURCES := $(wildcard tests/nic/*.c)
 NIC_TEST_OBJECTS := $(NIC_TEST_SOURCES:%.c=$(B)/obj/%.o)
 
+TEST_PROGRAMS += $(B)/test-nic $(B)/test-nic-setup
+
 -include $(NIC_TEST_OBJECTS:.o=.d)
 
 $(B)/test-nic: $(NIC_TEST_OBJECTS) $(LIBZCRX)
@@ -17,8 +19,6 @@ test-nic-unit: $(B)/test-nic ## test the probe and NIC set-up on a NIC in memory
 NIC_SETUP_RUNS := bnxt:7.2 gve:7.2
 
 NIC_SETUP_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/nic/rig/*.c))
-
-$(NIC_SETUP_OBJECTS): CPPFLAGS += -Itests/nic
 
 $(B)/test-nic-setup: $(NIC_SETUP_OBJECTS) $(LIBZCRX)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)

@@ -3,6 +3,8 @@ SCALE_SOURCES := $(wildcard tests/scale/*.c)
 SCALE_OBJECTS := $(SCALE_SOURCES:%.c=$(B)/obj/%.o)
 SCALE         := $(B)/tests/scale
 
+TEST_PROGRAMS += $(SCALE)
+
 $(SCALE): $(SCALE_OBJECTS) $(LIBZCRX)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)

@@ -77,9 +77,11 @@ sanitize-thread:
 # The model's claims against a real kernel.
 FACTS := $(wildcard tests/sim/facts/*.c)
 
+TEST_PROGRAMS += $(B)/tests/facts
+
 $(B)/tests/facts: $(FACTS) $(wildcard tests/sim/facts/*.h)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -o $@ $(FACTS) -luring -lpthread
+	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Wno-psabi -o $@ $(FACTS) -luring -lpthread
 
 test-sim-facts: $(B)/tests/facts ## check in UML that a real kernel does what the simulated one is allowed to do
 	kernel/vm/uml --timeout 120 --check-dmesg -- $(B)/tests/facts --nodev

@@ -3,7 +3,7 @@
 #ifndef ZRX_TESTS_NIC_RIG_H
 #define ZRX_TESTS_NIC_RIG_H
 
-#include "check.h"
+#include "../check.h"
 #include "nic.h"
 #include "nic_settings.h"
 #include "zcrx.h"
