@@ -8,8 +8,8 @@
 #include "side.h"
 
 #define BATCH         128
-#define FIRST_HOT_SET 8u           /* engine multishot: doubles when the kernel runs out, */
-#define HOT_BYTES     (512u << 10) /* up to so much, */
+#define FIRST_HOT_SET 4u           /* engine multishot: doubles when the kernel runs out, */
+#define HOT_BYTES     (256u << 10) /* up to so much, */
 #define HOT_STREAM    2u           /* or so many for each stream */
 
 static int open_receiver(struct bench_job *job)

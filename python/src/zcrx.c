@@ -1574,8 +1574,8 @@ static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
 
 #define GROUP           0
 #define WIDE            0 /* completions of 16 bytes */
-#define FIRST_HOT_SET   8u
-#define HOT_BYTES       (512u << 10) /* of one stream: more would leave the cache */
+#define FIRST_HOT_SET   4u
+#define HOT_BYTES       (256u << 10) /* of one stream: more would leave the cache */
 #define HOT_STREAM      2u           /* chunks for each of many streams */
 #define MAX_CHUNKS      65536u       /* buffer ids have 16 bits */
 #define MAX_BUFFER_RING 32768u
