@@ -71,6 +71,7 @@ install: lib ## install header, libraries and pkg-config file (DESTDIR=, PREFIX=
 	ln -sf libzcrx.so.$(ABI) $(DESTDIR)$(LIBDIR)/libzcrx.so
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCDIR)|; s|@VERSION@|$(VERSION)|' \
 		core/zcrx.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/zcrx.pc
+	$(if $(DESTDIR),,test "$$(id -u)" != 0 || ldconfig) # so that the loader finds it
 
 # ---- set-up, demo, tests ----
 
