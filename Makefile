@@ -28,7 +28,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in lanes side by side: the core on this kernel, fast ones first; the core on kernels that are
 # booted for it, which take a processor each; the packages, on both.
-TESTS := test-unit test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance \
+TESTS := test-unit test-examples test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance \
 	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
 	test-nic test-nic-setup test-datapath test-conformance-nic

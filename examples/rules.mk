@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-EXAMPLES := $(B)/examples/minimal $(B)/examples/receive
+EXAMPLES := $(patsubst %,$(B)/examples/%,minimal receive event_loop workers)
 
 .PHONY: examples
 all: examples
