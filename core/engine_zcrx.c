@@ -153,10 +153,14 @@ static void zcrx_close(struct zrx_receiver *receiver)
 static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
+	int result;
 
 	stream->rule = ZRX_NIC_NO_RULE;
 	if (state->nodev)
 		return 0;
+	result = zrx_nic_admit(state->queue.nic, stream->fd, &receiver->last);
+	if (result)
+		return result;
 	return zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
 }
 

@@ -3,16 +3,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "error.h"
 #include "nic.h"
+#include "nic_arrival.h"
 #include "nic_claim.h"
 #include "nic_inspect.h"
+#include "sys.h"
 
 struct zrx_nic {
 	struct zrx_nic_device *device;
 	uint32_t queue;
-	uint32_t steer; /* ZRX_STEER_NONE too where an administrator has prepared the NIC */
+	uint32_t napi_id; /* that polls the queue; 0: not yet seen on a socket */
+	uint32_t steer;   /* ZRX_STEER_NONE too where an administrator has prepared the NIC */
 	uint32_t steer_port;
 	int claimed;
 	struct zrx_claim claim;
@@ -90,6 +94,28 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	if (nic->steer != ZRX_STEER_PORT)
 		return 0;
 	return zrx_claim_steer_port(&nic->claim, (uint16_t)nic->steer_port, error);
+}
+
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+{
+	uint32_t napi_id = 0;
+	socklen_t length = sizeof(napi_id);
+	int known, result;
+
+	/* 0: nothing has arrived yet, or its peer is on this machine. */
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &length) || !napi_id ||
+	    napi_id == nic->napi_id)
+		return 0;
+	/*
+	 * What comes will be led here. What came last may have come before that queue was bound,
+	 * and only unread bytes can be in its memory.
+	 */
+	if (nic->steer == ZRX_STEER_CONNECTION && zrx_sys_socket_pending(fd) <= 0)
+		return 0;
+	result = zrx_nic_arrival_check(nic->device, nic->queue, napi_id, &known, error);
+	if (known)
+		nic->napi_id = napi_id;
+	return result;
 }
 
 int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error)

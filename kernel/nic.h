@@ -3,9 +3,9 @@
  * The NIC behind one receiver: chosen, set up and steered before and after its queue is bound to an
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
- * Order of calls: acquire, (register the queue), bound, steer_add and steer_remove as sockets come
- * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes
- * it.
+ * Order of calls: acquire, (register the queue), bound, admit, steer_add and steer_remove as
+ * sockets come and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or
+ * whoever closes it.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -28,6 +28,12 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 /* After the registration: verify that the queue is bound, and steer by port if that was asked for.
  */
 int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error);
+
+/*
+ * Refuse (-EXDEV, stage socket) a socket whose bytes arrive at a queue that is bound to other
+ * memory than the receiver's: the kernel would end its stream with EFAULT.
+ */
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error);
 
 /*
  * Lead the flow of the connected TCP socket fd to the queue. *rule is for steer_remove; it is

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 #define SEED         1
 #define FORGET_BELOW 64 /* descriptors */
+#define PENDING_MS   10000
 
 /* Statuses of a sender. */
 #define SENDER_DONE    0
@@ -123,6 +125,13 @@ void flow_go(struct flow *flow)
 {
 	CHECK(send(flow->fd, "", 1, MSG_NOSIGNAL) == 1, "the sender has left: %s", strerror(errno));
 	flow->on_way = 1;
+}
+
+void flow_wait_pending(const struct flow *flow)
+{
+	struct pollfd poller = {.fd = flow->fd, .events = POLLIN};
+
+	CHECK(poll(&poller, 1, PENDING_MS) == 1, "stream %u has no bytes", (unsigned)flow->number);
 }
 
 static int wait_for(const struct flow *flow)

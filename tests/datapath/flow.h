@@ -40,6 +40,9 @@ void flow_connect(struct flow *flow, const struct listener *listener, uint64_t n
 /* Let the sender send: once this side is steered. */
 void flow_go(struct flow *flow);
 
+/* Until there are bytes to receive. */
+void flow_wait_pending(const struct flow *flow);
+
 /* Close this side. The sender must have sent everything, and seen the end. */
 void flow_close(struct flow *flow);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -71,36 +72,59 @@ void steered_and_unsteered(void)
 	rx_close(&rx);
 }
 
-/*
- * The kernel lets no receiver have payload that lies in another one's area: the stream ends with
- * EFAULT. Neither receiver comes to harm.
- */
-void queue_of_another(void)
+/* The kernel lets no receiver have payload that lies in another one's area: such a socket is
+ * refused. */
+static void check_refused(const struct rx *wrong, const struct flow *flow, uint32_t queue)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	char words[32];
+	int result = zrx_receiver_add(wrong->receiver, flow->fd, NULL, NULL);
+
+	CHECK(result == -EXDEV, "a socket of queue %u gives %d (%s)", queue, result,
+	      strerror(-result));
+	zrx_receiver_error(wrong->receiver, &error);
+	snprintf(words, sizeof(words), "arrive at queue %u", queue);
+	CHECK(error.stage == ZRX_STAGE_SOCKET && strstr(error.message, words) && error.hint[0],
+	      "it says: %s", error.message);
+}
+
+/* Refused by one receiver, steered like this; taken by the other; and neither comes to harm. */
+static void refused_and_taken(uint32_t steer, int with_bytes)
 {
 	struct zrx_options options = rx_options();
 	struct listener listener;
-	struct flow lost, good;
 	struct rx wrong, owner;
+	struct flow flow;
 
 	listener_open(&listener, AF_INET6);
-	options.steer = ZRX_STEER_NONE;
+	options.steer = steer;
 	rx_open(&wrong, &options);
 	options = options_for_port(listener.port);
 	rx_open(&owner, &options);
 	CHECK(wrong.info.queue != owner.info.queue, "both on queue %u", owner.info.queue);
-	flow_connect(&lost, &listener, 0, BYTES);
-	rx_start(&wrong, &lost);
-	rx_until_ended(&wrong);
-	CHECK(lost.error == -EFAULT, "stream 0 ended with %d (%s)", lost.error,
-	      strerror(-lost.error));
-	flow_connect(&good, &listener, 1, BYTES);
+	flow_connect(&flow, &listener, 0, BYTES);
 	listener_close(&listener);
-	rx_start(&owner, &good);
+	if (with_bytes) {
+		flow_go(&flow);
+		flow_wait_pending(&flow);
+	}
+	check_refused(&wrong, &flow, owner.info.queue);
+	rx_add(&owner, &flow);
+	if (!with_bytes)
+		flow_go(&flow);
 	rx_until_ended(&owner);
 	rx_check_whole(&owner);
 	rx_check_uncopied(&owner);
+	CHECK(!rx_stats(&wrong).streams, "a refused socket is a stream");
 	rx_close(&wrong);
 	rx_close(&owner);
+}
+
+/* By connection a flow can still be led elsewhere, before it has bytes. */
+void queue_of_another(void)
+{
+	refused_and_taken(ZRX_STEER_NONE, 0);
+	refused_and_taken(ZRX_STEER_CONNECTION, 1);
 }
 
 /* ---- two receivers, two queues, two threads ---- */

@@ -55,7 +55,7 @@ void rx_open(struct rx *rx, const struct zrx_options *options)
 	describe_too(rx, NULL);
 }
 
-void rx_start(struct rx *rx, struct flow *flow)
+void rx_add(struct rx *rx, struct flow *flow)
 {
 	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
 	struct zrx_error error = ZRX_ERROR_INIT;
@@ -68,6 +68,11 @@ void rx_start(struct rx *rx, struct flow *flow)
 		zrx_receiver_error(rx->receiver, &error);
 	CHECK(!result, "add: %s: %s", strerror(-result), error.message);
 	rx->flows[rx->count++] = flow;
+}
+
+void rx_start(struct rx *rx, struct flow *flow)
+{
+	rx_add(rx, flow);
 	flow_go(flow);
 }
 

@@ -36,7 +36,8 @@ struct zrx_options rx_options(void);
 
 void rx_open(struct rx *rx, const struct zrx_options *options);
 
-/* Add the flow and let its sender go. */
+/* Add the flow; start: and let its sender go. */
+void rx_add(struct rx *rx, struct flow *flow);
 void rx_start(struct rx *rx, struct flow *flow);
 
 /* One receive of at most so long. Returns how many events there were. */

@@ -15,6 +15,7 @@ static const struct {
 	{"plan", test_plan},       {"journal", test_journal}, {"claim", test_claim},
 	{"share", test_share},     {"faults", test_faults},   {"explain", test_explain},
 	{"inspect", test_inspect}, {"verdict", test_verdict}, {"interfaces", test_interfaces},
+	{"arrival", test_arrival},
 };
 
 /* All tests, or those named. */

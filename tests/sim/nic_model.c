@@ -50,6 +50,16 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	return 0;
 }
 
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+{
+	(void)nic;
+	(void)fd;
+	if (sim_chance(sim.kernel.short_memory))
+		return zrx_error_set(error, -EXDEV, ZRX_STAGE_SOCKET, NULL,
+				     "the simulated socket arrives at another queue");
+	return 0;
+}
+
 int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error)
 {
 	struct sim_socket *socket = sim_fd_object(fd, SIM_FD_SOCKET);
