@@ -2239,9 +2239,9 @@ const struct zrx_engine zrx_engine_recv = {
  * The NIC behind one receiver: chosen, set up and steered before and after its queue is bound to an
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
- * Order of calls: acquire, (register the queue), bound, steer_add and steer_remove as sockets come
- * and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or whoever closes
- * it.
+ * Order of calls: acquire, (register the queue), bound, admit, steer_add and steer_remove as
+ * sockets come and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or
+ * whoever closes it.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -2264,6 +2264,12 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 /* After the registration: verify that the queue is bound, and steer by port if that was asked for.
  */
 int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error);
+
+/*
+ * Refuse (-EXDEV, stage socket) a socket whose bytes arrive at a queue that is bound to other
+ * memory than the receiver's: the kernel would end its stream with EFAULT.
+ */
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error);
 
 /*
  * Lead the flow of the connected TCP socket fd to the queue. *rule is for steer_remove; it is
@@ -2481,10 +2487,14 @@ static void zcrx_close(struct zrx_receiver *receiver)
 static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
+	int result;
 
 	stream->rule = ZRX_NIC_NO_RULE;
 	if (state->nodev)
 		return 0;
+	result = zrx_nic_admit(state->queue.nic, stream->fd, &receiver->last);
+	if (result)
+		return result;
 	return zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
 }
 
@@ -6474,16 +6484,11 @@ int zrx_netdev_queue_stats(struct zrx_genl *netdev, uint32_t ifindex, uint32_t q
 #undef NETDEV_STATS_RECYCLE_CACHED
 #undef NETDEV_STATS_RECYCLE_RING
 
-/* ---- kernel/nic_claim.h ---- */
+/* ---- kernel/nic_arrival.h ---- */
 /* SPDX-License-Identifier: MIT */
-/*
- * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
- * NIC know of each other through their journals. A claim that is given up, or whose process died,
- * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
- * together they are a stack.
- */
-#ifndef ZRX_KERNEL_NIC_CLAIM_H
-#define ZRX_KERNEL_NIC_CLAIM_H
+/* Whether a receiver can have the bytes of a socket, told by the queue at which they arrive. */
+#ifndef ZCRX_KERNEL_NIC_ARRIVAL_H
+#define ZCRX_KERNEL_NIC_ARRIVAL_H
 
 /* ---- kernel/nic_device.h ---- */
 /* SPDX-License-Identifier: MIT */
@@ -6548,6 +6553,10 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
 
+/* The same, by the NAPI instance (not 0) that polls it. */
+int zrx_nic_device_polled_by(struct zrx_nic_device *device, uint32_t napi_id,
+			     struct zrx_netdev_queue *found);
+
 /* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
  */
 int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
@@ -6558,6 +6567,26 @@ int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec 
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device);
 
 #endif /* ZRX_KERNEL_NIC_DEVICE_H */
+
+/*
+ * napi_id: SO_INCOMING_NAPI_ID of a socket, not 0; own: the receiver's queue. Refuses with -EXDEV,
+ * stage socket, what arrives at a queue that is bound to other memory. Returns 0 for all else, with
+ * *known set where it arrives at the receiver's own queue.
+ */
+int zrx_nic_arrival_check(struct zrx_nic_device *device, uint32_t own, uint32_t napi_id, int *known,
+			  struct zrx_error *error);
+
+#endif /* ZCRX_KERNEL_NIC_ARRIVAL_H */
+/* ---- kernel/nic_claim.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
+ * NIC know of each other through their journals. A claim that is given up, or whose process died,
+ * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
+ * together they are a stack.
+ */
+#ifndef ZRX_KERNEL_NIC_CLAIM_H
+#define ZRX_KERNEL_NIC_CLAIM_H
 
 /* ---- kernel/nic_flow.h ---- */
 /* SPDX-License-Identifier: MIT */
@@ -7034,17 +7063,20 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_INSPECT_H */
+
 /* ---- kernel/nic.c ---- */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 /* SPDX-License-Identifier: MIT */
 /* The NIC of one receiver: what the engine calls. */
 
 struct zrx_nic {
 	struct zrx_nic_device *device;
 	uint32_t queue;
-	uint32_t steer; /* ZRX_STEER_NONE too where an administrator has prepared the NIC */
+	uint32_t napi_id; /* that polls the queue; 0: not yet seen on a socket */
+	uint32_t steer;   /* ZRX_STEER_NONE too where an administrator has prepared the NIC */
 	uint32_t steer_port;
 	int claimed;
 	struct zrx_claim claim;
@@ -7122,6 +7154,28 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	if (nic->steer != ZRX_STEER_PORT)
 		return 0;
 	return zrx_claim_steer_port(&nic->claim, (uint16_t)nic->steer_port, error);
+}
+
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+{
+	uint32_t napi_id = 0;
+	socklen_t length = sizeof(napi_id);
+	int known, result;
+
+	/* 0: nothing has arrived yet, or its peer is on this machine. */
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &length) || !napi_id ||
+	    napi_id == nic->napi_id)
+		return 0;
+	/*
+	 * What comes will be led here. What came last may have come before that queue was bound,
+	 * and only unread bytes can be in its memory.
+	 */
+	if (nic->steer == ZRX_STEER_CONNECTION && zrx_sys_socket_pending(fd) <= 0)
+		return 0;
+	result = zrx_nic_arrival_check(nic->device, nic->queue, napi_id, &known, error);
+	if (known)
+		nic->napi_id = napi_id;
+	return result;
 }
 
 int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error)
@@ -7412,6 +7466,41 @@ uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_n
 	return left;
 }
 #undef APPLY_OTHERWISE
+
+/* ---- kernel/nic_arrival.c ---- */
+#include <errno.h>
+#include <stdio.h>
+/* SPDX-License-Identifier: MIT */
+
+/* Payload in their memory is readable by nobody else: io_zcrx_recv_frag gives EFAULT. */
+#define OTHER_MEMORY (ZRX_BOUND_IO_URING | ZRX_BOUND_DMABUF)
+
+int zrx_nic_arrival_check(struct zrx_nic_device *device, uint32_t own, uint32_t napi_id, int *known,
+			  struct zrx_error *error)
+{
+	struct zrx_netdev_queue queue;
+	char hint[160];
+
+	*known = 0;
+	/*
+	 * Not among this interface's: it came by another one, whose payload is copied, or the queue
+	 * was restarted since, which gives it a new instance: it may well be ours.
+	 */
+	if (zrx_nic_device_polled_by(device, napi_id, &queue))
+		return 0;
+	*known = queue.id == own;
+	if (queue.id == own || !(queue.bound & OTHER_MEMORY))
+		return 0;
+	snprintf(hint, sizeof(hint),
+		 "add it to the receiver of queue %u: SO_INCOMING_NAPI_ID of a socket is the "
+		 "napi_id that zrx_nic_inspect tells of its queue",
+		 queue.id);
+	return zrx_error_set(error, -EXDEV, ZRX_STAGE_SOCKET, hint,
+			     "the socket's bytes arrive at queue %u of %s, which is bound to "
+			     "another area; this receiver has queue %u",
+			     queue.id, device->name, own);
+}
+#undef OTHER_MEMORY
 /* ---- kernel/nic_choose.h ---- */
 /* SPDX-License-Identifier: MIT */
 /* Which queue to take: pure. */
@@ -10425,8 +10514,8 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 /* SPDX-License-Identifier: MIT */
 /* Questions about a NIC's receive queues that need no knowledge of which NIC it is. */
 
-int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
-			 struct zrx_netdev_queue *found)
+static int queue_search(struct zrx_nic_device *device, uint32_t id, uint32_t napi_id,
+			struct zrx_netdev_queue *found)
 {
 	struct zrx_netdev_queue *queues = calloc(ZRX_NETDEV_QUEUES, sizeof(*queues));
 	int count, result = -ERANGE;
@@ -10437,13 +10526,25 @@ int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 	if (count < 0)
 		result = count;
 	for (int i = 0; i < count; i++) {
-		if (queues[i].id == queue) {
+		if (napi_id ? queues[i].napi_id == napi_id : queues[i].id == id) {
 			*found = queues[i];
 			result = 0;
 		}
 	}
 	free(queues);
 	return result;
+}
+
+int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_netdev_queue *found)
+{
+	return queue_search(device, queue, 0, found);
+}
+
+int zrx_nic_device_polled_by(struct zrx_nic_device *device, uint32_t napi_id,
+			     struct zrx_netdev_queue *found)
+{
+	return queue_search(device, 0, napi_id, found);
 }
 
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device)

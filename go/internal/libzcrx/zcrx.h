@@ -143,9 +143,10 @@ struct zrx_error {
  * Receivers of one interface with the same steer_port, in one process or in several of one user, share the port: the
  * NIC spreads its connections over their queues by hash. (An RSS context; where the driver has none, the second open fails
  * with -EOPNOTSUPP, and the first is not disturbed.) A connection can be read only by the receiver at whose queue it
- * arrives: compare SO_INCOMING_NAPI_ID of the accepted socket with napi_id of zrx_nic_inspect. Open all receivers before
- * listening: one that joins takes over an equal part of the flows, those in progress too, which end with -EFAULT at
- * the receiver that had them; nothing wrong or out of order is delivered before that. One that leaves moves only its own.
+ * arrives: compare SO_INCOMING_NAPI_ID of the accepted socket with napi_id of zrx_nic_inspect; at another receiver
+ * zrx_receiver_add refuses it (-EXDEV). Open all receivers before listening: one that joins takes over an equal part of
+ * the flows, those in progress too, which end with -EFAULT at the receiver that had them; nothing wrong or out of order is
+ * delivered before that. One that leaves moves only its own.
  */
 #define ZRX_STEER_CONNECTION 0u /* one rule for each socket, when it is added */
 #define ZRX_STEER_PORT       1u /* rules for steer_port, at open; shared by receivers that name the same one */
@@ -292,6 +293,8 @@ ZRX_API int zrx_receiver_close(struct zrx_receiver *receiver);
  *   -EPROTONOSUPPORT    not plain TCP (UDP, MPTCP, Unix, or TLS in the kernel): use another way to read it
  *   -ENOTCONN           not connected: connect or accept first
  *   -EEXIST             already added to this receiver: remove it, or wait for its end event
+ *   -EXDEV              (engine zcrx) its bytes arrive at another receiver's queue, and only that one can
+ *                       read them: add it there, by SO_INCOMING_NAPI_ID (see ZRX_STEER_PORT)
  *   -EPERM              wrong thread (stage thread)
  *   -EMFILE, -ENFILE    out of file descriptors (each stream takes one): raise ulimit -n
  *   -ENOMEM, -EINVAL, -E2BIG
@@ -626,7 +629,7 @@ struct zrx_nic_proof {
  * timeout_ns   stop when it is over; negative: never
  *
  * Returns 0 with the proof filled; or what zrx_receiver_open and zrx_receiver_add return; -ETIMEDOUT if not a byte came;
- * -EFAULT if the flow is led to the queue of another receiver; -EINTR if a signal came before a byte; -EINVAL if
+ * -EFAULT (or -EXDEV) if the flow is led to the queue of another receiver; -EINTR if a signal came before a byte; -EINVAL if
  * proof->size is not set. A signal that comes later ends the sample, and so does a stream that can neither go on by
  * zero-copy nor by copies (a check "stall" then says so). The NIC is afterwards as it was. Any thread. Blocks. Source of the counts: Documentation/netlink/specs/netdev.yaml
  * (qstats-get, page-pool-stats-get) and zcrx_stats of io_uring/zcrx.c. Since 0.1.
