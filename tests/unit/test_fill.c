@@ -39,7 +39,7 @@ static void tear_down(void)
 static int64_t receive(struct zrx_event *event)
 {
 	struct zrx_sink sink = {.events = event, .capacity = 1};
-	uint64_t asked;
+	uint64_t asked = 0;
 	int64_t result = zrx_fill_receive(&fill, &chunks, &receiver, &stream, &sink, &asked);
 
 	CHECK_EQUAL(sink.count, result > 0);
