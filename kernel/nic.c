@@ -112,7 +112,8 @@ int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
 	 */
 	if (nic->steer == ZRX_STEER_CONNECTION && zrx_sys_socket_pending(fd) <= 0)
 		return 0;
-	result = zrx_nic_arrival_check(nic->device, nic->queue, napi_id, &known, error);
+	result = zrx_nic_arrival_check(nic->device, nic->claimed ? nic->claim.directory : -1,
+				       nic->queue, napi_id, &known, error);
 	if (known)
 		nic->napi_id = napi_id;
 	return result;

@@ -12,6 +12,7 @@
 #include "nic_choose.h"
 #include "nic_claim.h"
 #include "nic_explain.h"
+#include "nic_holder.h"
 #include "nic_quirks.h"
 
 /* Everything that taking a claim looks at before it changes anything. */
@@ -71,16 +72,20 @@ static int claim_look_at_others(struct zrx_nic_device *device, int directory, ui
 	return count < 0 ? count : 0;
 }
 
-static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *view, uint32_t queue,
-			     struct zrx_error *error)
+static int claim_check_queue(struct zrx_nic_device *device, int directory, struct claim_view *view,
+			     uint32_t queue, struct zrx_error *error)
 {
+	char holder[64];
+
 	if (queue >= view->queue_count || queue < view->first_queue)
 		return zrx_nic_explain_device(device, queue, ERANGE, 0, error);
-	if (zrx_queue_set_has(&view->taken, queue))
+	if (zrx_queue_set_has(&view->taken, queue)) {
+		zrx_nic_holder_of_claim(directory, device->ifindex, queue, holder, sizeof(holder));
 		return zrx_error_set(error, -EEXIST, ZRX_STAGE_QUEUE,
 				     "choose another queue, or none (a free one is found)",
-				     "%s: queue %u is claimed by another receiver or set-up",
-				     device->name, queue);
+				     "%s: queue %u is claimed by %s", device->name, queue,
+				     holder[0] ? holder : "another receiver or set-up");
+	}
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (view->queues[queue].bound & ZRX_BOUND_IO_URING &&
 	    zrx_claim_wait_unbound(device, queue, ZRX_UNBIND_OTHER_MS))
@@ -128,14 +133,15 @@ static uint32_t claim_free_queue(struct zrx_nic_device *device, const struct cla
 	return zrx_nic_choose(view->queues, view->queue_count, &used, view->first_queue);
 }
 
-static int claim_choose(struct zrx_nic_device *device, const struct zrx_options *options,
-			struct claim_view *view, struct zrx_error *error)
+static int claim_choose(struct zrx_nic_device *device, int directory,
+			const struct zrx_options *options, struct claim_view *view,
+			struct zrx_error *error)
 {
 	char hint[64];
 	int result;
 
 	if (options->flags & ZRX_QUEUE) {
-		result = claim_check_queue(device, view, options->queue, error);
+		result = claim_check_queue(device, directory, view, options->queue, error);
 		if (result)
 			return result;
 		view->wish.queue = options->queue;
@@ -169,7 +175,7 @@ static int claim_look(struct zrx_nic_device *device, int directory, uint64_t net
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_NIC, NULL, "%s: journals: %s",
 				     ZRX_JOURNAL_DIRECTORY, strerror(-result));
-	result = claim_choose(device, options, view, error);
+	result = claim_choose(device, directory, options, view, error);
 	if (!result)
 		result = zrx_nic_settings_read(device, &view->before, error);
 	if (!result)

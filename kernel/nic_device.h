@@ -62,10 +62,6 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
 
-/* The same, by the NAPI instance (not 0) that polls it. */
-int zrx_nic_device_polled_by(struct zrx_nic_device *device, uint32_t napi_id,
-			     struct zrx_netdev_queue *found);
-
 /* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
  */
 int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,

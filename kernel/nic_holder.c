@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "nic_holder.h"
+#include "nic_journal.h"
 #include "uapi.h"
 
 /* Whether the ring behind this fdinfo has a request of the zero-copy receive operation armed. */
@@ -92,4 +93,41 @@ int zrx_nic_holder_find(char *text, size_t size)
 	if (found > 1)
 		text[0] = '\0';
 	return found == 1 ? 0 : found ? -ENOTUNIQ : -ENOENT;
+}
+
+/* Its process is alive, and its number means something here. */
+static int holder_can_be_named(const struct zrx_journal *journal, const struct zrx_owner *self)
+{
+	return !journal->released && !journal->owner.persistent &&
+	       journal->owner.pid_space == self->pid_space && zrx_owner_alive(&journal->owner);
+}
+
+int zrx_nic_holder_of_claim(int directory, uint32_t ifindex, uint32_t queue, char *text,
+			    size_t size)
+{
+	struct zrx_journal_entry *entries;
+	struct zrx_owner self;
+	char pid[16];
+	int count;
+
+	text[0] = '\0';
+	if (directory < 0)
+		return -ENOENT;
+	zrx_owner_self(&self);
+	count = zrx_journal_list(directory, zrx_journal_net_space(), ifindex, &entries);
+	for (int i = 0; i < count; i++) {
+		const struct zrx_journal *journal = &entries[i].journal;
+
+		if (entries[i].state || journal->queue != queue ||
+		    !holder_can_be_named(journal, &self))
+			continue;
+		snprintf(pid, sizeof(pid), "%u", journal->owner.pid);
+		if (journal->owner.pid == self.pid)
+			snprintf(text, size, "this process");
+		else
+			holder_describe(pid, text, size);
+	}
+	if (count > 0)
+		zrx_journal_list_free(entries, count);
+	return text[0] ? 0 : -ENOENT;
 }

@@ -5,8 +5,8 @@
 
 #include "nic_device.h"
 
-static int queue_search(struct zrx_nic_device *device, uint32_t id, uint32_t napi_id,
-			struct zrx_netdev_queue *found)
+int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_netdev_queue *found)
 {
 	struct zrx_netdev_queue *queues = calloc(ZRX_NETDEV_QUEUES, sizeof(*queues));
 	int count, result = -ERANGE;
@@ -17,25 +17,13 @@ static int queue_search(struct zrx_nic_device *device, uint32_t id, uint32_t nap
 	if (count < 0)
 		result = count;
 	for (int i = 0; i < count; i++) {
-		if (napi_id ? queues[i].napi_id == napi_id : queues[i].id == id) {
+		if (queues[i].id == queue) {
 			*found = queues[i];
 			result = 0;
 		}
 	}
 	free(queues);
 	return result;
-}
-
-int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
-			 struct zrx_netdev_queue *found)
-{
-	return queue_search(device, queue, 0, found);
-}
-
-int zrx_nic_device_polled_by(struct zrx_nic_device *device, uint32_t napi_id,
-			     struct zrx_netdev_queue *found)
-{
-	return queue_search(device, 0, napi_id, found);
 }
 
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device)

@@ -91,7 +91,7 @@ static int fake_queues(struct zrx_nic_device *device, struct zrx_netdev_queue *f
 	for (uint32_t i = 0; i < FAKE_QUEUES && i < capacity; i++) {
 		memset(&found[i], 0, sizeof(found[i]));
 		found[i].id = i;
-		found[i].napi_id = 100 + i;
+		found[i].napi_id = fake->one_poller ? 100 : 100 + i;
 		found[i].bound = fake->bound[i];
 	}
 	return FAKE_QUEUES;

@@ -47,6 +47,7 @@ struct fake_nic {
 	uint32_t no_ntuple;        /* its flow rules cannot be turned on */
 	uint32_t gone;             /* the interface has vanished: every call fails */
 	uint32_t down;
+	uint32_t one_poller; /* one NAPI instance serves all queues */
 	uint32_t xdp;
 	uint32_t bound[FAKE_QUEUES];
 	uint32_t unbind_after; /* pauses until all queues are unbound; 0: never */
