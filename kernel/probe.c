@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "error.h"
 #include "probe.h"
 
@@ -22,17 +23,15 @@ static void __attribute__((format(printf, 5, 6)))
 probe_check(struct zrx_capabilities *to, uint32_t state, const char *name, const char *hint,
 	    const char *format, ...)
 {
-	struct zrx_check *check = &to->checks[to->check_count++];
+	const struct zrx_check_list list = {to->checks, &to->check_count};
+	struct zrx_check *check;
 	va_list arguments;
 
-	memset(check, 0, sizeof(*check));
-	check->state = state;
-	snprintf(check->name, sizeof(check->name), "%s", name);
-	if (state != ZRX_CHECK_OK)
-		snprintf(check->hint, sizeof(check->hint), "%s", hint);
 	va_start(arguments, format);
-	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
+	check = zrx_check_add_words(&list, state, name, format, arguments);
 	va_end(arguments);
+	if (state != ZRX_CHECK_OK)
+		zrx_check_hint(check, "%s", hint);
 }
 
 static struct probe_verdict probe_weigh(const struct zrx_probe_facts *facts)
