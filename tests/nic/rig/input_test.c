@@ -60,7 +60,7 @@ static void test_taken(const struct snapshot *before)
 
 	options.flags = ZRX_QUEUE;
 	options.queue = queue;
-	check_apply(&options, -EEXIST, "claimed by another");
+	check_apply(&options, -EEXIST, "claimed by this process");
 	CHECK(!zrx_receiver_close(receiver), "close");
 	rig_check_as_before(before, "a queue that is taken");
 }
