@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking the steps of a plan, and putting settings back. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,14 +84,33 @@ static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct
 	}
 }
 
+/* What to do about a step that the driver refuses: its command only helps where it can be taken. */
+static void apply_way_out(uint32_t step, int code, const struct zrx_nic_plan *plan,
+			  const char *interface, char *text, size_t size)
+{
+	int lacks_split = step == ZRX_STEP_SPLIT || step == ZRX_STEP_THRESH;
+
+	if (code == -EOPNOTSUPP && lacks_split)
+		snprintf(text, size,
+			 "use engine multishot, or a NIC that can split headers from data");
+	else if (code == -EOPNOTSUPP && step == ZRX_STEP_NTUPLE)
+		snprintf(text, size,
+			 "lead the flows to the queue by other means (ZRX_STEER_NONE), or use "
+			 "engine multishot");
+	else if (code == -ENODEV)
+		snprintf(text, size, "it has vanished: ip -br link lists what is there");
+	else
+		zrx_nic_step_command(step, plan, interface, text, size);
+}
+
 static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 			 const struct zrx_nic_plan *plan, struct zrx_error *error)
 {
-	char text[128], command[200];
+	char text[128], hint[200];
 
 	/* The undo that follows asks the kernel again. */
 	memcpy(text, device->kernel_text, sizeof(text));
-	zrx_nic_step_command(step, plan, device->name, command, sizeof(command));
+	apply_way_out(step, code, plan, device->name, hint, sizeof(hint));
 	if (code == -EPERM)
 		zrx_error_set(error, code, ZRX_STAGE_NIC,
 			      "run with CAP_NET_ADMIN, or have an "
@@ -98,7 +118,7 @@ static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 			      "%s: %s cannot be set: no CAP_NET_ADMIN", device->name,
 			      zrx_nic_step_name(step));
 	else
-		zrx_error_set(error, code, ZRX_STAGE_NIC, command, "%s: %s cannot be set: %s",
+		zrx_error_set(error, code, ZRX_STAGE_NIC, hint, "%s: %s cannot be set: %s",
 			      device->name, zrx_nic_step_name(step),
 			      code == APPLY_OTHERWISE ? "it reads back otherwise"
 						      : strerror(-code));

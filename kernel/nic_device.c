@@ -208,10 +208,12 @@ int zrx_nic_device_open(struct zrx_nic_device **device, const char *interface,
 	struct device_real *real;
 	int result;
 
+	if (!interface || !interface[0])
+		return zrx_error_set(error, -ENODEV, ZRX_STAGE_NIC, "list them: ip -br link",
+				     "no interface is named");
 	if (!ifindex)
 		return zrx_error_set(error, -ENODEV, ZRX_STAGE_NIC, "list them: ip -br link",
-				     "no interface \"%.31s\" in this network namespace",
-				     interface ? interface : "");
+				     "no interface \"%.31s\" in this network namespace", interface);
 	real = calloc(1, sizeof(*real));
 	if (!real)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");

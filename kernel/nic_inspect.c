@@ -134,9 +134,11 @@ static void inspect_split(struct inspection *at)
 	const char *name = at->device->name;
 
 	if (at->rings_error) {
-		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "tcp-data-split",
-			      "no header/data split: ring parameters: %s",
-			      strerror(-at->rings_error));
+		int lacks = at->rings_error == -EOPNOTSUPP;
+
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "tcp-data-split", "%s%s",
+			      lacks ? "this driver has none" : "it cannot be read: ",
+			      lacks ? "" : strerror(-at->rings_error));
 		zrx_check_hint(
 			zrx_check_last(&at->list),
 			"name a physical interface whose driver can, or use engine multishot");

@@ -16,17 +16,33 @@ static int plan_feature(struct zrx_nic_device *device, const char *feature, uint
 	return result == -ENOENT ? 0 : result; /* no such feature in this kernel: off */
 }
 
+static int plan_no_rings(struct zrx_nic_device *device, int code, struct zrx_error *error)
+{
+	struct zrx_ethtool_driver driver = {0};
+
+	if (code != -EOPNOTSUPP)
+		return zrx_error_set(error, code, ZRX_STAGE_NIC,
+				     code == -ENODEV ? "list them: ip -br link" : NULL,
+				     "%s: header/data split cannot be read: %s", device->name,
+				     strerror(-code));
+	if (device->ops->driver(device, &driver) || !driver.bus[0])
+		return zrx_error_set(error, code, ZRX_STAGE_NIC,
+				     "name the physical interface below it, or use engine "
+				     "multishot",
+				     "%s is a virtual interface: no device behind it that could "
+				     "write into the area",
+				     device->name);
+	return zrx_error_set(error, code, ZRX_STAGE_NIC,
+			     "use engine multishot, or a NIC that can split headers from data",
+			     "%s: driver %s has no header/data split", device->name, driver.driver);
+}
+
 int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
 		       struct zrx_error *error)
 {
 	int result = device->ops->rings(device, rings);
 
-	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_NIC,
-				     "name a physical interface, or use engine multishot",
-				     "%s: ring parameters cannot be read: %s", device->name,
-				     strerror(-result));
-	return 0;
+	return result ? plan_no_rings(device, result, error) : 0;
 }
 
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,

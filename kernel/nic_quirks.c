@@ -14,7 +14,8 @@ static const struct zrx_nic_quirk quirks[] = {
 		.driver = "mlx5_core",
 		.needs_hw_gro = 1,
 		.needs = "CQE compression off: ethtool --set-priv-flags NAME rx_cqe_compress off",
-		.source = "reports of users; not tried here: header split rides on HW-GRO's queues",
+		.source = "mlx5/core/en_ethtool.c (mlx5e_ethtool_set_tcp_data_split) and en_main.c "
+			  "(mlx5e_fix_features) refuse the one and the other; not tried here",
 	},
 };
 

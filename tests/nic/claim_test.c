@@ -384,7 +384,34 @@ static void test_no_ntuple(void)
 		      -EOPNOTSUPP,
 	      "%s", error.message);
 	CHECK_HAS(error.message, "ntuple cannot be set");
-	CHECK_HAS(error.hint, "ethtool -K fake0 ntuple on");
+	CHECK_HAS(error.hint, "ZRX_STEER_NONE");
+	CHECK(!fake_differs(&before, &fake->state), "not undone");
+	CHECK(!scratch_journals(), "%d journals left", scratch_journals());
+	scratch_close(directory);
+	fake_free(fake);
+}
+
+/* One that has ring parameters, and header/data split not among them. */
+static void test_no_split(void)
+{
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open();
+	struct fake_state before = fake->state;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_claim claim;
+
+	fake->no_split = 1;
+	CHECK(zrx_claim_take(&claim, &fake->base, scratch_name(), &port_options, 0, &error) ==
+		      -EOPNOTSUPP,
+	      "%s", error.message);
+	CHECK_HAS(error.message, "tcp-data-split cannot be set");
+	CHECK_HAS(error.hint, "a NIC that can split");
+	CHECK(!fake_differs(&before, &fake->state), "not undone");
+	fake->no_rings = 1;
+	CHECK(zrx_claim_take(&claim, &fake->base, scratch_name(), &port_options, 0, &error) ==
+		      -EOPNOTSUPP,
+	      "%s", error.message);
+	CHECK_HAS(error.message, "driver fake has no header/data split");
 	CHECK(!fake_differs(&before, &fake->state), "not undone");
 	CHECK(!scratch_journals(), "%d journals left", scratch_journals());
 	scratch_close(directory);
@@ -405,7 +432,8 @@ static void test_vanishing(void)
 	CHECK(zrx_claim_take(&other, &fake->base, scratch_name(), &port_options, 0, &error) ==
 		      -ENODEV,
 	      "%s", error.message);
-	CHECK(error.message[0] && error.hint[0], "no reason given");
+	CHECK_HAS(error.message, "No such device");
+	CHECK_HAS(error.hint, "ip -br link");
 	CHECK(zrx_claim_drop(&claim, &error) < 0, "nothing can be undone");
 	CHECK(scratch_journals() == 1, "what is left to do stays written");
 	fake->gone = 0;
@@ -493,6 +521,7 @@ void test_claim(void)
 	test_refusals();
 	test_rules_of_others();
 	test_no_ntuple();
+	test_no_split();
 	test_vanishing();
 	test_hw_gro();
 	test_damaged_journal();

@@ -112,15 +112,16 @@ static int fake_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *r
 	rings->split = fake->state.split ? fake->state.split : fake->split_default;
 	rings->has_thresh = 1;
 	rings->thresh = fake->state.thresh;
-	return fake_read(device);
+	return fake->no_rings ? -EOPNOTSUPP : fake_read(device);
 }
 
 static int fake_split_set(struct zrx_nic_device *device, uint32_t split, uint32_t *changed)
 {
 	struct fake_nic *fake = fake_of(device);
-	int refusal = split != ZRX_SPLIT_ON && fake_bound_count(fake) ? -EINVAL
-		      : split == ZRX_SPLIT_OFF && fake->no_disable    ? -EINVAL
-								      : 0;
+	int refusal = fake->no_split                                    ? -EOPNOTSUPP
+		      : split != ZRX_SPLIT_ON && fake_bound_count(fake) ? -EINVAL
+		      : split == ZRX_SPLIT_OFF && fake->no_disable      ? -EINVAL
+									: 0;
 
 	*changed = split != fake->state.split;
 	return fake_write(device, refusal, &fake->state.split, &split, sizeof(split));

@@ -44,6 +44,8 @@ struct fake_nic {
 	uint32_t no_contexts;      /* refuses RSS contexts */
 	uint32_t no_context_rules; /* refuses rules to them */
 	uint32_t no_ipv6;          /* refuses rules for IPv6 */
+	uint32_t no_split;         /* its header/data split cannot be set */
+	uint32_t no_rings;         /* it has no ring parameters at all */
 	uint32_t no_ntuple;        /* its flow rules cannot be turned on */
 	uint32_t gone;             /* the interface has vanished: every call fails */
 	uint32_t down;

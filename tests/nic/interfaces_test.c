@@ -83,7 +83,8 @@ static void check_inspect(const char *name)
 	CHECK(report.queue_count >= 1, "%s: %u queues", name, report.queue_count);
 	for (uint32_t i = 0; i < report.check_count; i++)
 		split |= !strcmp(report.checks[i].name, "tcp-data-split") &&
-			 report.checks[i].state == ZRX_CHECK_MISSING && report.checks[i].hint[0];
+			 report.checks[i].state == ZRX_CHECK_MISSING && report.checks[i].hint[0] &&
+			 !strcmp(report.checks[i].detail, "this driver has none");
 	CHECK(split, "%s: nothing said on header/data split", name);
 }
 
@@ -187,13 +188,14 @@ static void in_a_namespace(void)
 	CHECK(zrx_nic_restore(NULL, &error) == 0, "nothing to restore");
 	set_up("lo");
 	CHECK(!add_veth(), "veth");
-	check_refused("va", -EOPNOTSUPP, "ring parameters");
+	check_refused("va", -EOPNOTSUPP, "is a virtual interface");
 	set_up("va");
 	set_up("vb");
 	check_inspect("lo");
 	check_inspect("va");
-	check_refused("lo", -EOPNOTSUPP, "ring parameters");
-	check_refused("va", -EOPNOTSUPP, "ring parameters");
+	check_refused("lo", -EOPNOTSUPP, "is a virtual interface");
+	check_refused("va", -EOPNOTSUPP, "is a virtual interface");
+	check_refused("", -ENODEV, "no interface is named");
 	check_refused("nope", -ENODEV, "no interface \"nope\"");
 	CHECK(access("/run/zcrx", F_OK), "refusals left a trace");
 	check_explained();
