@@ -14,8 +14,9 @@ static const struct zrx_nic_quirk quirks[] = {
 		.driver = "mlx5_core",
 		.needs_hw_gro = 1,
 		.needs = "CQE compression off: ethtool --set-priv-flags NAME rx_cqe_compress off",
-		.source = "mlx5/core/en_ethtool.c (mlx5e_ethtool_set_tcp_data_split) and en_main.c "
-			  "(mlx5e_fix_features) refuse the one and the other; not tried here",
+		.source = "patches to mlx5/core: en_ethtool.c (mlx5e_ethtool_set_tcp_data_split) "
+			  "refuses split without HW-GRO, en_main.c (mlx5e_fix_features) HW-GRO "
+			  "with CQE compression; not tried here",
 	},
 };
 
