@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "error.h"
@@ -29,6 +30,20 @@ static struct device_real *device_of(struct zrx_nic_device *device)
 	return (struct device_real *)device;
 }
 
+/*
+ * The name under which ioctls find it now: it may have been renamed since, and its old name be
+ * another's. Empty, which is nobody's, where it is gone.
+ */
+static const char *device_name(struct zrx_nic_device *device)
+{
+	struct ifreq request = {.ifr_ifindex = (int)device->ifindex};
+
+	if (ioctl(device_of(device)->socket, SIOCGIFNAME, &request))
+		return "";
+	snprintf(device->name, sizeof(device->name), "%.15s", request.ifr_name);
+	return device->name;
+}
+
 /* Keeps what the kernel said about a failed netlink request. */
 static int device_said(struct device_real *real, const struct zrx_genl *genl, int result)
 {
@@ -39,12 +54,12 @@ static int device_said(struct device_real *real, const struct zrx_genl *genl, in
 
 static int device_driver(struct zrx_nic_device *device, struct zrx_ethtool_driver *found)
 {
-	return zrx_ethtool_driver(device_of(device)->socket, device->name, found);
+	return zrx_ethtool_driver(device_of(device)->socket, device_name(device), found);
 }
 
 static int device_channels(struct zrx_nic_device *device, struct zrx_ethtool_channels *found)
 {
-	return zrx_ethtool_channels(device_of(device)->socket, device->name, found);
+	return zrx_ethtool_channels(device_of(device)->socket, device_name(device), found);
 }
 
 static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
@@ -89,67 +104,70 @@ static int device_thresh_set(struct zrx_nic_device *device, uint32_t thresh)
 
 static int device_feature(struct zrx_nic_device *device, const char *feature, uint32_t *state)
 {
-	return zrx_ethtool_feature(device_of(device)->socket, device->name, feature, state);
+	return zrx_ethtool_feature(device_of(device)->socket, device_name(device), feature, state);
 }
 
 static int device_feature_set(struct zrx_nic_device *device, const char *feature, int on)
 {
-	return zrx_ethtool_feature_set(device_of(device)->socket, device->name, feature, on);
+	return zrx_ethtool_feature_set(device_of(device)->socket, device_name(device), feature, on);
 }
 
 static int device_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_rss(device_of(device)->socket, device->name, rss);
+	return zrx_ethtool_rss(device_of(device)->socket, device_name(device), rss);
 }
 
 static int device_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_rss_set(device_of(device)->socket, device->name, rss);
+	return zrx_ethtool_rss_set(device_of(device)->socket, device_name(device), rss);
 }
 
 static int device_context(struct zrx_nic_device *device, uint32_t context,
 			  struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_context(device_of(device)->socket, device->name, context, rss);
+	return zrx_ethtool_context(device_of(device)->socket, device_name(device), context, rss);
 }
 
 static int device_context_add(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
 			      uint32_t *context)
 {
-	return zrx_ethtool_context_add(device_of(device)->socket, device->name, rss, context);
+	return zrx_ethtool_context_add(device_of(device)->socket, device_name(device), rss,
+				       context);
 }
 
 static int device_context_set(struct zrx_nic_device *device, uint32_t context,
 			      const struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_context_set(device_of(device)->socket, device->name, context, rss);
+	return zrx_ethtool_context_set(device_of(device)->socket, device_name(device), context,
+				       rss);
 }
 
 static int device_context_remove(struct zrx_nic_device *device, uint32_t context)
 {
-	return zrx_ethtool_context_remove(device_of(device)->socket, device->name, context);
+	return zrx_ethtool_context_remove(device_of(device)->socket, device_name(device), context);
 }
 
 static int device_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table)
 {
-	return zrx_ethtool_rules(device_of(device)->socket, device->name, table);
+	return zrx_ethtool_rules(device_of(device)->socket, device_name(device), table);
 }
 
 static int device_rule(struct zrx_nic_device *device, uint32_t location,
 		       struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
-	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule, context);
+	return zrx_ethtool_rule(device_of(device)->socket, device_name(device), location, rule,
+				context);
 }
 
 static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
 			   uint32_t context)
 {
-	return zrx_ethtool_rule_add(device_of(device)->socket, device->name, rule, context);
+	return zrx_ethtool_rule_add(device_of(device)->socket, device_name(device), rule, context);
 }
 
 static int device_rule_remove(struct zrx_nic_device *device, uint32_t location)
 {
-	return zrx_ethtool_rule_remove(device_of(device)->socket, device->name, location);
+	return zrx_ethtool_rule_remove(device_of(device)->socket, device_name(device), location);
 }
 
 static void device_pause(struct zrx_nic_device *device, uint32_t milliseconds)

@@ -21,6 +21,7 @@
 #include "check.h"
 #include "link.h"
 #include "nic.h"
+#include "nic_device.h"
 
 static void set_up(const char *name)
 {
@@ -142,6 +143,37 @@ static int attach_xdp(void)
 	return result;
 }
 
+static int rename_to(const char *from, const char *to)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), result;
+	struct ifreq request;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", from);
+	snprintf(request.ifr_newname, sizeof(request.ifr_newname), "%s", to);
+	result = ioctl(fd, SIOCSIFNAME, &request) ? -errno : 0;
+	close(fd);
+	return result;
+}
+
+/* While it is open, its name goes to another. (Both are down: old kernels rename no others.) */
+static void check_renamed(void)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_ethtool_driver driver;
+	struct zrx_nic_device *device;
+
+	CHECK(!zrx_nic_device_open(&device, "va", &error), "%s", error.message);
+	CHECK(!rename_to("va", "moved"), "rename");
+	CHECK(!device->ops->driver(device, &driver) && !strcmp(driver.driver, "veth"),
+	      "it is not found by its new name");
+	CHECK(!strcmp(device->name, "moved"), "messages would name %s", device->name);
+	device->ifindex = 424242;
+	CHECK(!rename_to("vb", "va"), "rename");
+	CHECK(device->ops->driver(device, &driver) == -ENODEV, "another is taken for it");
+	zrx_nic_device_close(device);
+	CHECK(!rename_to("va", "vb") && !rename_to("moved", "va"), "rename back");
+}
+
 static void check_xdp(void)
 {
 	struct zrx_error error = ZRX_ERROR_INIT;
@@ -189,6 +221,7 @@ static void in_a_namespace(void)
 	set_up("lo");
 	CHECK(!add_veth(), "veth");
 	check_refused("va", -EOPNOTSUPP, "is a virtual interface");
+	check_renamed();
 	set_up("va");
 	set_up("vb");
 	check_inspect("lo");
