@@ -47,6 +47,7 @@ static const struct scenario scenarios[] = {
 	{"lengths-wrong", lengths_wrong},
 	{"link-flaps", link_flaps},
 	{"interface-down-and-up", interface_down_and_up},
+	{"interface-renamed", interface_renamed},
 	{"device-reset", device_reset},
 	{"ring-resized", ring_resized},
 	{"proof-of-zero-copy", proof_of_zero_copy},

@@ -201,6 +201,14 @@ void nic_set_up(int up)
 		wait_for_carrier(nic_interface());
 }
 
+void nic_rename(const char *from, const char *to)
+{
+	struct ifreq data = {0};
+
+	snprintf(data.ifr_newname, sizeof(data.ifr_newname), "%s", to);
+	interface_ioctl(from, SIOCSIFNAME, &data);
+}
+
 uint32_t nic_set_rx_ring(uint32_t entries)
 {
 	struct ethtool_ringparam rings = {.cmd = ETHTOOL_GRINGPARAM};

@@ -35,6 +35,7 @@ void nic_set_mtu(int mtu);
 
 /* Addresses stay. */
 void nic_set_up(int up);
+void nic_rename(const char *from, const char *to);
 /* Descriptors of each receive queue. Returns how many there were. */
 uint32_t nic_set_rx_ring(uint32_t entries);
 

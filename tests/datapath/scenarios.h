@@ -29,6 +29,7 @@ void packets_misdirected(void);
 void lengths_wrong(void);
 void link_flaps(void);
 void interface_down_and_up(void);
+void interface_renamed(void);
 void device_reset(void);
 void ring_resized(void);
 
