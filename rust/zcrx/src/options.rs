@@ -2,7 +2,7 @@
 use std::ffi::{CString, c_void};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use std::{mem, ptr};
 
 use zcrx_sys as sys;
 
@@ -70,6 +70,7 @@ trait Memory: Send {
     fn into_raw(self: Box<Self>) -> RawMemory;
 }
 
+/// Frees the memory when it is dropped: until a receiver was opened with it, which then sees to that.
 struct RawMemory {
     address: *mut c_void,
     bytes: usize,
@@ -78,18 +79,25 @@ struct RawMemory {
     free: unsafe extern "C" fn(*mut c_void, u64, *mut c_void),
 }
 
+impl Drop for RawMemory {
+    fn drop(&mut self) {
+        // SAFETY: what it needs to free itself came with it, and nobody else has done so.
+        unsafe { (self.free)(self.address, self.bytes as u64, self.owner) };
+    }
+}
+
 impl<M: AsMut<[u8]> + Send + 'static> Memory for M {
     fn into_raw(self: Box<Self>) -> RawMemory {
         // The box becomes a pointer before the memory is asked for: nothing moves or borrows it later.
         let owner = Box::into_raw(self);
+        let free = drop_owner::<M>;
+        // Whole before the owner is asked, which may panic.
+        let mut raw = RawMemory { address: ptr::null_mut(), bytes: 0, owner: owner.cast(), free };
         // SAFETY: it was a box just now.
         let memory = unsafe { &mut *owner }.as_mut();
-        RawMemory {
-            address: memory.as_mut_ptr().cast(),
-            bytes: memory.len(),
-            owner: owner.cast(),
-            free: drop_owner::<M>,
-        }
+        raw.address = memory.as_mut_ptr().cast();
+        raw.bytes = memory.len();
+        raw
     }
 }
 
@@ -277,12 +285,9 @@ impl Builder {
         // SAFETY: options and what they point to live until the call returns; the memory until it is freed.
         let code = unsafe { sys::zrx_receiver_open(&mut raw, &options, &mut error) };
         if code < 0 {
-            if let Some(memory) = memory {
-                // SAFETY: when open fails the core has not freed it, and will not.
-                unsafe { (memory.free)(memory.address, memory.bytes as u64, memory.owner) };
-            }
-            return Err(Error::from_raw(code, &error));
+            return Err(Error::from_raw(code, &error)); // the core has not freed the memory
         }
+        mem::forget(memory); // the core will
         // SAFETY: just opened, and nobody else has it.
         Ok(unsafe { Receiver::from_raw(raw, batch) })
     }
@@ -360,11 +365,9 @@ mod tests {
         let owned: Box<dyn Memory> =
             Box::new(Owned { bytes: vec![0; 64], drops: drops.clone(), panics });
         let raw = owned.into_raw();
-        // SAFETY: the memory is ours to write until it is freed, and freed once.
-        unsafe {
-            raw.address.cast::<u8>().write_bytes(7, raw.bytes);
-            (raw.free)(raw.address, raw.bytes as u64, raw.owner);
-        }
+        // SAFETY: the memory is ours to write until it is freed.
+        unsafe { raw.address.cast::<u8>().write_bytes(7, raw.bytes) };
+        drop(raw);
         assert_eq!(drops.load(Ordering::Relaxed), 1);
     }
 
@@ -376,6 +379,25 @@ mod tests {
     #[test]
     fn a_panic_in_its_destructor_stops_there() {
         freed_once(true);
+    }
+
+    struct Unwilling {
+        _owned: Owned,
+    }
+
+    impl AsMut<[u8]> for Unwilling {
+        fn as_mut(&mut self) -> &mut [u8] {
+            panic!("on purpose: no memory");
+        }
+    }
+
+    #[test]
+    fn a_panic_instead_of_memory_drops_the_owner() {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let owned = Owned { bytes: Vec::new(), drops: drops.clone(), panics: false };
+        let builder = Builder::default().area_memory(Unwilling { _owned: owned });
+        assert!(catch_unwind(AssertUnwindSafe(|| builder.open())).is_err());
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
     }
 
     #[test]
