@@ -107,7 +107,7 @@ pub fn inspect(interface: &str, queue: Option<u32>) -> Result<Report> {
         rss_to_queue: raw.rss_to_queue,
         bound: raw.bound != 0,
         napi_id: raw.napi_id,
-        checks: raw.checks[..raw.check_count as usize].iter().map(Check::from_raw).collect(),
+        checks: Check::list(&raw.checks, raw.check_count),
     })
 }
 

@@ -47,6 +47,11 @@ impl Check {
             hint: text(&raw.hint),
         }
     }
+
+    /// Those that there is room for: a newer library may know more.
+    pub(crate) fn list(raw: &[sys::zrx_check], count: u32) -> Vec<Self> {
+        raw.iter().take(count as usize).map(Self::from_raw).collect()
+    }
 }
 
 /// What this kernel lets this process do.
@@ -87,6 +92,20 @@ pub fn probe() -> Capabilities {
         page_bytes: raw.page_bytes as usize,
         kernel_version: (version >> 16, version >> 8 & 0xff, version & 0xff),
         refused: refusals(&raw.refused),
-        checks: raw.checks[..raw.check_count as usize].iter().map(Check::from_raw).collect(),
+        checks: Check::list(&raw.checks, raw.check_count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_checks_than_there_is_room_for_are_no_overrun() {
+        let mut raw = sys::zrx_capabilities::init();
+        raw.checks[0].state = sys::ZRX_CHECK_WARN;
+        assert_eq!(Check::list(&raw.checks, 0), []);
+        assert_eq!(Check::list(&raw.checks, 1)[0].state, CheckState::Warn);
+        assert_eq!(Check::list(&raw.checks, sys::ZRX_PROBE_CHECKS + 4).len(), raw.checks.len());
     }
 }

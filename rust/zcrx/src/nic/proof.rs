@@ -118,7 +118,7 @@ impl Proof {
             socket_napi_id: told(raw.socket_napi_id),
             mtu: told(raw.mtu),
             buffer_bytes: raw.buffer_bytes,
-            checks: raw.checks[..raw.check_count as usize].iter().map(Check::from_raw).collect(),
+            checks: Check::list(&raw.checks, raw.check_count),
         }
     }
 }
