@@ -75,6 +75,7 @@ impl fmt::Display for Stage {
 }
 
 /// Why a call failed: what it was about, the error number, and what to do about it.
+#[derive(Clone)]
 pub struct Error(Box<Details>);
 
 #[derive(Clone, PartialEq, Eq)]

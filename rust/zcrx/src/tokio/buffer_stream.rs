@@ -26,7 +26,7 @@ pub(super) enum Over {
 
 /// The buffers of one socket, on any thread: made by [`Dispatcher::add`](super::Dispatcher::add).
 ///
-/// Dropping it before its end removes the socket from the receiver.
+/// Dropping it before its end removes the socket from the receiver; what was received by then is lost.
 pub struct BufferStream {
     pub(super) messages: UnboundedReceiver<Message>,
     pub(super) stream: crate::Stream,

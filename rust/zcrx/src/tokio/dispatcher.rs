@@ -57,22 +57,21 @@ pub struct Dispatcher {
 }
 
 pub(super) enum Command {
-    Add { socket: OwnedFd, options: StreamOptions, reply: oneshot::Sender<Result<Added>> },
+    Add { socket: OwnedFd, options: StreamOptions, reply: oneshot::Sender<Result<BufferStream>> },
     Remove(Stream),
     Close,
 }
-
-type Added = (Stream, ::tokio::sync::mpsc::UnboundedReceiver<Message>);
 
 impl Dispatcher {
     /// Open the receiver, on a new thread.
     pub fn spawn(builder: Builder) -> Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let (opened, result) = mpsc::channel();
+        let own_commands = commands.clone();
         let owner = move || match builder.open() {
             Ok(receiver) => {
                 let _ = opened.send(Ok(receiver.handle()));
-                Owner { receiver, streams: HashMap::new() }.run(&inbox);
+                Owner { receiver, commands: own_commands, streams: HashMap::new() }.run(&inbox);
             }
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -92,7 +91,8 @@ impl Dispatcher {
         self.add_with(socket, StreamOptions::new()).await
     }
 
-    /// Add a connected TCP socket, with options.
+    /// Add a connected TCP socket, with options. When the future is dropped before it is done, the socket is not
+    /// added, or removed again; what was received by then is lost.
     pub async fn add_with(
         &self,
         socket: impl AsFd,
@@ -104,14 +104,7 @@ impl Dispatcher {
         })?;
         let (reply, answer) = oneshot::channel();
         self.command(Command::Add { socket, options, reply })?;
-        let (stream, messages) = answer.await.map_err(|_| gone())??;
-        Ok(BufferStream {
-            messages,
-            stream,
-            commands: self.commands.clone(),
-            handle: self.handle.clone(),
-            over: None,
-        })
+        answer.await.map_err(|_| gone())?
     }
 
     /// The receiver's counters; `None` once it has failed.
@@ -144,6 +137,8 @@ pub(super) fn gone() -> Error {
 /// The receiver's side, on its thread.
 struct Owner {
     receiver: Receiver,
+    /// For the streams, which send their own removal.
+    commands: Sender<Command>,
     streams: HashMap<Stream, UnboundedSender<Message>>,
 }
 
@@ -152,7 +147,10 @@ impl Owner {
         loop {
             loop {
                 match inbox.try_recv() {
-                    Ok(Command::Add { socket, options, reply }) => self.add(socket, options, reply),
+                    Ok(Command::Add { socket, options, reply }) => {
+                        // Where nobody waits for it any more the stream is dropped, and so removed.
+                        let _ = reply.send(self.add(socket, options));
+                    }
                     // An error says that it has ended meanwhile.
                     Ok(Command::Remove(stream)) => drop(self.receiver.remove(stream)),
                     Ok(Command::Close) | Err(TryRecvError::Disconnected) => return,
@@ -171,27 +169,17 @@ impl Owner {
         }
     }
 
-    fn add(
-        &mut self,
-        socket: OwnedFd,
-        options: StreamOptions,
-        reply: oneshot::Sender<Result<Added>>,
-    ) {
-        let added = self.receiver.add_with(socket, options).map(|stream| {
-            let (sender, messages) = unbounded_channel();
-            self.streams.insert(stream, sender);
-            (stream, messages)
-        });
-        if let Err(Ok((stream, _))) = reply.send(added) {
-            // Whoever asked has lost interest meanwhile.
-            let _ = self.receiver.remove(stream);
-        }
+    fn add(&mut self, socket: OwnedFd, options: StreamOptions) -> Result<BufferStream> {
+        let stream = self.receiver.add_with(socket, options)?;
+        let (sender, messages) = unbounded_channel();
+        self.streams.insert(stream, sender);
+        let (commands, handle) = (self.commands.clone(), self.receiver.handle());
+        Ok(BufferStream { messages, stream, commands, handle, over: None })
     }
 
     fn fail(&self, error: &Error) {
         for sender in self.streams.values() {
-            let copy = Error::new(error.errno(), error.stage(), error.message(), "");
-            let _ = sender.send(Message::Error(copy));
+            let _ = sender.send(Message::Error(error.clone()));
         }
     }
 }
@@ -211,5 +199,27 @@ fn dispatch(streams: &mut HashMap<Stream, UnboundedSender<Message>>, event: Even
     };
     if let Some(sender) = streams.remove(&stream) {
         let _ = sender.send(message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Engine;
+
+    #[test]
+    fn a_failure_is_told_to_each_stream_with_what_to_do() {
+        let receiver = Receiver::builder().engine(Engine::Recv).open().expect("opened");
+        let (commands, _inbox) = mpsc::channel();
+        let (sender, mut messages) = unbounded_channel();
+        let stream = Stream { handle: 1, tag: 0, receiver: 1 };
+        let owner = Owner { receiver, commands, streams: HashMap::from([(stream, sender)]) };
+        owner.fail(&Error::new(EIO, Stage::Receive, "it broke", "mend it"));
+        match messages.try_recv() {
+            Ok(Message::Error(error)) => {
+                assert_eq!((error.message(), error.hint()), ("it broke", Some("mend it")));
+            }
+            _ => panic!("told nothing"),
+        }
     }
 }

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+//! Receiving under tokio: futures and streams that are dropped early, tasks on other threads, buffers that are held.
+#![cfg(feature = "tokio")]
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+use std::{fs, process, thread};
+
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
+use tokio::time::timeout;
+use zcrx::tokio::{AsyncReceiver, BufferStream, Dispatcher};
+use zcrx::{Buffer, Builder, End, Engine, EventRef, Receiver, Stage, StreamOptions};
+
+const WAIT: Duration = Duration::from_secs(20);
+const AREA_BYTES: u64 = 1 << 20;
+
+/// A connected pair: what receives, what sends.
+fn connect() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    (listener.accept().expect("connected").0, peer)
+}
+
+fn small(engine: Engine) -> Builder {
+    Receiver::builder().engine(engine).area_bytes(AREA_BYTES)
+}
+
+fn payload(bytes: usize) -> Vec<u8> {
+    (0..bytes as u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect()
+}
+
+/// On every engine that any Linux has, on one thread.
+fn on_each_engine(test: impl AsyncFn(AsyncReceiver)) {
+    for engine in [Engine::Multishot, Engine::Recv] {
+        let runtime = RuntimeBuilder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let receiver = small(engine).open().and_then(AsyncReceiver::new).expect("opened");
+            timeout(WAIT, test(receiver)).await.unwrap_or_else(|_| panic!("{engine} hangs"));
+        });
+    }
+}
+
+fn on_threads(test: impl AsyncFn(Dispatcher)) {
+    for engine in [Engine::Multishot, Engine::Recv] {
+        let dispatcher = Dispatcher::spawn(small(engine)).expect("opened");
+        Runtime::new().expect("a runtime").block_on(async {
+            timeout(WAIT, test(dispatcher)).await.unwrap_or_else(|_| panic!("{engine} hangs"));
+        });
+    }
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < WAIT / 2, "it does not come to that");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn collect(stream: impl Stream<Item = zcrx::Result<Buffer>>) -> Vec<u8> {
+    let add = |mut all: Vec<u8>, buffer: Buffer| async move {
+        all.extend_from_slice(&buffer);
+        Ok(all)
+    };
+    stream.try_fold(Vec::new(), add).await.expect("received")
+}
+
+/// Sends, then ends the stream.
+fn send(mut peer: TcpStream, bytes: &[u8]) -> thread::JoinHandle<()> {
+    let bytes = bytes.to_vec();
+    thread::spawn(move || peer.write_all(&bytes).expect("sent"))
+}
+
+#[test]
+fn what_goes_anywhere() {
+    fn anywhere<T: Send + Sync + 'static>() {}
+    anywhere::<BufferStream>();
+    anywhere::<Dispatcher>();
+}
+
+#[test]
+fn a_receive_that_is_given_up_loses_nothing() {
+    on_each_engine(async |receiver| {
+        let (socket, mut peer) = connect();
+        receiver.add(&socket).expect("added");
+        let sent = payload(500_000);
+        let sender = thread::spawn({
+            let sent = sent.clone();
+            move || {
+                for part in sent.chunks(5_000) {
+                    peer.write_all(part).expect("sent");
+                    thread::sleep(Duration::from_millis(3));
+                }
+            }
+        });
+        let (mut received, mut given_up, mut open) = (Vec::new(), 0, true);
+        while open {
+            let Ok(events) = timeout(Duration::from_millis(1), receiver.receive()).await else {
+                given_up += 1;
+                continue;
+            };
+            for event in &events.expect("received") {
+                match event {
+                    EventRef::Data { bytes, .. } => received.extend_from_slice(bytes),
+                    _ => open = false,
+                }
+            }
+        }
+        sender.join().expect("it does not panic");
+        assert!(received == sent);
+        assert!(given_up > 0);
+    });
+}
+
+#[test]
+fn a_task_that_waits_goes_on_when_another_thread_releases() {
+    on_each_engine(async |receiver| {
+        let (socket, peer) = connect();
+        let sent = payload(4 * AREA_BYTES as usize);
+        let sender = send(peer, &sent);
+        let mut stream = receiver.into_stream(&socket).expect("added");
+        let (mut held, mut received) = (Vec::new(), Vec::new());
+        loop {
+            match timeout(Duration::from_millis(100), stream.next()).await {
+                Ok(Some(buffer)) => {
+                    let buffer = buffer.expect("received");
+                    received.extend_from_slice(&buffer);
+                    held.push(buffer);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    let mut back = std::mem::take(&mut held);
+                    assert!(!back.is_empty(), "nothing is held, and nothing comes");
+                    thread::spawn(move || {
+                        thread::sleep(Duration::from_millis(20));
+                        Buffer::release_all(&mut back);
+                    });
+                }
+            }
+        }
+        sender.join().expect("it does not panic");
+        assert!(received == sent);
+        assert!(stream.receiver().stats().parks > 0, "it never ran out of buffers");
+    });
+}
+
+#[test]
+fn a_stream_dropped_in_the_middle_leaves_its_buffers() {
+    on_each_engine(async |receiver| {
+        let (socket, mut peer) = connect();
+        peer.write_all(b"kept").expect("sent");
+        let mut stream = receiver.into_stream(&socket).expect("added");
+        let buffer = stream.next().await.expect("not over").expect("received");
+        drop(stream);
+        peer.write_all(b"left").expect("sent");
+        let mut rest = [0; 4];
+        (&socket).read_exact(&mut rest).expect("the socket is the program's again");
+        assert_eq!((&*buffer, &rest), (&b"kept"[..], b"left"));
+    });
+}
+
+#[test]
+fn tasks_receive_side_by_side() {
+    on_threads(async |dispatcher| {
+        let sent = payload(3_000_000);
+        let mut tasks = Vec::new();
+        for _ in 0..8 {
+            let (socket, peer) = connect();
+            let stream = dispatcher.add(&socket).await.expect("added");
+            tasks.push((tokio::spawn(collect(stream)), send(peer, &sent)));
+        }
+        for (task, sender) in tasks {
+            assert!(task.await.expect("it does not panic") == sent);
+            sender.join().expect("it does not panic");
+        }
+        assert_eq!(dispatcher.stats().expect("it lives").outstanding, 0);
+    });
+}
+
+#[test]
+fn a_dropped_stream_is_removed() {
+    on_threads(async |dispatcher| {
+        let (socket, mut peer) = connect();
+        let mut stream = dispatcher.add(&socket).await.expect("added");
+        peer.write_all(b"first").expect("sent");
+        let buffer = stream.next().await.expect("not over").expect("received");
+        drop(stream);
+        until(|| dispatcher.stats().expect("it lives").streams == 0).await;
+        peer.write_all(b"left").expect("sent");
+        let mut rest = [0; 4];
+        (&socket).read_exact(&mut rest).expect("the socket is the program's again");
+        assert_eq!((&*buffer, &rest), (&b"first"[..], b"left"));
+        assert_eq!(dispatcher.stats().expect("it lives").outstanding, 1);
+    });
+}
+
+/// Given up before the dispatcher has answered, or after that and before anybody has looked at the answer.
+#[test]
+fn an_add_that_is_given_up_adds_nothing() {
+    on_threads(async |dispatcher| {
+        for wait_for_the_answer in [false, true] {
+            let (socket, mut peer) = connect();
+            let mut add = Box::pin(dispatcher.add(&socket));
+            let mut context = Context::from_waker(Waker::noop());
+            let first = add.as_mut().poll(&mut context);
+            if wait_for_the_answer {
+                until(|| dispatcher.stats().expect("it lives").streams == 1).await;
+                thread::sleep(Duration::from_millis(50));
+            }
+            drop((first, add));
+            // The dispatcher takes one thing after the other: this comes after the first was added.
+            let (another, _peer) = connect();
+            drop(dispatcher.add(&another).await.expect("added"));
+            until(|| dispatcher.stats().expect("it lives").streams == 0).await;
+            peer.write_all(b"left").expect("sent");
+            let mut rest = [0; 4];
+            (&socket).read_exact(&mut rest).expect("the socket is the program's again");
+            assert_eq!(&rest, b"left");
+        }
+    });
+}
+
+#[test]
+fn who_does_not_read_makes_the_sender_wait() {
+    on_threads(async |dispatcher| {
+        let (socket, peer) = connect();
+        let sent = payload(32 << 20);
+        let stream = dispatcher.add(&socket).await.expect("added");
+        let sender = send(peer, &sent);
+        until(|| dispatcher.stats().expect("it lives").parked == 1).await;
+        assert!(dispatcher.stats().expect("it lives").bytes <= AREA_BYTES);
+        assert!(!sender.is_finished());
+        assert!(collect(stream).await == sent);
+        sender.join().expect("it does not panic");
+    });
+}
+
+#[test]
+fn streams_tell_how_they_ended() {
+    on_threads(async |dispatcher| {
+        let (socket, mut peer) = connect();
+        peer.write_all(b"12345").expect("sent");
+        let options = StreamOptions::new().limit_bytes(3).tag(9);
+        let mut stream = dispatcher.add_with(&socket, options).await.expect("added");
+        assert_eq!((stream.stream().tag(), stream.end()), (9, None));
+        assert_eq!(collect(&mut stream).await, b"123");
+        assert_eq!(stream.end(), Some(End::Limit));
+        assert!(stream.next().await.is_none());
+
+        let mut stream = dispatcher.add(&socket).await.expect("added again");
+        let error = dispatcher.add(&socket).await.expect_err("added already");
+        assert_eq!((error.errno(), error.stage()), (17, Stage::Socket)); // EEXIST
+        drop(dispatcher);
+        let error = loop {
+            match stream.next().await.expect("it has not ended") {
+                Ok(buffer) => assert_eq!(&*buffer, b"45"), // what had come by then
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.errno(), error.stage()), (125, Stage::Thread)); // ECANCELED
+        assert!(stream.next().await.is_none());
+    });
+}
+
+/// The dispatchers' threads, each with the CPU time that it has used, in nanoseconds.
+fn dispatcher_threads() -> Vec<u64> {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc is mounted");
+    let read = |path: &std::path::Path, name| fs::read_to_string(path.join(name)).ok();
+    tasks
+        .filter_map(|task| {
+            let path = task.ok()?.path();
+            let used = read(&path, "schedstat")?.split(' ').next()?.parse().ok()?;
+            read(&path, "comm").filter(|comm| comm == "zcrx\n").map(|_| used)
+        })
+        .collect()
+}
+
+/// Alone in a process, where no other test has dispatchers.
+#[test]
+fn the_thread_sleeps_and_ends() {
+    if std::env::var_os("ZCRX_TEST_ALONE").is_none() {
+        let test = std::env::current_exe().expect("its own path");
+        let status = process::Command::new(test)
+            .args(["--exact", "the_thread_sleeps_and_ends", "--test-threads=1"])
+            .env("ZCRX_TEST_ALONE", "1")
+            .status();
+        assert!(status.expect("it runs").success());
+        return;
+    }
+    on_threads(async |dispatcher| {
+        let (socket, mut peer) = connect();
+        let mut stream = dispatcher.add(&socket).await.expect("added");
+        peer.write_all(b"x").expect("sent");
+        stream.next().await.expect("not over").expect("received");
+        let before = dispatcher_threads();
+        assert!(timeout(Duration::from_millis(500), stream.next()).await.is_err());
+        let after = dispatcher_threads();
+        assert_eq!((before.len(), after.len()), (1, 1));
+        assert!(after[0] - before[0] < 50_000_000, "it spins: {before:?} {after:?}");
+        drop(dispatcher);
+        assert_eq!(dispatcher_threads().len(), 0, "it outlives its handle");
+        assert!(pin!(stream).next().await.is_some_and(|item| item.is_err()));
+    });
+}
