@@ -7,7 +7,7 @@ use std::iter::FusedIterator;
 use std::os::fd::AsFd;
 
 use crate::batch::Batch;
-use crate::{Buffer, Builder, Event, Receiver, Result};
+use crate::{Buffer, Builder, Event, Receiver, Result, Stream};
 
 /// The buffers of one socket, until its end: made by [`Builder::buffers`].
 ///
@@ -27,6 +27,7 @@ use crate::{Buffer, Builder, Event, Receiver, Result};
 /// ```
 pub struct Buffers {
     receiver: Receiver,
+    stream: Stream,
     batch: Batch,
     ended: bool,
 }
@@ -34,11 +35,11 @@ pub struct Buffers {
 impl Buffers {
     pub(crate) fn open(builder: Builder, socket: impl AsFd) -> Result<Self> {
         let receiver = builder.open()?;
-        receiver.add(socket)?;
-        Ok(Self { batch: receiver.new_batch(), receiver, ended: false })
+        let stream = receiver.add(socket)?;
+        Ok(Self { batch: receiver.new_batch(), receiver, stream, ended: false })
     }
 
-    /// The receiver, for its counters and the like.
+    /// The receiver, for its counters and the like. What other sockets that are added to it receive is dropped.
     pub fn receiver(&self) -> &Receiver {
         &self.receiver
     }
@@ -57,6 +58,7 @@ impl Buffers {
     fn take(&mut self) -> Result<Option<Buffer>> {
         while self.wait()? {
             match self.batch.pop(self.receiver.number()) {
+                Some(event) if event.stream() != self.stream => {}
                 Some(Event::Data { buffer, .. }) => return Ok(Some(buffer)),
                 Some(Event::End { .. }) => self.ended = true,
                 Some(Event::Error { error, .. }) => return Err(error),
@@ -113,7 +115,7 @@ impl Reader {
         Ok(Self { buffers: Buffers::open(builder, socket)?, current: None, consumed: 0 })
     }
 
-    /// The receiver, for its counters and the like.
+    /// The receiver, as [`Buffers::receiver`] gives it.
     pub fn receiver(&self) -> &Receiver {
         self.buffers.receiver()
     }

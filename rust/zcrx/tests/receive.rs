@@ -333,6 +333,21 @@ fn reader_reads_what_was_sent() {
 }
 
 #[test]
+fn buffers_are_of_one_socket() {
+    for engine in ENGINES {
+        let ((socket, mut peer), (other, mut third)) = (connect(), connect());
+        let buffers = small(engine).buffers(&socket).expect("opened");
+        buffers.receiver().add(&other).expect("added");
+        third.write_all(b"another's").expect("sent");
+        peer.write_all(b"mine").expect("sent");
+        drop((peer, third));
+        let received: Vec<Vec<u8>> =
+            buffers.map(|buffer| buffer.expect("received").to_vec()).collect();
+        assert_eq!(received.concat(), b"mine", "{engine}");
+    }
+}
+
+#[test]
 fn reader_tells_of_a_reset() {
     let (socket, peer) = connect();
     let mut reader = small(Engine::Recv).reader(&socket).expect("opened");

@@ -150,6 +150,20 @@ fn a_task_that_waits_goes_on_when_another_thread_releases() {
 }
 
 #[test]
+fn a_stream_is_of_one_socket() {
+    on_each_engine(async |receiver| {
+        let ((before, other), (socket, peer), (after, third)) = (connect(), connect(), connect());
+        receiver.add(&before).expect("added");
+        let stream = receiver.into_stream(&socket).expect("added");
+        stream.receiver().add(&after).expect("added");
+        for sender in [send(other, b"before"), send(third, b"after"), send(peer, b"mine")] {
+            sender.join().expect("it does not panic");
+        }
+        assert_eq!(collect(stream).await, b"mine");
+    });
+}
+
+#[test]
 fn a_stream_dropped_in_the_middle_leaves_its_buffers() {
     on_each_engine(async |receiver| {
         let (socket, mut peer) = connect();

@@ -37,15 +37,16 @@ use crate::{Buffer, Event, Receiver, Result};
 pub struct LocalStream {
     batch: Batch,
     receiver: AsyncReceiver,
+    stream: crate::Stream,
     ended: bool,
 }
 
 impl LocalStream {
-    pub(super) fn new(receiver: AsyncReceiver) -> Self {
-        Self { batch: receiver.new_batch(), receiver, ended: false }
+    pub(super) fn new(receiver: AsyncReceiver, stream: crate::Stream) -> Self {
+        Self { batch: receiver.new_batch(), receiver, stream, ended: false }
     }
 
-    /// The receiver, for its counters and the like.
+    /// The receiver, for its counters and the like. What other sockets that are added to it receive is dropped.
     pub fn receiver(&self) -> &Receiver {
         &self.receiver
     }
@@ -58,6 +59,7 @@ impl Stream for LocalStream {
         let this = self.get_mut();
         while !this.ended {
             match this.batch.pop(this.receiver.number()) {
+                Some(event) if event.stream() != this.stream => {}
                 Some(Event::Data { buffer, .. }) => return Poll::Ready(Some(Ok(buffer))),
                 Some(Event::End { .. }) => this.ended = true,
                 Some(Event::Error { error, .. }) => {

@@ -71,7 +71,8 @@ impl AsyncReceiver {
 
     /// Receive a batch of events; there is at least one in it.
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost when the future is dropped. One task receives: of two that wait, one may not be told of what
+    /// the other left.
     pub async fn receive(&self) -> Result<Events<'_>> {
         coop::consume_budget().await; // else a fast sender would keep all other tasks from running
         loop {
@@ -86,10 +87,11 @@ impl AsyncReceiver {
         }
     }
 
-    /// Add this one socket, and receive it as a stream of buffers.
+    /// Add this one socket, and receive it as a stream of buffers. What sockets that were added before receive is
+    /// dropped.
     pub fn into_stream(self, socket: impl AsFd) -> Result<LocalStream> {
-        self.add(socket)?;
-        Ok(LocalStream::new(self))
+        let stream = self.add(socket)?;
+        Ok(LocalStream::new(self, stream))
     }
 
     fn receive_now(&self) -> Result<Events<'_>> {
