@@ -4,10 +4,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::{env, fs, process, thread};
 
 use sha2::{Digest, Sha256};
+use tokio::net::TcpSocket;
 
 const SIZE: usize = 20_000_003;
 
@@ -15,11 +16,18 @@ fn payload() -> Vec<u8> {
     (0..SIZE as u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect()
 }
 
+fn new_directory(name: &str) -> PathBuf {
+    let directory = env::temp_dir().join(format!("zcrx-{name}-{}", process::id()));
+    fs::create_dir(&directory).expect("a new directory");
+    directory
+}
+
 /// A running example, which has said where it listens.
 struct Example {
     child: Child,
     address: String,
-    output: Box<dyn BufRead + Send>,
+    output: BufReader<ChildStdout>,
+    errors: BufReader<ChildStderr>,
 }
 
 impl Example {
@@ -33,23 +41,16 @@ impl Example {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("example {name}: {error}"));
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let stdout = child.stdout.take().expect("piped");
+        let stderr = child.stderr.take().expect("piped");
+        let (mut output, mut errors) = (BufReader::new(stdout), BufReader::new(stderr));
         // recv prints its result to stdout, and so says on stderr where it listens.
-        let (mut announced, mut output): (Box<dyn BufRead + Send>, Box<dyn BufRead + Send>) =
-            if name == "recv" {
-                (Box::new(stderr), Box::new(stdout))
-            } else {
-                (Box::new(stdout), Box::new(stderr))
-            };
+        let announced: &mut dyn BufRead = if name == "recv" { &mut errors } else { &mut output };
         let mut line = String::new();
         announced.read_line(&mut line).expect("text");
         let address = line.trim().strip_prefix("listening on ").map(str::to_owned);
         let address = address.unwrap_or_else(|| panic!("example {name} said: {line}"));
-        if name != "recv" {
-            output = announced;
-        }
-        Self { child, address, output }
+        Self { child, address, output, errors }
     }
 
     fn connect(&self) -> TcpStream {
@@ -57,11 +58,18 @@ impl Example {
     }
 
     /// What it has printed when it has ended well.
-    fn finish(mut self) -> String {
-        let mut printed = String::new();
-        self.output.read_to_string(&mut printed).expect("text");
-        assert!(self.child.wait().expect("it ran").success(), "{printed}");
+    fn finish(self) -> String {
+        let (code, printed, errors) = self.end();
+        assert_eq!(code, Some(0), "{printed}{errors}");
         printed
+    }
+
+    /// Its exit status, what it printed, and what it complained of.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut printed, mut errors) = (String::new(), String::new());
+        self.output.read_to_string(&mut printed).expect("text");
+        self.errors.read_to_string(&mut errors).expect("text");
+        (self.child.wait().expect("it ran").code(), printed, errors)
     }
 }
 
@@ -83,24 +91,69 @@ fn recv_hashes_each_connection() {
 }
 
 #[test]
-fn recv_says_what_to_do() {
+fn recv_writes_a_file_for_each_connection_as_they_come() {
+    let payload = payload();
+    let directory = new_directory("recv");
+    let path = directory.join("out");
+    let path = path.to_str().expect("text");
+    let arguments = ["--listen", "127.0.0.1:0", "--connections", "3", "--output", path];
+    let example = Example::start("recv", &arguments);
+    for _ in 0..3 {
+        // One after the other: the next comes when this has been received.
+        let mut socket = example.connect();
+        socket.write_all(&payload).expect("sent");
+    }
+    let printed = example.finish();
+    assert!(printed.contains(&format!("{} bytes", 3 * SIZE)), "{printed}");
+    for number in 0..3 {
+        let written = fs::read(format!("{path}.{number}")).expect("written");
+        assert!(written == payload, "file {number}");
+    }
+    fs::remove_dir_all(&directory).expect("removed");
+}
+
+#[test]
+fn recv_tells_which_connection_failed() {
+    let example = Example::start("recv", &["--listen", "127.0.0.1:0", "--connections", "2"]);
+    let (mut good, bad) = (example.connect(), example.connect());
+    good.write_all(b"good").expect("sent");
+    drop(good);
+    let bad = TcpSocket::from_std_stream(bad);
+    bad.set_zero_linger().expect("set");
+    drop(bad); // resets the connection
+    let (code, printed, errors) = example.end();
+    assert_eq!(code, Some(1));
+    assert!(printed.contains("4 bytes in 1 buffers"), "{printed}");
+    assert!(errors.contains("recv: connection 1: "), "{errors}");
+}
+
+fn recv(arguments: &[&str]) -> (Option<i32>, String) {
     let mut path: PathBuf = env::current_exe().expect("the test's own path");
     path.pop();
     path.pop();
-    let output = Command::new(path.join("examples/recv"))
-        .args(["--listen", "127.0.0.1:0", "--engine", "zcrx", "--interface", "no-such-nic"])
-        .output()
-        .expect("it runs");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && text.starts_with("recv: "), "{text}");
+    let output = Command::new(path.join("examples/recv")).args(arguments).output();
+    let output = output.expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn recv_says_what_to_do() {
+    let arguments = ["--listen", "127.0.0.1:0", "--engine", "zcrx", "--interface", "no-such-nic"];
+    let (code, text) = recv(&arguments);
+    assert!(code == Some(1) && text.starts_with("recv: "), "{text}");
     assert!(text.contains(';'), "a hint: {text}");
+    assert_eq!(recv(&["--help"]).0, Some(0));
+    for wrong in [&["--listen"][..], &["--connections", "1"], &["--discard", "--output", "x"]] {
+        let (code, text) = recv(wrong);
+        assert!(code == Some(2) && text.starts_with("usage: "), "{text}");
+    }
 }
 
 #[test]
 fn tokio_server_writes_files() {
     let payload = payload();
-    let directory = env::temp_dir().join(format!("zcrx-tokio-server-{}", process::id()));
-    fs::create_dir(&directory).expect("a new directory");
+    let directory = new_directory("tokio-server");
     let path = directory.to_str().expect("text");
     let example = Example::start("tokio_server", &["127.0.0.1:0", path, "2"]);
     let mut sockets = [example.connect(), example.connect()];
