@@ -5112,6 +5112,8 @@ int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ri
 #ifndef ZRX_KERNEL_CHECK_H
 #define ZRX_KERNEL_CHECK_H
 
+#include <stdarg.h>
+
 #include "zcrx.h"
 
 struct zrx_check_list {
@@ -5122,6 +5124,9 @@ struct zrx_check_list {
 /* Add a check without a hint; what is, in words. Returns it, for zrx_check_hint. */
 struct zrx_check *zrx_check_add(const struct zrx_check_list *list, uint32_t state, const char *name,
 				const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+struct zrx_check *zrx_check_add_words(const struct zrx_check_list *list, uint32_t state,
+				      const char *name, const char *format, va_list arguments);
 
 /* What mends it. */
 void zrx_check_hint(struct zrx_check *check, const char *format, ...)
@@ -5140,17 +5145,26 @@ static inline struct zrx_check *zrx_check_last(const struct zrx_check_list *list
 #include <string.h>
 /* SPDX-License-Identifier: MIT */
 
-struct zrx_check *zrx_check_add(const struct zrx_check_list *list, uint32_t state, const char *name,
-				const char *format, ...)
+struct zrx_check *zrx_check_add_words(const struct zrx_check_list *list, uint32_t state,
+				      const char *name, const char *format, va_list arguments)
 {
 	struct zrx_check *check = &list->checks[(*list->count)++];
-	va_list arguments;
 
 	memset(check, 0, sizeof(*check));
 	check->state = state;
 	snprintf(check->name, sizeof(check->name), "%s", name);
-	va_start(arguments, format);
 	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
+	return check;
+}
+
+struct zrx_check *zrx_check_add(const struct zrx_check_list *list, uint32_t state, const char *name,
+				const char *format, ...)
+{
+	struct zrx_check *check;
+	va_list arguments;
+
+	va_start(arguments, format);
+	check = zrx_check_add_words(list, state, name, format, arguments);
 	va_end(arguments);
 	return check;
 }
@@ -6553,10 +6567,6 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
 
-/* The same, by the NAPI instance (not 0) that polls it. */
-int zrx_nic_device_polled_by(struct zrx_nic_device *device, uint32_t napi_id,
-			     struct zrx_netdev_queue *found);
-
 /* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
  */
 int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
@@ -6571,10 +6581,11 @@ uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device);
 /*
  * napi_id: SO_INCOMING_NAPI_ID of a socket, not 0; own: the receiver's queue. Refuses with -EXDEV,
  * stage socket, what arrives at a queue that is bound to other memory. Returns 0 for all else, with
- * *known set where it arrives at the receiver's own queue.
+ * *known set where it arrives at the receiver's own queue. directory: of the journals, to tell
+ * whose the other queue is; < 0: there is none.
  */
-int zrx_nic_arrival_check(struct zrx_nic_device *device, uint32_t own, uint32_t napi_id, int *known,
-			  struct zrx_error *error);
+int zrx_nic_arrival_check(struct zrx_nic_device *device, int directory, uint32_t own,
+			  uint32_t napi_id, int *known, struct zrx_error *error);
 
 #endif /* ZCRX_KERNEL_NIC_ARRIVAL_H */
 /* ---- kernel/nic_claim.h ---- */
@@ -7172,7 +7183,8 @@ int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
 	 */
 	if (nic->steer == ZRX_STEER_CONNECTION && zrx_sys_socket_pending(fd) <= 0)
 		return 0;
-	result = zrx_nic_arrival_check(nic->device, nic->queue, napi_id, &known, error);
+	result = zrx_nic_arrival_check(nic->device, nic->claimed ? nic->claim.directory : -1,
+				       nic->queue, napi_id, &known, error);
 	if (known)
 		nic->napi_id = napi_id;
 	return result;
@@ -7215,6 +7227,7 @@ void zrx_nic_release(struct zrx_nic *nic)
 
 /* ---- kernel/nic_apply.c ---- */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* SPDX-License-Identifier: MIT */
@@ -7296,14 +7309,33 @@ static int apply_step(struct zrx_nic_device *device, uint32_t step, const struct
 	}
 }
 
+/* What to do about a step that the driver refuses: its command only helps where it can be taken. */
+static void apply_way_out(uint32_t step, int code, const struct zrx_nic_plan *plan,
+			  const char *interface, char *text, size_t size)
+{
+	int lacks_split = step == ZRX_STEP_SPLIT || step == ZRX_STEP_THRESH;
+
+	if (code == -EOPNOTSUPP && lacks_split)
+		snprintf(text, size,
+			 "use engine multishot, or a NIC that can split headers from data");
+	else if (code == -EOPNOTSUPP && step == ZRX_STEP_NTUPLE)
+		snprintf(text, size,
+			 "lead the flows to the queue by other means (ZRX_STEER_NONE), or use "
+			 "engine multishot");
+	else if (code == -ENODEV)
+		snprintf(text, size, "it has vanished: ip -br link lists what is there");
+	else
+		zrx_nic_step_command(step, plan, interface, text, size);
+}
+
 static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 			 const struct zrx_nic_plan *plan, struct zrx_error *error)
 {
-	char text[128], command[200];
+	char text[128], hint[200];
 
 	/* The undo that follows asks the kernel again. */
 	memcpy(text, device->kernel_text, sizeof(text));
-	zrx_nic_step_command(step, plan, device->name, command, sizeof(command));
+	apply_way_out(step, code, plan, device->name, hint, sizeof(hint));
 	if (code == -EPERM)
 		zrx_error_set(error, code, ZRX_STAGE_NIC,
 			      "run with CAP_NET_ADMIN, or have an "
@@ -7311,7 +7343,7 @@ static int apply_refused(struct zrx_nic_device *device, uint32_t step, int code,
 			      "%s: %s cannot be set: no CAP_NET_ADMIN", device->name,
 			      zrx_nic_step_name(step));
 	else
-		zrx_error_set(error, code, ZRX_STAGE_NIC, command, "%s: %s cannot be set: %s",
+		zrx_error_set(error, code, ZRX_STAGE_NIC, hint, "%s: %s cannot be set: %s",
 			      device->name, zrx_nic_step_name(step),
 			      code == APPLY_OTHERWISE ? "it reads back otherwise"
 						      : strerror(-code));
@@ -7467,38 +7499,97 @@ uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_n
 }
 #undef APPLY_OTHERWISE
 
+/* ---- kernel/nic_holder.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Which process probably holds a bound queue. */
+#ifndef ZRX_KERNEL_NIC_HOLDER_H
+#define ZRX_KERNEL_NIC_HOLDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed
+ * requests. If exactly one process that this one may look into has a zero-copy receive armed, it is
+ * written to text
+ * ("process 123 (name)"). Returns 0, -ENOENT if there is none, or -ENOTUNIQ if there are several.
+ */
+int zrx_nic_holder_find(char *text, size_t size);
+
+/*
+ * Who has claimed a queue, as the journals tell: "process 123 (name)" or "this process". directory
+ * < 0: there are none. Returns 0, or -ENOENT with text empty, as where an administrator has
+ * prepared the NIC.
+ */
+int zrx_nic_holder_of_claim(int directory, uint32_t ifindex, uint32_t queue, char *text,
+			    size_t size);
+
+#endif /* ZRX_KERNEL_NIC_HOLDER_H */
 /* ---- kernel/nic_arrival.c ---- */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 /* SPDX-License-Identifier: MIT */
 
 /* Payload in their memory is readable by nobody else: io_zcrx_recv_frag gives EFAULT. */
 #define OTHER_MEMORY (ZRX_BOUND_IO_URING | ZRX_BOUND_DMABUF)
 
-int zrx_nic_arrival_check(struct zrx_nic_device *device, uint32_t own, uint32_t napi_id, int *known,
-			  struct zrx_error *error)
+/*
+ * The queue, not the receiver's own, at which it arrives in other memory. NULL where none of this
+ * interface has that instance: it came by another one, whose payload is copied, or the queue was
+ * restarted since, which gives it a new instance, and it may well be ours. NULL too where the
+ * instance polls several queues, and one of them does no harm.
+ */
+static const struct zrx_netdev_queue *arrival_elsewhere(const struct zrx_netdev_queue *queues,
+							int count, uint32_t own, uint32_t napi_id,
+							int *known)
 {
-	struct zrx_netdev_queue queue;
-	char hint[160];
+	const struct zrx_netdev_queue *other = NULL;
+	int harmless = 0;
 
-	*known = 0;
-	/*
-	 * Not among this interface's: it came by another one, whose payload is copied, or the queue
-	 * was restarted since, which gives it a new instance: it may well be ours.
-	 */
-	if (zrx_nic_device_polled_by(device, napi_id, &queue))
-		return 0;
-	*known = queue.id == own;
-	if (queue.id == own || !(queue.bound & OTHER_MEMORY))
-		return 0;
+	for (int i = 0; i < count; i++) {
+		if (queues[i].napi_id != napi_id)
+			continue;
+		*known |= queues[i].id == own;
+		if (queues[i].id == own || !(queues[i].bound & OTHER_MEMORY))
+			harmless = 1;
+		else
+			other = &queues[i];
+	}
+	return harmless ? NULL : other;
+}
+
+static int arrival_refused(struct zrx_nic_device *device, int directory, uint32_t own,
+			   uint32_t queue, struct zrx_error *error)
+{
+	char hint[160], holder[64];
+
+	zrx_nic_holder_of_claim(directory, device->ifindex, queue, holder, sizeof(holder));
 	snprintf(hint, sizeof(hint),
 		 "add it to the receiver of queue %u: SO_INCOMING_NAPI_ID of a socket is the "
 		 "napi_id that zrx_nic_inspect tells of its queue",
-		 queue.id);
+		 queue);
 	return zrx_error_set(error, -EXDEV, ZRX_STAGE_SOCKET, hint,
 			     "the socket's bytes arrive at queue %u of %s, which is bound to "
-			     "another area; this receiver has queue %u",
-			     queue.id, device->name, own);
+			     "another area%s%s; this receiver has queue %u",
+			     queue, device->name, holder[0] ? ", of " : "", holder, own);
+}
+
+int zrx_nic_arrival_check(struct zrx_nic_device *device, int directory, uint32_t own,
+			  uint32_t napi_id, int *known, struct zrx_error *error)
+{
+	struct zrx_netdev_queue *queues = calloc(ZRX_NETDEV_QUEUES, sizeof(*queues));
+	const struct zrx_netdev_queue *other = NULL;
+	int count, result = 0;
+
+	*known = 0;
+	count = queues ? device->ops->queues(device, queues, ZRX_NETDEV_QUEUES) : 0;
+	if (count > 0)
+		other = arrival_elsewhere(queues, count, own, napi_id, known);
+	if (other)
+		result = arrival_refused(device, directory, own, other->id, error);
+	free(queues);
+	return result;
 }
 #undef OTHER_MEMORY
 /* ---- kernel/nic_choose.h ---- */
@@ -7572,6 +7663,7 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value,
 			 struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_EXPLAIN_H */
+
 /* ---- kernel/nic_quirks.h ---- */
 /* SPDX-License-Identifier: MIT */
 /* What is known about single drivers, as data. Whatever can be asked from a driver is not here. */
@@ -7660,16 +7752,20 @@ static int claim_look_at_others(struct zrx_nic_device *device, int directory, ui
 	return count < 0 ? count : 0;
 }
 
-static int claim_check_queue(struct zrx_nic_device *device, struct claim_view *view, uint32_t queue,
-			     struct zrx_error *error)
+static int claim_check_queue(struct zrx_nic_device *device, int directory, struct claim_view *view,
+			     uint32_t queue, struct zrx_error *error)
 {
+	char holder[64];
+
 	if (queue >= view->queue_count || queue < view->first_queue)
 		return zrx_nic_explain_device(device, queue, ERANGE, 0, error);
-	if (zrx_queue_set_has(&view->taken, queue))
+	if (zrx_queue_set_has(&view->taken, queue)) {
+		zrx_nic_holder_of_claim(directory, device->ifindex, queue, holder, sizeof(holder));
 		return zrx_error_set(error, -EEXIST, ZRX_STAGE_QUEUE,
 				     "choose another queue, or none (a free one is found)",
-				     "%s: queue %u is claimed by another receiver or set-up",
-				     device->name, queue);
+				     "%s: queue %u is claimed by %s", device->name, queue,
+				     holder[0] ? holder : "another receiver or set-up");
+	}
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (view->queues[queue].bound & ZRX_BOUND_IO_URING &&
 	    zrx_claim_wait_unbound(device, queue, ZRX_UNBIND_OTHER_MS))
@@ -7717,14 +7813,15 @@ static uint32_t claim_free_queue(struct zrx_nic_device *device, const struct cla
 	return zrx_nic_choose(view->queues, view->queue_count, &used, view->first_queue);
 }
 
-static int claim_choose(struct zrx_nic_device *device, const struct zrx_options *options,
-			struct claim_view *view, struct zrx_error *error)
+static int claim_choose(struct zrx_nic_device *device, int directory,
+			const struct zrx_options *options, struct claim_view *view,
+			struct zrx_error *error)
 {
 	char hint[64];
 	int result;
 
 	if (options->flags & ZRX_QUEUE) {
-		result = claim_check_queue(device, view, options->queue, error);
+		result = claim_check_queue(device, directory, view, options->queue, error);
 		if (result)
 			return result;
 		view->wish.queue = options->queue;
@@ -7758,7 +7855,7 @@ static int claim_look(struct zrx_nic_device *device, int directory, uint64_t net
 	if (result)
 		return zrx_error_set(error, result, ZRX_STAGE_NIC, NULL, "%s: journals: %s",
 				     ZRX_JOURNAL_DIRECTORY, strerror(-result));
-	result = claim_choose(device, options, view, error);
+	result = claim_choose(device, directory, options, view, error);
 	if (!result)
 		result = zrx_nic_settings_read(device, &view->before, error);
 	if (!result)
@@ -8115,6 +8212,7 @@ int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_erro
 #include <time.h>
 #include <unistd.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 /* SPDX-License-Identifier: MIT */
 /* The real NIC: the table of nic_device.h over ioctl and netlink. */
@@ -8135,6 +8233,20 @@ static struct device_real *device_of(struct zrx_nic_device *device)
 	return (struct device_real *)device;
 }
 
+/*
+ * The name under which ioctls find it now: it may have been renamed since, and its old name be
+ * another's. Empty, which is nobody's, where it is gone.
+ */
+static const char *device_name(struct zrx_nic_device *device)
+{
+	struct ifreq request = {.ifr_ifindex = (int)device->ifindex};
+
+	if (ioctl(device_of(device)->socket, SIOCGIFNAME, &request))
+		return "";
+	snprintf(device->name, sizeof(device->name), "%.15s", request.ifr_name);
+	return device->name;
+}
+
 /* Keeps what the kernel said about a failed netlink request. */
 static int device_said(struct device_real *real, const struct zrx_genl *genl, int result)
 {
@@ -8145,12 +8257,12 @@ static int device_said(struct device_real *real, const struct zrx_genl *genl, in
 
 static int device_driver(struct zrx_nic_device *device, struct zrx_ethtool_driver *found)
 {
-	return zrx_ethtool_driver(device_of(device)->socket, device->name, found);
+	return zrx_ethtool_driver(device_of(device)->socket, device_name(device), found);
 }
 
 static int device_channels(struct zrx_nic_device *device, struct zrx_ethtool_channels *found)
 {
-	return zrx_ethtool_channels(device_of(device)->socket, device->name, found);
+	return zrx_ethtool_channels(device_of(device)->socket, device_name(device), found);
 }
 
 static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
@@ -8195,67 +8307,70 @@ static int device_thresh_set(struct zrx_nic_device *device, uint32_t thresh)
 
 static int device_feature(struct zrx_nic_device *device, const char *feature, uint32_t *state)
 {
-	return zrx_ethtool_feature(device_of(device)->socket, device->name, feature, state);
+	return zrx_ethtool_feature(device_of(device)->socket, device_name(device), feature, state);
 }
 
 static int device_feature_set(struct zrx_nic_device *device, const char *feature, int on)
 {
-	return zrx_ethtool_feature_set(device_of(device)->socket, device->name, feature, on);
+	return zrx_ethtool_feature_set(device_of(device)->socket, device_name(device), feature, on);
 }
 
 static int device_rss(struct zrx_nic_device *device, struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_rss(device_of(device)->socket, device->name, rss);
+	return zrx_ethtool_rss(device_of(device)->socket, device_name(device), rss);
 }
 
 static int device_rss_set(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_rss_set(device_of(device)->socket, device->name, rss);
+	return zrx_ethtool_rss_set(device_of(device)->socket, device_name(device), rss);
 }
 
 static int device_context(struct zrx_nic_device *device, uint32_t context,
 			  struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_context(device_of(device)->socket, device->name, context, rss);
+	return zrx_ethtool_context(device_of(device)->socket, device_name(device), context, rss);
 }
 
 static int device_context_add(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
 			      uint32_t *context)
 {
-	return zrx_ethtool_context_add(device_of(device)->socket, device->name, rss, context);
+	return zrx_ethtool_context_add(device_of(device)->socket, device_name(device), rss,
+				       context);
 }
 
 static int device_context_set(struct zrx_nic_device *device, uint32_t context,
 			      const struct zrx_ethtool_rss *rss)
 {
-	return zrx_ethtool_context_set(device_of(device)->socket, device->name, context, rss);
+	return zrx_ethtool_context_set(device_of(device)->socket, device_name(device), context,
+				       rss);
 }
 
 static int device_context_remove(struct zrx_nic_device *device, uint32_t context)
 {
-	return zrx_ethtool_context_remove(device_of(device)->socket, device->name, context);
+	return zrx_ethtool_context_remove(device_of(device)->socket, device_name(device), context);
 }
 
 static int device_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_table *table)
 {
-	return zrx_ethtool_rules(device_of(device)->socket, device->name, table);
+	return zrx_ethtool_rules(device_of(device)->socket, device_name(device), table);
 }
 
 static int device_rule(struct zrx_nic_device *device, uint32_t location,
 		       struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
-	return zrx_ethtool_rule(device_of(device)->socket, device->name, location, rule, context);
+	return zrx_ethtool_rule(device_of(device)->socket, device_name(device), location, rule,
+				context);
 }
 
 static int device_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
 			   uint32_t context)
 {
-	return zrx_ethtool_rule_add(device_of(device)->socket, device->name, rule, context);
+	return zrx_ethtool_rule_add(device_of(device)->socket, device_name(device), rule, context);
 }
 
 static int device_rule_remove(struct zrx_nic_device *device, uint32_t location)
 {
-	return zrx_ethtool_rule_remove(device_of(device)->socket, device->name, location);
+	return zrx_ethtool_rule_remove(device_of(device)->socket, device_name(device), location);
 }
 
 static void device_pause(struct zrx_nic_device *device, uint32_t milliseconds)
@@ -8314,10 +8429,12 @@ int zrx_nic_device_open(struct zrx_nic_device **device, const char *interface,
 	struct device_real *real;
 	int result;
 
+	if (!interface || !interface[0])
+		return zrx_error_set(error, -ENODEV, ZRX_STAGE_NIC, "list them: ip -br link",
+				     "no interface is named");
 	if (!ifindex)
 		return zrx_error_set(error, -ENODEV, ZRX_STAGE_NIC, "list them: ip -br link",
-				     "no interface \"%.31s\" in this network namespace",
-				     interface ? interface : "");
+				     "no interface \"%.31s\" in this network namespace", interface);
 	real = calloc(1, sizeof(*real));
 	if (!real)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
@@ -8345,24 +8462,6 @@ void zrx_nic_device_close(struct zrx_nic_device *device)
 		close(real->socket);
 	free(real);
 }
-
-/* ---- kernel/nic_holder.h ---- */
-/* SPDX-License-Identifier: MIT */
-/* Which process probably holds a bound queue. */
-#ifndef ZRX_KERNEL_NIC_HOLDER_H
-#define ZRX_KERNEL_NIC_HOLDER_H
-
-#include <stddef.h>
-
-/*
- * The kernel does not tell which ring a queue is bound to, but a ring's fdinfo lists its armed
- * requests. If exactly one process that this one may look into has a zero-copy receive armed, it is
- * written to text
- * ("process 123 (name)"). Returns 0, -ENOENT if there is none, or -ENOTUNIQ if there are several.
- */
-int zrx_nic_holder_find(char *text, size_t size);
-
-#endif /* ZRX_KERNEL_NIC_HOLDER_H */
 
 /* ---- kernel/nic_explain.c ---- */
 #include <errno.h>
@@ -8874,6 +8973,43 @@ int zrx_nic_holder_find(char *text, size_t size)
 	return found == 1 ? 0 : found ? -ENOTUNIQ : -ENOENT;
 }
 
+/* Its process is alive, and its number means something here. */
+static int holder_can_be_named(const struct zrx_journal *journal, const struct zrx_owner *self)
+{
+	return !journal->released && !journal->owner.persistent &&
+	       journal->owner.pid_space == self->pid_space && zrx_owner_alive(&journal->owner);
+}
+
+int zrx_nic_holder_of_claim(int directory, uint32_t ifindex, uint32_t queue, char *text,
+			    size_t size)
+{
+	struct zrx_journal_entry *entries;
+	struct zrx_owner self;
+	char pid[16];
+	int count;
+
+	text[0] = '\0';
+	if (directory < 0)
+		return -ENOENT;
+	zrx_owner_self(&self);
+	count = zrx_journal_list(directory, zrx_journal_net_space(), ifindex, &entries);
+	for (int i = 0; i < count; i++) {
+		const struct zrx_journal *journal = &entries[i].journal;
+
+		if (entries[i].state || journal->queue != queue ||
+		    !holder_can_be_named(journal, &self))
+			continue;
+		snprintf(pid, sizeof(pid), "%u", journal->owner.pid);
+		if (journal->owner.pid == self.pid)
+			snprintf(text, size, "this process");
+		else
+			holder_describe(pid, text, size);
+	}
+	if (count > 0)
+		zrx_journal_list_free(entries, count);
+	return text[0] ? 0 : -ENOENT;
+}
+
 /* ---- kernel/nic_inspect.c ---- */
 #include <errno.h>
 #include <stdio.h>
@@ -9004,9 +9140,11 @@ static void inspect_split(struct inspection *at)
 	const char *name = at->device->name;
 
 	if (at->rings_error) {
-		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "tcp-data-split",
-			      "no header/data split: ring parameters: %s",
-			      strerror(-at->rings_error));
+		int lacks = at->rings_error == -EOPNOTSUPP;
+
+		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "tcp-data-split", "%s%s",
+			      lacks ? "this driver has none" : "it cannot be read: ",
+			      lacks ? "" : strerror(-at->rings_error));
 		zrx_check_hint(
 			zrx_check_last(&at->list),
 			"name a physical interface whose driver can, or use engine multishot");
@@ -9939,17 +10077,33 @@ static int plan_feature(struct zrx_nic_device *device, const char *feature, uint
 	return result == -ENOENT ? 0 : result; /* no such feature in this kernel: off */
 }
 
+static int plan_no_rings(struct zrx_nic_device *device, int code, struct zrx_error *error)
+{
+	struct zrx_ethtool_driver driver = {0};
+
+	if (code != -EOPNOTSUPP)
+		return zrx_error_set(error, code, ZRX_STAGE_NIC,
+				     code == -ENODEV ? "list them: ip -br link" : NULL,
+				     "%s: header/data split cannot be read: %s", device->name,
+				     strerror(-code));
+	if (device->ops->driver(device, &driver) || !driver.bus[0])
+		return zrx_error_set(error, code, ZRX_STAGE_NIC,
+				     "name the physical interface below it, or use engine "
+				     "multishot",
+				     "%s is a virtual interface: no device behind it that could "
+				     "write into the area",
+				     device->name);
+	return zrx_error_set(error, code, ZRX_STAGE_NIC,
+			     "use engine multishot, or a NIC that can split headers from data",
+			     "%s: driver %s has no header/data split", device->name, driver.driver);
+}
+
 int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
 		       struct zrx_error *error)
 {
 	int result = device->ops->rings(device, rings);
 
-	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_NIC,
-				     "name a physical interface, or use engine multishot",
-				     "%s: ring parameters cannot be read: %s", device->name,
-				     strerror(-result));
-	return 0;
+	return result ? plan_no_rings(device, result, error) : 0;
 }
 
 int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings *settings,
@@ -10514,8 +10668,8 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 /* SPDX-License-Identifier: MIT */
 /* Questions about a NIC's receive queues that need no knowledge of which NIC it is. */
 
-static int queue_search(struct zrx_nic_device *device, uint32_t id, uint32_t napi_id,
-			struct zrx_netdev_queue *found)
+int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
+			 struct zrx_netdev_queue *found)
 {
 	struct zrx_netdev_queue *queues = calloc(ZRX_NETDEV_QUEUES, sizeof(*queues));
 	int count, result = -ERANGE;
@@ -10526,25 +10680,13 @@ static int queue_search(struct zrx_nic_device *device, uint32_t id, uint32_t nap
 	if (count < 0)
 		result = count;
 	for (int i = 0; i < count; i++) {
-		if (napi_id ? queues[i].napi_id == napi_id : queues[i].id == id) {
+		if (queues[i].id == queue) {
 			*found = queues[i];
 			result = 0;
 		}
 	}
 	free(queues);
 	return result;
-}
-
-int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
-			 struct zrx_netdev_queue *found)
-{
-	return queue_search(device, queue, 0, found);
-}
-
-int zrx_nic_device_polled_by(struct zrx_nic_device *device, uint32_t napi_id,
-			     struct zrx_netdev_queue *found)
-{
-	return queue_search(device, 0, napi_id, found);
 }
 
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device)
@@ -10576,7 +10718,9 @@ static const struct zrx_nic_quirk quirks[] = {
 		.driver = "mlx5_core",
 		.needs_hw_gro = 1,
 		.needs = "CQE compression off: ethtool --set-priv-flags NAME rx_cqe_compress off",
-		.source = "reports of users; not tried here: header split rides on HW-GRO's queues",
+		.source = "patches to mlx5/core: en_ethtool.c (mlx5e_ethtool_set_tcp_data_split) "
+			  "refuses split without HW-GRO, en_main.c (mlx5e_fix_features) HW-GRO "
+			  "with CQE compression; not tried here",
 	},
 };
 
@@ -11973,17 +12117,15 @@ static void __attribute__((format(printf, 5, 6)))
 probe_check(struct zrx_capabilities *to, uint32_t state, const char *name, const char *hint,
 	    const char *format, ...)
 {
-	struct zrx_check *check = &to->checks[to->check_count++];
+	const struct zrx_check_list list = {to->checks, &to->check_count};
+	struct zrx_check *check;
 	va_list arguments;
 
-	memset(check, 0, sizeof(*check));
-	check->state = state;
-	snprintf(check->name, sizeof(check->name), "%s", name);
-	if (state != ZRX_CHECK_OK)
-		snprintf(check->hint, sizeof(check->hint), "%s", hint);
 	va_start(arguments, format);
-	vsnprintf(check->detail, sizeof(check->detail), format, arguments);
+	check = zrx_check_add_words(&list, state, name, format, arguments);
 	va_end(arguments);
+	if (state != ZRX_CHECK_OK)
+		zrx_check_hint(check, "%s", hint);
 }
 
 static struct probe_verdict probe_weigh(const struct zrx_probe_facts *facts)
