@@ -20,6 +20,8 @@ import (
 //
 // What comes is queued up to the option [Window]; then the connection is left alone until it is read, so that the
 // peer is slowed down as by a socket that nobody reads.
+//
+// A Stream has to be closed, as a net.Conn has: bytes that it has queued are not the garbage collector's.
 type Stream struct {
 	rx       *Receiver
 	source   source
