@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""From a frame to the rings that take it."""
+"""From a frame to the rings that take it (`bnxt.c`: bnxt_hwrm_vnic_set_rss,
+bnxt_hwrm_cfa_ntuple_filter_alloc)."""
 
 from __future__ import annotations
 
