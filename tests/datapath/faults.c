@@ -114,6 +114,26 @@ void lengths_wrong(void)
 	packets_go_wrong("bad-length", ", \"value\": -3");
 }
 
+/*
+ * gve sets no flow rule again after a reset, so that what follows is copied; and before 6.19
+ * nothing moves released chunks to where copies find them.
+ */
+static int copies_run_out(const struct rx *rx)
+{
+	return nic_is("gve") && !(rx->info.features & ZRX_FEATURE_FLUSH);
+}
+
+/* The receiver says why nothing comes. */
+static void finish_starved(struct bench *bench)
+{
+	while (rx_stats(&bench->rx).stall != ZRX_STALL_COPIES)
+		rx_turn(&bench->rx, SECOND_NS);
+	CHECK(bench->flow.received < BYTES && !bench->flow.ended, "it has not stalled");
+	CHECK(!zrx_receiver_remove(bench->rx.receiver, bench->flow.handle), "remove");
+	rx_until_ended(&bench->rx); /* then the sender is cut off as its socket is closed */
+	rx_close(&bench->rx);
+}
+
 void device_reset(void)
 {
 	uint64_t resets = model_port_counter("resets");
@@ -121,7 +141,10 @@ void device_reset(void)
 
 	begin(&bench);
 	model_ask("\"do\": \"reset\", \"port\": 1");
-	finish(&bench);
+	if (copies_run_out(&bench.rx))
+		finish_starved(&bench);
+	else
+		finish(&bench);
 	CHECK(model_port_counter("resets") > resets, "the driver has not reset the card");
 }
 
