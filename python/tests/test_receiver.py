@@ -20,6 +20,7 @@ import time
 import pytest
 
 import zcrx
+import zcrx.nic
 
 HUGE = 1 << 70
 MILLION = 1 << 20
@@ -44,6 +45,7 @@ def test_public_names():
         ({"buffer_bytes": 12345}, OSError),
         ({"ring_entries": 1 << 20}, OSError),
         ({"queue": 1}, ValueError),
+        ({"steer_port": 80}, ValueError),
         ({"engine": "zcrx", "interface": "nosuch0"}, zcrx.UnavailableError),
         ({"require_zero_copy": True}, zcrx.UnavailableError),
         ({"area": bytearray(10)}, OSError),
@@ -56,6 +58,13 @@ def test_bad_options(options, error):
     with pytest.raises(error):
         zcrx.Receiver(**options)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("call", [zcrx.nic.inspect, zcrx.nic.undo, zcrx.nic.plan, zcrx.nic.apply])
+@pytest.mark.parametrize(("queue", "error"), [(-1, ValueError), (HUGE, ValueError), ("1", TypeError)])
+def test_bad_queues(call, queue, error):
+    with pytest.raises(error, match="queue"):
+        call("lo", queue)
 
 
 def test_the_nearest_engine_is_suggested():

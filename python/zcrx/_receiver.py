@@ -22,7 +22,7 @@ _STEERS = {
     "port": _control.ZRX_STEER_PORT,
     "none": _control.ZRX_STEER_NONE,
 }
-_UINT32 = (1 << 32) - 1
+UINT32 = (1 << 32) - 1
 _UINT64 = (1 << 64) - 1
 
 
@@ -60,7 +60,7 @@ def fileno(sock: HasFileno | int) -> int:
     if not isinstance(fd, int):
         raise TypeError(f"a socket or a descriptor is needed, not {type(sock).__name__}")
     if not 0 <= fd < 1 << 31:
-        raise ValueError("the socket is closed")
+        raise ValueError(f"descriptor {fd}: the socket is closed, or there was none")
     return fd
 
 
@@ -69,7 +69,7 @@ def nic_options(interface: str, queue: int | None, steer_port: int | None) -> An
     raw = _control.zrx_options()
     raw.set_interface(interface)
     if queue is not None:
-        raw.queue = number("queue", queue, _UINT32)
+        raw.queue = number("queue", queue, UINT32)
         raw.flags |= _control.ZRX_QUEUE
     if steer_port is not None:
         raw.steer = _control.ZRX_STEER_PORT
@@ -121,11 +121,13 @@ class Receiver(_zcrx.Receiver):
         raw = nic_options(interface, queue, steer_port) if interface else _control.zrx_options()
         if queue is not None and not interface:
             raise ValueError("queue: only with an interface")
+        if steer_port is not None and not interface:
+            raise ValueError("steer_port: only with an interface")
         raw.engine = choose("engine", engine, {name: i for i, name in enumerate(ENGINES)})
         raw.area_bytes = number("area_bytes", area_bytes)
-        raw.buffer_bytes = number("buffer_bytes", buffer_bytes, _UINT32)
-        raw.ring_entries = number("ring_entries", ring_entries, _UINT32)
-        raw.refill_entries = number("refill_entries", refill_entries, _UINT32)
+        raw.buffer_bytes = number("buffer_bytes", buffer_bytes, UINT32)
+        raw.ring_entries = number("ring_entries", ring_entries, UINT32)
+        raw.refill_entries = number("refill_entries", refill_entries, UINT32)
         raw.area_kind = choose("area_kind", area_kind, _AREA_KINDS)
         raw.nic_mode = choose("nic", nic, _NIC_MODES)
         raw.steer = choose("steer", steer if steer_port is None else "port", _STEERS)

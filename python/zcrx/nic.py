@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from . import _control
 from ._info import UNKNOWN, Check, checks_of
-from ._receiver import HasFileno, fileno, nic_options, number
+from ._receiver import UINT32, HasFileno, fileno, nic_options, number
 
 __all__ = ["Proof", "Report", "Step", "apply", "inspect", "plan", "prove", "restore", "undo"]
 
-_FREE = (1 << 32) - 1  # ZRX_NIC_FREE_QUEUE
+_FREE = UINT32  # ZRX_NIC_FREE_QUEUE
 _SPLITS = {
     _control.ZRX_NIC_SPLIT_UNKNOWN: None,
     _control.ZRX_NIC_SPLIT_OFF: False,
@@ -90,10 +90,14 @@ class Step:
     command: str
 
 
+def _queue(queue: int | None) -> int:
+    return _FREE if queue is None else number("queue", queue, UINT32)
+
+
 def inspect(interface: str, queue: int | None = None) -> Report:
     """Look; changes nothing. queue None: one that is free."""
     raw = _control.zrx_nic_report()
-    _control.zrx_nic_inspect(interface, _FREE if queue is None else queue, raw)
+    _control.zrx_nic_inspect(interface, _queue(queue), raw)
     return Report(
         interface=interface,
         driver=raw.driver,
@@ -126,7 +130,7 @@ def apply(interface: str, queue: int | None = None, port: int | None = None) -> 
 
 def undo(interface: str, queue: int | None = None) -> int:
     """Undo apply, for one queue or all. Returns how many set-ups were undone."""
-    return int(_control.zrx_nic_undo(interface, _FREE if queue is None else queue))
+    return int(_control.zrx_nic_undo(interface, _queue(queue)))
 
 
 def restore(interface: str | None = None) -> int:
