@@ -175,6 +175,10 @@ def test_completion(shell):
     assert "doctor" in done.stdout
 
 
+def test_completion_of_fish_asks_for_both():
+    assert "nic; and __fish_seen_subcommand_from show' -l queue" in zcrx_command("completion", "fish").stdout
+
+
 def test_completion_completes():
     script = zcrx_command("completion", "bash").stdout
     script += "\nCOMP_WORDS=(zcrx nic s); COMP_CWORD=2; _zcrx; echo ${COMPREPLY[@]}"

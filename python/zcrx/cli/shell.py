@@ -56,7 +56,7 @@ complete -o default -F _zcrx zcrx"""
 def _fish(tree: dict[tuple[str, ...], list[str]]) -> str:
     lines = []
     for path, follow in tree.items():
-        seen = " and ".join(f"__fish_seen_subcommand_from {name}" for name in path)
+        seen = "; and ".join(f"__fish_seen_subcommand_from {name}" for name in path)
         condition = seen or "__fish_use_subcommand"
         for word in follow:
             kind = f"-l {word[2:]}" if word.startswith("--") else f"-f -a {word}"
