@@ -12,11 +12,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from programs import connect, free_port
 
 import zcrx
+import zcrx.nic
+from zcrx import cli
 
 
 def zcrx_command(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -116,6 +119,20 @@ def test_doctor_on_an_interface():
     assert done.returncode == 1  # loopback cannot
     assert any(name.startswith("lo: ") for name in report["missing"])
     assert report["auto"] != "zcrx"
+
+
+def test_doctor_promises_no_split_that_is_unknown(monkeypatch, capsys):
+    """Drivers that do not tell their header/data split, mostly have none: no receiver would set it."""
+    check = zcrx.Check("tcp-data-split", "missing", "not set", "ethtool -G eth0 tcp-data-split on")
+    facts = dict.fromkeys(zcrx.nic.Report.__slots__, 0) | {"interface": "eth0", "checks": (check,)}
+    steps = [zcrx.nic.Step("tcp-data-split", check.hint)]
+    monkeypatch.setattr(zcrx.nic, "plan", lambda *of: (steps, 0))
+    for split, status in ((None, 1), (False, 0)):
+        report = zcrx.nic.Report(**facts | {"split": split})
+        monkeypatch.setattr(zcrx.nic, "inspect", lambda *of, report=report: report)
+        assert cli.main(["doctor", "--json", "--interface", "eth0"]) == status
+        result = json.loads(capsys.readouterr().out)
+        assert result["missing"] == (["eth0: tcp-data-split"] if status else [])
 
 
 def test_nic():

@@ -38,6 +38,8 @@ def _inspect(interface: str, queue: int | None) -> nic.Report:
     except Error:
         return report
     by_setting = {step.setting: step.command for step in steps}
+    if report.split is None:  # drivers that do not tell mostly have none: missing, until it was set
+        by_setting.pop("tcp-data-split", None)
 
     def judge(check: Check) -> Check:
         if check.state != "missing" or check.name not in by_setting:
