@@ -99,6 +99,19 @@ def test_ctrl_c(tmp_path):
     assert "Traceback" not in errors
 
 
+def test_ctrl_c_in_a_benchmark():
+    command = [sys.executable, "-m", "zcrx", "bench", "--rounds", "1000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        children = f"/proc/{process.pid}/task/{process.pid}/children"
+        while not (sender := Path(children).read_text().strip()):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.communicate(timeout=100)[1] == ""
+    assert process.returncode == 130
+    assert not os.path.exists(f"/proc/{sender}")
+
+
 def test_doctor():
     done = zcrx_command("doctor", "--json")
     report = json.loads(done.stdout)

@@ -87,7 +87,7 @@ def _placed(settings: argparse.Namespace, placement: str, listener: socket.socke
         if not settings.listen:
             host, port = listener.getsockname()[:2]
             command = [sys.executable, "-c", _SENDER, host, str(port), str(settings.bytes)]
-            sender = subprocess.Popen(command)
+            sender = subprocess.Popen(command, process_group=0)  # Ctrl-C is for us, who end it
             os.sched_setaffinity(sender.pid, cores[:1] if placement == "same" else cores[-1:])
         yield
     finally:
