@@ -169,6 +169,11 @@ def test_nic():
         ["recv", "--listen", "127.0.0.1:99999"],
         ["recv", "--listen", "127.0.0.1:0", "--engine", "fast"],
         ["recv", "--listen", "127.0.0.1:0", "--connections", "0"],
+        ["recv", "--listen", "127.0.0.1:0", "--queue", "-1"],
+        ["doctor", "--interface", "lo", "--queue", "99999999999"],
+        ["nic", "show", "lo", "--queue", "-1"],
+        ["nic", "prove", "lo", "--listen", "127.0.0.1:0", "--timeout", "-1"],
+        ["nic", "prove", "lo", "--listen", "127.0.0.1:0", "--timeout", "1e300"],
         ["nic", "fly"],
     ],
 )
@@ -176,6 +181,18 @@ def test_wrong_usage(arguments):
     done = zcrx_command(*arguments)
     assert done.returncode == 2
     assert "usage:" in done.stderr
+
+
+def test_the_nearest_engine_is_suggested():
+    done = zcrx_command("recv", "--listen", "127.0.0.1:0", "--engine", "multishoot")
+    assert done.returncode == 2
+    assert "did you mean 'multishot'?" in done.stderr
+
+
+def test_prove_tells_that_nobody_came():
+    done = zcrx_command("nic", "prove", "lo", "--listen", "127.0.0.1:0", "--timeout", "0.1")
+    assert done.returncode == 1
+    assert "nobody connected within 0.1 s" in done.stderr
 
 
 def test_bench():

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import argparse
 
+from .. import ENGINES
+from .._receiver import UINT32, choose
+
 
 def address(text: str) -> tuple[str, int]:
     """HOST:PORT, with brackets around an IPv6 address."""
@@ -12,6 +15,30 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def engine(text: str) -> str:
+    """An engine's name; the nearest is suggested for one that is misspelt."""
+    try:
+        return str(choose("engine", text, {name: name for name in ENGINES}))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def seconds(text: str) -> float:
+    """A time that may be waited."""
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError("more than 0 seconds, and less than 30 years")
+    return value
+
+
+def queue(text: str) -> int:
+    """A receive queue's number."""
+    value = int(text)
+    if not 0 <= value <= UINT32:
+        raise argparse.ArgumentTypeError(f"{value} is no queue")
+    return value
 
 
 def positive(text: str) -> int:

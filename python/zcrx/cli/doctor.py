@@ -13,13 +13,13 @@ from typing import Any
 from rich.markup import escape
 
 from .. import Capabilities, Check, Error, nic, probe
-from . import view
+from . import arguments, view
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     parser.add_argument("--interface", metavar="I", help="look at this NIC, too")
-    parser.add_argument("--queue", type=int, metavar="Q", help="and at this receive queue of it")
+    parser.add_argument("--queue", type=arguments.queue, metavar="Q", help="and at this receive queue of it")
     parser.add_argument("--json", action="store_true", help="print one object")
 
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from .. import nic
 from . import view
-from .arguments import address, positive
+from .arguments import address, positive, queue, seconds
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -31,14 +31,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         action.add_argument("interface")
     restore.add_argument("interface", nargs="?", help="default: what dead processes left on any interface")
     for action in (show, prove, setup, restore):
-        action.add_argument("--queue", type=int, metavar="Q")
+        action.add_argument("--queue", type=queue, metavar="Q")
         action.add_argument("--json", action="store_true", help="print one object")
     prove.add_argument(
         "--listen", type=address, required=True, metavar="HOST:PORT", help="where the peer sends to"
     )
     prove.add_argument("--area-bytes", type=positive, default=64 << 20, metavar="BYTES")
     prove.add_argument("--limit", type=positive, metavar="BYTES", help="stop after so many")
-    prove.add_argument("--timeout", type=float, metavar="S", help="stop after so many seconds")
+    prove.add_argument("--timeout", type=seconds, metavar="S", help="stop after so many seconds")
     setup.add_argument("--port", type=int, metavar="P", help="lead this local TCP port to the queue")
     setup.add_argument("--apply", action="store_true", help="make the changes")
     restore.add_argument("--apply", action="store_true", help="make the changes")
@@ -66,7 +66,10 @@ def _prove(settings: argparse.Namespace) -> int:
     family = socket.AF_INET6 if ":" in settings.listen[0] else socket.AF_INET
     with socket.create_server(settings.listen, family=family) as listener:
         listener.settimeout(settings.timeout)
-        sock, _ = listener.accept()
+        try:
+            sock, _ = listener.accept()
+        except TimeoutError:
+            raise TimeoutError(f"nobody connected within {settings.timeout:g} s") from None
     with sock:
         proof = nic.prove(
             settings.interface,

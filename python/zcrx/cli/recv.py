@@ -21,7 +21,7 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TimeElapsedColum
 
 from .. import ENGINES, Batch, Receiver
 from . import view
-from .arguments import address, positive
+from .arguments import address, engine, positive, queue
 
 _PROGRESS_S = 0.2
 
@@ -33,9 +33,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--output", metavar="FILE", help="with several connections: FILE.0, FILE.1, ...")
     target.add_argument("--discard", action="store_true", help="the default")
     parser.add_argument("--connections", type=positive, default=1, metavar="N")
-    parser.add_argument("--engine", choices=ENGINES, default="auto")
+    parser.add_argument(
+        "--engine", type=engine, default="auto", metavar="E", help=f"one of {', '.join(ENGINES)}"
+    )
     parser.add_argument("--interface", metavar="I")
-    parser.add_argument("--queue", type=int, metavar="Q")
+    parser.add_argument("--queue", type=queue, metavar="Q")
     parser.add_argument("--area-bytes", type=positive, default=64 << 20, metavar="BYTES")
     parser.add_argument("--sha256", action="store_true", help="hash each connection's data")
     parser.add_argument("--json", action="store_true", help="print one object")
