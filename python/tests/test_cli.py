@@ -70,6 +70,26 @@ def test_recv_many_connections(tmp_path):
     assert [(tmp_path / f"out.{n}").read_bytes() for n in range(4)] == data
 
 
+def test_recv_lets_go_of_a_connection_at_its_end(tmp_path):
+    with receiving("--connections", "2", "--output", str(tmp_path / "out")) as (port, process):
+        with connect(port) as sock:
+            sock.sendall(b"first")
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(1) == b""  # though the second has not come
+            descriptors = [os.readlink(entry) for entry in os.scandir(f"/proc/{process.pid}/fd")]
+            assert str(tmp_path / "out.0") not in descriptors
+        connect(port).close()
+        process.communicate(timeout=100)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("name", "why"), [("nowhere/out", "not there"), (".", "folder")])
+def test_recv_tells_at_once_that_it_cannot_write(tmp_path, name, why):
+    done = zcrx_command("recv", "--listen", "127.0.0.1:0", "--output", str(tmp_path / name))
+    assert done.returncode == 1
+    assert why in done.stderr
+
+
 def test_recv_tells_of_a_reset(tmp_path):
     path = tmp_path / "out"
     with receiving("--output", str(path)) as (port, process):

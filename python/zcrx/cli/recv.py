@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import selectors
 import socket
 import sys
@@ -24,6 +25,7 @@ from . import view
 from .arguments import address, engine, positive, queue
 
 _PROGRESS_S = 0.2
+_BACKLOG = 4096
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -44,16 +46,25 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 class Connection:
-    """Where one connection's bytes go."""
+    """Where one connection's bytes go. Its socket and file are closed at its end, not at that of all."""
 
-    def __init__(self, number: int, settings: argparse.Namespace, stack: ExitStack) -> None:
+    def __init__(
+        self, number: int, sock: socket.socket, settings: argparse.Namespace, stack: ExitStack
+    ) -> None:
         self.number = number
+        self.sock = sock
         self.file: BinaryIO | None = None
         self.hash = hashlib.sha256() if settings.sha256 else None
         self.error: OSError | None = None
         if settings.output:
             name = settings.output if settings.connections == 1 else f"{settings.output}.{number}"
             self.file = stack.enter_context(open(name, "wb", buffering=0))
+
+    def close(self, error: OSError | None) -> None:
+        self.error = error
+        self.sock.close()
+        if self.file:
+            self.file.close()
 
 
 class Reception:
@@ -71,7 +82,7 @@ class Reception:
     def accept(self, listener: socket.socket) -> None:
         sock, _ = listener.accept()
         self.stack.enter_context(sock)
-        connection = Connection(len(self.connections), self.settings, self.stack)
+        connection = Connection(len(self.connections), sock, self.settings, self.stack)
         self.connections.append(connection)
         self.begin = self.begin or time.monotonic()
         self.receiver.add(sock, tag=connection)
@@ -88,7 +99,7 @@ class Reception:
         for event in batch:
             connection: Connection = event.stream.tag
             if event.buffer is None:
-                connection.error = event.error
+                connection.close(event.error)
                 self.ended += 1
                 continue
             with event.buffer as buffer:
@@ -124,11 +135,23 @@ class Reception:
                 self.accept(listener)
 
 
+def _check_output(settings: argparse.Namespace) -> None:
+    """What cannot be written is told now, not when a sender has come."""
+    path = settings.output
+    if not path:
+        return
+    if settings.connections > 1 or not os.path.exists(path):
+        path = os.path.dirname(path) or "."
+    elif os.path.isdir(path):
+        raise ValueError(f"--output: {path} is a folder")
+    if not os.access(path, os.W_OK):
+        raise ValueError(f"--output: {path} is not there, or may not be written")
+
+
 def _listen(settings: argparse.Namespace, stack: ExitStack) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.listen[0] else socket.AF_INET
-    listener = socket.create_server(
-        settings.listen, family=family, backlog=settings.connections, reuse_port=False
-    )
+    backlog = min(settings.connections, _BACKLOG)
+    listener = socket.create_server(settings.listen, family=family, backlog=backlog, reuse_port=False)
     return stack.enter_context(listener)
 
 
@@ -178,6 +201,7 @@ def _print(result: dict[str, Any]) -> None:
 
 def run(settings: argparse.Namespace) -> int:
     """Receive; 1 if a connection ended in an error."""
+    _check_output(settings)
     with ExitStack() as stack:
         options = {"area_bytes": settings.area_bytes, "queue": settings.queue}
         receiver = stack.enter_context(Receiver(settings.engine, settings.interface, **options))
