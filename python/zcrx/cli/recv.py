@@ -62,9 +62,9 @@ class Connection:
 
     def close(self, error: OSError | None) -> None:
         self.error = error
-        self.sock.close()
         if self.file:
             self.file.close()
+        self.sock.close()  # last: who sees it knows that the file is whole
 
 
 class Reception:
