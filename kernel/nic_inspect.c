@@ -100,6 +100,15 @@ static void inspect_queue(struct inspection *at)
 	report->bound = at->queues[report->queue].bound;
 	report->napi_id = at->queues[report->queue].napi_id;
 	report->rss_to_queue = zrx_rss_count(&at->rss, report->queue);
+	if (!report->bound && at->listed == 1) {
+		zrx_check_add(
+			&at->list, ZRX_CHECK_WARN, "queue",
+			"queue 0 is the only one: all traffic would go there, and nobody else "
+			"could read it");
+		zrx_check_hint(zrx_check_last(&at->list), "ethtool -L %s combined 2",
+			       at->device->name);
+		return;
+	}
 	if (!report->bound) {
 		zrx_check_add(&at->list, ZRX_CHECK_OK, "queue", "queue %u is free", report->queue);
 		return;
@@ -148,9 +157,14 @@ static void inspect_split(struct inspection *at)
 		      "tcp-data-split", "%s",
 		      at->rings.split == ZRX_SPLIT_ON    ? "on"
 		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
-							 : "not set");
-	if (at->rings.split != ZRX_SPLIT_ON)
+							 : "the driver does not tell");
+	if (at->rings.split == ZRX_SPLIT_OFF)
 		zrx_check_hint(zrx_check_last(&at->list), "ethtool -G %s tcp-data-split on", name);
+	else if (at->rings.split != ZRX_SPLIT_ON)
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "ethtool -G %s tcp-data-split on; where that is refused the driver "
+			       "has none: use engine multishot",
+			       name);
 	if (!at->rings.has_thresh)
 		return;
 	zrx_check_add(&at->list, at->rings.thresh ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "hds-thresh",

@@ -64,6 +64,11 @@ static void test_not_ready(void)
 	zrx_nic_report_make(&fake->base, 2, &report);
 	CHECK(find(&report, "tcp-data-split")->state == ZRX_CHECK_MISSING, "split");
 	CHECK_HAS(find(&report, "tcp-data-split")->hint, "ethtool -G fake0 tcp-data-split on");
+	fake->split_default = ZRX_SPLIT_UNKNOWN;
+	fake->state.split = ZRX_SPLIT_UNKNOWN;
+	zrx_nic_report_make(&fake->base, 2, &report);
+	CHECK_HAS(find(&report, "tcp-data-split")->detail, "does not tell");
+	CHECK_HAS(find(&report, "tcp-data-split")->hint, "use engine multishot");
 	CHECK_HAS(find(&report, "hds-thresh")->hint, "ethtool -G fake0 hds-thresh 0");
 	CHECK(find(&report, "rss")->state == ZRX_CHECK_WARN && report.rss_to_queue == 4, "%u",
 	      report.rss_to_queue);

@@ -76,17 +76,23 @@ static void check_inspect(const char *name)
 {
 	struct zrx_nic_report report = {.size = sizeof(report)};
 	struct zrx_error error = ZRX_ERROR_INIT;
-	int split = 0;
+	int split = 0, only = 0;
 
 	CHECK(!zrx_nic_inspect(name, ZRX_NIC_FREE_QUEUE, &report, &error), "%s: %s", name,
 	      error.message);
 	CHECK(report.ifindex == if_nametoindex(name), "%s: index", name);
 	CHECK(report.queue_count >= 1, "%s: %u queues", name, report.queue_count);
-	for (uint32_t i = 0; i < report.check_count; i++)
-		split |= !strcmp(report.checks[i].name, "tcp-data-split") &&
-			 report.checks[i].state == ZRX_CHECK_MISSING && report.checks[i].hint[0] &&
-			 !strcmp(report.checks[i].detail, "this driver has none");
+	for (uint32_t i = 0; i < report.check_count; i++) {
+		const struct zrx_check *check = &report.checks[i];
+
+		split |= !strcmp(check->name, "tcp-data-split") &&
+			 check->state == ZRX_CHECK_MISSING && check->hint[0] &&
+			 !strcmp(check->detail, "this driver has none");
+		only |= !strcmp(check->name, "queue") && check->state == ZRX_CHECK_WARN;
+	}
 	CHECK(split, "%s: nothing said on header/data split", name);
+	CHECK(only == (report.queue_count == 1), "%s: %u queues, warned: %d", name,
+	      report.queue_count, only);
 }
 
 static void check_refused(const char *name, int code, const char *words)
