@@ -72,6 +72,16 @@ static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_po
 	return (int)(next - steps);
 }
 
+static int setup_begin(const struct zrx_options *options, struct zrx_options *checked,
+		       struct zrx_nic_device **device, struct zrx_error *error)
+{
+	int result;
+
+	zrx_error_clear(error);
+	result = zrx_options_check(checked, options, error);
+	return result ? result : zrx_nic_device_open(device, checked->interface, error);
+}
+
 int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t *queue,
 		 struct zrx_error *error)
 {
@@ -81,12 +91,8 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	} * plan;
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
-	int result;
+	int result = setup_begin(options, &checked, &device, error);
 
-	zrx_error_clear(error);
-	result = zrx_options_check(&checked, options, error);
-	if (!result)
-		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
 		return result;
 	plan = calloc(1, sizeof(*plan));
@@ -105,12 +111,8 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
 	struct zrx_claim claim;
-	int result;
+	int result = setup_begin(options, &checked, &device, error);
 
-	zrx_error_clear(error);
-	result = zrx_options_check(&checked, options, error);
-	if (!result)
-		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
 		return result;
 	result = zrx_claim_take(&claim, device, NULL, &checked, 1, error);
