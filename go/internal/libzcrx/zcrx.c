@@ -9106,6 +9106,15 @@ static void inspect_queue(struct inspection *at)
 	report->bound = at->queues[report->queue].bound;
 	report->napi_id = at->queues[report->queue].napi_id;
 	report->rss_to_queue = zrx_rss_count(&at->rss, report->queue);
+	if (!report->bound && at->listed == 1) {
+		zrx_check_add(
+			&at->list, ZRX_CHECK_WARN, "queue",
+			"queue 0 is the only one: all traffic would go there, and nobody else "
+			"could read it");
+		zrx_check_hint(zrx_check_last(&at->list), "ethtool -L %s combined 2",
+			       at->device->name);
+		return;
+	}
 	if (!report->bound) {
 		zrx_check_add(&at->list, ZRX_CHECK_OK, "queue", "queue %u is free", report->queue);
 		return;
@@ -9154,9 +9163,14 @@ static void inspect_split(struct inspection *at)
 		      "tcp-data-split", "%s",
 		      at->rings.split == ZRX_SPLIT_ON    ? "on"
 		      : at->rings.split == ZRX_SPLIT_OFF ? "off"
-							 : "not set");
-	if (at->rings.split != ZRX_SPLIT_ON)
+							 : "the driver does not tell");
+	if (at->rings.split == ZRX_SPLIT_OFF)
 		zrx_check_hint(zrx_check_last(&at->list), "ethtool -G %s tcp-data-split on", name);
+	else if (at->rings.split != ZRX_SPLIT_ON)
+		zrx_check_hint(zrx_check_last(&at->list),
+			       "ethtool -G %s tcp-data-split on; where that is refused the driver "
+			       "has none: use engine multishot",
+			       name);
 	if (!at->rings.has_thresh)
 		return;
 	zrx_check_add(&at->list, at->rings.thresh ? ZRX_CHECK_MISSING : ZRX_CHECK_OK, "hds-thresh",
@@ -11004,6 +11018,16 @@ static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_po
 	return (int)(next - steps);
 }
 
+static int setup_begin(const struct zrx_options *options, struct zrx_options *checked,
+		       struct zrx_nic_device **device, struct zrx_error *error)
+{
+	int result;
+
+	zrx_error_clear(error);
+	result = zrx_options_check(checked, options, error);
+	return result ? result : zrx_nic_device_open(device, checked->interface, error);
+}
+
 int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t *queue,
 		 struct zrx_error *error)
 {
@@ -11013,12 +11037,8 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	} * plan;
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
-	int result;
+	int result = setup_begin(options, &checked, &device, error);
 
-	zrx_error_clear(error);
-	result = zrx_options_check(&checked, options, error);
-	if (!result)
-		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
 		return result;
 	plan = calloc(1, sizeof(*plan));
@@ -11037,12 +11057,8 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	struct zrx_options checked;
 	struct zrx_nic_device *device;
 	struct zrx_claim claim;
-	int result;
+	int result = setup_begin(options, &checked, &device, error);
 
-	zrx_error_clear(error);
-	result = zrx_options_check(&checked, options, error);
-	if (!result)
-		result = zrx_nic_device_open(&device, checked.interface, error);
 	if (result)
 		return result;
 	result = zrx_claim_take(&claim, device, NULL, &checked, 1, error);
