@@ -574,7 +574,7 @@ ZRX_API int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue,
  * stays as it is.
  *
  * Returns how many set-ups were undone (0: there was none), or -EBUSY while a receiver is bound to the queue:
- * close it first. Any thread. Blocks, as above. Since 0.1.
+ * close it first (a queue that is just being let go is waited for). Any thread. Blocks, as above. Since 0.1.
  */
 ZRX_API int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error);
 

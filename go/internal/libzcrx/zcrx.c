@@ -11092,8 +11092,10 @@ static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t 
 		if (entries[i].state || !journal->owner.persistent || journal->released ||
 		    (queue != ZRX_NIC_FREE_QUEUE && journal->queue != queue))
 			continue;
+		/* A ring that has just been closed lets its queue go a little later. */
 		if (!zrx_nic_device_queue(device, journal->queue, &found) &&
-		    found.bound & ZRX_BOUND_IO_URING)
+		    found.bound & ZRX_BOUND_IO_URING &&
+		    zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
 			result = zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE, "close it first",
 					       "%s: a receiver is bound to queue %u", device->name,
 					       journal->queue);
