@@ -340,10 +340,14 @@ func (s *Stream) credit(buffers []core.Buffer) {
 	}
 }
 
-// refill takes what is queued; it waits until there is something.
+// refill takes what is queued; it waits until there is something. A deadline that is over fails it even so: WriteTo would else
+// go on for as long as the peer sends.
 func (s *Stream) refill() error {
 	s.drop(len(s.reading) - s.spent)
-	s.at, s.spent = 0, 0
+	s.at, s.spent, s.reading = 0, 0, s.reading[:0]
+	if s.deadline.isOver() {
+		return os.ErrDeadlineExceeded
+	}
 	for {
 		s.mutex.Lock()
 		s.queue, s.reading = s.reading[:0], s.queue

@@ -194,6 +194,33 @@ func TestStreamDeadline(t *testing.T) {
 	expect("data before the deadline", nil)
 }
 
+func TestStreamDeadlineOfWriteTo(t *testing.T) {
+	rx := open(t, zcrx.Options{})
+	sender, s := stream(t, rx)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { // never a pause in which the reader would have to wait
+		for block := make([]byte, 1<<20); ; {
+			select {
+			case <-stop:
+				return
+			default:
+				sender.Write(block)
+			}
+		}
+	}()
+	time.AfterFunc(2*time.Second, func() { sender.CloseWrite() })
+	s.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	slow := writerFunc(func(p []byte) (int, error) { time.Sleep(time.Millisecond); return len(p), nil })
+	if n, err := s.WriteTo(slow); n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 func TestStreamCloseWhileReading(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
 		rx := open(t, zcrx.Options{Engine: engine})
