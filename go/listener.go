@@ -22,7 +22,8 @@ type Listener struct {
 // there are until it is closed itself.
 //
 // A connection that cannot be read through the receiver because it is not plain TCP (Multipath TCP, say) is handed out as it
-// is.
+// is. One that arrives at the queue of another receiver, which alone could read it, is closed: have one listener, or port, for
+// each receiver on a NIC.
 func NewListener(listener net.Listener, rx *Receiver, options ...StreamOption) *Listener {
 	return &Listener{listener, rx, options}
 }
@@ -51,11 +52,12 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return &Conn{conn, stream}, nil
 		case errors.Is(err, ErrNotTCP):
 			return conn, nil
-		case errors.Is(err, ErrClosed):
-			conn.Close()
-			return nil, err
 		}
-		conn.Close() // reset by the peer before it was added, or no descriptor is left: its trouble alone
+		conn.Close()
+		if errors.Is(err, ErrClosed) || errors.Is(err, ErrUnsupported) {
+			return nil, err // so would all others
+		}
+		// Reset by the peer before it was added, another receiver's, or no descriptor is left: its trouble alone.
 	}
 }
 
