@@ -16,7 +16,9 @@
 #include "peer.h"
 #include "scale.h"
 
-#define AREA     (1u << 20)
+#define AREA (1u << 20)
+#define LARGE_AREA \
+	(32u << 20) /* more than both sockets hold: it is turns that are shared, not chunks */
 #define BATCH    64
 #define PIECE    (64u << 10)
 #define DELAY_NS 100000  /* that the slow consumer needs for each buffer */
@@ -128,6 +130,11 @@ static void receive_both(struct zrx_receiver *receiver, struct queue *slow, doub
 	}
 }
 
+static void both_alike(struct zrx_receiver *receiver, double seconds, uint64_t bytes[STREAMS])
+{
+	receive_both(receiver, NULL, seconds, bytes);
+}
+
 static void beside_a_slow_one(struct zrx_receiver *receiver, double seconds,
 			      uint64_t bytes[STREAMS])
 {
@@ -146,23 +153,36 @@ static void beside_a_slow_one(struct zrx_receiver *receiver, double seconds,
 	free(queue.buffers);
 }
 
+/* Receive from both for so long with a receiver of their own. */
+static void measure(const struct scale *scale, uint64_t area_bytes, const int sockets[STREAMS],
+		    void (*receive)(struct zrx_receiver *, double, uint64_t *),
+		    uint64_t bytes[STREAMS])
+{
+	struct zrx_receiver *receiver = scale_open(scale, area_bytes);
+
+	for (uint32_t i = 0; i < STREAMS; i++)
+		scale_add(receiver, dup(sockets[i]), i);
+	receive(receiver, scale->milliseconds / 1e3, bytes);
+	zrx_receiver_close(receiver);
+}
+
 void scale_fairness(const struct scale *scale)
 {
 	double seconds = scale->milliseconds / 1e3;
 	uint64_t even[STREAMS], uneven[STREAMS];
-	struct zrx_receiver *receiver;
 	struct peer peers[STREAMS];
+	int sockets[STREAMS];
 
 	for (int i = 0; i < STREAMS; i++)
 		peer_start(&peers[i], send_forever, NULL);
-	receiver = scale_open(scale, AREA);
-	for (uint32_t i = 0; i < STREAMS; i++)
-		scale_add(receiver, peer_accept(&peers[i]), i);
-	receive_both(receiver, NULL, seconds, even);
-	beside_a_slow_one(receiver, seconds, uneven);
-	zrx_receiver_close(receiver);
 	for (int i = 0; i < STREAMS; i++)
+		sockets[i] = peer_accept(&peers[i]);
+	measure(scale, LARGE_AREA, sockets, both_alike, even);
+	measure(scale, AREA, sockets, beside_a_slow_one, uneven);
+	for (int i = 0; i < STREAMS; i++) {
+		close(sockets[i]);
 		peer_wait(&peers[i]);
+	}
 	printf("both alike: %.1f and %.1f MB/s; one slow: %.1f beside %.1f MB/s",
 	       (double)even[FAST] / seconds / 1e6, (double)even[SLOW] / seconds / 1e6,
 	       (double)uneven[FAST] / seconds / 1e6, (double)uneven[SLOW] / seconds / 1e6);
