@@ -151,15 +151,15 @@ static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	struct recv_state *state = receiver->state;
 	int result = 0;
 
-	/*
-	 * Streams that always have more must not keep the others from being seen, at each batch: a
-	 * stream with a small window has only so many bytes in each.
-	 */
-	if (state->ready.first)
-		look(receiver, 0);
 	while (!result && state->ready.first && sink->count < sink->capacity &&
 	       sink->bytes < HOT_BYTES)
 		result = serve(receiver, state->ready.first, sink);
+	/*
+	 * Streams that always have more must not keep the others from being seen, after each batch:
+	 * a stream with a small window has only so many bytes in each.
+	 */
+	if (state->ready.first)
+		look(receiver, 0);
 	return result;
 }
 
