@@ -5,12 +5,10 @@
 #include <unistd.h>
 #include <zcrx.h>
 
+#include "hot_set.h"
 #include "side.h"
 
-#define BATCH         128
-#define FIRST_HOT_SET 4u           /* engine multishot: doubles when the kernel runs out, */
-#define HOT_BYTES     (256u << 10) /* up to so much, */
-#define HOT_STREAM    2u           /* or so many for each stream */
+#define BATCH 128
 
 static int open_receiver(struct bench_job *job)
 {
@@ -70,14 +68,13 @@ static uint32_t hot_set(struct zrx_receiver *receiver, uint32_t streams)
 {
 	struct zrx_stats stats = ZRX_STATS_INIT;
 	struct zrx_info info = {.size = sizeof(info)};
-	uint32_t most, posted = FIRST_HOT_SET;
+	uint32_t most, posted = ZRX_HOT_SET_FIRST;
 
 	zrx_receiver_stats(receiver, &stats);
 	zrx_receiver_info(receiver, &info);
 	most = (uint32_t)(info.area_bytes / info.buffer_bytes) - 1;
-	for (uint64_t i = 0;
-	     i < stats.rearms_no_buffer && posted < most &&
-	     ((uint64_t)posted * info.buffer_bytes < HOT_BYTES || posted < HOT_STREAM * streams);
+	for (uint64_t i = 0; i < stats.rearms_no_buffer && posted < most &&
+			     zrx_hot_set_grows(posted, info.buffer_bytes, streams);
 	     i++)
 		posted *= 2;
 	return posted < most ? posted : most;

@@ -14,17 +14,15 @@
 #include "engine.h"
 #include "error.h"
 #include "fill.h"
+#include "hot_set.h"
 #include "options.h"
 #include "receiver.h"
 #include "ring.h"
 #include "uapi.h"
 
 #define GROUP           0
-#define WIDE            0 /* completions of 16 bytes */
-#define FIRST_HOT_SET   4u
-#define HOT_BYTES       (256u << 10) /* of one stream: more would leave the cache */
-#define HOT_STREAM      2u           /* chunks for each of many streams */
-#define MAX_CHUNKS      65536u       /* buffer ids have 16 bits */
+#define WIDE            0      /* completions of 16 bytes */
+#define MAX_CHUNKS      65536u /* buffer ids have 16 bits */
 #define MAX_BUFFER_RING 32768u
 
 struct multishot_state {
@@ -129,7 +127,7 @@ static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error
 		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 		goto abandon;
 	}
-	state->hot_set = FIRST_HOT_SET;
+	state->hot_set = ZRX_HOT_SET_FIRST;
 	result = zrx_ring_open(&state->ring, receiver, WIDE, error);
 	if (result)
 		goto abandon;
@@ -343,10 +341,9 @@ static int serve_limited(struct multishot_state *state, struct zrx_receiver *rec
 static void grow_hot_set(struct multishot_state *state, const struct zrx_receiver *receiver)
 {
 	uint64_t streams = atomic_load_explicit(&receiver->counters.streams, memory_order_relaxed);
-	uint64_t bytes = (uint64_t)state->hot_set << receiver->area->chunk_shift;
 
 	if (state->chunks.free_count && state->hot_set < state->chunks.total &&
-	    (bytes < HOT_BYTES || state->hot_set < HOT_STREAM * streams))
+	    zrx_hot_set_grows(state->hot_set, 1ull << receiver->area->chunk_shift, streams))
 		state->hot_set *= 2;
 }
 

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many chunks engine multishot keeps in the kernel's hands: it doubles when the kernel runs out
+ * while others are free, as far as this allows. Kept here for the benchmarks, too, whose rival
+ * posts as many.
+ */
+#ifndef ZRX_HOT_SET_H
+#define ZRX_HOT_SET_H
+
+#include <stdint.h>
+
+#define ZRX_HOT_SET_FIRST  4u
+#define ZRX_HOT_SET_BYTES  (256u << 10) /* of one stream: more would leave the cache */
+#define ZRX_HOT_SET_STREAM 2u           /* chunks for each of many streams */
+
+static inline int zrx_hot_set_grows(uint32_t hot_set, uint64_t chunk_bytes, uint64_t streams)
+{
+	return hot_set * chunk_bytes < ZRX_HOT_SET_BYTES || hot_set < ZRX_HOT_SET_STREAM * streams;
+}
+
+#endif
