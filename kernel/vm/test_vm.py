@@ -18,7 +18,7 @@ import tempfile
 import time
 import unittest
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -71,6 +71,24 @@ def descendants(pid: int) -> set[int]:
         for child in map(int, path.read_text().split()):
             found |= {child} | descendants(child)
     return found
+
+
+def thread_names(pid: int) -> Iterator[str]:
+    """Of all threads below PID."""
+    for child in descendants(pid):
+        for path in Path("/proc", str(child)).glob("task/*/comm"):
+            with suppress(OSError):  # it has ended
+                yield path.read_text().strip()
+
+
+def processor_threads(pid: int, wanted: set[str]) -> set[str]:
+    """The threads below PID that run the guest's processors: those WANTED, or else those that there are."""
+    deadline = time.monotonic() + PATIENCE_SECONDS / 2
+    while True:
+        found = {name for name in thread_names(pid) if name.endswith("/TCG")}
+        if found == wanted or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
 
 
 def alive(pids: set[int]) -> set[int]:
@@ -375,6 +393,21 @@ class QemuTest(RigTestCase):
             self.assertIn(b"Read-only", result.stderr)
             self.assertIn("veth", (directory / "modules").read_text())
             self.assertIn("Linux version", (logs / "log").read_text())
+
+    def test_processors_take_turns(self) -> None:
+        # Side by side, a kernel that patches itself dies now and then.
+        for options, names in (((), {"ALL CPUs/TCG"}), (("--parallel",), {"CPU 0/TCG", "CPU 1/TCG"})):
+            process = subprocess.Popen(
+                self.rig.command("sleep", "60", options=(*options, "--smp", "2")),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                self.assertEqual(processor_threads(process.pid, names), names)
+            finally:
+                process.terminate()
+                process.wait(PATIENCE_SECONDS)
 
     def test_python_runs(self) -> None:
         UmlTest.test_the_guest_has_what_programs_expect(self)  # type: ignore[arg-type]
