@@ -40,7 +40,7 @@ struct zrx_journal_rule {
 struct zrx_journal {
 	struct zrx_owner owner;
 	uint64_t created;   /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
-	uint64_t net_space; /* inode of the network namespace */
+	uint64_t net_space; /* the network namespace: zrx_journal_net_space */
 	uint32_t ifindex;
 	uint32_t queue;
 	uint32_t steps;    /* begun: ZRX_STEP_* */
@@ -110,6 +110,8 @@ void zrx_journal_list_free(struct zrx_journal_entry *entries, int count);
 int zrx_journal_append_released(int directory, const char *name);
 int zrx_journal_remove(int directory, const char *name);
 
+/* A number that the calling thread's network namespace shares with no other one of this boot; 0: it
+ * cannot be told. */
 uint64_t zrx_journal_net_space(void);
 
 #endif /* ZRX_KERNEL_NIC_JOURNAL_H */

@@ -10,12 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "nic_journal.h"
 
 #define JOURNAL_FILE_MAX \
 	(16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 static uint64_t journal_inode(const char *path)
 {
@@ -26,7 +31,18 @@ static uint64_t journal_inode(const char *path)
 
 uint64_t zrx_journal_net_space(void)
 {
-	return journal_inode("/proc/thread-self/ns/net");
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	/* Not its inode, which is soon that of another one. Any kernel with queues to bind has it.
+	 */
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length))
+		cookie = 0;
+	close(fd);
+	return cookie;
 }
 
 static void journal_boot(char *boot, size_t size)

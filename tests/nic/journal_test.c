@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -139,6 +143,40 @@ static void test_list(int directory)
 		CHECK(!zrx_journal_remove(directory, files[i].name), "remove %d", i);
 }
 
+static uint64_t space_of_another(void)
+{
+	uint64_t space = 0;
+	int ends[2], status;
+	pid_t child;
+
+	CHECK(!pipe(ends), "pipe");
+	child = fork();
+	if (!child) {
+		space = unshare(CLONE_NEWNET) ? 0 : zrx_journal_net_space();
+		_exit(write(ends[1], &space, sizeof(space)) != sizeof(space));
+	}
+	CHECK(read(ends[0], &space, sizeof(space)) == sizeof(space), "read");
+	CHECK(waitpid(child, &status, 0) == child && !status, "child");
+	close(ends[0]);
+	close(ends[1]);
+	return space;
+}
+
+/* Of namespaces that come and go, the kernel uses the inodes again. */
+static void test_net_space(void)
+{
+	uint64_t spaces[20] = {zrx_journal_net_space()};
+
+	CHECK(spaces[0] == zrx_journal_net_space(), "not the same twice");
+	for (int i = 1; i < 20; i++)
+		spaces[i] = space_of_another();
+	for (int i = 0; i < 20; i++) {
+		CHECK(spaces[i], "%d", i);
+		for (int j = 0; j < i; j++)
+			CHECK(spaces[i] != spaces[j], "%d and %d", j, i);
+	}
+}
+
 static void test_owners(void)
 {
 	struct zrx_owner self, other;
@@ -212,6 +250,7 @@ void test_journal(void)
 	scratch_close(directory);
 	directory = scratch_open();
 	test_list(directory);
+	test_net_space();
 	test_owners();
 	test_directory();
 	test_lock(directory);
