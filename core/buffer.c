@@ -54,8 +54,7 @@ static void give_back(struct zrx_area *area, struct zrx_chain chain)
 	if (atomic_load_explicit(&area->closed, memory_order_acquire)) {
 		/* Nothing will be received any more: counting is all. */
 	} else if (area->refill) {
-		zrx_chain_push(&area->slots, &area->returned, chain);
-		zrx_refill_drain(area);
+		zrx_refill_give(area, chain);
 	} else if (zrx_area_owned(area)) {
 		area->receiver->engine->take_back(area->receiver, chain);
 	} else {

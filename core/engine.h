@@ -68,7 +68,7 @@ struct zrx_engine {
 
 	/*
 	 * Slots that were released come back: by the owner itself, or as collected from other
-	 * threads.
+	 * threads. NULL where releases go into a refill ring.
 	 */
 	void (*take_back)(struct zrx_receiver *receiver, struct zrx_chain chain);
 

@@ -268,13 +268,6 @@ static void zcrx_collect(struct zrx_receiver *receiver)
 		state->notice = 0;
 }
 
-/* Owner's releases take the same way as everybody's. */
-static void zcrx_take_back(struct zrx_receiver *receiver, struct zrx_chain chain)
-{
-	zrx_chain_push(&receiver->area->slots, &receiver->area->returned, chain);
-	zrx_refill_drain(receiver->area);
-}
-
 /* ---- waiting ---- */
 
 static void kick_silent(void *context, struct zrx_stream *stream)
@@ -485,7 +478,6 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.available = zcrx_available,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
-	.take_back = zcrx_take_back,
 	.collect = zcrx_collect,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
@@ -503,7 +495,6 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.available = zcrx_available,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
-	.take_back = zcrx_take_back,
 	.collect = zcrx_collect,
 	.stop = zcrx_stop,
 	.close = zcrx_close,

@@ -6,7 +6,7 @@
 
 static int try_lock(struct zrx_refill *refill)
 {
-	/* Sequentially consistent: see zrx_refill_drain. Acquires what the last holder wrote. */
+	/* Sequentially consistent: see zrx_refill_give. Acquires what the last holder wrote. */
 	return !atomic_exchange_explicit(&refill->lock, 1, memory_order_seq_cst);
 }
 
@@ -49,7 +49,10 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
 			      atomic_load_explicit(&refill->filled, memory_order_relaxed) +
 				      done.count,
 			      memory_order_relaxed);
-	zrx_slots_free_remote(&area->slots, done);
+	if (zrx_area_owned(area))
+		zrx_slots_free(&area->slots, done);
+	else
+		zrx_slots_free_remote(&area->slots, done);
 	return chain;
 }
 
@@ -74,27 +77,43 @@ static void note_backlog(struct zrx_refill *refill)
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
 }
 
-void zrx_refill_drain(struct zrx_area *area)
+/* Under the lock. A closed ring takes nothing: the slots go with the area. */
+static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
+{
+	uint32_t head = 0;
+
+	/* Acquire pairs with zrx_chain_push. Looked at first: it is empty, as a rule. */
+	if (atomic_load_explicit(&area->returned, memory_order_relaxed))
+		head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
+	if (refill->closed)
+		return;
+	if (head)
+		chain = join(area, zrx_chain_measure(&area->slots, head), chain);
+	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	note_backlog(refill);
+}
+
+void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)
 {
 	struct zrx_refill *refill = area->refill;
+	int locked = try_lock(refill);
 
 	/*
-	 * A thread that pushes to the list and finds the lock taken leaves the rest to the holder:
-	 * its push comes before its try_lock, and the holder looks at the list again after unlock;
+	 * A thread that finds the lock taken leaves its slots to the holder, and tries once more:
+	 * its push comes before that try_lock, and the holder looks at the list again after unlock;
 	 * all four are sequentially consistent, so one of the two sees the other.
 	 */
-	while (try_lock(refill)) {
-		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-
-		if (!refill->closed) {
-			struct zrx_chain chain = zrx_chain_measure(&area->slots, head);
-
-			refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
-			note_backlog(refill);
-		}
+	if (!locked && chain.count) {
+		zrx_chain_push(&area->slots, &area->returned, chain);
+		chain = (struct zrx_chain){0};
+		locked = try_lock(refill);
+	}
+	while (locked) {
+		settle(area, refill, chain);
+		chain = (struct zrx_chain){0};
 		unlock(refill);
-		if (!atomic_load_explicit(&area->returned, memory_order_seq_cst))
-			break;
+		locked = atomic_load_explicit(&area->returned, memory_order_seq_cst) &&
+			 try_lock(refill);
 	}
 }
 

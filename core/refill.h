@@ -3,8 +3,8 @@
  * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
  * entry for each buffer that was delivered (the kernel counts references per chunk).
  *
- * Any thread may fill it, one at a time: whoever gets the lock empties the list of returned slots
- * into the ring, on behalf of all who did not; so nobody ever waits.
+ * Any thread may fill it, one at a time. Who finds another at it leaves its slots on the list of
+ * returned ones, which that other empties into the ring; so nobody ever waits.
  */
 #ifndef ZRX_REFILL_H
 #define ZRX_REFILL_H
@@ -34,10 +34,15 @@ struct zrx_refill {
 };
 
 /*
- * Any thread: move what area->returned and the backlog hold into the ring, as far as there is room.
- * Never blocks: if another thread is at it, that thread does it.
+ * Any thread: move the backlog, what area->returned holds and the chain, which may be empty, into
+ * the ring, as far as there is room. Never blocks: if another thread is at it, that thread does it.
  */
-void zrx_refill_drain(struct zrx_area *area);
+void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain);
+
+static inline void zrx_refill_drain(struct zrx_area *area)
+{
+	zrx_refill_give(area, (struct zrx_chain){0});
+}
 
 /* Entries that the kernel has not taken yet. */
 static inline uint32_t zrx_refill_pending(const struct zrx_refill *refill)

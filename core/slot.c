@@ -57,7 +57,7 @@ void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_
 
 	/*
 	 * Lists are only ever taken whole, so a stale head cannot be mistaken for a current one.
-	 * Sequentially consistent because zrx_refill_drain looks at the list after it has let go of
+	 * Sequentially consistent because zrx_refill_give looks at the list after it has let go of
 	 * its lock.
 	 */
 	do {

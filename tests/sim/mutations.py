@@ -40,8 +40,8 @@ MUTATIONS = [
     Mutation(
         "list-not-seen-again",
         "refill.c",
-        "if (!atomic_load_explicit(&area->returned, memory_order_seq_cst))\n\t\t\tbreak;",
-        "break;",
+        "locked = atomic_load_explicit(&area->returned, memory_order_seq_cst) &&\n\t\t\t try_lock(refill);",
+        "locked = 0;",
     ),
     Mutation("missed-wake", "buffer.c", "zrx_area_nudge(area);", ";"),
     Mutation("second-release-unseen", "buffer.c", "return -EALREADY;", ";"),

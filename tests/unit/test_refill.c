@@ -37,9 +37,15 @@ static void set_up(void)
 	}
 }
 
+static struct zrx_chain one(uint32_t index)
+{
+	return (struct zrx_chain){index + 1, index + 1, 1};
+}
+
+/* As a thread that finds the lock taken. */
 static void push(uint32_t index)
 {
-	zrx_chain_push(&area.slots, &area.returned, (struct zrx_chain){index + 1, index + 1, 1});
+	zrx_chain_push(&area.slots, &area.returned, one(index));
 }
 
 /* What the kernel would take next. */
@@ -94,14 +100,52 @@ static void test_backlog(void)
 	zrx_slots_destroy(&area.slots);
 }
 
+/* Who has the lock fills for others too: the backlog first, then what they left, then its own. */
+static void test_give(void)
+{
+	set_up();
+	zrx_refill_give(&area, one(7));
+	CHECK_EQUAL(consume(), 7);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		zrx_refill_give(&area, one(i));
+	zrx_refill_give(&area, one(20));
+	CHECK_EQUAL(zrx_refill_backlog(&refill), 1);
+	push(21);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		CHECK_EQUAL(consume(), i);
+	zrx_refill_give(&area, one(22));
+	CHECK_EQUAL(area.returned, 0);
+	CHECK_EQUAL(zrx_refill_backlog(&refill), 0);
+	for (uint32_t i = 20; i < 23; i++)
+		CHECK_EQUAL(consume(), i);
+	CHECK(head == tail);
+	CHECK_EQUAL(refill.filled, 1 + ENTRIES + 3);
+	zrx_slots_destroy(&area.slots);
+}
+
+/* Slots that are in the ring are free again: the owner's at once, others' once they are reserved. */
+static void test_freed(void)
+{
+	set_up();
+	area.slots.free = 0;
+	zrx_refill_give(&area, one(3));
+	CHECK_EQUAL(area.slots.freed, 4);
+	area.owner = (uintptr_t)pthread_self();
+	zrx_refill_give(&area, one(5));
+	CHECK_EQUAL(area.slots.free, 6);
+	area.slots.free = 0;
+	CHECK_EQUAL(zrx_slots_reserve(&area.slots), 0);
+	CHECK_EQUAL(area.slots.free, 4);
+	area.owner = 0;
+	zrx_slots_destroy(&area.slots);
+}
+
 static void *release_some(void *argument)
 {
 	uint32_t first = *(uint32_t *)argument;
 
-	for (uint32_t i = first; i < first + EACH; i++) {
-		push(i);
-		zrx_refill_drain(&area);
-	}
+	for (uint32_t i = first; i < first + EACH; i++)
+		zrx_refill_give(&area, one(i));
 	return NULL;
 }
 
@@ -139,7 +183,9 @@ static void test_closed(void)
 	zrx_refill_close(&refill);
 	push(1);
 	zrx_refill_drain(&area);
+	zrx_refill_give(&area, one(2));
 	CHECK_EQUAL(zrx_refill_pending(&refill), 0);
+	CHECK_EQUAL(area.returned, 0);
 	zrx_slots_destroy(&area.slots);
 }
 
@@ -147,6 +193,8 @@ int main(void)
 {
 	test_one();
 	test_backlog();
+	test_give();
+	test_freed();
 	test_threads();
 	test_closed();
 	return 0;

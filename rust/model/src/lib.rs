@@ -38,9 +38,9 @@ pub enum Access {
     Lock,
     /// unlock; sequentially consistent.
     Unlock,
-    /// zrx_refill_drain: taking the list; acquire.
-    Drain,
-    /// zrx_refill_drain: the look at the list after unlock; sequentially consistent.
+    /// settle: taking the list; acquire.
+    Settle,
+    /// zrx_refill_give: the look at the list after unlock; sequentially consistent.
     LookAgain,
     /// fill: the ring's tail; release.
     Tail,
@@ -58,7 +58,7 @@ impl Access {
         Self::SeeWhoSleeps,
         Self::Lock,
         Self::Unlock,
-        Self::Drain,
+        Self::Settle,
         Self::LookAgain,
         Self::Tail,
         Self::Reserve,
@@ -212,7 +212,9 @@ impl Area {
 
     /// zrx_chain_push.
     fn push_to(&self, list: &AtomicU32, chain: Chain) {
-        let mut head = list.load(Relaxed);
+        // The core looks what is there first. Here a look would hide from loom that the exchange could have come before
+        // another thread's look; a wrong guess only costs one more turn.
+        let mut head = 0;
         loop {
             self.link(chain.tail, head);
             let pushed = self.orderings.consistent(Access::Push, || {
@@ -330,23 +332,38 @@ impl Area {
         Chain { tail: second.tail, count: first.count + second.count, ..first }
     }
 
-    /// zrx_refill_drain: whoever gets the lock empties the list into the ring, on behalf of all.
-    pub fn drain(&self) {
-        while self.try_lock() {
-            let head = self.returned.swap(0, self.orderings.acquire(Access::Drain));
-            // SAFETY: loom checks that the lock protects both.
-            unsafe {
-                if !self.refill.closed.with(|closed| *closed) {
-                    let backlog = self.refill.backlog.with(|backlog| *backlog);
-                    let rest = self.fill(self.join(backlog, self.measure(head)));
-                    self.refill.backlog.with_mut(|backlog| *backlog = rest);
-                }
+    /// settle: the backlog, what others returned and the chain go into the ring, by whoever has the lock.
+    fn settle(&self, chain: Chain) {
+        let head = match self.returned.load(Relaxed) {
+            0 => 0,
+            _ => self.returned.swap(0, self.orderings.acquire(Access::Settle)),
+        };
+        // SAFETY: loom checks that the lock protects both.
+        unsafe {
+            if self.refill.closed.with(|closed| *closed) {
+                return;
             }
+            let chain = self.join(self.measure(head), chain);
+            let backlog = self.refill.backlog.with(|backlog| *backlog);
+            let rest = self.fill(self.join(backlog, chain));
+            self.refill.backlog.with_mut(|backlog| *backlog = rest);
+        }
+    }
+
+    /// zrx_refill_give: into the ring, or onto the list for the one who has the lock.
+    pub fn give(&self, mut chain: Chain) {
+        let mut locked = self.try_lock();
+        if !locked && chain.count > 0 {
+            self.push(chain);
+            chain = Chain::default();
+            locked = self.try_lock();
+        }
+        while locked {
+            self.settle(chain);
+            chain = Chain::default();
             self.unlock();
             let look = || self.returned.load(Acquire);
-            if self.orderings.consistent(Access::LookAgain, look) == 0 {
-                break;
-            }
+            locked = self.orderings.consistent(Access::LookAgain, look) != 0 && self.try_lock();
         }
     }
 

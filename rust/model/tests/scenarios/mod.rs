@@ -54,8 +54,7 @@ fn release(area: &Area, index: u32) -> Chain {
 
 /// As a release does it on engines with a refill ring.
 fn give_back(area: &Area, index: u32) {
-    area.push(release(area, index));
-    area.drain();
+    area.give(release(area, index));
 }
 
 fn sorted(mut indexes: Vec<u32>) -> Vec<u32> {
