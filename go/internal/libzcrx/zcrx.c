@@ -321,7 +321,7 @@ struct zrx_engine {
 
 	/*
 	 * Slots that were released come back: by the owner itself, or as collected from other
-	 * threads.
+	 * threads. NULL where releases go into a refill ring.
 	 */
 	void (*take_back)(struct zrx_receiver *receiver, struct zrx_chain chain);
 
@@ -894,8 +894,8 @@ int zrx_area_owned(const struct zrx_area *area)
  * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
  * entry for each buffer that was delivered (the kernel counts references per chunk).
  *
- * Any thread may fill it, one at a time: whoever gets the lock empties the list of returned slots
- * into the ring, on behalf of all who did not; so nobody ever waits.
+ * Any thread may fill it, one at a time. Who finds another at it leaves its slots on the list of
+ * returned ones, which that other empties into the ring; so nobody ever waits.
  */
 #ifndef ZRX_REFILL_H
 #define ZRX_REFILL_H
@@ -1110,10 +1110,15 @@ struct zrx_refill {
 };
 
 /*
- * Any thread: move what area->returned and the backlog hold into the ring, as far as there is room.
- * Never blocks: if another thread is at it, that thread does it.
+ * Any thread: move the backlog, what area->returned holds and the chain, which may be empty, into
+ * the ring, as far as there is room. Never blocks: if another thread is at it, that thread does it.
  */
-void zrx_refill_drain(struct zrx_area *area);
+void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain);
+
+static inline void zrx_refill_drain(struct zrx_area *area)
+{
+	zrx_refill_give(area, (struct zrx_chain){0});
+}
 
 /* Entries that the kernel has not taken yet. */
 static inline uint32_t zrx_refill_pending(const struct zrx_refill *refill)
@@ -1185,8 +1190,7 @@ static void give_back(struct zrx_area *area, struct zrx_chain chain)
 	if (atomic_load_explicit(&area->closed, memory_order_acquire)) {
 		/* Nothing will be received any more: counting is all. */
 	} else if (area->refill) {
-		zrx_chain_push(&area->slots, &area->returned, chain);
-		zrx_refill_drain(area);
+		zrx_refill_give(area, chain);
 	} else if (zrx_area_owned(area)) {
 		area->receiver->engine->take_back(area->receiver, chain);
 	} else {
@@ -2617,13 +2621,6 @@ static void zcrx_collect(struct zrx_receiver *receiver)
 		state->notice = 0;
 }
 
-/* Owner's releases take the same way as everybody's. */
-static void zcrx_take_back(struct zrx_receiver *receiver, struct zrx_chain chain)
-{
-	zrx_chain_push(&receiver->area->slots, &receiver->area->returned, chain);
-	zrx_refill_drain(receiver->area);
-}
-
 /* ---- waiting ---- */
 
 static void kick_silent(void *context, struct zrx_stream *stream)
@@ -2834,7 +2831,6 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.available = zcrx_available,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
-	.take_back = zcrx_take_back,
 	.collect = zcrx_collect,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
@@ -2852,7 +2848,6 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.available = zcrx_available,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
-	.take_back = zcrx_take_back,
 	.collect = zcrx_collect,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
@@ -4024,7 +4019,7 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 
 static int try_lock(struct zrx_refill *refill)
 {
-	/* Sequentially consistent: see zrx_refill_drain. Acquires what the last holder wrote. */
+	/* Sequentially consistent: see zrx_refill_give. Acquires what the last holder wrote. */
 	return !atomic_exchange_explicit(&refill->lock, 1, memory_order_seq_cst);
 }
 
@@ -4067,7 +4062,10 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
 			      atomic_load_explicit(&refill->filled, memory_order_relaxed) +
 				      done.count,
 			      memory_order_relaxed);
-	zrx_slots_free_remote(&area->slots, done);
+	if (zrx_area_owned(area))
+		zrx_slots_free(&area->slots, done);
+	else
+		zrx_slots_free_remote(&area->slots, done);
 	return chain;
 }
 
@@ -4092,27 +4090,43 @@ static void note_backlog(struct zrx_refill *refill)
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
 }
 
-void zrx_refill_drain(struct zrx_area *area)
+/* Under the lock. A closed ring takes nothing: the slots go with the area. */
+static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
+{
+	uint32_t head = 0;
+
+	/* Acquire pairs with zrx_chain_push. Looked at first: it is empty, as a rule. */
+	if (atomic_load_explicit(&area->returned, memory_order_relaxed))
+		head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
+	if (refill->closed)
+		return;
+	if (head)
+		chain = join(area, zrx_chain_measure(&area->slots, head), chain);
+	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	note_backlog(refill);
+}
+
+void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)
 {
 	struct zrx_refill *refill = area->refill;
+	int locked = try_lock(refill);
 
 	/*
-	 * A thread that pushes to the list and finds the lock taken leaves the rest to the holder:
-	 * its push comes before its try_lock, and the holder looks at the list again after unlock;
+	 * A thread that finds the lock taken leaves its slots to the holder, and tries once more:
+	 * its push comes before that try_lock, and the holder looks at the list again after unlock;
 	 * all four are sequentially consistent, so one of the two sees the other.
 	 */
-	while (try_lock(refill)) {
-		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-
-		if (!refill->closed) {
-			struct zrx_chain chain = zrx_chain_measure(&area->slots, head);
-
-			refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
-			note_backlog(refill);
-		}
+	if (!locked && chain.count) {
+		zrx_chain_push(&area->slots, &area->returned, chain);
+		chain = (struct zrx_chain){0};
+		locked = try_lock(refill);
+	}
+	while (locked) {
+		settle(area, refill, chain);
+		chain = (struct zrx_chain){0};
 		unlock(refill);
-		if (!atomic_load_explicit(&area->returned, memory_order_seq_cst))
-			break;
+		locked = atomic_load_explicit(&area->returned, memory_order_seq_cst) &&
+			 try_lock(refill);
 	}
 }
 
@@ -4533,7 +4547,7 @@ void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_
 
 	/*
 	 * Lists are only ever taken whole, so a stale head cannot be mistaken for a current one.
-	 * Sequentially consistent because zrx_refill_drain looks at the list after it has let go of
+	 * Sequentially consistent because zrx_refill_give looks at the list after it has let go of
 	 * its lock.
 	 */
 	do {
@@ -6844,7 +6858,7 @@ struct zrx_journal_rule {
 struct zrx_journal {
 	struct zrx_owner owner;
 	uint64_t created;   /* CLOCK_BOOTTIME, ns: set-ups are undone in reverse order */
-	uint64_t net_space; /* inode of the network namespace */
+	uint64_t net_space; /* the network namespace: zrx_journal_net_space */
 	uint32_t ifindex;
 	uint32_t queue;
 	uint32_t steps;    /* begun: ZRX_STEP_* */
@@ -6914,6 +6928,8 @@ void zrx_journal_list_free(struct zrx_journal_entry *entries, int count);
 int zrx_journal_append_released(int directory, const char *name);
 int zrx_journal_remove(int directory, const char *name);
 
+/* A number that the calling thread's network namespace shares with no other one of this boot; 0: it
+ * cannot be told. */
 uint64_t zrx_journal_net_space(void);
 
 #endif /* ZRX_KERNEL_NIC_JOURNAL_H */
@@ -9901,6 +9917,7 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 /* SPDX-License-Identifier: MIT */
 /* Finding journals, and telling whose owner is still alive. */
@@ -9911,6 +9928,10 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 #define JOURNAL_FILE_MAX \
 	(16u << 20) /* hundreds of thousands of rules; anything larger is not ours */
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 static uint64_t journal_inode(const char *path)
 {
 	struct stat status;
@@ -9920,7 +9941,18 @@ static uint64_t journal_inode(const char *path)
 
 uint64_t zrx_journal_net_space(void)
 {
-	return journal_inode("/proc/thread-self/ns/net");
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	/* Not its inode, which is soon that of another one. Any kernel with queues to bind has it.
+	 */
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length))
+		cookie = 0;
+	close(fd);
+	return cookie;
 }
 
 static void journal_boot(char *boot, size_t size)
@@ -10089,6 +10121,7 @@ void zrx_journal_list_free(struct zrx_journal_entry *entries, int count)
 	free(entries);
 }
 #undef JOURNAL_FILE_MAX
+#undef SO_NETNS_COOKIE
 
 /* ---- kernel/nic_plan.c ---- */
 #include <errno.h>
