@@ -123,7 +123,7 @@ static void test_give(void)
 	zrx_slots_destroy(&area.slots);
 }
 
-/* Slots that are in the ring are free again: the owner's at once, others' once they are reserved. */
+/* Slots that are in the ring are free again: the owner's at once, others' when it asks for some. */
 static void test_freed(void)
 {
 	set_up();
