@@ -220,12 +220,9 @@ void rx_close(struct rx *rx)
 	struct zrx_stats stats;
 	int result;
 
-	for (uint32_t i = 0; i < rx->count; i++) {
+	for (uint32_t i = 0; i < rx->count; i++)
 		if (rx->flows[i]->received == rx->flows[i]->bytes)
 			flow_close(rx->flows[i]);
-		else
-			flow_abandon(rx->flows[i]);
-	}
 	rx_release(rx);
 	stats = rx_stats(rx);
 	CHECK(!stats.outstanding && stats.released == stats.buffers,
@@ -233,6 +230,10 @@ void rx_close(struct rx *rx)
 	describe_too(NULL, rx);
 	result = zrx_receiver_close(rx->receiver);
 	CHECK(!result, "close: %d", result);
+	/* Now that the receiver has let go of their sockets too, their senders see the end. */
+	for (uint32_t i = 0; i < rx->count; i++)
+		if (rx->flows[i]->received != rx->flows[i]->bytes)
+			flow_abandon(rx->flows[i]);
 }
 
 void rx_receive_one(struct rx *rx, const struct zrx_options *options, struct flow *flow,

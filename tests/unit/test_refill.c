@@ -39,6 +39,7 @@ static void set_up(void)
 
 static struct zrx_chain one(uint32_t index)
 {
+	zrx_slot_at(&area.slots, index)->next = 0;
 	return (struct zrx_chain){index + 1, index + 1, 1};
 }
 

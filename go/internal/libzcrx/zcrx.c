@@ -41,7 +41,10 @@ struct zrx_slot {
 	uint64_t where; /* offset in the area */
 };
 
-/* Released slots on their way back, linked by next. head and tail are index + 1; 0: empty. */
+/*
+ * Released slots on their way back, linked by next, which is 0 in the last. head and tail are index
+ * + 1; 0: empty.
+ */
 struct zrx_chain {
 	uint32_t head;
 	uint32_t tail;
