@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What the process has: a scenario leaves none of it behind.
 
-use std::fs;
+use std::time::Duration;
+use std::{fs, thread};
 
 use crate::{Failure, check};
 
@@ -25,7 +26,7 @@ impl Holdings {
         let maps = fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
         Self {
             descriptors: fs::read_dir("/proc/self/fd").expect("/proc is mounted").count(),
-            threads: fs::read_dir("/proc/self/task").expect("/proc is mounted").count(),
+            threads: threads(),
             rings: maps.lines().filter(|line| line.contains("[io_uring]")).count(),
             areas: maps
                 .lines()
@@ -35,11 +36,27 @@ impl Holdings {
     }
 
     pub fn compare(&self, after: &Self) -> Result<(), Failure> {
+        let after = Self { threads: settled_threads(self.threads), ..*after };
         // Another mapping may have been of an area's size by chance, and have grown.
         let areas = after.areas.min(self.areas);
-        check!(*after == Self { areas, ..*self }, "left behind: before {self:?}, after {after:?}");
+        check!(after == Self { areas, ..*self }, "left behind: before {self:?}, after {after:?}");
         Ok(())
     }
+}
+
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").expect("/proc is mounted").count()
+}
+
+/// A joined thread may still be on its way out of the kernel.
+fn settled_threads(expected: usize) -> usize {
+    for _ in 0..1000 {
+        if threads() <= expected {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    threads()
 }
 
 fn bytes_of(line: &str) -> Option<u64> {
