@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -209,9 +210,13 @@ func TestStreamDeadlineOfWriteTo(t *testing.T) {
 			}
 		}
 	}()
-	time.AfterFunc(2*time.Second, func() { sender.CloseWrite() })
-	s.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	slow := writerFunc(func(p []byte) (int, error) { time.Sleep(time.Millisecond); return len(p), nil })
+	time.AfterFunc(10*time.Second, func() { sender.CloseWrite() })
+	var begun sync.Once
+	slow := writerFunc(func(p []byte) (int, error) {
+		begun.Do(func() { s.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) })
+		time.Sleep(time.Millisecond)
+		return len(p), nil
+	})
 	if n, err := s.WriteTo(slow); n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%d bytes, %v", n, err)
 	}

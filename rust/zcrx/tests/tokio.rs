@@ -124,18 +124,22 @@ fn a_task_that_waits_goes_on_when_another_thread_releases() {
         let sent = payload(4 * AREA_BYTES as usize);
         let sender = send(peer, &sent);
         let mut stream = receiver.into_stream(&socket).expect("added");
-        let (mut held, mut received) = (Vec::new(), Vec::new());
+        let (mut held, mut received, mut in_vain) = (Vec::new(), Vec::new(), 0);
         loop {
             match timeout(Duration::from_millis(100), stream.next()).await {
                 Ok(Some(buffer)) => {
                     let buffer = buffer.expect("received");
                     received.extend_from_slice(&buffer);
                     held.push(buffer);
+                    in_vain = 0;
                 }
                 Ok(None) => break,
+                Err(_) if held.is_empty() => {
+                    in_vain += 1; // what was released may be late, on a busy machine
+                    assert!(in_vain < 100, "nothing is held, and nothing comes");
+                }
                 Err(_) => {
                     let mut back = std::mem::take(&mut held);
-                    assert!(!back.is_empty(), "nothing is held, and nothing comes");
                     thread::spawn(move || {
                         thread::sleep(Duration::from_millis(20));
                         Buffer::release_all(&mut back);
@@ -317,6 +321,13 @@ fn the_thread_sleeps_and_ends() {
         assert_eq!((before.len(), after.len()), (1, 1));
         assert!(after[0] - before[0] < 50_000_000, "it spins: {before:?} {after:?}");
         drop(dispatcher);
+        // It was joined; it may still be on its way out of the kernel.
+        for _ in 0..1000 {
+            if dispatcher_threads().is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert_eq!(dispatcher_threads().len(), 0, "it outlives its handle");
         assert!(pin!(stream).next().await.is_some_and(|item| item.is_err()));
     });
