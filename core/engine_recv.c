@@ -7,14 +7,14 @@
 #include "engine.h"
 #include "error.h"
 #include "fill.h"
+#include "hot_set.h"
 #include "fork.h"
 #include "options.h"
 #include "receiver.h"
 #include "sys.h"
 
 #define EPOLL_BATCH 64
-#define WAKE        0u           /* no stream has this handle */
-#define HOT_BYTES   (256u << 10) /* of one batch: more would leave the cache */
+#define WAKE        0u /* no stream has this handle */
 
 struct recv_state {
 	int epoll;
@@ -152,7 +152,7 @@ static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	int result = 0;
 
 	while (!result && state->ready.first && sink->count < sink->capacity &&
-	       sink->bytes < HOT_BYTES)
+	       sink->bytes < ZRX_HOT_SET_BYTES)
 		result = serve(receiver, state->ready.first, sink);
 	/*
 	 * Streams that always have more must not keep the others from being seen, after each batch:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How many chunks engine multishot keeps in the kernel's hands: it doubles when the kernel runs out
- * while others are free, as far as this allows. Kept here for the benchmarks, too, whose rival
- * posts as many.
+ * while others are free, as far as this allows. Kept here for engine recv, too, whose batches end
+ * at as many bytes, and for the benchmarks, whose rival posts as many.
  */
 #ifndef ZRX_HOT_SET_H
 #define ZRX_HOT_SET_H

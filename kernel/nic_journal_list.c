@@ -37,8 +37,7 @@ uint64_t zrx_journal_net_space(void)
 
 	if (fd < 0)
 		return 0;
-	/* Not its inode, which is soon that of another one. Any kernel with queues to bind has it.
-	 */
+	/* Not its inode, which is soon another's. Any kernel with queues to bind has it. */
 	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length))
 		cookie = 0;
 	close(fd);

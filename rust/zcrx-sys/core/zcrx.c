@@ -1429,8 +1429,8 @@ void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct
 /* SPDX-License-Identifier: MIT */
 /*
  * How many chunks engine multishot keeps in the kernel's hands: it doubles when the kernel runs out
- * while others are free, as far as this allows. Kept here for the benchmarks, too, whose rival
- * posts as many.
+ * while others are free, as far as this allows. Kept here for engine recv, too, whose batches end
+ * at as many bytes, and for the benchmarks, whose rival posts as many.
  */
 #ifndef ZRX_HOT_SET_H
 #define ZRX_HOT_SET_H
@@ -2039,8 +2039,7 @@ const struct zrx_engine zrx_engine_multishot = {
 /* Engine recv: epoll says which sockets have bytes, recv() copies them into the area. */
 
 #define EPOLL_BATCH 64
-#define WAKE        0u           /* no stream has this handle */
-#define HOT_BYTES   (256u << 10) /* of one batch: more would leave the cache */
+#define WAKE        0u /* no stream has this handle */
 
 struct recv_state {
 	int epoll;
@@ -2178,7 +2177,7 @@ static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	int result = 0;
 
 	while (!result && state->ready.first && sink->count < sink->capacity &&
-	       sink->bytes < HOT_BYTES)
+	       sink->bytes < ZRX_HOT_SET_BYTES)
 		result = serve(receiver, state->ready.first, sink);
 	/*
 	 * Streams that always have more must not keep the others from being seen, after each batch:
@@ -2253,7 +2252,6 @@ const struct zrx_engine zrx_engine_recv = {
 };
 #undef EPOLL_BATCH
 #undef WAKE
-#undef HOT_BYTES
 
 /* ---- kernel/nic.h ---- */
 /* SPDX-License-Identifier: MIT */
@@ -9950,8 +9948,7 @@ uint64_t zrx_journal_net_space(void)
 
 	if (fd < 0)
 		return 0;
-	/* Not its inode, which is soon that of another one. Any kernel with queues to bind has it.
-	 */
+	/* Not its inode, which is soon another's. Any kernel with queues to bind has it. */
 	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length))
 		cookie = 0;
 	close(fd);
