@@ -23,7 +23,7 @@ STANDARD := -std=c11
 LDLIBS   := -luring -lmnl -lpthread
 LIBZCRX  := $(B)/libzcrx.a
 
-CORE_SOURCES := $(wildcard core/*.c) $(wildcard kernel/*.c)
+CORE_SOURCES := $(wildcard $(addsuffix /*.c,core kernel kernel/netlink kernel/probe kernel/nic kernel/nic/claim))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in lanes side by side: the core on this kernel, fast ones first; the core on kernels that are
@@ -118,9 +118,9 @@ test-amalgamation: ## build the core as one C file, by two compilers, and receiv
 
 # ---- form ----
 
-C_FILES  := $(wildcard core/*.[ch] kernel/*.[ch] examples/*.c bench/*.[ch] bench/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
-PY_FILES  = $(shell grep -lI '^\#!/usr/bin/env python3' -r bench bindings kernel scripts tests) \
-	$(shell find bench bindings kernel scripts tests -name '*.py')
+C_FILES  := $(CORE_SOURCES) $(wildcard core/*.h core/include/*.h kernel/*.h kernel/*/*.h kernel/*/*/*.h examples/*.c bench/*.[ch] bench/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch] tests/*/*/*/*.[ch])
+PY_FILES  = $(shell grep -lI '^\#!/usr/bin/env python3' -r bench bindings scripts tests) \
+	$(shell find bench bindings scripts tests -name '*.py')
 SH_FILES := scripts/deps .ci/run
 
 lint: deps-test lint-core lint-tools lint-rust lint-go lint-python ## check formatting, generated files and what linters say
@@ -144,4 +144,4 @@ help: ## list the targets
 		awk -F '\t' '{ printf "  %-24s %s\n", $$1, $$2 }'
 
 # Each folder that has something to build or to run says so itself.
-include $(sort $(wildcard */rules.mk */*/rules.mk))
+include $(sort $(wildcard */rules.mk */*/rules.mk */*/*/rules.mk))

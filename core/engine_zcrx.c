@@ -9,11 +9,11 @@
 
 #include "engine.h"
 #include "error.h"
-#include "nic.h"
+#include "nic/nic.h"
 #include "receiver.h"
 #include "refill.h"
 #include "ring.h"
-#include "zcrx_queue.h"
+#include "ifq.h"
 
 #define FLUSH_PART       4u       /* flush when a fourth of the chunks lies in the refill ring */
 #define RETRY_FIRST_NS   1000000u /* parked, and nothing of ours to come back: look again */

@@ -5,7 +5,7 @@
 
 #include "error.h"
 #include "fork.h"
-#include "probe.h"
+#include "probe/probe.h"
 #include "receiver.h"
 #include "ring.h"
 #include "uapi.h"

@@ -31,14 +31,14 @@ test-go-conformance: ## run the conformance scenarios through Go on engines mult
 
 test-go-uml: ## run the Go tests and the scenarios in UML on engine zcrx-nodev
 	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -o $(B)/go/zcrx.test ./go; \
-		kernel/vm/uml --timeout 900 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- sh -ec \
+		tests/rig/vm/uml --timeout 900 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- sh -ec \
 			'$(B)/go/zcrx.test -test.short -test.timeout 300s; $(GO_RUNNER) -engine zcrx-nodev -jobs 3 -time 2m -fast')
 
 test-go-nic: ## run the Go tests and some scenarios on modelled NICs, by engine zcrx
 	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -tags nicrig -o $(B)/go/nic.test ./go; \
-		kernel/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 400 -- \
+		tests/rig/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 400 -- \
 			env ZRX_ENGINES=zcrx $(CURDIR)/$(B)/go/nic.test -test.short -test.timeout 300s; \
-		kernel/nicmodel/rig --driver gve --kernel 7.2 --timeout 400 -- \
+		tests/rig/nicmodel/rig --driver gve --kernel 7.2 --timeout 400 -- \
 			$(GO_RUNNER) -engine zcrx -time 2m -scenario '$(subst $() ,,$(GO_NIC_SCENARIOS))')
 
 # The rival is compiled as the package compiles the core.

@@ -38,13 +38,13 @@ test-python: python ## test the Python package, and the conformance scenarios by
 		wait $$first; first=$$?; cat $(B)/python/multishot.log; exit $$((first | second))
 
 test-python-uml: python ## test the Python package in UML, on engine zcrx-nodev too
-	kernel/vm/uml --timeout 900 --check-dmesg -- sh -c 'cd python/tests && \
+	tests/rig/vm/uml --timeout 900 --check-dmesg -- sh -c 'cd python/tests && \
 		$(abspath $(PY)) -m conformance --fast --engine zcrx-nodev && \
 		$(abspath $(PY)) -m pytest -p no:cacheprovider -k zcrx-nodev'
 
 # In the guest of the NIC models, so with little data.
 test-python-nic: python ## test the Python package on modelled NICs, by engine zcrx
-	kernel/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 900 -- sh -c '\
+	tests/rig/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 900 -- sh -c '\
 		$(abspath $(PY)) -m pytest -p no:cacheprovider --durations=0 python/rig/test_rig.py && cd python/tests && \
 		$(abspath $(PY)) -m conformance --engine zcrx --seconds 120 --scenario "$(subst $() ,,$(NIC_SCENARIOS))"'
 

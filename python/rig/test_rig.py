@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The package on a NIC that receives without copies: run in the guest of kernel/nicmodel/rig.
+"""The package on a NIC that receives without copies: run in the guest of tests/rig/nicmodel/rig.
 
 Not part of the ordinary tests (they look in python/tests): `make test-python-nic`.
 """

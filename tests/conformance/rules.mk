@@ -13,7 +13,7 @@ CONFORMANCE_ALL   := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 # $(call conformance_nic,DRIVER:KERNEL...,SECONDS,OPTIONS)
 conformance_nic = failed=0; for run in $(1); do \
 		echo "$$run"; \
-		kernel/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
+		tests/rig/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
 			--log $(B)/conformance/$$run -- \
 			$(B)/tests/conformance --engine zcrx --seconds 120 $(3) || failed=1; \
 	done; exit $$failed
@@ -31,7 +31,7 @@ test-conformance: conformance ## run the conformance scenarios on engines multis
 	$(B)/tests/conformance --engine multishot,recv
 
 test-conformance-uml: conformance ## run them in UML, on engine zcrx-nodev too
-	kernel/vm/uml --timeout 900 --check-dmesg -- $(B)/tests/conformance --engine zcrx-nodev,multishot,recv
+	tests/rig/vm/uml --timeout 900 --check-dmesg -- $(B)/tests/conformance --engine zcrx-nodev,multishot,recv
 
 test-conformance-nic: conformance ## run some of them on modelled NICs, by engine zcrx
 	$(Q)$(call conformance_nic,$(CONFORMANCE_RUNS),900,--scenario '$(subst $() ,,$(NIC_SCENARIOS))')

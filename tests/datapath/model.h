@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The modelled NICs, asked from inside the guest: what is to go wrong, and what did. The requests
- * are those of kernel/nicmodel/control.py. This side's port has number 1.
+ * are those of tests/rig/nicmodel/control.py. This side's port has number 1.
  */
 #ifndef DATAPATH_MODEL_H
 #define DATAPATH_MODEL_H

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ethtool.h"
-#include "nic_settings.h"
+#include "netlink/ethtool.h"
+#include "nic/claim/settings.h"
 
 struct nic_state {
 	struct zrx_nic_settings settings;

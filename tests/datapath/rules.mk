@@ -22,7 +22,7 @@ DATAPATH_ALL  := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 # $(call datapath,DRIVER:KERNEL...,SECONDS,OPTIONS): the bound is for a machine that has much else to do.
 datapath = failed=0; for run in $(1); do \
 		echo "$$run"; \
-		kernel/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
+		tests/rig/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
 			--log $(B)/datapath/$$run -- $(B)/tests/datapath $(3) || failed=1; \
 	done; exit $$failed
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every call of core/sys.h that can fail, counted; one of them fails. */
+/* Every call of kernel/sys.h that can fail, counted; one of them fails. */
 #ifndef FAULT_INJECT_H
 #define FAULT_INJECT_H
 

@@ -16,6 +16,6 @@ test-fault: $(B)/tests/fault ## fail every system call and allocation of the cor
 	$(B)/tests/fault multishot recv
 
 test-fault-uml: $(B)/tests/fault ## the same in UML, on engine zcrx-nodev
-	kernel/vm/uml --timeout 600 --check-dmesg -- $(B)/tests/fault zcrx-nodev
+	tests/rig/vm/uml --timeout 600 --check-dmesg -- $(B)/tests/fault zcrx-nodev
 
 -include $(FAULT_OBJECTS:.o=.d)

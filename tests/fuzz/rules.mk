@@ -2,7 +2,7 @@
 FUZZ_CC      := clang
 FUZZ_OUT     := $(B)/fuzz
 FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-FUZZ_SOURCES := $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c)) $(wildcard core/*.c) tests/fuzz/fuzz.c
+FUZZ_SOURCES := $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c)) $(SIM_CORE) tests/fuzz/fuzz.c
 FUZZ_OBJECTS := $(FUZZ_SOURCES:%.c=$(FUZZ_OUT)/%.o)
 SECONDS      := 60
 FUZZ_RUN      = $(FUZZ_OUT)/fuzz -timeout=20 -max_len=4096 -artifact_prefix=$(FUZZ_OUT)/ -print_final_stats=1

@@ -8,8 +8,8 @@
 
 #include "check.h"
 #include "fake_nic.h"
-#include "nic_arrival.h"
-#include "nic_claim.h"
+#include "nic/arrival.h"
+#include "nic/claim/claim.h"
 #include "scratch.h"
 
 #define OWN        6u

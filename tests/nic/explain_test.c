@@ -4,9 +4,9 @@
 
 #include "check.h"
 #include "fake_nic.h"
-#include "nic.h"
-#include "nic_explain.h"
-#include "nic_holder.h"
+#include "nic/nic.h"
+#include "nic/explain.h"
+#include "nic/holder.h"
 
 static struct zrx_nic_case good_case(void)
 {

@@ -6,9 +6,9 @@
 #ifndef ZRX_TESTS_NIC_FAKE_NIC_H
 #define ZRX_TESTS_NIC_FAKE_NIC_H
 
-#include "nic_device.h"
-#include "nic_flow.h"
-#include "nic_rss.h"
+#include "nic/device.h"
+#include "nic/claim/flow.h"
+#include "nic/claim/rss.h"
 
 #define FAKE_QUEUES   8
 #define FAKE_RULES    8

@@ -12,7 +12,7 @@
 
 #include "check.h"
 #include "fake_nic.h"
-#include "nic_claim.h"
+#include "nic/claim/claim.h"
 #include "scratch.h"
 
 static const struct zrx_options port_options = {

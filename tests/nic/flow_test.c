@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nic_flow.h"
+#include "nic/claim/flow.h"
 
 /* A connected pair over loopback; 0, or -1 where there is no such family. */
 static int connect_pair(int family, int mapped, int pair[2])

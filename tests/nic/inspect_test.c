@@ -3,7 +3,7 @@
 
 #include "check.h"
 #include "fake_nic.h"
-#include "nic_inspect.h"
+#include "nic/inspect.h"
 
 static const struct zrx_check *find(const struct zrx_nic_report *report, const char *name)
 {

@@ -19,9 +19,9 @@
 #include <libmnl/libmnl.h>
 
 #include "check.h"
-#include "link.h"
-#include "nic.h"
-#include "nic_device.h"
+#include "netlink/link.h"
+#include "nic/nic.h"
+#include "nic/device.h"
 
 static void set_up(const char *name)
 {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "nic_journal.h"
+#include "nic/claim/journal.h"
 #include "scratch.h"
 
 static void fill(struct zrx_journal *journal)

@@ -3,7 +3,7 @@
 
 #include "check.h"
 #include "fake_nic.h"
-#include "nic_settings.h"
+#include "nic/claim/settings.h"
 
 static struct zrx_nic_wish wish_for(uint32_t queue)
 {

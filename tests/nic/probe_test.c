@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #include "check.h"
-#include "probe.h"
+#include "probe/probe.h"
 
 static struct zrx_probe_facts good_facts(void)
 {

@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "check.h"
-#include "nic_choose.h"
-#include "nic_rss.h"
+#include "nic/claim/choose.h"
+#include "nic/claim/rss.h"
 
 static struct zrx_ethtool_rss spread(uint32_t count, uint32_t queues)
 {

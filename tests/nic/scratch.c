@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nic_journal.h"
+#include "nic/claim/journal.h"
 #include "scratch.h"
 
 static char name[] = "/tmp/zcrx-nic-XXXXXX";

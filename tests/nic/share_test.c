@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "fake_nic.h"
-#include "nic_claim.h"
+#include "nic/claim/claim.h"
 #include "scratch.h"
 
 #define PORT 5000

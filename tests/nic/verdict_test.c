@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "check.h"
-#include "nic_verdict.h"
+#include "nic/verdict.h"
 
 #define BYTES  (64ull << 20)
 #define CHUNKS 16384u

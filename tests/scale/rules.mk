@@ -13,7 +13,7 @@ $(SCALE): $(SCALE_OBJECTS) $(LIBZCRX)
 test-scale: $(SCALE) ## receive 10,000 streams and 10,000 connections; several receivers; fairness (native and UML)
 	$(SCALE) --engine multishot --timeout 120
 	$(SCALE) --engine recv --timeout 120
-	kernel/vm/uml --timeout 120 --check-dmesg -- $(SCALE) --engine zcrx-nodev --streams 400 --connections 500 \
+	tests/rig/vm/uml --timeout 120 --check-dmesg -- $(SCALE) --engine zcrx-nodev --streams 400 --connections 500 \
 		--bytes 2097152 --milliseconds 500
 
 test-scale-long: $(SCALE) ## the same with 100,000 connections and more bytes

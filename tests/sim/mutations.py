@@ -59,7 +59,7 @@ MUTATIONS = [
     Mutation(
         "stale-user-data", "ring.c", "sqe->addr = zrx_stream_handle(stream);", "sqe->addr = stream->index;"
     ),
-    Mutation("overflow-is-final", "lifecycle.c", "case -ENOSPC:\n", ""),
+    Mutation("overflow-is-final", "stream_life.c", "case -ENOSPC:\n", ""),
     Mutation("limit-ignored", "fill.c", "room < stream->remaining ? room : stream->remaining", "room"),
     Mutation("chunk-not-held", "fill.c", "zrx_chunk_hold(chunks, fill->chunk - 1);", ""),
     Mutation("position-not-kept", "engine_multishot.c", "chunk->position += (uint32_t)cqe->res;", ""),

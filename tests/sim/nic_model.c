@@ -2,9 +2,9 @@
 #include <errno.h>
 
 #include "error.h"
-#include "nic.h"
+#include "nic/nic.h"
 #include "nic_model.h"
-#include "probe.h"
+#include "probe/probe.h"
 #include "sim.h"
 #include "tcp_model.h"
 #include "uring.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated kernel: a model of what Linux may do behind core/sys.h, driven by a seed. One world
- * for each process; a run begins with sim_begin and everything in it follows from the seed.
+ * The simulated kernel: a model of what Linux may do behind kernel/sys.h, driven by a seed. One
+ * world for each process; a run begins with sim_begin and everything in it follows from the seed.
  */
 #ifndef SIM_H
 #define SIM_H

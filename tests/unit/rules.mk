@@ -17,7 +17,7 @@ test-unit: unit ## run the unit tests: one program for each source file of the c
 	done; exit $$failed
 
 test-unit-uml: unit ## run them in UML, on engine zcrx-nodev too
-	kernel/vm/uml --timeout 300 --check-dmesg -- sh -c \
+	tests/rig/vm/uml --timeout 300 --check-dmesg -- sh -c \
 		'for test in $(UNIT_TESTS); do echo $$test; timeout 60 $$test || exit 1; done'
 
 .SECONDARY: $(UNIT_OBJECTS)

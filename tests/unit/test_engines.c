@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is an engine's own: engine_recv.c, engine_multishot.c, engine_zcrx.c, zcrx_queue.c. */
+/* What is an engine's own: engine_recv.c, engine_multishot.c, engine_zcrx.c, ifq.c. */
 #include "check.h"
 #include "net.h"
 #include "rig.h"

@@ -4,8 +4,8 @@
 #define ZRX_TESTS_NIC_RIG_H
 
 #include "../check.h"
-#include "nic.h"
-#include "nic_settings.h"
+#include "nic/nic.h"
+#include "nic/claim/settings.h"
 #include "zcrx.h"
 
 #define RIG_PORT 5000

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
+ * NIC know of each other through their journals. A claim that is given up, or whose process died,
+ * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
+ * together they are a stack.
+ */
+#ifndef ZRX_KERNEL_NIC_CLAIM_H
+#define ZRX_KERNEL_NIC_CLAIM_H
+
+#include "nic/device.h"
+#include "nic/claim/flow.h"
+#include "nic/claim/journal.h"
+#include "nic/claim/port.h"
+
+struct zrx_claim_rule {
+	struct zrx_flow flow;
+	uint32_t location;
+	uint32_t uses;
+	uint32_t stuck; /* could be neither set nor surely removed: its number stays taken */
+};
+
+struct zrx_claim {
+	struct zrx_nic_device *device; /* the caller's */
+	int directory;
+	struct zrx_journal_file file;
+	uint32_t queue;
+	uint64_t net_space;
+	struct zrx_claim_rule *rules; /* index: the number in the journal */
+	uint32_t rule_count;
+};
+
+/*
+ * Claim a queue (with ZRX_QUEUE that of the options, else a free one) and set the NIC up for it.
+ * directory NULL: the usual one. persistent: it outlives the process. On failure nothing has
+ * changed.
+ */
+int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const char *directory,
+		   const struct zrx_options *options, int persistent, struct zrx_error *error);
+
+/* What zrx_claim_take, and zrx_claim_steer_port if the options name a port, would do: the queue,
+ * and the plans. Changes nothing, needs no rights. */
+int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
+		   const struct zrx_options *options, uint32_t *queue, struct zrx_nic_plan *plan,
+		   struct zrx_port_plan *port, struct zrx_error *error);
+
+/* Lead a flow to the queue. A flow that is led already is only counted. *rule is for
+ * zrx_claim_unsteer. */
+int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
+		    struct zrx_error *error);
+void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
+
+/*
+ * Lead all flows to a local port to the queue, IPv4 and (where the NIC can) IPv6: those that other
+ * claims' queues do not take, where they have asked for the same port. Until the claim is dropped.
+ */
+int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
+
+/* Its part of zrx_claim_plan. directory < 0: nobody has ever claimed anything. */
+int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,
+			struct zrx_port_plan *plan, struct zrx_error *error);
+
+/* The lock of the NIC's set-ups, to be closed, or -errno. */
+int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error);
+
+/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
+ * any more. */
+int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
+
+/* Forget a persistent claim; the NIC stays as it is. */
+void zrx_claim_leave(struct zrx_claim *claim);
+
+/* Remove the rule that leads this flow to this queue, wherever it is; 0 too if there is none. */
+int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
+			  uint32_t queue);
+
+/*
+ * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be
+ * patient), and of one that may belong to somebody who is not going to close it.
+ */
+#define ZRX_UNBIND_OWN_MS   10000
+#define ZRX_UNBIND_OTHER_MS 2000
+
+/* Wait until the queue is bound to no io_uring; -EBUSY if it stays bound. */
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms);
+
+/*
+ * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone
+ * for good; *alive is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was
+ * done.
+ */
+int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_space,
+		    uint32_t *alive, struct zrx_error *error);
+
+#endif /* ZRX_KERNEL_NIC_CLAIM_H */

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* The NIC of one receiver: what the engine calls. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "error.h"
+#include "nic/nic.h"
+#include "nic/arrival.h"
+#include "nic/claim/claim.h"
+#include "nic/inspect.h"
+#include "sys.h"
+
+struct zrx_nic {
+	struct zrx_nic_device *device;
+	uint32_t queue;
+	uint32_t napi_id; /* that polls the queue; 0: not yet seen on a socket */
+	uint32_t steer;   /* ZRX_STEER_NONE too where an administrator has prepared the NIC */
+	uint32_t steer_port;
+	int claimed;
+	struct zrx_claim claim;
+};
+
+static int nic_check_prepared(struct zrx_nic *nic, const struct zrx_options *options,
+			      struct zrx_error *error)
+{
+	struct zrx_nic_report *report = malloc(sizeof(*report));
+	uint32_t queue = options->flags & ZRX_QUEUE ? options->queue : ZRX_NIC_FREE_QUEUE;
+	int result;
+
+	if (!report)
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
+	/* A ring that has just been closed lets its queue go a little later. */
+	if (options->flags & ZRX_QUEUE)
+		zrx_claim_wait_unbound(nic->device, queue, ZRX_UNBIND_OTHER_MS);
+	zrx_nic_report_make(nic->device, queue, report);
+	result = zrx_nic_report_refusal(report, error);
+	nic->queue = report->queue;
+	free(report);
+	return result;
+}
+
+static int nic_prepare(struct zrx_nic *nic, const struct zrx_options *options,
+		       struct zrx_error *error)
+{
+	int result;
+
+	if (options->nic_mode == ZRX_NIC_PREPARED) {
+		nic->steer = ZRX_STEER_NONE;
+		return nic_check_prepared(nic, options, error);
+	}
+	nic->steer = options->steer;
+	nic->steer_port = options->steer_port;
+	result = zrx_claim_take(&nic->claim, nic->device, NULL, options, 0, error);
+	nic->claimed = !result;
+	nic->queue = nic->claim.queue;
+	return result;
+}
+
+int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uint32_t *ifindex,
+		    uint32_t *queue, struct zrx_error *error)
+{
+	struct zrx_nic *acquired = calloc(1, sizeof(*acquired));
+	int result;
+
+	if (!acquired)
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
+	result = zrx_nic_device_open(&acquired->device, options->interface, error);
+	if (!result)
+		result = nic_prepare(acquired, options, error);
+	if (result) {
+		zrx_nic_release(acquired);
+		return result;
+	}
+	*ifindex = acquired->device->ifindex;
+	*queue = acquired->queue;
+	*nic = acquired;
+	return 0;
+}
+
+int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
+{
+	struct zrx_netdev_queue queue;
+	int result = zrx_nic_device_queue(nic->device, nic->queue, &queue);
+
+	if (!result && !(queue.bound & ZRX_BOUND_IO_URING))
+		result = -EIO;
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_QUEUE,
+				     "look at the kernel log (dmesg)",
+				     "%s: queue %u was registered but does not show as bound",
+				     nic->device->name, nic->queue);
+	if (nic->steer != ZRX_STEER_PORT)
+		return 0;
+	return zrx_claim_steer_port(&nic->claim, (uint16_t)nic->steer_port, error);
+}
+
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+{
+	uint32_t napi_id = 0;
+	socklen_t length = sizeof(napi_id);
+	int known, result;
+
+	/* 0: nothing has arrived yet, or its peer is on this machine. */
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &length) || !napi_id ||
+	    napi_id == nic->napi_id)
+		return 0;
+	/*
+	 * What comes will be led here. What came last may have come before that queue was bound,
+	 * and only unread bytes can be in its memory.
+	 */
+	if (nic->steer == ZRX_STEER_CONNECTION && zrx_sys_socket_pending(fd) <= 0)
+		return 0;
+	result = zrx_nic_arrival_check(nic->device, nic->claimed ? nic->claim.directory : -1,
+				       nic->queue, napi_id, &known, error);
+	if (known)
+		nic->napi_id = napi_id;
+	return result;
+}
+
+int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error)
+{
+	struct zrx_flow flow;
+	int result;
+
+	*rule = ZRX_NIC_NO_RULE;
+	if (nic->steer != ZRX_STEER_CONNECTION)
+		return 0;
+	result = zrx_flow_of_socket(fd, &flow);
+	if (result == -ENOTCONN)
+		return 0; /* reset since it was checked: no more packets, nothing to steer */
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
+				     "the flow of the socket cannot be told: %s",
+				     strerror(-result));
+	return zrx_claim_steer(&nic->claim, &flow, rule, error);
+}
+
+void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule)
+{
+	if (nic->claimed && rule != ZRX_NIC_NO_RULE)
+		zrx_claim_unsteer(&nic->claim, rule);
+}
+
+void zrx_nic_release(struct zrx_nic *nic)
+{
+	if (!nic)
+		return;
+	/* What cannot be undone now stays in the journal; there is nobody left to tell. */
+	if (nic->claimed)
+		zrx_claim_drop(&nic->claim, NULL);
+	zrx_nic_device_close(nic->device);
+	free(nic);
+}

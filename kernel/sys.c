@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* The seam of kernel/sys.h, on Linux: libc and liburing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+void *zrx_sys_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+void zrx_sys_free(void *memory)
+{
+	free(memory);
+}
+
+static void *mapped(void *address, int *error)
+{
+	if (address != MAP_FAILED)
+		return address;
+	*error = -errno;
+	return NULL;
+}
+
+void *zrx_sys_map(size_t size, int flags, int *error)
+{
+	if (!(flags & (MAP_SHARED | MAP_PRIVATE)))
+		flags |= MAP_PRIVATE;
+	return mapped(mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0),
+		      error);
+}
+
+void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error)
+{
+	int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+
+	return mapped(mmap(NULL, size, protection, MAP_SHARED, fd, (off_t)offset), error);
+}
+
+void zrx_sys_unmap(void *address, size_t size)
+{
+	munmap(address, size);
+}
+
+int zrx_sys_advise(void *address, size_t size, int advice)
+{
+	return madvise(address, size, advice) ? -errno : 0;
+}
+
+int zrx_sys_thp_enabled(void)
+{
+	char text[64] = "";
+	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+	ssize_t length;
+
+	if (fd < 0)
+		return 0;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return length > 0 && !strstr(text, "[never]");
+}
+
+size_t zrx_sys_page_bytes(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int zrx_sys_ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params)
+{
+	int result = io_uring_queue_init_params(entries, ring, params);
+
+	if (result < 0)
+		return result;
+	/* A forked child that touched the rings would complete its parent's requests. */
+	result = io_uring_ring_dontfork(ring);
+	if (result < 0)
+		io_uring_queue_exit(ring);
+	return result;
+}
+
+void zrx_sys_ring_close(struct io_uring *ring)
+{
+	io_uring_queue_exit(ring);
+}
+
+int zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument, unsigned count)
+{
+	return io_uring_register((unsigned)ring->ring_fd, opcode, argument, count);
+}
+
+int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
+		       const struct __kernel_timespec *timeout)
+{
+	struct __kernel_timespec copy;
+	struct io_uring_cqe *cqe;
+
+	if (!wait_for)
+		return io_uring_submit_and_get_events(ring);
+	if (!timeout)
+		return io_uring_submit_and_wait(ring, wait_for);
+	copy = *timeout;
+	return io_uring_submit_and_wait_timeout(ring, &cqe, wait_for, &copy, NULL);
+}
+
+int zrx_sys_epoll_open(void)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event event = {.events = events, .data.u64 = data};
+
+	return epoll_ctl(epoll, operation, fd, &event) ? -errno : 0;
+}
+
+/* Whole milliseconds, rounded up: waking early would turn a short timeout into a spin. */
+static int milliseconds(int64_t timeout_ns)
+{
+	int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns)
+{
+	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+				   .tv_nsec = timeout_ns % 1000000000};
+	int count;
+
+	if (timeout_ns <= 0)
+		count = epoll_wait(epoll, events, capacity, timeout_ns ? -1 : 0);
+	else
+		count = epoll_pwait2(epoll, events, capacity, &timeout, NULL);
+	if (count < 0 && errno == ENOSYS) /* before 5.11 */
+		count = epoll_wait(epoll, events, capacity, milliseconds(timeout_ns));
+	return count < 0 ? -errno : count;
+}
+
+int zrx_sys_eventfd_open(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void zrx_sys_eventfd_signal(int fd)
+{
+	int saved = errno; /* also called from signal handlers and destructors */
+	uint64_t one = 1;
+
+	/* EAGAIN means that the counter is full: then it is readable, which is all that is wanted.
+	 */
+	if (write(fd, &one, sizeof(one)) < 0)
+		errno = saved;
+}
+
+void zrx_sys_eventfd_drain(int fd)
+{
+	int saved = errno;
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) < 0)
+		errno = saved;
+}
+
+int zrx_sys_dup(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+void zrx_sys_close(int fd)
+{
+	close(fd);
+}
+
+int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length)
+{
+	return getsockopt(fd, level, name, value, length) ? -errno : 0;
+}
+
+int64_t zrx_sys_recv(int fd, void *memory, size_t length)
+{
+	ssize_t result = recv(fd, memory, length, MSG_DONTWAIT);
+
+	return result < 0 ? -errno : result;
+}
+
+int zrx_sys_socket_pending(int fd)
+{
+	int bytes;
+
+	return ioctl(fd, FIONREAD, &bytes) ? -errno : bytes;
+}
+
+uint64_t zrx_sys_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam: every contact of the core with the kernel. The product links kernel/sys.c; tests
+ * link a simulated kernel, or one that fails on command, in its place. The rings themselves are
+ * memory: a simulated kernel hands out its own in zrx_sys_ring_open and reads and writes them
+ * as the real one does, so the engines' barriers are exercised too.
+ *
+ * All return a negative errno on failure. Same meaning as the system call behind each.
+ */
+#ifndef ZRX_SYS_H
+#define ZRX_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <liburing.h>
+
+/* ---- heap and mappings ---- */
+void *zrx_sys_alloc(size_t size); /* zeroed; NULL when there is none */
+void zrx_sys_free(void *memory);
+/*
+ * Anonymous memory: flags as for mmap beyond MAP_ANONYMOUS. Errors come back as -errno in *error.
+ */
+void *zrx_sys_map(size_t size, int flags, int *error);
+/* A region that the ring owns (refill ring in kernel memory), or a mappable fd (udmabuf). */
+void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error);
+void zrx_sys_unmap(void *address, size_t size);
+int zrx_sys_advise(void *address, size_t size, int advice);
+int zrx_sys_thp_enabled(void); /* 1 if madvise(MADV_HUGEPAGE) can have an effect */
+size_t zrx_sys_page_bytes(void);
+
+/* ---- io_uring ---- */
+int zrx_sys_ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params);
+void zrx_sys_ring_close(struct io_uring *ring); /* unmaps and closes */
+int zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument, unsigned count);
+/*
+ * Submit what is queued, run completions, and wait until `wait_for` of them are there or the time
+ * is over. timeout NULL: no limit. Returns what was submitted, or -errno (-ETIME when the time is
+ * over).
+ */
+int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
+		       const struct __kernel_timespec *timeout);
+
+/* ---- epoll and eventfd ---- */
+struct epoll_event;
+int zrx_sys_epoll_open(void);
+int zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data);
+int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
+int zrx_sys_eventfd_open(void);
+void zrx_sys_eventfd_signal(int fd); /* async-signal-safe */
+void zrx_sys_eventfd_drain(int fd);
+
+/* ---- sockets and descriptors ---- */
+int zrx_sys_dup(int fd); /* close-on-exec */
+void zrx_sys_close(int fd);
+int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length);
+int64_t zrx_sys_recv(int fd, void *memory, size_t length); /* never blocks */
+int zrx_sys_socket_pending(int fd);                        /* bytes that could be received now */
+
+/* ---- time ---- */
+uint64_t zrx_sys_now_ns(void); /* CLOCK_MONOTONIC */
+
+#endif
