@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include <zcrx.h>
 
-#include "hot_set.h"
+#include "engine_multishot.h"
 #include "side.h"
 
 #define BATCH 128

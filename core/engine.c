@@ -32,7 +32,7 @@ static int not_tried(const struct zrx_options *options, uint32_t engine, struct 
 	return 0;
 }
 
-static int try(struct zrx_receiver *receiver, uint32_t engine, struct zrx_error *reason)
+static int engine_try(struct zrx_receiver *receiver, uint32_t engine, struct zrx_error *reason)
 {
 	int result = not_tried(&receiver->options, engine, reason);
 
@@ -52,13 +52,13 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 	int result;
 
 	if (receiver->options.engine != ZRX_ENGINE_AUTO)
-		return try(receiver, receiver->options.engine, error);
+		return engine_try(receiver, receiver->options.engine, error);
 	for (size_t i = 0; i < sizeof(best_first) / sizeof(best_first[0]); i++) {
 		uint32_t engine = best_first[i];
 
 		refused[engine].size = sizeof(refused[engine]);
 		receiver->engine = NULL;
-		result = try(receiver, engine, &refused[engine]);
+		result = engine_try(receiver, engine, &refused[engine]);
 		if (!result)
 			return 0;
 		/* The reason to mend is that of the best engine that was really tried. */

@@ -14,14 +14,14 @@
 #include "engine.h"
 #include "error.h"
 #include "fill.h"
-#include "hot_set.h"
+#include "engine_multishot.h"
 #include "options.h"
 #include "receiver.h"
 #include "ring.h"
 #include "uapi.h"
 
 #define GROUP           0
-#define WIDE            0      /* completions of 16 bytes */
+#define MULTISHOT_WIDE  0      /* completions of 16 bytes */
 #define MAX_CHUNKS      65536u /* buffer ids have 16 bits */
 #define MAX_BUFFER_RING 32768u
 
@@ -101,7 +101,7 @@ static uint32_t chunk_for(const struct zrx_options *options)
 	return chunk;
 }
 
-static void tell(struct zrx_receiver *receiver, const struct multishot_state *state)
+static void multishot_describe(struct zrx_receiver *receiver, const struct multishot_state *state)
 {
 	struct zrx_info *info = &receiver->info;
 
@@ -128,7 +128,7 @@ static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error
 		goto abandon;
 	}
 	state->hot_set = ZRX_HOT_SET_FIRST;
-	result = zrx_ring_open(&state->ring, receiver, WIDE, error);
+	result = zrx_ring_open(&state->ring, receiver, MULTISHOT_WIDE, error);
 	if (result)
 		goto abandon;
 	result = open_buffers(state, receiver, error);
@@ -137,7 +137,7 @@ static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error
 		goto abandon;
 	}
 	receiver->state = state;
-	tell(receiver, state);
+	multishot_describe(receiver, state);
 	return 0;
 abandon:
 	if (state)
@@ -276,11 +276,12 @@ static inline int has_bytes(const struct io_uring_cqe *cqe)
  * is then behind it. Only its last one can be the last of its request, which is not made again
  * before that was seen. Returns 0, or -ENOMEM: nothing was consumed.
  */
-static int deliver(struct multishot_state *state, struct zrx_receiver *receiver,
-		   const struct zrx_stream *stream, unsigned *head, unsigned tail,
-		   struct zrx_sink *sink)
+static int multishot_deliver(struct multishot_state *state, struct zrx_receiver *receiver,
+			     const struct zrx_stream *stream, unsigned *head, unsigned tail,
+			     struct zrx_sink *sink)
 {
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct zrx_completions completions =
+		zrx_ring_completions(&state->ring, MULTISHOT_WIDE);
 	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
 	struct zrx_chunk *chunks = state->chunks.chunks;
 	uint32_t shift = receiver->area->chunk_shift;
@@ -348,8 +349,8 @@ static void grow_hot_set(struct multishot_state *state, const struct zrx_receive
 }
 
 /* The last completion of a request. */
-static void finish(struct multishot_state *state, struct zrx_receiver *receiver,
-		   struct zrx_stream *stream, int32_t result)
+static void multishot_end(struct multishot_state *state, struct zrx_receiver *receiver,
+			  struct zrx_stream *stream, int32_t result)
 {
 	state->ring.in_flight--;
 	if (result == -ENOBUFS)
@@ -364,7 +365,7 @@ static int complete_limited(struct multishot_state *state, struct zrx_receiver *
 {
 	if (cqe->res > 0 && !(stream->flags & ZRX_STREAM_REMOVING))
 		return serve_limited(state, receiver, stream, sink);
-	finish(state, receiver, stream, cqe->res > 0 ? -ECANCELED : cqe->res);
+	multishot_end(state, receiver, stream, cqe->res > 0 ? -ECANCELED : cqe->res);
 	return 0;
 }
 
@@ -375,7 +376,8 @@ static int complete_limited(struct multishot_state *state, struct zrx_receiver *
 static int complete(struct multishot_state *state, struct zrx_receiver *receiver, unsigned *head,
 		    unsigned tail, struct zrx_sink *sink)
 {
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct zrx_completions completions =
+		zrx_ring_completions(&state->ring, MULTISHOT_WIDE);
 	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
 	struct zrx_stream *stream = zrx_stream_at(&receiver->streams, cqe->user_data);
 	int result = 0;
@@ -386,7 +388,7 @@ static int complete(struct multishot_state *state, struct zrx_receiver *receiver
 		return result;
 	}
 	if (has_bytes(cqe)) {
-		result = deliver(state, receiver, stream, head, tail, sink);
+		result = multishot_deliver(state, receiver, stream, head, tail, sink);
 		if (result)
 			return result;
 		cqe = zrx_completion(&completions, *head - 1);
@@ -394,14 +396,15 @@ static int complete(struct multishot_state *state, struct zrx_receiver *receiver
 		++*head;
 	}
 	if (!(cqe->flags & IORING_CQE_F_MORE))
-		finish(state, receiver, stream, cqe->res);
+		multishot_end(state, receiver, stream, cqe->res);
 	return 0;
 }
 
 static int multishot_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct multishot_state *state = receiver->state;
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct zrx_completions completions =
+		zrx_ring_completions(&state->ring, MULTISHOT_WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;

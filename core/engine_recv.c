@@ -7,7 +7,7 @@
 #include "engine.h"
 #include "error.h"
 #include "fill.h"
-#include "hot_set.h"
+#include "engine_multishot.h"
 #include "fork.h"
 #include "options.h"
 #include "receiver.h"
@@ -105,7 +105,7 @@ static uint32_t recv_available(struct zrx_receiver *receiver, const struct zrx_s
 	return zrx_fill_available(&state->fill, &state->chunks);
 }
 
-static int look(struct zrx_receiver *receiver, int64_t timeout_ns)
+static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct recv_state *state = receiver->state;
 	struct epoll_event events[EPOLL_BATCH];
@@ -159,14 +159,14 @@ static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	 * a stream with a small window has only so many bytes in each.
 	 */
 	if (state->ready.first)
-		look(receiver, 0);
+		recv_poll(receiver, 0);
 	return result;
 }
 
 static int recv_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct recv_state *state = receiver->state;
-	int count = look(receiver, state->ready.first ? 0 : timeout_ns);
+	int count = recv_poll(receiver, state->ready.first ? 0 : timeout_ns);
 
 	if (count < 0)
 		return count;

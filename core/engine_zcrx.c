@@ -24,11 +24,11 @@
 	(1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
 		    */
 
-#define WIDE 1 /* completions of 32 bytes */
+#define ZCRX_WIDE 1 /* completions of 32 bytes */
 
 struct zcrx_state {
 	struct zrx_ring ring;
-	struct zrx_zcrx_queue queue;
+	struct zrx_ifq queue;
 	uint64_t filled_at_shortage; /* refill entries written when a copy last found no chunk */
 	uint64_t retry_ns;
 	uint32_t arms; /* requests to make before the next wait, at most */
@@ -49,7 +49,7 @@ static struct zrx_refill *refill_of(const struct zrx_receiver *receiver)
 
 /* ---- open and close ---- */
 
-static void tell(struct zrx_receiver *receiver, const struct zcrx_state *state)
+static void zcrx_describe(struct zrx_receiver *receiver, const struct zcrx_state *state)
 {
 	struct zrx_info *info = &receiver->info;
 
@@ -69,7 +69,7 @@ static void tell(struct zrx_receiver *receiver, const struct zcrx_state *state)
 static void close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	zrx_ring_close(&state->ring, receiver);
-	zrx_zcrx_forget(&state->queue);
+	zrx_ifq_forget(&state->queue);
 	zrx_nic_release(state->queue.nic);
 }
 
@@ -81,11 +81,11 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 	state->nodev = (uint8_t)nodev;
 	state->retry_ns = RETRY_FIRST_NS;
 	state->arms = state->arms_left = UINT32_MAX;
-	result = zrx_ring_open(&state->ring, receiver, WIDE, error);
+	result = zrx_ring_open(&state->ring, receiver, ZCRX_WIDE, error);
 	if (result)
 		return result;
-	result = zrx_zcrx_register(&state->queue, &state->ring, receiver->area->refill, receiver,
-				   nodev, error);
+	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
+				  nodev, error);
 	if (result)
 		close_queue(state, receiver);
 	return result;
@@ -112,7 +112,7 @@ static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_erro
 	}
 	receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
 	receiver->state = state;
-	tell(receiver, state);
+	zcrx_describe(receiver, state);
 	return 0;
 }
 
@@ -251,7 +251,7 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 		due = 1;
 	if (state->nodev && pending * 2 >= state->queue.entries)
 		due = 1;
-	if (!due || zrx_zcrx_flush(&state->queue, &state->ring))
+	if (!due || zrx_ifq_flush(&state->queue, &state->ring))
 		return;
 	zrx_count(&state->flushes, 1);
 	zrx_refill_drain(receiver->area); /* there is room for the backlog now */
@@ -264,7 +264,7 @@ static void zcrx_collect(struct zrx_receiver *receiver)
 	zrx_refill_drain(receiver->area);
 	flush_if_due(state, receiver);
 	if (state->notice && receiver->started &&
-	    !zrx_zcrx_rearm_event(&state->queue, &state->ring, ZRX_UAPI_EVENT_ALLOC_FAIL))
+	    !zrx_ifq_rearm_event(&state->queue, &state->ring, ZRX_UAPI_EVENT_ALLOC_FAIL))
 		state->notice = 0;
 }
 
@@ -325,8 +325,8 @@ static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 
 /* ---- completions ---- */
 
-static void internal(struct zcrx_state *state, struct zrx_receiver *receiver,
-		     const struct io_uring_cqe *cqe)
+static void zcrx_own_completion(struct zcrx_state *state, struct zrx_receiver *receiver,
+				const struct io_uring_cqe *cqe)
 {
 	zrx_ring_internal(&state->ring, receiver, cqe->user_data);
 	if (cqe->user_data == ZRX_RING_TIMER) {
@@ -344,10 +344,11 @@ static void internal(struct zcrx_state *state, struct zrx_receiver *receiver,
  * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
  * is then behind it. Returns 0, or -ENOMEM: nothing was consumed.
  */
-static int deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
-		   struct zrx_stream *stream, unsigned *head, unsigned tail, struct zrx_sink *sink)
+static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
+			struct zrx_stream *stream, unsigned *head, unsigned tail,
+			struct zrx_sink *sink)
 {
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
 	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
 	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
 	struct zrx_row row;
@@ -384,8 +385,8 @@ static int part_done(const struct zrx_stream *stream)
 	       !(stream->flags & ZRX_STREAM_FRESH) && stream->remaining % LIMIT_PART == 0;
 }
 
-static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
-		  struct zrx_stream *stream, const struct io_uring_cqe *cqe)
+static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
+		       struct zrx_stream *stream, const struct io_uring_cqe *cqe)
 {
 	int result = cqe->res;
 
@@ -415,7 +416,7 @@ static void final(struct zcrx_state *state, struct zrx_receiver *receiver,
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct zcrx_state *state = receiver->state;
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, WIDE);
+	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;
@@ -424,15 +425,15 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		const struct io_uring_cqe *cqe = zrx_completion(&completions, head);
 
 		if (!(cqe->user_data >> 32)) {
-			internal(state, receiver, cqe);
+			zcrx_own_completion(state, receiver, cqe);
 			head++;
 		} else if (cqe->flags & IORING_CQE_F_MORE) {
-			result = deliver(state, receiver,
-					 zrx_stream_at(&receiver->streams, cqe->user_data), &head,
-					 tail, sink);
+			result = zcrx_deliver(state, receiver,
+					      zrx_stream_at(&receiver->streams, cqe->user_data),
+					      &head, tail, sink);
 		} else {
-			final(state, receiver, zrx_stream_at(&receiver->streams, cqe->user_data),
-			      cqe);
+			zcrx_final(state, receiver,
+				   zrx_stream_at(&receiver->streams, cqe->user_data), cqe);
 			head++;
 		}
 	}

@@ -26,7 +26,7 @@ void zrx_fork_allow(void)
 	pthread_mutex_unlock(&registry_lock);
 }
 
-static void close_stream(void *context, struct zrx_stream *stream)
+static void fork_close_stream(void *context, struct zrx_stream *stream)
 {
 	(void)context;
 	zrx_sys_close(stream->fd);
@@ -37,7 +37,7 @@ static void after_fork_child(void)
 	for (struct zrx_area *area = registry; area; area = area->fork_next) {
 		area->forked = 1;
 		if (area->receiver)
-			zrx_streams_each(&area->receiver->streams, close_stream, NULL);
+			zrx_streams_each(&area->receiver->streams, fork_close_stream, NULL);
 		if (area->ring_fd >= 0)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)

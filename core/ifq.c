@@ -23,7 +23,7 @@ static int query(struct zrx_ring *ring, uint32_t operation, void *data, uint32_t
 	return result < 0 ? result : header.result;
 }
 
-uint32_t zrx_zcrx_features(struct zrx_ring *ring)
+uint32_t zrx_ifq_features(struct zrx_ring *ring)
 {
 	struct zrx_uapi_query_zcrx zcrx = {0};
 	struct zrx_uapi_query_zcrx_event event = {0};
@@ -53,7 +53,7 @@ uint32_t zrx_zcrx_features(struct zrx_ring *ring)
  * A page for the ring's header, whose layout the kernel tells only afterwards; the entries; the
  * statistics.
  */
-static void lay_out(struct zrx_zcrx_queue *queue, uint32_t entries)
+static void lay_out(struct zrx_ifq *queue, uint32_t entries)
 {
 	size_t page = zrx_sys_page_bytes();
 	size_t used = page + entries * sizeof(struct zrx_uapi_rqe);
@@ -64,7 +64,7 @@ static void lay_out(struct zrx_zcrx_queue *queue, uint32_t entries)
 	queue->region_bytes = (used + page - 1) / page * page;
 }
 
-static int map_region(struct zrx_zcrx_queue *queue, struct zrx_error *error)
+static int map_region(struct zrx_ifq *queue, struct zrx_error *error)
 {
 	int result = 0;
 
@@ -78,7 +78,7 @@ static int map_region(struct zrx_zcrx_queue *queue, struct zrx_error *error)
 }
 
 /* A region that the kernel allocated is mapped through the ring's descriptor. */
-static int map_kernel_region(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
+static int map_kernel_region(struct zrx_ifq *queue, struct zrx_ring *ring,
 			     const struct zrx_uapi_region_desc *region, struct zrx_error *error)
 {
 	int result = 0;
@@ -94,14 +94,14 @@ static int map_kernel_region(struct zrx_zcrx_queue *queue, struct zrx_ring *ring
 	return 0;
 }
 
-void zrx_zcrx_forget(struct zrx_zcrx_queue *queue)
+void zrx_ifq_forget(struct zrx_ifq *queue)
 {
 	if (queue->region)
 		zrx_sys_unmap(queue->region, queue->region_bytes);
 	queue->region = NULL;
 }
 
-static void attach(struct zrx_zcrx_queue *queue, struct zrx_refill *refill,
+static void attach(struct zrx_ifq *queue, struct zrx_refill *refill,
 		   const struct zrx_uapi_offsets *offsets, uint64_t token)
 {
 	uint8_t *base = queue->region;
@@ -126,7 +126,7 @@ struct registration {
 	struct zrx_uapi_event_desc events;
 };
 
-static void describe(struct registration *registration, const struct zrx_zcrx_queue *queue,
+static void describe(struct registration *registration, const struct zrx_ifq *queue,
 		     const struct zrx_area *area)
 {
 	memset(registration, 0, sizeof(*registration));
@@ -155,8 +155,8 @@ static void describe(struct registration *registration, const struct zrx_zcrx_qu
 }
 
 static int attempt(struct registration *registration, struct zrx_ring *ring,
-		   const struct zrx_zcrx_queue *queue, const struct zrx_area *area,
-		   uint32_t ifindex, uint32_t rxq, uint32_t rx_buf_len, int nodev)
+		   const struct zrx_ifq *queue, const struct zrx_area *area, uint32_t ifindex,
+		   uint32_t rxq, uint32_t rx_buf_len, int nodev)
 {
 	describe(registration, queue, area);
 	registration->ifq.rx_buf_len = rx_buf_len;
@@ -171,8 +171,8 @@ static int attempt(struct registration *registration, struct zrx_ring *ring,
 }
 
 /* Buffers above a page, if they are asked for and to be had; a page otherwise. */
-static uint32_t wanted_rx_buf_len(const struct zrx_zcrx_queue *queue,
-				  const struct zrx_options *options, int nodev)
+static uint32_t wanted_rx_buf_len(const struct zrx_ifq *queue, const struct zrx_options *options,
+				  int nodev)
 {
 	if (nodev || !(queue->features & ZRX_FEATURE_RX_BUF_LEN) ||
 	    options->buffer_bytes <= zrx_sys_page_bytes())
@@ -194,9 +194,9 @@ static int explain(int result, const struct zrx_receiver *receiver, int nodev, u
 	return reason.code;
 }
 
-static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
-			  struct zrx_refill *refill, struct zrx_receiver *receiver, int nodev,
-			  uint32_t ifindex, uint32_t rxq, struct zrx_error *error)
+static int register_queue(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
+			  struct zrx_receiver *receiver, int nodev, uint32_t ifindex, uint32_t rxq,
+			  struct zrx_error *error)
 {
 	struct registration registration;
 	uint32_t rx_buf_len = wanted_rx_buf_len(queue, &receiver->options, nodev);
@@ -220,14 +220,13 @@ static int register_queue(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 	return 0;
 }
 
-int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
-		      struct zrx_refill *refill, struct zrx_receiver *receiver, int nodev,
-		      struct zrx_error *error)
+int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
+		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
 {
 	uint32_t ifindex = 0, rxq = receiver->options.queue;
 	int result = 0;
 
-	queue->features = zrx_zcrx_features(ring);
+	queue->features = zrx_ifq_features(ring);
 	if (nodev && !(queue->features & ZRX_FEATURE_NODEV))
 		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
 				     "boot Linux 7.1 or newer, or use engine multishot",
@@ -251,21 +250,20 @@ int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
 
 /* ---- control ---- */
 
-static int control(const struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
-		   struct zrx_uapi_ctrl *ctrl)
+static int control(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_uapi_ctrl *ctrl)
 {
 	ctrl->zcrx_id = queue->id;
 	return zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_CTRL, ctrl, 0);
 }
 
-int zrx_zcrx_flush(const struct zrx_zcrx_queue *queue, struct zrx_ring *ring)
+int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring)
 {
 	struct zrx_uapi_ctrl ctrl = {.op = ZRX_UAPI_CTRL_FLUSH_RQ};
 
 	return control(queue, ring, &ctrl);
 }
 
-int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ring, uint32_t type)
+int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint32_t type)
 {
 	struct zrx_uapi_ctrl ctrl = {.op = ZRX_UAPI_CTRL_ARM_EVENT, .u.arm_event.event_type = type};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the kernel calls an ifq: an area and a refill ring, bound to a NIC queue or to none. */
-#ifndef ZRX_ZCRX_QUEUE_H
-#define ZRX_ZCRX_QUEUE_H
+#ifndef ZRX_IFQ_H
+#define ZRX_IFQ_H
 
 #include "ring.h"
 #include "uapi.h"
@@ -9,7 +9,7 @@
 struct zrx_nic;
 struct zrx_refill;
 
-struct zrx_zcrx_queue {
+struct zrx_ifq {
 	uint32_t id; /* of the ifq, in its ring */
 	uint32_t rx_buf_len;
 	uint32_t features;    /* ZRX_FEATURE_*, as the kernel tells */
@@ -23,23 +23,22 @@ struct zrx_zcrx_queue {
 };
 
 /* Ask the kernel what its zcrx can do: ZRX_FEATURE_*. */
-uint32_t zrx_zcrx_features(struct zrx_ring *ring);
+uint32_t zrx_ifq_features(struct zrx_ring *ring);
 
 /*
  * Register the receiver's area on the queue that its options name (nodev: on none), and fill
  * refill. On failure everything is undone and error says which precondition does not hold.
  */
-int zrx_zcrx_register(struct zrx_zcrx_queue *queue, struct zrx_ring *ring,
-		      struct zrx_refill *refill, struct zrx_receiver *receiver, int nodev,
-		      struct zrx_error *error);
+int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
+		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error);
 
 /* After the ring is closed: unmap the refill ring. */
-void zrx_zcrx_forget(struct zrx_zcrx_queue *queue);
+void zrx_ifq_forget(struct zrx_ifq *queue);
 
 /* Have the kernel take everything out of the refill ring now. Owner's thread. */
-int zrx_zcrx_flush(const struct zrx_zcrx_queue *queue, struct zrx_ring *ring);
+int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring);
 
 /* Ask for the next notice of this type. Owner's thread. */
-int zrx_zcrx_rearm_event(const struct zrx_zcrx_queue *queue, struct zrx_ring *ring, uint32_t type);
+int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint32_t type);
 
 #endif

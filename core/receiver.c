@@ -50,7 +50,7 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 	return 0;
 }
 
-static void close_stream(void *context, struct zrx_stream *stream)
+static void receiver_close_stream(void *context, struct zrx_stream *stream)
 {
 	(void)context;
 	zrx_sys_close(stream->fd);
@@ -61,7 +61,7 @@ void zrx_receiver_destroy(struct zrx_receiver *receiver)
 	receiver->engine->close(receiver);
 	zrx_fork_hold();
 	receiver->area->receiver = NULL;
-	zrx_streams_each(&receiver->streams, close_stream, NULL);
+	zrx_streams_each(&receiver->streams, receiver_close_stream, NULL);
 	zrx_fork_allow();
 	zrx_streams_destroy(&receiver->streams);
 	zrx_sys_free(receiver);

@@ -4,7 +4,7 @@
 #include "slot.h"
 #include "sys.h"
 
-static int grow(struct zrx_slots *slots)
+static int slots_grow(struct zrx_slots *slots)
 {
 	uint32_t first = slots->slab_count << ZRX_SLAB_SHIFT;
 	struct zrx_slot *slab;
@@ -30,7 +30,7 @@ int zrx_slots_reserve(struct zrx_slots *slots)
 	/* Pairs with the release in zrx_chain_push: the links of the chain are visible. */
 	if (atomic_load_explicit(&slots->freed, memory_order_relaxed))
 		slots->free = atomic_exchange_explicit(&slots->freed, 0, memory_order_acquire);
-	return slots->free ? 0 : grow(slots);
+	return slots->free ? 0 : slots_grow(slots);
 }
 
 void zrx_slots_free(struct zrx_slots *slots, struct zrx_chain chain)

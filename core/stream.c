@@ -125,7 +125,7 @@ static int grow_buckets(struct zrx_streams *streams)
 	return 1;
 }
 
-static int grow(struct zrx_streams *streams)
+static int streams_grow(struct zrx_streams *streams)
 {
 	uint32_t first = streams->slab_count << ZRX_STREAM_SLAB_SHIFT;
 	struct zrx_stream *slab;
@@ -151,7 +151,7 @@ struct zrx_stream *zrx_stream_new(struct zrx_streams *streams, uint64_t cookie)
 	struct zrx_stream *stream;
 	uint32_t index, generation;
 
-	if (!streams->free && !grow(streams))
+	if (!streams->free && !streams_grow(streams))
 		return NULL;
 	stream = streams->free;
 	streams->free = stream->next;

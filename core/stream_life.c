@@ -122,8 +122,8 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 
 /* ---- the end, or another turn ---- */
 
-static void finish(struct zrx_receiver *receiver, struct zrx_stream *stream, int error,
-		   uint16_t end_flags)
+static void stream_end(struct zrx_receiver *receiver, struct zrx_stream *stream, int error,
+		       uint16_t end_flags)
 {
 	stream->state = ZRX_STREAM_DONE;
 	stream->error = error;
@@ -164,12 +164,12 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 	zrx_list_remove(stream); /* perhaps still among the cancels */
 	stream->flags &= (uint8_t)~ZRX_STREAM_KICKED;
 	if (stream->remaining == 0) {
-		finish(receiver, stream, 0, ZRX_END_LIMIT);
+		stream_end(receiver, stream, 0, ZRX_END_LIMIT);
 		return;
 	}
 	switch (result) {
 	case 0:
-		finish(receiver, stream, 0, 0);
+		stream_end(receiver, stream, 0, 0);
 		return;
 	case -ENOSPC:
 	case -EOVERFLOW:
@@ -181,13 +181,13 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 		break;
 	default:
 		if (result < 0) {
-			finish(receiver, stream, result, 0);
+			stream_end(receiver, stream, result, 0);
 			return;
 		}
 	}
 	/* The kernel stopped, but the stream goes on. */
 	if (removing)
-		finish(receiver, stream, 0, ZRX_END_REMOVED);
+		stream_end(receiver, stream, 0, ZRX_END_REMOVED);
 	else if (result == -ENOBUFS || result == -ENOMEM)
 		wait_for_buffer(receiver, stream);
 	else if (result == -ENOSPC || result == -EOVERFLOW || result > 0)
@@ -200,7 +200,7 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 
 void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, int error)
 {
-	finish(receiver, stream, error, 0);
+	stream_end(receiver, stream, error, 0);
 }
 
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -232,7 +232,7 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 		zrx_list_append(&receiver->cancels, stream);
 		return 0;
 	}
-	finish(receiver, stream, 0, ZRX_END_REMOVED);
+	stream_end(receiver, stream, 0, ZRX_END_REMOVED);
 	zrx_parked_changed(receiver);
 	return 0;
 }

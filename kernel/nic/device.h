@@ -62,11 +62,6 @@ void zrx_nic_device_close(struct zrx_nic_device *device);
 int zrx_nic_device_queue(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_netdev_queue *found);
 
-/* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
- */
-int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
-		     uint32_t context);
-
 /* Receive queues in use: as the kernel lists them, or, while the interface is down, its channels.
  */
 uint32_t zrx_nic_device_queue_count(struct zrx_nic_device *device);

@@ -6,7 +6,7 @@
 
 #include "check.h"
 #include "error.h"
-#include "nic/claim/choose.h"
+#include "nic/claim/settings.h"
 #include "nic/holder.h"
 #include "nic/inspect.h"
 #include "nic/quirks.h"

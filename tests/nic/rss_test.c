@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "check.h"
-#include "nic/claim/choose.h"
+#include "nic/claim/settings.h"
 #include "nic/claim/rss.h"
 
 static struct zrx_ethtool_rss spread(uint32_t count, uint32_t queues)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "nic/claim/choose.h"
+#include "nic/claim/settings.h"
 #include "nic/claim/claim.h"
 #include "nic/explain.h"
 #include "nic/holder.h"

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "nic/claim/journal.h"
-#include "nic/claim/journal_line.h"
 
 #define JOURNAL_RULES_MAX 1000000u
 

@@ -114,4 +114,8 @@ int zrx_journal_remove(int directory, const char *name);
  * cannot be told. */
 uint64_t zrx_journal_net_space(void);
 
+/* Each line ends in " #" and its checksum in hex: of the line up to, and with, the blank before
+ * '#'. */
+uint32_t zrx_journal_checksum(const char *line, size_t length);
+
 #endif /* ZRX_KERNEL_NIC_JOURNAL_H */

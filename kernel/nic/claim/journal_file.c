@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 
 #include "nic/claim/journal.h"
-#include "nic/claim/journal_line.h"
 
 #define JOURNAL_LOCK_TRIES   3000
 #define JOURNAL_LOCK_WAIT_MS 10

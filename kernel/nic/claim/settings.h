@@ -81,4 +81,14 @@ int zrx_nic_plan_apply(struct zrx_nic_device *device, const struct zrx_nic_setti
 uint32_t zrx_nic_settings_undo(struct zrx_nic_device *device, const struct zrx_nic_settings *before,
 			       uint32_t queue, uint32_t steps, struct zrx_error *error);
 
+/* Which queue to take. */
+#define ZRX_NO_QUEUE UINT32_MAX
+
+/*
+ * The highest queue that is neither bound nor in taken and not below first_queue: drivers and
+ * administrators hand out work from below. ZRX_NO_QUEUE if there is none.
+ */
+uint32_t zrx_nic_choose(const struct zrx_netdev_queue *queues, uint32_t count,
+			const struct zrx_queue_set *taken, uint32_t first_queue);
+
 #endif /* ZRX_KERNEL_NIC_SETTINGS_H */

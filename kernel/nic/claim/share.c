@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nic/claim/share.h"
+#include "nic/claim/steer.h"
 
 #define SHARE_IPV6 1 /* the index of its rule */
 

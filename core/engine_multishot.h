@@ -4,8 +4,8 @@
  * while others are free, as far as this allows. Kept here for engine recv, too, whose batches end
  * at as many bytes, and for the benchmarks, whose rival posts as many.
  */
-#ifndef ZRX_HOT_SET_H
-#define ZRX_HOT_SET_H
+#ifndef ZRX_ENGINE_MULTISHOT_H
+#define ZRX_ENGINE_MULTISHOT_H
 
 #include <stdint.h>
 
