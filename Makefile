@@ -28,7 +28,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in lanes side by side: the core on this kernel, fast ones first; the core on kernels that are
 # booted for it, which take a processor each; the packages, on both.
-TESTS := test-unit test-examples test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance \
+TESTS := test-house test-unit test-examples test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance \
 	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
 	test-nic test-nic-setup test-datapath test-conformance-nic
@@ -107,10 +107,10 @@ check: ## everything that CI runs: lint, test, demo
 AMALGAMATION := $(B)/amalgamation
 
 test-amalgamation: ## build the core as one C file, by two compilers, and receive with it
-	$(Q)bindings/amalgamate $(AMALGAMATION)
+	$(Q)mkdir -p $(AMALGAMATION)
 	$(Q)for compiler in gcc clang; do \
-		$$compiler -std=c11 -O2 $(WARNINGS) -fPIC -fvisibility=hidden -I$(AMALGAMATION) \
-			-c $(AMALGAMATION)/zcrx.c -o $(AMALGAMATION)/zcrx-$$compiler.o || exit 1; \
+		$$compiler -std=c11 -O2 $(WARNINGS) -fPIC -fvisibility=hidden -Ibindings/amalgamation \
+			-c bindings/amalgamation/zcrx.c -o $(AMALGAMATION)/zcrx-$$compiler.o || exit 1; \
 		$$compiler $(STANDARD) $(CPPFLAGS) $(wildcard tests/conformance/*.c) \
 			$(AMALGAMATION)/zcrx-$$compiler.o $(LDLIBS) -o $(AMALGAMATION)/conformance-$$compiler && \
 		$(AMALGAMATION)/conformance-$$compiler --fast --scenario 'size-*' || exit 1; \
@@ -131,6 +131,8 @@ lint-core: ## check the form of the C core, the scripts and the README
 	shellcheck $(SH_FILES)
 	scripts/readme-example
 	scripts/spdx
+	scripts/rooms
+	bindings/amalgamate --check
 
 lint-tools: python ## check the form of the rigs' and tests' Python programs
 	$(Q)$(PY) -m ruff check --select B,C4,F,I,UP $(PY_FILES)

@@ -15,6 +15,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 SOURCE = Path("python/src")
+CORE = Path("bindings/amalgamation")
 INTERFACE = Path("bindings/zcrx.i")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 # One wheel for all interpreters from 3.11 on; free-threaded ones have no stable ABI before 3.15.
@@ -22,7 +23,7 @@ STABLE_ABI = not FREE_THREADED and os.environ.get("ZCRX_STABLE_ABI", "1") != "0"
 
 
 def version() -> str:
-    header = (SOURCE / "zcrx.h").read_text()
+    header = (CORE / "zcrx.h").read_text()
     parts = (re.search(rf"ZRX_VERSION_{part} (\d+)", header) for part in ("MAJOR", "MINOR", "PATCH"))
     return ".".join(match[1] for match in parts if match)
 
@@ -40,7 +41,7 @@ def run_swig(folder: Path) -> Path:
     """Generate the wrapper and its Python half into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     wrapper = folder / "zcrx_wrap.c"
-    command = ["swig", "-python", "-nogil", "-interface", "_zcrx", f"-I{SOURCE}"]
+    command = ["swig", "-python", "-nogil", "-interface", "_zcrx", f"-I{CORE}"]
     command += ["-outdir", str(folder), "-o", str(wrapper), str(INTERFACE)]
     subprocess.run(command, check=True)
     return wrapper
@@ -68,9 +69,9 @@ class BuildPython(build_py):
 
 extension = Extension(
     "zcrx._zcrx",
-    sources=sorted(str(path) for path in SOURCE.glob("*.c")),
-    depends=[*sorted(str(path) for path in SOURCE.glob("*.h")), str(INTERFACE)],
-    include_dirs=[str(SOURCE)],
+    sources=[*sorted(str(path) for path in SOURCE.glob("*.c")), str(CORE / "zcrx.c")],
+    depends=[*sorted(str(path) for path in SOURCE.glob("*.h")), str(CORE / "zcrx.h"), str(INTERFACE)],
+    include_dirs=[str(SOURCE), str(CORE)],
     define_macros=[("_GNU_SOURCE", None)] + ([("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else []),
     extra_compile_args=[
         "-std=c11",

@@ -3,7 +3,6 @@
 GO         := go
 COMMA      := ,
 GO_PACKAGE := ./go/...
-GO_CORE    := go/internal/libzcrx
 GO_RUNNER  := $(B)/go/conformance
 # $(call with_go,COMMANDS): one shell for all, skipped where go/have-go says so.
 with_go     = $(Q)GO=$(GO) go/have-go || { test $$? = 1; exit; }; set -ex; $(1)
@@ -57,10 +56,9 @@ fuzz-go: ## fuzz the orders of release for 30 seconds
 	$(GO) test -fuzz FuzzReleaseOrder -fuzztime 30s ./go
 
 lint-go: staticcheck-go ## check the Go sources and what is generated in them
-	bindings/amalgamate --check $(GO_CORE)
 	$(Q)test -x "$$(command -v shellcheck)" && shellcheck go/have-go go/test-packaging
 	$(Q)mkdir -p $(B)/go
-	$(call with_go,(cd go/internal/core && $(GO) run constants_generate.go ../libzcrx/zcrx.h $(abspath $(B))/go/constants.go); \
+	$(call with_go,(cd go/internal/core && $(GO) run constants_generate.go ../../../bindings/amalgamation/zcrx.h $(abspath $(B))/go/constants.go); \
 		cmp go/internal/core/constants.go $(B)/go/constants.go; \
 		test -z "$$(gofmt -l go)" || { gofmt -l go; exit 1; }; \
 		$(GO) vet $(GO_PACKAGE); \

@@ -4,7 +4,7 @@
 PYTHON      ?= $(firstword $(wildcard /usr/bin/python3) python3)
 PY_VENV     := $(B)/python/venv
 PY          := $(PY_VENV)/bin/python
-PY_SOURCES  := setup.py pyproject.toml MANIFEST.in bindings/zcrx.i \
+PY_SOURCES  := setup.py pyproject.toml MANIFEST.in bindings/zcrx.i bindings/amalgamation/zcrx.c bindings/amalgamation/zcrx.h \
 	       $(wildcard python/src/*.[ch] python/src/*.map python/zcrx/*.py python/zcrx/*.pyi python/zcrx/cli/*.py)
 PY_TIMEOUT  := timeout -k 5
 
@@ -23,7 +23,6 @@ $(PY_VENV)/ready: pyproject.toml
 	@touch $@
 
 $(PY_VENV)/installed: $(PY_VENV)/ready $(PY_SOURCES)
-	bindings/amalgamate --check python/src
 	@rm -rf $(B)/bdist.* # what an interrupted build has left is in the way of the next
 	PATH="$(abspath $(PY_VENV))/bin:$$PATH" $(PY) -m pip install -q --no-deps --no-build-isolation .
 	@touch $@

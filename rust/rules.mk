@@ -58,7 +58,6 @@ bench-rust: ## measure the Rust crate against the C core, std and tokio: build/b
 	rust/with-cargo build/rust/release/zcrx-bench build/bench/rust.json
 
 lint-rust: ## check bindings, formatting, lints and documentation of the Rust crates
-	bindings/amalgamate --check rust/zcrx-sys/core
 	$(CARGO) run -q -p zcrx-bindgen -- --check
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy -q $(RUST_CRATES) --all-targets -- -D warnings

@@ -4,7 +4,7 @@
 
 package core
 
-// #cgo CFLAGS: -I${SRCDIR}/../libzcrx
+// #cgo CFLAGS: -I${SRCDIR}/../../../bindings/amalgamation
 import "C"
 
-import _ "github.com/zcrx/zcrx/go/internal/libzcrx"
+import _ "github.com/zcrx/zcrx/bindings/amalgamation"

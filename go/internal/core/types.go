@@ -4,7 +4,7 @@
 // It is the only package that knows C. What it hands out has C's rules, which package zcrx makes safe.
 package core
 
-//go:generate go run constants_generate.go ../libzcrx/zcrx.h constants.go
+//go:generate go run constants_generate.go ../../../bindings/amalgamation/zcrx.h constants.go
 
 import "unsafe"
 

@@ -2,11 +2,11 @@
 
 //go:build linux && cgo
 
-// Package libzcrx compiles the C core into the program. Package core calls it.
+// Package amalgamation compiles the C core into the program. Package zcrx calls it; nothing else should.
 //
 // It is a package of its own because the build tag zcrx_system leaves it out as a whole, and because
 // go mod vendor copies the C files of packages only.
-package libzcrx
+package amalgamation
 
 // #cgo CFLAGS: -std=c11 -O2 -fvisibility=hidden
 // #cgo pkg-config: liburing libmnl
