@@ -127,7 +127,7 @@ lint: deps-test lint-core lint-tools lint-rust lint-go lint-python ## check form
 
 .PHONY: lint-core lint-tools
 lint-core: ## check the form of the C core, the scripts and the README
-	clang-format --dry-run -Werror $(C_FILES)
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
 	shellcheck $(SH_FILES)
 	scripts/readme-example
 	scripts/spdx

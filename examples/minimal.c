@@ -2,7 +2,9 @@
 /* Copies one TCP connection to port 5000 of this machine to standard output: zcrx at its smallest.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <zcrx.h>
 
@@ -16,7 +18,7 @@ int main(void)
 	struct zrx_receiver *rx;
 	struct zrx_event events[64];
 	uint64_t stream;
-	int over = 0;
+	int over = 0, failed = 0;
 
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 1))
 		return perror("port 5000"), 1;
@@ -27,13 +29,22 @@ int main(void)
 	while (!over) {
 		int count = zrx_receiver_receive(rx, events, 64, -1);
 
-		for (int i = 0; i < count; i++)
+		if (count == -EINTR) /* a signal came, Ctrl-Z and fg perhaps: go on */
+			continue;
+		if (count < 0)
+			return fprintf(stderr, "receive: %s\n", strerror(-count)), 1;
+		for (int i = 0; i < count; i++) {
 			if (events[i].kind == ZRX_EVENT_DATA)
 				fwrite(events[i].buffer.data, 1, events[i].buffer.length, stdout);
 			else
 				over = 1;
-		zrx_event_release(events, count > 0 ? (uint32_t)count : 0);
-		over |= count < 0;
+			if (events[i].kind == ZRX_EVENT_ERROR)
+				failed = fprintf(stderr, "%s\n", strerror(-events[i].error));
+		}
+		zrx_event_release(events, (uint32_t)count);
 	}
-	return zrx_receiver_close(rx);
+	zrx_receiver_close(rx);
+	if (ferror(stdout) || fclose(stdout))
+		return perror("output"), 1;
+	return failed != 0;
 }
