@@ -12622,6 +12622,7 @@ void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error)
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12737,6 +12738,11 @@ int zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uin
 	return epoll_ctl(epoll, operation, fd, &event) ? -errno : 0;
 }
 
+/* glibc has the call since 2.35, musl has not; the number is the same on every architecture. */
+#ifndef __NR_epoll_pwait2
+#define __NR_epoll_pwait2 441
+#endif
+
 /* Whole milliseconds, rounded up: waking early would turn a short timeout into a spin. */
 static int milliseconds(int64_t timeout_ns)
 {
@@ -12747,15 +12753,17 @@ static int milliseconds(int64_t timeout_ns)
 
 int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns)
 {
-	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
-				   .tv_nsec = timeout_ns % 1000000000};
+	struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+					    .tv_nsec = timeout_ns % 1000000000};
 	int count;
 
 	if (timeout_ns <= 0)
 		count = epoll_wait(epoll, events, capacity, timeout_ns ? -1 : 0);
 	else
-		count = epoll_pwait2(epoll, events, capacity, &timeout, NULL);
-	if (count < 0 && errno == ENOSYS) /* before 5.11 */
+		count = (int)syscall(__NR_epoll_pwait2, epoll, events, capacity, &timeout, NULL,
+				     (size_t)0);
+	/* Before 5.11; or a container's filter that is older than the call. */
+	if (count < 0 && (errno == ENOSYS || errno == EPERM))
 		count = epoll_wait(epoll, events, capacity, milliseconds(timeout_ns));
 	return count < 0 ? -errno : count;
 }
