@@ -11,16 +11,21 @@ with = $(if $(shell command -v $(1)),test-$(2),skip-$(2))
 Q        := $(if $(V),,@)
 
 B        := build
-PREFIX   := /usr/local
-LIBDIR   := $(PREFIX)/lib
-INCDIR   := $(PREFIX)/include
-DESTDIR  :=
 
-CFLAGS   := -O2 -g
-WARNINGS := -Wall -Wextra -Wpedantic -Werror
-CPPFLAGS := -D_GNU_SOURCE -Icore/include -Icore -Ikernel
+# A packager's and a user's own, from the environment or the command line. What zcrx itself needs is not among them.
+PREFIX   ?= /usr/local
+CFLAGS   ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS  ?=
+# 1 in tests: a warning is an error. Not for those who build with a compiler that is newer than this release.
+WERROR   ?=
+
+INCLUDES := -D_GNU_SOURCE -Icore/include -Icore -Ikernel
+WARNINGS := -Wall -Wextra -Wpedantic $(if $(WERROR),-Werror)
 STANDARD := -std=c11
 LDLIBS   := -luring -lmnl -lpthread
+COMPILE   = $(CC) $(STANDARD) $(INCLUDES) $(CPPFLAGS) $(WARNINGS) $(CFLAGS)
+LINK      = $(CC) $(CFLAGS) $(LDFLAGS)
 LIBZCRX  := $(B)/libzcrx.a
 
 CORE_SOURCES := $(wildcard $(addsuffix /*.c,core kernel kernel/netlink kernel/probe kernel/nic kernel/nic/claim))
@@ -28,7 +33,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in lanes side by side: the core on this kernel, fast ones first; the core on kernels that are
 # booted for it, which take a processor each; the packages, on both.
-TESTS := test-house test-unit test-examples test-sim test-fault test-abi test-mutations sanitize fuzz test-amalgamation test-conformance \
+TESTS := test-house test-unit test-examples test-sim test-fault test-abi test-install test-mutations sanitize fuzz test-amalgamation test-conformance \
 	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
 	test-nic test-nic-setup test-datapath test-conformance-nic
@@ -38,7 +43,7 @@ PACKAGE_TESTS := test-python test-python-uml test-python-nic \
 # Built before any lane begins: more than one uses them, and what does not compile should fail at once.
 TEST_PROGRAMS :=
 
-.PHONY: all help lib demo test check lint install clean deps-core deps-test test-amalgamation
+.PHONY: all help lib demo test check lint clean deps-core deps-test test-amalgamation
 .DEFAULT_GOAL := all
 
 all: lib ## build the libraries and the examples
@@ -47,31 +52,20 @@ lib: $(LIBZCRX) $(B)/libzcrx.so ## build libzcrx.a and libzcrx.so
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
+	$(Q)$(COMPILE) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
 
 $(LIBZCRX): $(CORE_OBJECTS)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
 $(B)/libzcrx.so.$(ABI): $(CORE_OBJECTS) core/zcrx.map
-	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,libzcrx.so.$(ABI) -Wl,--version-script=core/zcrx.map \
+	$(Q)$(LINK) -shared -Wl,-soname,libzcrx.so.$(ABI) -Wl,--version-script=core/zcrx.map \
 		-Wl,--no-undefined -o $@ $(CORE_OBJECTS) $(LDLIBS)
 
 $(B)/libzcrx.so: $(B)/libzcrx.so.$(ABI)
 	$(Q)ln -sf $(<F) $@
 
 -include $(CORE_OBJECTS:.o=.d)
-
-install: lib ## install header, libraries and pkg-config file (DESTDIR=, PREFIX=)
-	install -d $(DESTDIR)$(INCDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
-	install -m 644 core/include/zcrx.h $(DESTDIR)$(INCDIR)
-	install -m 644 $(LIBZCRX) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(B)/libzcrx.so.$(ABI) $(DESTDIR)$(LIBDIR)/libzcrx.so.$(VERSION)
-	ln -sf libzcrx.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libzcrx.so.$(ABI)
-	ln -sf libzcrx.so.$(ABI) $(DESTDIR)$(LIBDIR)/libzcrx.so
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCDIR)|; s|@VERSION@|$(VERSION)|' \
-		core/zcrx.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/zcrx.pc
-	$(if $(DESTDIR),,test "$$(id -u)" != 0 || ldconfig) # so that the loader finds it
 
 # ---- set-up, demo, tests ----
 
@@ -88,6 +82,8 @@ demo: ## install what is missing, build, and receive real files on every engine
 	$(Q)$(DEPS) core demo uml nic
 	$(Q)$(MAKE) --no-print-directory all
 	tests/demo
+
+test check lint: export WERROR := 1
 
 test: deps-test ## install what is missing, build, and run all tests
 	$(Q)$(MAKE) --no-print-directory all unit $(TEST_PROGRAMS)
@@ -111,7 +107,7 @@ test-amalgamation: ## build the core as one C file, by two compilers, and receiv
 	$(Q)for compiler in gcc clang; do \
 		$$compiler -std=c11 -O2 $(WARNINGS) -fPIC -fvisibility=hidden -Ibindings/amalgamation \
 			-c bindings/amalgamation/zcrx.c -o $(AMALGAMATION)/zcrx-$$compiler.o || exit 1; \
-		$$compiler $(STANDARD) $(CPPFLAGS) $(wildcard tests/conformance/*.c) \
+		$$compiler $(STANDARD) $(INCLUDES) $(wildcard tests/conformance/*.c) \
 			$(AMALGAMATION)/zcrx-$$compiler.o $(LDLIBS) -o $(AMALGAMATION)/conformance-$$compiler && \
 		$(AMALGAMATION)/conformance-$$compiler --fast --scenario 'size-*' || exit 1; \
 	done

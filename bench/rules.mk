@@ -20,6 +20,6 @@ test-bench: ## run the core's measurements in small, to see that they work
 
 $(B)/bench/%: $(B)/obj/bench/%.o $(BENCH_SHARED) $(LIBZCRX)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 -include $(BENCH_OBJECTS:.o=.d)

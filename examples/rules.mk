@@ -8,7 +8,7 @@ examples: $(EXAMPLES) ## build the examples
 
 $(B)/examples/%: $(B)/obj/examples/%.o $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(EXAMPLE_LIBS) $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(EXAMPLE_LIBS) $(LDLIBS)
 
 $(B)/examples/receive: EXAMPLE_LIBS := -lcrypto
 

@@ -14,6 +14,11 @@
 #include <stdint.h>
 #include <liburing.h>
 
+/* It has no version to be asked for before 2.4; this constant came with 2.3. */
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#error "zcrx needs liburing 2.3 or newer (pkg-config --modversion liburing tells which is installed)"
+#endif
+
 /* ---- heap and mappings ---- */
 void *zrx_sys_alloc(size_t size); /* zeroed; NULL when there is none */
 void zrx_sys_free(void *memory);

@@ -13,6 +13,6 @@ test-bench-nic: ## run the NIC's measurements in small, to see that they work
 
 $(B)/bench/nic: $(BENCH_NIC_OBJECTS) $(LIBZCRX)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 -include $(BENCH_NIC_OBJECTS:.o=.d)

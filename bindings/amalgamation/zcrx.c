@@ -614,6 +614,11 @@ void zrx_receiver_destroy(struct zrx_receiver *receiver);
 #include <stdint.h>
 #include <liburing.h>
 
+/* It has no version to be asked for before 2.4; this constant came with 2.3. */
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#error "zcrx needs liburing 2.3 or newer (pkg-config --modversion liburing tells which is installed)"
+#endif
+
 /* ---- heap and mappings ---- */
 void *zrx_sys_alloc(size_t size); /* zeroed; NULL when there is none */
 void zrx_sys_free(void *memory);
@@ -11958,7 +11963,6 @@ void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *st
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include <liburing.h>
 
 #define PROBE_CAP_NET_ADMIN 12
 #define PROBE_CAP_IPC_LOCK  14

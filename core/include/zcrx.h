@@ -77,10 +77,10 @@ ZRX_API const char *zrx_version(void);
 #define ZRX_ENGINE_RECV       4u
 #define ZRX_ENGINE_COUNT      5u
 
-/* "auto", "zcrx", "zcrx-nodev", "multishot", "recv"; NULL if out of range. Any thread. Since 0.1. */
+/* Name of an engine: "auto", "zcrx", "zcrx-nodev", "multishot", "recv"; NULL if out of range. Any thread. Since 0.1. */
 ZRX_API const char *zrx_engine_name(uint32_t engine);
 
-/* The reverse. Returns 0, or -EINVAL if no engine has this name. Any thread. Since 0.1. */
+/* Engine of a name. Returns 0, or -EINVAL if no engine has this name. Any thread. Since 0.1. */
 ZRX_API int zrx_engine_by_name(const char *name, uint32_t *engine);
 
 /* ---- Errors -------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ ZRX_API int zrx_engine_by_name(const char *name, uint32_t *engine);
 #define ZRX_STAGE_RECEIVE   9u /* waiting for events */
 #define ZRX_STAGE_COUNT     10u
 
-/* "options", "area", ...; "none" if out of range. Any thread. Since 0.1. */
+/* Name of a stage: "options", "area", ...; "none" if out of range. Any thread. Since 0.1. */
 ZRX_API const char *zrx_stage_name(uint32_t stage);
 
 /*
@@ -368,7 +368,10 @@ ZRX_API int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_e
  */
 ZRX_API int zrx_buffer_release(const struct zrx_buffer *buffers, uint32_t count);
 
-/* The same for the buffers of a whole batch of events; events without one are passed over. Since 0.1. */
+/*
+ * Release the buffers of a whole batch of events; events without one are passed over. Returns and threads as for
+ * zrx_buffer_release. Since 0.1.
+ */
 ZRX_API int zrx_event_release(const struct zrx_event *events, uint32_t count);
 
 /* ---- Information --------------------------------------------------------------------- */
@@ -621,7 +624,7 @@ struct zrx_nic_proof {
 };
 
 /*
- * Prove it: receive a real stream through the queue, drop it, and tell how much of it was copied and why.
+ * Prove zero-copy: receive a real stream through the queue, drop it, and tell how much of it was copied and why.
  *
  * options      as for zrx_receiver_open; an interface must be named, and engine zcrx is used whatever they say
  * fd           a connected TCP socket whose peer, on another machine, sends; stays the caller's. What is

@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include <liburing.h>
 
 #include "probe/probe.h"
+#include "sys.h"
 
 #define PROBE_CAP_NET_ADMIN 12
 #define PROBE_CAP_IPC_LOCK  14

@@ -25,7 +25,7 @@ TEST_PROGRAMS += $(B)/tests/conformance
 
 $(B)/tests/conformance: $(CONFORMANCE_OBJECTS) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 test-conformance: conformance ## run the conformance scenarios on engines multishot and recv
 	$(B)/tests/conformance --engine multishot,recv

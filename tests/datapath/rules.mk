@@ -6,13 +6,13 @@ DATAPATH_OBJECTS := $(DATAPATH_SOURCES:%.c=$(B)/obj/%.o)
 # How a test process is run, what it may leave behind, and the payload.
 DATAPATH_SHARED := $(patsubst %,$(B)/obj/tests/conformance/%.o,leaks payload process thread verdict)
 
-$(DATAPATH_OBJECTS): CPPFLAGS += -Itests/conformance
+$(DATAPATH_OBJECTS): INCLUDES += -Itests/conformance
 
 TEST_PROGRAMS += $(B)/tests/datapath
 
 $(B)/tests/datapath: $(DATAPATH_OBJECTS) $(DATAPATH_SHARED) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 # Driver and kernel. The newest of each in `make test`; in all: the oldest with zero-copy, those that tell of
 # copies, the newest.

@@ -10,7 +10,7 @@ TEST_PROGRAMS += $(B)/tests/fault
 .PHONY: test-fault test-fault-uml
 $(B)/tests/fault: $(FAULT_OBJECTS) $(LIBZCRX)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(FAULT_WRAP) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) $(FAULT_WRAP) -o $@ $^ $(LDLIBS)
 
 test-fault: $(B)/tests/fault ## fail every system call and allocation of the core, one at a time
 	$(B)/tests/fault multishot recv

@@ -10,9 +10,9 @@ FUZZ_RUN      = $(FUZZ_OUT)/fuzz -timeout=20 -max_len=4096 -artifact_prefix=$(FU
 .PHONY: fuzz fuzz-corpus
 $(FUZZ_OUT)/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(FUZZ_CC) $(STANDARD) $(CPPFLAGS) $(FUZZ_FLAGS) $(WARNINGS) -Itests/sim -MMD -MP -c $< -o $@
+	$(Q)$(FUZZ_CC) $(STANDARD) $(INCLUDES) $(FUZZ_FLAGS) $(WARNINGS) -Itests/sim -MMD -MP -c $< -o $@
 
-$(FUZZ_OUT)/core/%.o: CPPFLAGS += -include tests/sim/atomics.h
+$(FUZZ_OUT)/core/%.o: INCLUDES += -include tests/sim/atomics.h
 
 $(FUZZ_OUT)/fuzz: $(FUZZ_OBJECTS)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $^ -lpthread

@@ -9,7 +9,7 @@ TEST_PROGRAMS += $(B)/test-nic $(B)/test-nic-setup
 -include $(NIC_TEST_OBJECTS:.o=.d)
 
 $(B)/test-nic: $(NIC_TEST_OBJECTS) $(LIBZCRX)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 .PHONY: test-nic-unit
 test-nic-unit: $(B)/test-nic ## test the probe and NIC set-up on a NIC in memory (root)
@@ -21,7 +21,7 @@ NIC_SETUP_RUNS := bnxt:7.2 gve:7.2
 NIC_SETUP_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/nic/rig/*.c))
 
 $(B)/test-nic-setup: $(NIC_SETUP_OBJECTS) $(LIBZCRX)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 -include $(NIC_SETUP_OBJECTS:.o=.d)
 

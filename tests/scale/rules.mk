@@ -7,7 +7,7 @@ TEST_PROGRAMS += $(SCALE)
 
 $(SCALE): $(SCALE_OBJECTS) $(LIBZCRX)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 .PHONY: test-scale test-scale-long
 test-scale: $(SCALE) ## receive 10,000 streams and 10,000 connections; several receivers; fairness (native and UML)

@@ -12,13 +12,13 @@ sim: $(SIM_OUT)/sim ## build the simulated kernel's test
 
 $(SIM_OUT)/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Itests/sim -MMD -MP -c $< -o $@
+	$(Q)$(COMPILE) -Itests/sim -MMD -MP -c $< -o $@
 
 # Releasing threads that can lose the processor wherever the core uses an atomic.
-$(SIM_OUT)/core/%.o: CPPFLAGS += -include tests/sim/atomics.h
+$(SIM_OUT)/core/%.o: INCLUDES += -include tests/sim/atomics.h
 
 $(SIM_OUT)/sim: $(SIM_OBJECTS)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lpthread
+	$(Q)$(LINK) -o $@ $^ -lpthread
 
 # The same with real threads.
 SIM_THREADS := $(filter-out tests/sim/others.c,$(SIM_SOURCES)) tests/sim/threads/others.c
@@ -26,10 +26,10 @@ SIM_THREADS_OBJECTS := $(SIM_THREADS:%.c=$(SIM_OUT)/threads/%.o)
 
 $(SIM_OUT)/threads/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Itests/sim -MMD -MP -c $< -o $@
+	$(Q)$(COMPILE) -Itests/sim -MMD -MP -c $< -o $@
 
 $(SIM_OUT)/sim-threads: $(SIM_THREADS_OBJECTS)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lpthread
+	$(Q)$(LINK) -o $@ $^ -lpthread
 
 simulate: sim ## run the core on the simulated kernel: SEEDS=first-last, TRACE=1
 	$(SIM_OUT)/sim $(if $(TRACE),--trace) $(SEEDS)
@@ -38,7 +38,7 @@ test-sim: sim ## tens of millions of events on the simulated kernel
 	$(SIM_OUT)/sim $(SEEDS)
 
 test-mutations: sim ## put bugs into copies of the core; the simulated kernel must find each
-	$(Q)SIM_COMPILE='$(STANDARD) $(CPPFLAGS) $(CFLAGS) -include tests/sim/atomics.h' \
+	$(Q)SIM_COMPILE='$(STANDARD) $(INCLUDES) $(CFLAGS) -include tests/sim/atomics.h' \
 		tests/sim/mutations.py core $(B)/mutations $(SIM_OUT)/sim $(SIM_OBJECTS)
 
 # What runs natively, rebuilt with the sanitizers.
@@ -51,9 +51,9 @@ SANITIZE_SCENARIOS := close-held* park-* fork-* release-4-*
 SANITIZED := $(filter-out tests/conformance/leaks.c,$(wildcard tests/conformance/*.c)) tests/sim/sanitized/leaks.c
 
 $(B)/conformance-sanitized: $(SANITIZED:%.c=$(B)/obj/%.o) $(LIBZCRX)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
-$(B)/obj/tests/sim/sanitized/leaks.o: CPPFLAGS += -Itests/conformance
+$(B)/obj/tests/sim/sanitized/leaks.o: INCLUDES += -Itests/conformance
 
 sanitize: sanitize-address sanitize-thread ## run simulation, unit tests, faults and conformance with the sanitizers
 
@@ -83,7 +83,7 @@ TEST_PROGRAMS += $(B)/tests/facts
 
 $(B)/tests/facts: $(FACTS) $(wildcard tests/sim/facts/*.h)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Wno-psabi -o $@ $(FACTS) -luring -lpthread
+	$(Q)$(COMPILE) -Wno-psabi -o $@ $(FACTS) -luring -lpthread
 
 test-sim-facts: $(B)/tests/facts ## check in UML that a real kernel does what the simulated one is allowed to do
 	tests/rig/vm/uml --timeout 120 --check-dmesg -- $(B)/tests/facts --nodev

@@ -8,7 +8,7 @@ unit: $(UNIT_TESTS) ## build the unit tests
 
 $(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(UNIT_SHARED) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 test-unit: unit ## run the unit tests: one program for each source file of the core
 	$(Q)failed=0; for test in $(UNIT_TESTS); do \
