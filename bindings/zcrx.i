@@ -21,7 +21,7 @@
 /* ---- results: a negative errno is an exception ---- */
 
 %typemap(out) int zrx_probe, int zrx_receiver_fd, int zrx_receiver_wake, int zrx_receiver_stats,
-    int zrx_receiver_info {
+    int zrx_receiver_info, int zrx_receiver_refusal, int zrx_probe_refusal {
   if ($1 < 0) {
     zpy_raise_new($1, ZRX_STAGE_NONE, "$symname failed", "");
     SWIG_fail;
@@ -70,13 +70,15 @@
 }
 
 /* The count becomes the list of steps: pairs of setting and command. */
-%typemap(in, numinputs=0) struct zrx_nic_step *steps (struct zrx_nic_step steps[ZRX_NIC_STEPS]) {
+%typemap(in, numinputs=0) (struct zrx_nic_step *steps, uint32_t capacity)
+    (struct zrx_nic_step steps[ZRX_NIC_STEPS]) {
   $1 = steps;
+  $2 = ZRX_NIC_STEPS;
 }
-%typemap(argout) struct zrx_nic_step *steps {
+%typemap(argout) (struct zrx_nic_step *steps, uint32_t capacity) {
   if (result >= 0) {
     PyObject *list = PyList_New(0);
-    for (int i = 0; list && i < result; i++) {
+    for (int i = 0; list && i < result && i < ZRX_NIC_STEPS; i++) {
       PyObject *step = Py_BuildValue("ss", $1[i].setting, $1[i].command);
       if (!step || PyList_Append(list, step) < 0)
         Py_CLEAR(list);
@@ -129,8 +131,6 @@ BLOCKS(zrx_probe)
 %ignore zrx_options::area_free;
 %ignore zrx_options::area_context;
 %ignore zrx_options::reserved;
-%ignore zrx_info::refused;
-%ignore zrx_capabilities::refused;
 %ignore zrx_capabilities::checks;
 %ignore zrx_nic_report::checks;
 %ignore zrx_nic_proof::checks;
@@ -145,12 +145,31 @@ BLOCKS(zrx_probe)
   }
 }
 %enddef
+SIZED(zrx_error)
 SIZED(zrx_stats)
 SIZED(zrx_info)
-SIZED(zrx_capabilities)
-SIZED(zrx_nic_report)
-SIZED(zrx_nic_proof)
 SIZED(zrx_options)
+
+/* Those with checks: with room for all of this release, in the same block. */
+%define CHECKED(type, room)
+%extend type {
+  type() {
+    struct type *self = calloc(1, sizeof(*self) + (room) * sizeof(struct zrx_check));
+    if (self) {
+      self->size = sizeof(*self);
+      self->check_capacity = (room);
+      self->checks = (struct zrx_check *)(self + 1);
+    }
+    return self;
+  }
+  const struct zrx_check *check(unsigned int index) {
+    return index < $self->check_count && index < $self->check_capacity ? &$self->checks[index] : NULL;
+  }
+}
+%enddef
+CHECKED(zrx_capabilities, ZRX_PROBE_CHECKS)
+CHECKED(zrx_nic_report, ZRX_NIC_CHECKS)
+CHECKED(zrx_nic_proof, ZRX_PROOF_CHECKS)
 
 %extend zrx_options {
   ~zrx_options() {
@@ -162,30 +181,6 @@ SIZED(zrx_options)
     $self->interface = name ? strdup(name) : NULL;
   }
 }
-%extend zrx_info {
-  const struct zrx_error *refusal(unsigned int engine) {
-    return engine < ZRX_ENGINE_COUNT ? &$self->refused[engine] : NULL;
-  }
-}
-%extend zrx_capabilities {
-  const struct zrx_error *refusal(unsigned int engine) {
-    return engine < ZRX_ENGINE_COUNT ? &$self->refused[engine] : NULL;
-  }
-  const struct zrx_check *check(unsigned int index) {
-    return index < $self->check_count ? &$self->checks[index] : NULL;
-  }
-}
-%extend zrx_nic_report {
-  const struct zrx_check *check(unsigned int index) {
-    return index < $self->check_count ? &$self->checks[index] : NULL;
-  }
-}
-%extend zrx_nic_proof {
-  const struct zrx_check *check(unsigned int index) {
-    return index < $self->check_count ? &$self->checks[index] : NULL;
-  }
-}
-
 %include "zcrx.h"
 
 %rename(receiver_open) zpy_receiver_open;

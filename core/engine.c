@@ -46,7 +46,7 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 {
 	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT,
 					      ZRX_ENGINE_RECV};
-	struct zrx_error *refused = receiver->info.refused;
+	struct zrx_error *refused = receiver->refused;
 	uint32_t blamed = 0;
 	int was_tried = 0;
 	int result;

@@ -95,7 +95,7 @@ extern const struct zrx_engine zrx_engine_multishot;
 extern const struct zrx_engine zrx_engine_recv;
 
 /*
- * Open the engine that the options ask for, or the best there is; receiver->info.refused tells
+ * Open the engine that the options ask for, or the best there is; receiver->refused tells
  * why each better one is not used.
  */
 int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error);

@@ -49,6 +49,13 @@ int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info
 	return zrx_copy_out(info, &receiver->info, sizeof(receiver->info));
 }
 
+int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t engine,
+			 struct zrx_error *refusal)
+{
+	return zrx_error_tell(engine < ZRX_ENGINE_COUNT ? &receiver->refused[engine] : NULL,
+			      refusal);
+}
+
 int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *error)
 {
 	return zrx_error_copy(error, &receiver->last);

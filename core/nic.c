@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <net/if.h>
 
+#include "check.h"
 #include "error.h"
 #include "nic/claim/claim.h"
 #include "nic/inspect.h"
@@ -18,58 +19,64 @@
 int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report *report,
 		    struct zrx_error *error)
 {
-	struct zrx_nic_report *found;
+	struct zrx_nic_report found;
 	struct zrx_nic_device *device;
 	int result;
 
 	zrx_error_clear(error);
-	if (!report || report->size <= sizeof(report->size))
+	if (!report || report->size < offsetof(struct zrx_nic_report, ifindex))
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set report.size",
 				     "the report has no size");
 	result = zrx_nic_device_open(&device, interface, error);
 	if (result)
 		return result;
-	found = malloc(sizeof(*found));
-	if (found) {
-		zrx_nic_report_make(device, queue, found);
-		result = zrx_copy_out(report, found, sizeof(*found));
+	found.checks = malloc(ZRX_NIC_CHECKS * sizeof(*found.checks));
+	if (found.checks) {
+		zrx_nic_report_make(device, queue, &found);
+		result = zrx_check_copy_out(report, &found, sizeof(found));
 	} else {
 		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	}
-	free(found);
+	free(found.checks);
 	zrx_nic_device_close(device);
 	return result;
 }
 
-static void setup_write_step(struct zrx_nic_step *to, const char *setting)
+/* The steps that the caller has room for, and how many there are. */
+struct setup_steps {
+	struct zrx_nic_step *steps;
+	uint32_t capacity;
+	uint32_t count;
+};
+
+static void setup_write_step(struct setup_steps *to, const char *setting, const char *command)
 {
-	memset(to, 0, sizeof(*to));
-	snprintf(to->setting, sizeof(to->setting), "%s", setting);
+	struct zrx_nic_step step = {0};
+
+	snprintf(step.setting, sizeof(step.setting), "%s", setting);
+	snprintf(step.command, sizeof(step.command), "%s", command);
+	if (to->count < to->capacity)
+		to->steps[to->count] = step;
+	to->count++;
 }
 
-static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_port_plan *port,
-			    const char *name, struct zrx_nic_step *steps)
+static void setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_port_plan *port,
+			     const char *name, struct setup_steps *to)
 {
-	struct zrx_nic_step *next = steps;
 	const char *setting;
-	char command[sizeof(next->command)];
+	char command[sizeof(to->steps->command)];
 
 	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
 		uint32_t step = plan->steps & 1u << i;
 
 		if (!step)
 			continue;
-		setup_write_step(next, zrx_nic_step_name(step));
-		zrx_nic_step_command(step, plan, name, next->command, sizeof(next->command));
-		next++;
+		zrx_nic_step_command(step, plan, name, command, sizeof(command));
+		setup_write_step(to, zrx_nic_step_name(step), command);
 	}
 	for (uint32_t i = 0; zrx_port_plan_step(port, i, name, &setting, command, sizeof(command));
-	     i++) {
-		setup_write_step(next, setting);
-		memcpy(next->command, command, sizeof(command));
-		next++;
-	}
-	return (int)(next - steps);
+	     i++)
+		setup_write_step(to, setting, command);
 }
 
 static int setup_begin(const struct zrx_options *options, struct zrx_options *checked,
@@ -82,9 +89,10 @@ static int setup_begin(const struct zrx_options *options, struct zrx_options *ch
 	return result ? result : zrx_nic_device_open(device, checked->interface, error);
 }
 
-int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t *queue,
-		 struct zrx_error *error)
+int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t capacity,
+		 uint32_t *queue, struct zrx_error *error)
 {
+	struct setup_steps to = {steps, steps ? capacity : 0, 0};
 	struct {
 		struct zrx_nic_plan nic;
 		struct zrx_port_plan port;
@@ -99,8 +107,10 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	result =
 		plan ? zrx_claim_plan(device, NULL, &checked, queue, &plan->nic, &plan->port, error)
 		     : zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
-	if (!result)
-		result = setup_write_plan(&plan->nic, &plan->port, checked.interface, steps);
+	if (!result) {
+		setup_write_plan(&plan->nic, &plan->port, checked.interface, &to);
+		result = (int)to.count;
+	}
 	free(plan);
 	zrx_nic_device_close(device);
 	return result;

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "check.h"
 #include "error.h"
 #include "nic/traffic.h"
 #include "nic/verdict.h"
@@ -36,6 +37,7 @@ struct prove {
 	struct zrx_info info;
 	struct zrx_nic_report report;
 	struct zrx_nic_proof proof;
+	struct zrx_check checks[ZRX_PROOF_CHECKS];
 	struct zrx_nic_traffic before;
 	int fd;
 	int over;
@@ -262,7 +264,7 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 	int result;
 
 	zrx_error_clear(error);
-	if (!proof || proof->size < offsetof(struct zrx_nic_proof, bytes))
+	if (!proof || proof->size < offsetof(struct zrx_nic_proof, verdict))
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS,
 				     "set size to sizeof(struct zrx_nic_proof)",
 				     "proof is NULL, or its size is not set");
@@ -273,9 +275,11 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 	prove->info.size = sizeof(prove->info);
 	prove->report.size = sizeof(prove->report);
 	prove->proof.size = sizeof(prove->proof);
+	prove->proof.check_capacity = ZRX_PROOF_CHECKS;
+	prove->proof.checks = prove->checks;
 	result = prove_run(prove, options, limit_bytes, timeout_ns, error);
 	if (!result)
-		result = zrx_copy_out(proof, &prove->proof, sizeof(prove->proof));
+		result = zrx_check_copy_out(proof, &prove->proof, sizeof(prove->proof));
 	free(prove);
 	return result;
 }

@@ -49,6 +49,8 @@ struct zrx_receiver {
 	int unsettled; /* the kernel did not take every request, or did not run what was due */
 	struct zrx_counters counters;
 	struct zrx_info info;
+	struct zrx_error
+		refused[ZRX_ENGINE_COUNT]; /* code != 0: why that better engine is not used */
 	struct zrx_error last;
 };
 

@@ -306,16 +306,17 @@ static void show_progress(struct program *program)
 }
 
 /* Why each better engine is not in use, as one line. */
-static void describe_refusals(const struct zrx_info *info, char *text, size_t size)
+static void describe_refusals(const struct zrx_receiver *receiver, char *text, size_t size)
 {
+	struct zrx_error why = ZRX_ERROR_INIT;
 	size_t length = 0;
 
 	text[0] = '\0';
 	for (uint32_t engine = 1; engine < ZRX_ENGINE_COUNT && length < size; engine++)
-		if (info->refused[engine].code)
+		if (zrx_receiver_refusal(receiver, engine, &why) == 1)
 			length += (size_t)snprintf(text + length, size - length, "%s%s: %s",
 						   length ? "; " : "", zrx_engine_name(engine),
-						   info->refused[engine].message);
+						   why.message);
 }
 
 static void print_json_string(const char *text)
@@ -367,7 +368,7 @@ static void report(const struct program *program)
 
 	zrx_receiver_stats(program->receiver, &stats);
 	zrx_receiver_info(program->receiver, &info);
-	describe_refusals(&info, reason, sizeof(reason));
+	describe_refusals(program->receiver, reason, sizeof(reason));
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	if (program->settings.json) {

@@ -139,16 +139,14 @@ func newInfo(i core.Info) Info {
 		BufferBytes:   i.BufferBytes,
 		RingEntries:   i.RingEntries,
 		RefillEntries: i.RefillEntries,
-		Refused:       newRefused(&i.Refused),
+		Refused:       newRefused(i.Refused),
 	}
 }
 
-func newRefused(errors *[core.EngineCount]core.Error) map[Engine]error {
+func newRefused(refusals []core.Refusal) map[Engine]error {
 	refused := make(map[Engine]error)
-	for engine, e := range errors {
-		if e.Code != 0 {
-			refused[Engine(engine)] = newOpError(opOpen, e)
-		}
+	for _, refusal := range refusals {
+		refused[Engine(refusal.Engine)] = newOpError(opOpen, refusal.Why)
 	}
 	return refused
 }

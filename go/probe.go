@@ -59,7 +59,7 @@ func Probe() (*Capabilities, error) {
 		Features:  Feature(c.Features),
 		PageBytes: int(c.PageBytes),
 		Kernel:    fmt.Sprintf("%d.%d.%d", c.KernelVersion>>16, c.KernelVersion>>8&0xff, c.KernelVersion&0xff),
-		Refused:   newRefused(&c.Refused),
+		Refused:   newRefused(c.Refused),
 		Checks:    newChecks(c.Checks),
 	}
 	for engine := EngineAuto + 1; engine < core.EngineCount; engine++ {

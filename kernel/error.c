@@ -32,6 +32,14 @@ int zrx_error_copy(struct zrx_error *to, const struct zrx_error *from)
 	return zrx_copy_out(to, from, sizeof(*from));
 }
 
+int zrx_error_tell(const struct zrx_error *from, struct zrx_error *to)
+{
+	zrx_error_clear(to);
+	if (!from || zrx_error_copy(to, from))
+		return -EINVAL;
+	return from->code != 0;
+}
+
 void zrx_error_clear(struct zrx_error *error)
 {
 	if (error && error->size > sizeof(error->size))

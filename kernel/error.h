@@ -21,6 +21,9 @@ void zrx_error_clear(struct zrx_error *error);
 /* Copy into a caller-sized output. Returns 0, or -EINVAL where the size is unusable. */
 int zrx_error_copy(struct zrx_error *to, const struct zrx_error *from);
 
+/* The same, for a question: 1 if there is an error, 0 if not; -EINVAL also where from is NULL. */
+int zrx_error_tell(const struct zrx_error *from, struct zrx_error *to);
+
 /*
  * Fill a caller-sized output struct from ours: as much as the caller has room for, and its size
  * field kept. Returns 0, or -EINVAL where the caller set no size.

@@ -214,6 +214,9 @@ void zrx_error_clear(struct zrx_error *error);
 /* Copy into a caller-sized output. Returns 0, or -EINVAL where the size is unusable. */
 int zrx_error_copy(struct zrx_error *to, const struct zrx_error *from);
 
+/* The same, for a question: 1 if there is an error, 0 if not; -EINVAL also where from is NULL. */
+int zrx_error_tell(const struct zrx_error *from, struct zrx_error *to);
+
 /*
  * Fill a caller-sized output struct from ours: as much as the caller has room for, and its size
  * field kept. Returns 0, or -EINVAL where the caller set no size.
@@ -353,7 +356,7 @@ extern const struct zrx_engine zrx_engine_multishot;
 extern const struct zrx_engine zrx_engine_recv;
 
 /*
- * Open the engine that the options ask for, or the best there is; receiver->info.refused tells
+ * Open the engine that the options ask for, or the best there is; receiver->refused tells
  * why each better one is not used.
  */
 int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error);
@@ -493,6 +496,8 @@ struct zrx_receiver {
 	int unsettled; /* the kernel did not take every request, or did not run what was due */
 	struct zrx_counters counters;
 	struct zrx_info info;
+	struct zrx_error
+		refused[ZRX_ENGINE_COUNT]; /* code != 0: why that better engine is not used */
 	struct zrx_error last;
 };
 
@@ -1365,7 +1370,7 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 {
 	static const uint32_t best_first[] = {ZRX_ENGINE_ZCRX, ZRX_ENGINE_MULTISHOT,
 					      ZRX_ENGINE_RECV};
-	struct zrx_error *refused = receiver->info.refused;
+	struct zrx_error *refused = receiver->refused;
 	uint32_t blamed = 0;
 	int was_tried = 0;
 	int result;
@@ -3030,8 +3035,16 @@ struct zrx_probe_facts {
 void zrx_probe_observe(struct zrx_probe_facts *facts);
 void zrx_probe_observe_process(struct zrx_probe_process *process);
 
-/* Pure: fills all of capabilities (a whole one of ours) but its size. */
-void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *capabilities);
+/* What follows from them. */
+struct zrx_probe_findings {
+	struct zrx_capabilities capabilities; /* its checks are the ones below */
+	struct zrx_check checks[ZRX_PROBE_CHECKS];
+	struct zrx_error
+		refused[ZRX_ENGINE_COUNT]; /* code != 0: why that engine cannot be opened */
+};
+
+/* Pure: fills all of findings. */
+void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_probe_findings *findings);
 
 /* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends
  * it. */
@@ -3355,6 +3368,13 @@ int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info
 	return zrx_copy_out(info, &receiver->info, sizeof(receiver->info));
 }
 
+int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t engine,
+			 struct zrx_error *refusal)
+{
+	return zrx_error_tell(engine < ZRX_ENGINE_COUNT ? &receiver->refused[engine] : NULL,
+			      refusal);
+}
+
 int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *error)
 {
 	return zrx_error_copy(error, &receiver->last);
@@ -3455,6 +3475,52 @@ const char *zrx_stage_name(uint32_t stage)
 #include <unistd.h>
 #include <net/if.h>
 
+/* ---- kernel/check.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Filling a list of checks, one after another. */
+#ifndef ZRX_KERNEL_CHECK_H
+#define ZRX_KERNEL_CHECK_H
+
+#include <stdarg.h>
+
+/* How zrx_capabilities, zrx_nic_report and zrx_nic_proof begin. */
+struct zrx_check_head {
+	uint32_t size;
+	uint32_t check_capacity;
+	struct zrx_check *checks;
+	uint32_t check_count;
+};
+
+struct zrx_check_list {
+	struct zrx_check *checks; /* with room for what will be added */
+	uint32_t *count;
+};
+
+/* Add a check without a hint; what is, in words. Returns it, for zrx_check_hint. */
+struct zrx_check *zrx_check_add(const struct zrx_check_list *list, uint32_t state, const char *name,
+				const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+struct zrx_check *zrx_check_add_words(const struct zrx_check_list *list, uint32_t state,
+				      const char *name, const char *format, va_list arguments);
+
+/* What mends it. */
+void zrx_check_hint(struct zrx_check *check, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Fill a caller-sized output struct that begins as struct zrx_check_head from ours: as much as the
+ * caller has room for, of the checks too; its inputs stay. Returns 0, or -EINVAL where the caller
+ * set no size.
+ */
+int zrx_check_copy_out(void *to, const void *from, size_t size);
+
+/* The one that was added last. */
+static inline struct zrx_check *zrx_check_last(const struct zrx_check_list *list)
+{
+	return &list->checks[*list->count - 1];
+}
+
+#endif /* ZRX_KERNEL_CHECK_H */
 /* ---- kernel/nic/claim/claim.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
@@ -4242,8 +4308,10 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 #ifndef ZRX_KERNEL_NIC_INSPECT_H
 #define ZRX_KERNEL_NIC_INSPECT_H
 
-/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS
- * entry. */
+/*
+ * queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS
+ * entry. report->checks has room for ZRX_NIC_CHECKS.
+ */
 void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_nic_report *report);
 
@@ -4255,58 +4323,64 @@ int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error
 int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report *report,
 		    struct zrx_error *error)
 {
-	struct zrx_nic_report *found;
+	struct zrx_nic_report found;
 	struct zrx_nic_device *device;
 	int result;
 
 	zrx_error_clear(error);
-	if (!report || report->size <= sizeof(report->size))
+	if (!report || report->size < offsetof(struct zrx_nic_report, ifindex))
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set report.size",
 				     "the report has no size");
 	result = zrx_nic_device_open(&device, interface, error);
 	if (result)
 		return result;
-	found = malloc(sizeof(*found));
-	if (found) {
-		zrx_nic_report_make(device, queue, found);
-		result = zrx_copy_out(report, found, sizeof(*found));
+	found.checks = malloc(ZRX_NIC_CHECKS * sizeof(*found.checks));
+	if (found.checks) {
+		zrx_nic_report_make(device, queue, &found);
+		result = zrx_check_copy_out(report, &found, sizeof(found));
 	} else {
 		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	}
-	free(found);
+	free(found.checks);
 	zrx_nic_device_close(device);
 	return result;
 }
 
-static void setup_write_step(struct zrx_nic_step *to, const char *setting)
+/* The steps that the caller has room for, and how many there are. */
+struct setup_steps {
+	struct zrx_nic_step *steps;
+	uint32_t capacity;
+	uint32_t count;
+};
+
+static void setup_write_step(struct setup_steps *to, const char *setting, const char *command)
 {
-	memset(to, 0, sizeof(*to));
-	snprintf(to->setting, sizeof(to->setting), "%s", setting);
+	struct zrx_nic_step step = {0};
+
+	snprintf(step.setting, sizeof(step.setting), "%s", setting);
+	snprintf(step.command, sizeof(step.command), "%s", command);
+	if (to->count < to->capacity)
+		to->steps[to->count] = step;
+	to->count++;
 }
 
-static int setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_port_plan *port,
-			    const char *name, struct zrx_nic_step *steps)
+static void setup_write_plan(const struct zrx_nic_plan *plan, const struct zrx_port_plan *port,
+			     const char *name, struct setup_steps *to)
 {
-	struct zrx_nic_step *next = steps;
 	const char *setting;
-	char command[sizeof(next->command)];
+	char command[sizeof(to->steps->command)];
 
 	for (uint32_t i = 0; i < ZRX_STEPS; i++) {
 		uint32_t step = plan->steps & 1u << i;
 
 		if (!step)
 			continue;
-		setup_write_step(next, zrx_nic_step_name(step));
-		zrx_nic_step_command(step, plan, name, next->command, sizeof(next->command));
-		next++;
+		zrx_nic_step_command(step, plan, name, command, sizeof(command));
+		setup_write_step(to, zrx_nic_step_name(step), command);
 	}
 	for (uint32_t i = 0; zrx_port_plan_step(port, i, name, &setting, command, sizeof(command));
-	     i++) {
-		setup_write_step(next, setting);
-		memcpy(next->command, command, sizeof(command));
-		next++;
-	}
-	return (int)(next - steps);
+	     i++)
+		setup_write_step(to, setting, command);
 }
 
 static int setup_begin(const struct zrx_options *options, struct zrx_options *checked,
@@ -4319,9 +4393,10 @@ static int setup_begin(const struct zrx_options *options, struct zrx_options *ch
 	return result ? result : zrx_nic_device_open(device, checked->interface, error);
 }
 
-int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t *queue,
-		 struct zrx_error *error)
+int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t capacity,
+		 uint32_t *queue, struct zrx_error *error)
 {
+	struct setup_steps to = {steps, steps ? capacity : 0, 0};
 	struct {
 		struct zrx_nic_plan nic;
 		struct zrx_port_plan port;
@@ -4336,8 +4411,10 @@ int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, 
 	result =
 		plan ? zrx_claim_plan(device, NULL, &checked, queue, &plan->nic, &plan->port, error)
 		     : zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
-	if (!result)
-		result = setup_write_plan(&plan->nic, &plan->port, checked.interface, steps);
+	if (!result) {
+		setup_write_plan(&plan->nic, &plan->port, checked.interface, &to);
+		result = (int)to.count;
+	}
 	free(plan);
 	zrx_nic_device_close(device);
 	return result;
@@ -4706,7 +4783,10 @@ struct zrx_nic_state {
 	int stalled;         /* the stream stopped for want of chunks to copy into */
 };
 
-/* Fill in verdict and checks of a proof whose counts are filled in. */
+/*
+ * Fill in verdict and checks of a proof whose counts are filled in. proof->checks has room for
+ * ZRX_PROOF_CHECKS.
+ */
 void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *state);
 
 #endif /* ZRX_KERNEL_NIC_VERDICT_H */
@@ -4731,6 +4811,7 @@ struct prove {
 	struct zrx_info info;
 	struct zrx_nic_report report;
 	struct zrx_nic_proof proof;
+	struct zrx_check checks[ZRX_PROOF_CHECKS];
 	struct zrx_nic_traffic before;
 	int fd;
 	int over;
@@ -4957,7 +5038,7 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 	int result;
 
 	zrx_error_clear(error);
-	if (!proof || proof->size < offsetof(struct zrx_nic_proof, bytes))
+	if (!proof || proof->size < offsetof(struct zrx_nic_proof, verdict))
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS,
 				     "set size to sizeof(struct zrx_nic_proof)",
 				     "proof is NULL, or its size is not set");
@@ -4968,9 +5049,11 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 	prove->info.size = sizeof(prove->info);
 	prove->report.size = sizeof(prove->report);
 	prove->proof.size = sizeof(prove->proof);
+	prove->proof.check_capacity = ZRX_PROOF_CHECKS;
+	prove->proof.checks = prove->checks;
 	result = prove_run(prove, options, limit_bytes, timeout_ns, error);
 	if (!result)
-		result = zrx_copy_out(proof, &prove->proof, sizeof(prove->proof));
+		result = zrx_check_copy_out(proof, &prove->proof, sizeof(prove->proof));
 	free(prove);
 	return result;
 }
@@ -6376,41 +6459,10 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 }
 /* ---- kernel/check.c ---- */
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* ---- kernel/check.h ---- */
-/* SPDX-License-Identifier: MIT */
-/* Filling a list of checks, one after another. */
-#ifndef ZRX_KERNEL_CHECK_H
-#define ZRX_KERNEL_CHECK_H
-
-#include <stdarg.h>
-
-struct zrx_check_list {
-	struct zrx_check *checks; /* with room for what will be added */
-	uint32_t *count;
-};
-
-/* Add a check without a hint; what is, in words. Returns it, for zrx_check_hint. */
-struct zrx_check *zrx_check_add(const struct zrx_check_list *list, uint32_t state, const char *name,
-				const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-struct zrx_check *zrx_check_add_words(const struct zrx_check_list *list, uint32_t state,
-				      const char *name, const char *format, va_list arguments);
-
-/* What mends it. */
-void zrx_check_hint(struct zrx_check *check, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* The one that was added last. */
-static inline struct zrx_check *zrx_check_last(const struct zrx_check_list *list)
-{
-	return &list->checks[*list->count - 1];
-}
-
-#endif /* ZRX_KERNEL_CHECK_H */
 
 struct zrx_check *zrx_check_add_words(const struct zrx_check_list *list, uint32_t state,
 				      const char *name, const char *format, va_list arguments)
@@ -6444,6 +6496,28 @@ void zrx_check_hint(struct zrx_check *check, const char *format, ...)
 	vsnprintf(check->hint, sizeof(check->hint), format, arguments);
 	va_end(arguments);
 }
+
+int zrx_check_copy_out(void *to, const void *from, size_t size)
+{
+	const size_t inputs = offsetof(struct zrx_check_head, check_count);
+	struct zrx_check_head wanted, found;
+	uint32_t count;
+
+	if (!to)
+		return -EINVAL;
+	memcpy(&wanted.size, to, sizeof(wanted.size));
+	if (wanted.size < inputs + sizeof(wanted.check_count))
+		return -EINVAL;
+	memcpy(&wanted, to, inputs);
+	memcpy(&found, from, inputs + sizeof(found.check_count));
+	count = found.check_count < wanted.check_capacity ? found.check_count
+							  : wanted.check_capacity;
+	if (wanted.checks)
+		memcpy(wanted.checks, found.checks, count * sizeof(*wanted.checks));
+	memcpy((char *)to + inputs, (const char *)from + inputs,
+	       (wanted.size < size ? wanted.size : size) - inputs);
+	return 0;
+}
 /* ---- kernel/error.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
@@ -6475,6 +6549,14 @@ int zrx_copy_out(void *to, const void *from, size_t size)
 int zrx_error_copy(struct zrx_error *to, const struct zrx_error *from)
 {
 	return zrx_copy_out(to, from, sizeof(*from));
+}
+
+int zrx_error_tell(const struct zrx_error *from, struct zrx_error *to)
+{
+	zrx_error_clear(to);
+	if (!from || zrx_error_copy(to, from))
+		return -EINVAL;
+	return from->code != 0;
 }
 
 void zrx_error_clear(struct zrx_error *error)
@@ -11419,10 +11501,13 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 {
 	struct inspection *at = calloc(1, sizeof(*at));
 
-	memset(report, 0, sizeof(*report));
-	report->size = sizeof(*report);
-	report->ifindex = device->ifindex;
-	report->queue = queue;
+	*report = (struct zrx_nic_report){
+		.size = sizeof(*report),
+		.check_capacity = ZRX_NIC_CHECKS,
+		.checks = report->checks,
+		.ifindex = device->ifindex,
+		.queue = queue,
+	};
 	if (!at)
 		return;
 	at->device = device;
@@ -11472,19 +11557,20 @@ struct zrx_nic {
 static int nic_check_prepared(struct zrx_nic *nic, const struct zrx_options *options,
 			      struct zrx_error *error)
 {
-	struct zrx_nic_report *report = malloc(sizeof(*report));
+	struct zrx_check *checks = malloc(ZRX_NIC_CHECKS * sizeof(*checks));
+	struct zrx_nic_report report = {.checks = checks};
 	uint32_t queue = options->flags & ZRX_QUEUE ? options->queue : ZRX_NIC_FREE_QUEUE;
 	int result;
 
-	if (!report)
+	if (!checks)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (options->flags & ZRX_QUEUE)
 		zrx_claim_wait_unbound(nic->device, queue, ZRX_UNBIND_OTHER_MS);
-	zrx_nic_report_make(nic->device, queue, report);
-	result = zrx_nic_report_refusal(report, error);
-	nic->queue = report->queue;
-	free(report);
+	zrx_nic_report_make(nic->device, queue, &report);
+	result = zrx_nic_report_refusal(&report, error);
+	nic->queue = report.queue;
+	free(checks);
 	return result;
 }
 
@@ -12376,16 +12462,17 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 			    "none: buffers above a page need contiguous memory");
 }
 
-static void probe_engine(struct zrx_capabilities *to, uint32_t engine, const struct zrx_error *why)
+static void probe_engine(struct zrx_probe_findings *to, uint32_t engine,
+			 const struct zrx_error *why)
 {
 	if (why->code)
 		to->refused[engine] = *why;
 	else
-		to->engines |= 1u << engine;
+		to->capabilities.engines |= 1u << engine;
 }
 
 static void probe_engines(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			  struct zrx_capabilities *to)
+			  struct zrx_probe_findings *to)
 {
 	struct zrx_error why = ZRX_ERROR_INIT;
 
@@ -12412,19 +12499,22 @@ static void probe_engines(const struct zrx_probe_facts *facts, const struct prob
 		zrx_probe_uring_words(-facts->cqe32, &facts->process, &why);
 	probe_engine(to, ZRX_ENGINE_ZCRX, &why);
 
-	if (!why.code && !(to->features & ZRX_FEATURE_NODEV))
+	if (!why.code && !(to->capabilities.features & ZRX_FEATURE_NODEV))
 		zrx_error_set(&why, -EOPNOTSUPP, ZRX_STAGE_QUEUE, "boot Linux 7.1 or newer",
 			      "this kernel has zcrx on a device only");
 	probe_engine(to, ZRX_ENGINE_ZCRX_NODEV, &why);
 }
 
-void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *to)
+void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_probe_findings *findings)
 {
 	struct probe_verdict verdict = probe_weigh(facts);
+	struct zrx_capabilities *to = &findings->capabilities;
 	unsigned major = 0, minor = 0, patch = 0;
 
-	memset(to, 0, sizeof(*to));
+	memset(findings, 0, sizeof(*findings));
 	to->size = sizeof(*to);
+	to->check_capacity = ZRX_PROBE_CHECKS;
+	to->checks = findings->checks;
 	sscanf(facts->release, "%u.%u.%u", &major, &minor, &patch);
 	to->kernel_version = major << 16 | minor << 8 | (patch > 255 ? 255 : patch);
 	to->page_bytes = facts->page_bytes;
@@ -12433,19 +12523,36 @@ void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilitie
 	probe_check_zcrx(facts, &verdict, to);
 	probe_check_features(facts, to);
 	probe_check_memory(facts, to);
-	probe_engines(facts, &verdict, to);
+	probe_engines(facts, &verdict, findings);
+}
+
+static void probe_ask(struct zrx_probe_findings *findings)
+{
+	struct zrx_probe_facts facts;
+
+	zrx_probe_observe(&facts);
+	zrx_probe_judge(&facts, findings);
 }
 
 int zrx_probe(struct zrx_capabilities *capabilities)
 {
-	struct zrx_capabilities found;
-	struct zrx_probe_facts facts;
+	struct zrx_probe_findings findings;
 
-	if (!capabilities || capabilities->size <= sizeof(capabilities->size))
+	if (!capabilities || capabilities->size < offsetof(struct zrx_capabilities, engines))
 		return -EINVAL;
-	zrx_probe_observe(&facts);
-	zrx_probe_judge(&facts, &found);
-	return zrx_copy_out(capabilities, &found, sizeof(found));
+	probe_ask(&findings);
+	return zrx_check_copy_out(capabilities, &findings.capabilities,
+				  sizeof(findings.capabilities));
+}
+
+int zrx_probe_refusal(uint32_t engine, struct zrx_error *refusal)
+{
+	struct zrx_probe_findings findings;
+
+	if (engine >= ZRX_ENGINE_COUNT)
+		return zrx_error_tell(NULL, refusal);
+	probe_ask(&findings);
+	return zrx_error_tell(&findings.refused[engine], refusal);
 }
 /* ---- kernel/probe/refusal.c ---- */
 /* SPDX-License-Identifier: MIT */

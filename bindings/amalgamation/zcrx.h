@@ -17,7 +17,9 @@
  *   Sizes       Structs that the caller provides begin with their own size. The
  *               caller sets it to sizeof; use the ..._INIT macros. Input bytes
  *               beyond what this library knows must be zero (else -E2BIG);
- *               output structs are filled up to the caller's size, no further.
+ *               output structs are filled up to the caller's size, no further, and
+ *               have no input but size, checks and check_capacity. A field is only
+ *               ever appended: no struct contains an array whose length may grow.
  *   Threads     A receiver belongs to the first thread that calls
  *               zrx_receiver_receive on it. add, remove, receive and close are
  *               that thread's. zrx_buffer_release, zrx_event_release,
@@ -75,7 +77,7 @@ ZRX_API const char *zrx_version(void);
 #define ZRX_ENGINE_ZCRX_NODEV 2u
 #define ZRX_ENGINE_MULTISHOT  3u
 #define ZRX_ENGINE_RECV       4u
-#define ZRX_ENGINE_COUNT      5u
+#define ZRX_ENGINE_COUNT      5u /* that this header knows; a newer library may have more */
 
 /* Name of an engine: "auto", "zcrx", "zcrx-nodev", "multishot", "recv"; NULL if out of range. Any thread. Since 0.1. */
 ZRX_API const char *zrx_engine_name(uint32_t engine);
@@ -437,12 +439,20 @@ struct zrx_info {
 	uint32_t ring_entries;   /* of the completion ring; 0 for engine recv */
 	uint32_t refill_entries; /* of the refill or provided-buffer ring; 0 for engine recv */
 	uint32_t reserved;       /* zero */
-	/* refused[e].code is not 0 for each engine e better than the one in use: why it is not. */
-	struct zrx_error refused[ZRX_ENGINE_COUNT];
 };
+#define ZRX_INFO_INIT {sizeof(struct zrx_info), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0}
 
 /* Tell what was opened. Returns 0, or -EINVAL if size is not set. Any thread. Since 0.1. */
 ZRX_API int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info);
+
+/*
+ * Tell why an engine that is better than the one in use is not used. refusal->size must be set.
+ *
+ * Returns 1 with refusal filled: it was refused; 0 with refusal cleared: it is the one in use, no better one, or was
+ * not asked for; -EINVAL: no such engine, or size is not set. Any thread. Since 0.1.
+ */
+ZRX_API int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t engine,
+				 struct zrx_error *refusal);
 
 /* ---- Probe --------------------------------------------------------------------------- */
 
@@ -451,7 +461,7 @@ ZRX_API int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_in
 #define ZRX_CHECK_WARN    2u /* works, but worse than it could */
 #define ZRX_CHECK_UNKNOWN 3u /* cannot be told from here */
 
-/* One precondition. */
+/* One precondition. 512 bytes in every release: the stride of an array is ABI. */
 struct zrx_check {
 	uint32_t state;    /* ZRX_CHECK_* */
 	uint32_t reserved; /* zero */
@@ -460,19 +470,20 @@ struct zrx_check {
 	char hint[256];    /* the command that mends it; empty if state is OK */
 };
 
-#define ZRX_PROBE_CHECKS 16
+#define ZRX_PROBE_CHECKS 16 /* room for the checks of this release */
 
 /* What this kernel lets this process do. */
 struct zrx_capabilities {
 	uint32_t size;
-	uint32_t engines;        /* bit (1 << ZRX_ENGINE_x) is set for each engine that can be opened here;
-				    for zcrx: given a capable interface */
-	uint32_t features;       /* ZRX_FEATURE_* that the kernel has */
+	uint32_t check_capacity;  /* in: entries of checks */
+	struct zrx_check *checks; /* in: array for the checks; NULL: none are wanted */
+	uint32_t check_count;     /* how many there are; the first check_capacity are written */
+	uint32_t engines;         /* bit (1 << ZRX_ENGINE_x) is set for each engine that can be opened here;
+				     for zcrx: given a capable interface */
+	uint32_t features;        /* ZRX_FEATURE_* that the kernel has */
 	uint32_t page_bytes;
-	uint32_t kernel_version; /* major << 16 | minor << 8 | patch; for display, not for decisions */
-	uint32_t check_count;
-	struct zrx_error refused[ZRX_ENGINE_COUNT]; /* code != 0: why that engine cannot be opened */
-	struct zrx_check checks[ZRX_PROBE_CHECKS];  /* the first check_count are filled */
+	uint32_t kernel_version;  /* major << 16 | minor << 8 | patch; for display, not for decisions */
+	uint32_t reserved;        /* zero */
 };
 
 /*
@@ -481,6 +492,14 @@ struct zrx_capabilities {
  * if size is not set. Any thread. Takes a few system calls; may block shortly. Since 0.1.
  */
 ZRX_API int zrx_probe(struct zrx_capabilities *capabilities);
+
+/*
+ * Tell why an engine cannot be opened here. It asks the kernel anew, as zrx_probe does. refusal->size must be set.
+ *
+ * Returns 1 with refusal filled; 0 with refusal cleared: it can be opened; -EINVAL: no such engine, or size is not
+ * set. Any thread. May block shortly. Since 0.1.
+ */
+ZRX_API int zrx_probe_refusal(uint32_t engine, struct zrx_error *refusal);
 
 /* ---- NIC ----------------------------------------------------------------------------- */
 
@@ -504,27 +523,29 @@ ZRX_API int zrx_probe(struct zrx_capabilities *capabilities);
 #define ZRX_NIC_BOUND_LEASE    (1u << 3) /* lent to another interface */
 
 #define ZRX_NIC_FREE_QUEUE UINT32_MAX /* in place of a queue's number: one that is free */
-#define ZRX_NIC_CHECKS     12
+#define ZRX_NIC_CHECKS     12 /* room for the checks of this release */
 
 /* One interface and one of its receive queues, now. */
 struct zrx_nic_report {
 	uint32_t size;
+	uint32_t check_capacity;  /* in: entries of checks */
+	struct zrx_check *checks; /* in: array for the checks; NULL: none are wanted */
+	uint32_t check_count;     /* how many there are; the first check_capacity are written */
 	uint32_t ifindex;
-	uint32_t queue;         /* the one looked at; ZRX_NIC_FREE_QUEUE if there is no free one */
-	uint32_t queue_count;   /* receive queues; 0 while the interface is down and does not tell */
+	uint32_t queue;           /* the one looked at; ZRX_NIC_FREE_QUEUE if there is no free one */
+	uint32_t queue_count;     /* receive queues; 0 while the interface is down and does not tell */
 	char driver[32];
 	char firmware[32];
-	uint32_t ring_entries;  /* of each receive queue; 0: not known */
-	uint32_t split;         /* ZRX_NIC_SPLIT_* */
-	uint32_t hds_thresh;    /* bytes: smaller packets are not split */
-	uint32_t ntuple;        /* 1: flow rules are on */
-	uint32_t rules;         /* flow rules that there are */
-	uint32_t rss_entries;   /* of the indirection table; 0: none */
-	uint32_t rss_to_queue;  /* ... that lead to the queue */
-	uint32_t bound;         /* ZRX_NIC_BOUND_* of the queue */
-	uint32_t napi_id;       /* of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not known */
-	uint32_t check_count;
-	struct zrx_check checks[ZRX_NIC_CHECKS]; /* the first check_count are filled */
+	uint32_t ring_entries;    /* of each receive queue; 0: not known */
+	uint32_t split;           /* ZRX_NIC_SPLIT_* */
+	uint32_t hds_thresh;      /* bytes: smaller packets are not split */
+	uint32_t ntuple;          /* 1: flow rules are on */
+	uint32_t rules;           /* flow rules that there are */
+	uint32_t rss_entries;     /* of the indirection table; 0: none */
+	uint32_t rss_to_queue;    /* ... that lead to the queue */
+	uint32_t bound;           /* ZRX_NIC_BOUND_* of the queue */
+	uint32_t napi_id;         /* of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not known */
+	uint32_t reserved;        /* zero */
 };
 
 /*
@@ -536,9 +557,9 @@ struct zrx_nic_report {
 ZRX_API int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report *report,
 			    struct zrx_error *error);
 
-#define ZRX_NIC_STEPS 8
+#define ZRX_NIC_STEPS 8 /* room for the steps of this release */
 
-/* One change of a plan. */
+/* One change of a plan. 256 bytes in every release: the stride of an array is ABI. */
 struct zrx_nic_step {
 	char setting[40];  /* "rss", "tcp-data-split", "hds-thresh", "ntuple", "rss-context", "rule" */
 	char command[216]; /* the equivalent ethtool line */
@@ -548,14 +569,15 @@ struct zrx_nic_step {
  * Tell what zrx_receiver_open or zrx_nic_apply would change with these options (interface, flags, queue,
  * steer and steer_port count), in order. Changes nothing; needs no rights.
  *
- * steps  array of at least ZRX_NIC_STEPS
- * queue  which queue would be taken
+ * steps     array of capacity entries; may be NULL if capacity is 0
+ * capacity  ZRX_NIC_STEPS is enough
+ * queue     which queue would be taken
  *
- * Returns how many steps were written, or the error that those calls would give. Any thread. May wait some seconds
- * for a queue that is just being let go. Since 0.1.
+ * Returns how many steps there are, of which the first capacity are written, or the error that those calls would give.
+ * Any thread. May wait some seconds for a queue that is just being let go. Since 0.1.
  */
 ZRX_API int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps,
-			 uint32_t *queue, struct zrx_error *error);
+			 uint32_t capacity, uint32_t *queue, struct zrx_error *error);
 
 /*
  * Set a queue up for receivers that come later, in this or any process, with ZRX_NIC_PREPARED and this queue. It
@@ -596,11 +618,14 @@ ZRX_API int zrx_nic_restore(const char *interface, struct zrx_error *error);
 #define ZRX_PROOF_PARTLY    2u /* some were */
 #define ZRX_PROOF_COPIED    3u /* nine in ten, or more */
 
-#define ZRX_PROOF_CHECKS 10
+#define ZRX_PROOF_CHECKS 10 /* room for the checks of this release */
 
 /* What became of one stream that was received through a queue. Counts are of that time alone. */
 struct zrx_nic_proof {
 	uint32_t size;
+	uint32_t check_capacity;  /* in: entries of checks */
+	struct zrx_check *checks; /* in: array for the checks, which are the reasons; NULL: none are wanted */
+	uint32_t check_count;     /* how many there are; the first check_capacity are written */
 	uint32_t verdict;         /* ZRX_PROOF_* */
 	uint64_t bytes;           /* received */
 	uint64_t buffers;         /* ... in so many buffers */
@@ -619,8 +644,7 @@ struct zrx_nic_proof {
 	uint32_t socket_napi_id;  /* on which the socket's last packet came; 0: on none (a peer on this machine) */
 	uint32_t mtu;             /* of the interface, bytes; 0: not told */
 	uint32_t buffer_bytes;    /* the chunk */
-	uint32_t check_count;
-	struct zrx_check checks[ZRX_PROOF_CHECKS]; /* the first check_count are filled: the reasons */
+	uint32_t reserved;        /* zero */
 };
 
 /*
@@ -658,11 +682,15 @@ ZRX_ASSERT(offsetof(struct zrx_options, area_memory) == 48, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_options, reserved) == 88, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_stream_options) == 24, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_stats, wakes) == 152, "ABI");
-ZRX_ASSERT(offsetof(struct zrx_info, refused) == 64, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_info, refill_entries) == 56, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_check) == 512, "ABI");
-ZRX_ASSERT(offsetof(struct zrx_nic_report, checks) == 120, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_capabilities, check_count) == 16, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_capabilities, kernel_version) == 32, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_report, check_count) == 16, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_report, napi_id) == 128, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_nic_step) == 256, "ABI");
-ZRX_ASSERT(offsetof(struct zrx_nic_proof, checks) == 112, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_proof, check_count) == 16, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_proof, buffer_bytes) == 120, "ABI");
 #undef ZRX_ASSERT
 
 #ifdef __cplusplus

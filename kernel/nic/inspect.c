@@ -227,10 +227,13 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 {
 	struct inspection *at = calloc(1, sizeof(*at));
 
-	memset(report, 0, sizeof(*report));
-	report->size = sizeof(*report);
-	report->ifindex = device->ifindex;
-	report->queue = queue;
+	*report = (struct zrx_nic_report){
+		.size = sizeof(*report),
+		.check_capacity = ZRX_NIC_CHECKS,
+		.checks = report->checks,
+		.ifindex = device->ifindex,
+		.queue = queue,
+	};
 	if (!at)
 		return;
 	at->device = device;

@@ -5,8 +5,10 @@
 
 #include "nic/device.h"
 
-/* queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS
- * entry. */
+/*
+ * queue may be ZRX_NIC_FREE_QUEUE: the highest that is unbound and, if one is, led to by no RSS
+ * entry. report->checks has room for ZRX_NIC_CHECKS.
+ */
 void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_nic_report *report);
 

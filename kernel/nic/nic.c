@@ -25,19 +25,20 @@ struct zrx_nic {
 static int nic_check_prepared(struct zrx_nic *nic, const struct zrx_options *options,
 			      struct zrx_error *error)
 {
-	struct zrx_nic_report *report = malloc(sizeof(*report));
+	struct zrx_check *checks = malloc(ZRX_NIC_CHECKS * sizeof(*checks));
+	struct zrx_nic_report report = {.checks = checks};
 	uint32_t queue = options->flags & ZRX_QUEUE ? options->queue : ZRX_NIC_FREE_QUEUE;
 	int result;
 
-	if (!report)
+	if (!checks)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
 	/* A ring that has just been closed lets its queue go a little later. */
 	if (options->flags & ZRX_QUEUE)
 		zrx_claim_wait_unbound(nic->device, queue, ZRX_UNBIND_OTHER_MS);
-	zrx_nic_report_make(nic->device, queue, report);
-	result = zrx_nic_report_refusal(report, error);
-	nic->queue = report->queue;
-	free(report);
+	zrx_nic_report_make(nic->device, queue, &report);
+	result = zrx_nic_report_refusal(&report, error);
+	nic->queue = report.queue;
+	free(checks);
 	return result;
 }
 

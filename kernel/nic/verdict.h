@@ -13,7 +13,10 @@ struct zrx_nic_state {
 	int stalled;         /* the stream stopped for want of chunks to copy into */
 };
 
-/* Fill in verdict and checks of a proof whose counts are filled in. */
+/*
+ * Fill in verdict and checks of a proof whose counts are filled in. proof->checks has room for
+ * ZRX_PROOF_CHECKS.
+ */
 void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *state);
 
 #endif /* ZRX_KERNEL_NIC_VERDICT_H */

@@ -189,16 +189,17 @@ static void probe_check_memory(const struct zrx_probe_facts *facts, struct zrx_c
 			    "none: buffers above a page need contiguous memory");
 }
 
-static void probe_engine(struct zrx_capabilities *to, uint32_t engine, const struct zrx_error *why)
+static void probe_engine(struct zrx_probe_findings *to, uint32_t engine,
+			 const struct zrx_error *why)
 {
 	if (why->code)
 		to->refused[engine] = *why;
 	else
-		to->engines |= 1u << engine;
+		to->capabilities.engines |= 1u << engine;
 }
 
 static void probe_engines(const struct zrx_probe_facts *facts, const struct probe_verdict *verdict,
-			  struct zrx_capabilities *to)
+			  struct zrx_probe_findings *to)
 {
 	struct zrx_error why = ZRX_ERROR_INIT;
 
@@ -225,19 +226,22 @@ static void probe_engines(const struct zrx_probe_facts *facts, const struct prob
 		zrx_probe_uring_words(-facts->cqe32, &facts->process, &why);
 	probe_engine(to, ZRX_ENGINE_ZCRX, &why);
 
-	if (!why.code && !(to->features & ZRX_FEATURE_NODEV))
+	if (!why.code && !(to->capabilities.features & ZRX_FEATURE_NODEV))
 		zrx_error_set(&why, -EOPNOTSUPP, ZRX_STAGE_QUEUE, "boot Linux 7.1 or newer",
 			      "this kernel has zcrx on a device only");
 	probe_engine(to, ZRX_ENGINE_ZCRX_NODEV, &why);
 }
 
-void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *to)
+void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_probe_findings *findings)
 {
 	struct probe_verdict verdict = probe_weigh(facts);
+	struct zrx_capabilities *to = &findings->capabilities;
 	unsigned major = 0, minor = 0, patch = 0;
 
-	memset(to, 0, sizeof(*to));
+	memset(findings, 0, sizeof(*findings));
 	to->size = sizeof(*to);
+	to->check_capacity = ZRX_PROBE_CHECKS;
+	to->checks = findings->checks;
 	sscanf(facts->release, "%u.%u.%u", &major, &minor, &patch);
 	to->kernel_version = major << 16 | minor << 8 | (patch > 255 ? 255 : patch);
 	to->page_bytes = facts->page_bytes;
@@ -246,17 +250,34 @@ void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilitie
 	probe_check_zcrx(facts, &verdict, to);
 	probe_check_features(facts, to);
 	probe_check_memory(facts, to);
-	probe_engines(facts, &verdict, to);
+	probe_engines(facts, &verdict, findings);
+}
+
+static void probe_ask(struct zrx_probe_findings *findings)
+{
+	struct zrx_probe_facts facts;
+
+	zrx_probe_observe(&facts);
+	zrx_probe_judge(&facts, findings);
 }
 
 int zrx_probe(struct zrx_capabilities *capabilities)
 {
-	struct zrx_capabilities found;
-	struct zrx_probe_facts facts;
+	struct zrx_probe_findings findings;
 
-	if (!capabilities || capabilities->size <= sizeof(capabilities->size))
+	if (!capabilities || capabilities->size < offsetof(struct zrx_capabilities, engines))
 		return -EINVAL;
-	zrx_probe_observe(&facts);
-	zrx_probe_judge(&facts, &found);
-	return zrx_copy_out(capabilities, &found, sizeof(found));
+	probe_ask(&findings);
+	return zrx_check_copy_out(capabilities, &findings.capabilities,
+				  sizeof(findings.capabilities));
+}
+
+int zrx_probe_refusal(uint32_t engine, struct zrx_error *refusal)
+{
+	struct zrx_probe_findings findings;
+
+	if (engine >= ZRX_ENGINE_COUNT)
+		return zrx_error_tell(NULL, refusal);
+	probe_ask(&findings);
+	return zrx_error_tell(&findings.refused[engine], refusal);
 }

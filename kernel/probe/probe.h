@@ -46,8 +46,16 @@ struct zrx_probe_facts {
 void zrx_probe_observe(struct zrx_probe_facts *facts);
 void zrx_probe_observe_process(struct zrx_probe_process *process);
 
-/* Pure: fills all of capabilities (a whole one of ours) but its size. */
-void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_capabilities *capabilities);
+/* What follows from them. */
+struct zrx_probe_findings {
+	struct zrx_capabilities capabilities; /* its checks are the ones below */
+	struct zrx_check checks[ZRX_PROBE_CHECKS];
+	struct zrx_error
+		refused[ZRX_ENGINE_COUNT]; /* code != 0: why that engine cannot be opened */
+};
+
+/* Pure: fills all of findings. */
+void zrx_probe_judge(const struct zrx_probe_facts *facts, struct zrx_probe_findings *findings);
 
 /* errno_value (positive) of io_uring_setup: fills error with stage ring, the reason and what mends
  * it. */

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -129,14 +130,18 @@ def _refusal(error: Any) -> Refusal:
     )
 
 
-def _refused(source: Any) -> dict[str, Refusal]:
-    errors = {name: source.refusal(engine) for engine, name in enumerate(ENGINES)}
-    return {name: _refusal(error) for name, error in errors.items() if error.code}
+def _refused(ask: Callable[[int, Any], int]) -> dict[str, Refusal]:
+    refused = {}
+    for engine, name in enumerate(ENGINES):
+        error = _control.zrx_error()
+        if ask(engine, error):
+            refused[name] = _refusal(error)
+    return refused
 
 
 def checks_of(source: Any) -> tuple[Check, ...]:
     """The checks of a struct that has some."""
-    checks = (source.check(index) for index in range(source.check_count))
+    checks = (source.check(index) for index in range(min(source.check_count, source.check_capacity)))
     return tuple(Check(check.name, _STATES[check.state], check.detail, check.hint) for check in checks)
 
 
@@ -154,7 +159,7 @@ def read_info(receiver: Any) -> Info:
         buffer_bytes=raw.buffer_bytes,
         ring_entries=raw.ring_entries,
         refill_entries=raw.refill_entries,
-        refused=_refused(raw),
+        refused=_refused(lambda engine, error: _control.zrx_receiver_refusal(receiver, engine, error)),
     )
 
 
@@ -179,5 +184,5 @@ def probe() -> Capabilities:
         kernel=f"{version >> 16}.{version >> 8 & 255}.{version & 255}",
         page_bytes=raw.page_bytes,
         checks=checks_of(raw),
-        refused=_refused(raw),
+        refused=_refused(_control.zrx_probe_refusal),
     )

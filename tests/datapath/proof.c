@@ -52,7 +52,9 @@ static const struct zrx_check *find(const struct zrx_nic_proof *proof, const cha
 static struct zrx_nic_proof prove(uint32_t steer)
 {
 	struct zrx_options options = rx_options();
-	struct zrx_nic_proof proof = {.size = sizeof(proof)};
+	static struct zrx_check checks[ZRX_PROOF_CHECKS]; /* of one proof at a time */
+	struct zrx_nic_proof proof = {
+		.size = sizeof(proof), .check_capacity = ZRX_PROOF_CHECKS, .checks = checks};
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct listener listener;
 	struct starter starter;

@@ -29,7 +29,8 @@ static void test_ready(void)
 {
 	struct fake_nic *fake = fake_new();
 	struct zrx_error error = ZRX_ERROR_INIT;
-	struct zrx_nic_report report;
+	struct zrx_check checks[ZRX_NIC_CHECKS];
+	struct zrx_nic_report report = {.checks = checks};
 
 	make_ready(fake);
 	zrx_nic_report_make(&fake->base, ZRX_NIC_FREE_QUEUE, &report);
@@ -58,7 +59,8 @@ static void test_not_ready(void)
 {
 	struct fake_nic *fake = fake_new();
 	struct zrx_error error = ZRX_ERROR_INIT;
-	struct zrx_nic_report report;
+	struct zrx_check checks[ZRX_NIC_CHECKS];
+	struct zrx_nic_report report = {.checks = checks};
 
 	fake->driver = "mlx5_core";
 	zrx_nic_report_make(&fake->base, 2, &report);

@@ -74,7 +74,9 @@ static int add_veth(void)
 
 static void check_inspect(const char *name)
 {
-	struct zrx_nic_report report = {.size = sizeof(report)};
+	struct zrx_check checks[ZRX_NIC_CHECKS];
+	struct zrx_nic_report report = {
+		.size = sizeof(report), .check_capacity = ZRX_NIC_CHECKS, .checks = checks};
 	struct zrx_error error = ZRX_ERROR_INIT;
 	int split = 0, only = 0;
 
@@ -103,7 +105,8 @@ static void check_refused(const char *name, int code, const char *words)
 	uint32_t queue = 0, ifindex = 0;
 	struct zrx_nic *nic = NULL;
 
-	CHECK(zrx_nic_plan(&options, steps, &queue, &error) == code, "%s: %d", name, error.code);
+	CHECK(zrx_nic_plan(&options, steps, ZRX_NIC_STEPS, &queue, &error) == code, "%s: %d", name,
+	      error.code);
 	CHECK_HAS(error.message, words);
 	CHECK(error.hint[0], "%s: no hint", name);
 	CHECK(zrx_nic_apply(&options, &queue, &error) == code, "%s: %d", name, error.code);

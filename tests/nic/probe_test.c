@@ -44,90 +44,95 @@ static const struct zrx_check *find(const struct zrx_capabilities *from, const c
 static void test_all_there(void)
 {
 	struct zrx_probe_facts facts = good_facts();
-	struct zrx_capabilities found;
+	struct zrx_probe_findings findings;
+	const struct zrx_capabilities *found = &findings.capabilities;
 
-	zrx_probe_judge(&facts, &found);
-	CHECK(found.engines == (1u << ZRX_ENGINE_COUNT) - 1, "engines %x", found.engines);
-	CHECK(found.features == 0x7f, "features %x", found.features);
-	CHECK(found.kernel_version == (7 << 16 | 2 << 8 | 13), "version %x", found.kernel_version);
-	for (uint32_t i = 0; i < found.check_count; i++)
-		CHECK(found.checks[i].state == ZRX_CHECK_OK && !found.checks[i].hint[0], "%s",
-		      found.checks[i].name);
+	zrx_probe_judge(&facts, &findings);
+	CHECK(found->engines == (1u << ZRX_ENGINE_COUNT) - 1, "engines %x", found->engines);
+	CHECK(found->features == 0x7f, "features %x", found->features);
+	CHECK(found->kernel_version == (7 << 16 | 2 << 8 | 13), "version %x",
+	      found->kernel_version);
+	for (uint32_t i = 0; i < found->check_count; i++)
+		CHECK(found->checks[i].state == ZRX_CHECK_OK && !found->checks[i].hint[0], "%s",
+		      found->checks[i].name);
 	for (uint32_t i = 0; i < ZRX_ENGINE_COUNT; i++)
-		CHECK(!found.refused[i].code, "%u", i);
+		CHECK(!findings.refused[i].code, "%u", i);
 }
 
 static void test_no_uring(int code, int disabled, int seccomp, const char *words, const char *hint)
 {
 	struct zrx_probe_facts facts = good_facts();
-	struct zrx_capabilities found;
+	struct zrx_probe_findings findings;
+	const struct zrx_capabilities *found = &findings.capabilities;
 
 	facts.uring = facts.defer_taskrun = facts.cqe32 = facts.multishot = -code;
 	facts.zcrx_registration = facts.query_zcrx = facts.query_event = -code;
 	facts.buffer_ring = facts.incremental = -code;
 	facts.process.uring_disabled = disabled;
 	facts.process.seccomp = seccomp;
-	zrx_probe_judge(&facts, &found);
-	CHECK(found.engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "engines %x",
-	      found.engines);
-	CHECK(!found.features, "features %x", found.features);
-	CHECK(find(&found, "io_uring")->state == ZRX_CHECK_MISSING, "%s", words);
-	CHECK_HAS(find(&found, "io_uring")->detail, words);
-	CHECK_HAS(find(&found, "io_uring")->hint, hint);
-	CHECK(found.refused[ZRX_ENGINE_MULTISHOT].code == -code, "%d",
-	      found.refused[ZRX_ENGINE_MULTISHOT].code);
-	CHECK_HAS(found.refused[ZRX_ENGINE_ZCRX].message, words);
+	zrx_probe_judge(&facts, &findings);
+	CHECK(found->engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "engines %x",
+	      found->engines);
+	CHECK(!found->features, "features %x", found->features);
+	CHECK(find(found, "io_uring")->state == ZRX_CHECK_MISSING, "%s", words);
+	CHECK_HAS(find(found, "io_uring")->detail, words);
+	CHECK_HAS(find(found, "io_uring")->hint, hint);
+	CHECK(findings.refused[ZRX_ENGINE_MULTISHOT].code == -code, "%d",
+	      findings.refused[ZRX_ENGINE_MULTISHOT].code);
+	CHECK_HAS(findings.refused[ZRX_ENGINE_ZCRX].message, words);
 }
 
 static void test_rights(void)
 {
 	struct zrx_probe_facts facts = good_facts();
-	struct zrx_capabilities found;
+	struct zrx_probe_findings findings;
+	const struct zrx_capabilities *found = &findings.capabilities;
 
 	facts.process.cap_net_admin = 0;
 	facts.process.memlock_bytes = 65536;
 	facts.zcrx_registration = -EPERM;
-	zrx_probe_judge(&facts, &found);
-	CHECK(!(found.engines & 1u << ZRX_ENGINE_ZCRX), "engines %x", found.engines);
-	CHECK(found.engines & 1u << ZRX_ENGINE_MULTISHOT, "engines %x", found.engines);
-	CHECK_HAS(found.refused[ZRX_ENGINE_ZCRX].hint, "cap_net_admin");
-	CHECK(find(&found, "cap_net_admin")->state == ZRX_CHECK_MISSING, "no capability");
-	CHECK(find(&found, "zcrx")->state == ZRX_CHECK_OK, "the kernel has it nevertheless");
-	CHECK(find(&found, "memlock")->state == ZRX_CHECK_WARN, "64 KiB");
-	CHECK_HAS(find(&found, "memlock")->hint, "ulimit -l");
+	zrx_probe_judge(&facts, &findings);
+	CHECK(!(found->engines & 1u << ZRX_ENGINE_ZCRX), "engines %x", found->engines);
+	CHECK(found->engines & 1u << ZRX_ENGINE_MULTISHOT, "engines %x", found->engines);
+	CHECK_HAS(findings.refused[ZRX_ENGINE_ZCRX].hint, "cap_net_admin");
+	CHECK(find(found, "cap_net_admin")->state == ZRX_CHECK_MISSING, "no capability");
+	CHECK(find(found, "zcrx")->state == ZRX_CHECK_OK, "the kernel has it nevertheless");
+	CHECK(find(found, "memlock")->state == ZRX_CHECK_WARN, "64 KiB");
+	CHECK_HAS(find(found, "memlock")->hint, "ulimit -l");
 
 	facts.process.cap_net_admin = 1;
 	facts.process.initial_userns = 0;
-	zrx_probe_judge(&facts, &found);
-	CHECK_HAS(found.refused[ZRX_ENGINE_ZCRX].message, "initial user namespace");
+	zrx_probe_judge(&facts, &findings);
+	CHECK_HAS(findings.refused[ZRX_ENGINE_ZCRX].message, "initial user namespace");
 	facts.process.cap_ipc_lock = 1;
-	zrx_probe_judge(&facts, &found);
-	CHECK(find(&found, "memlock")->state == ZRX_CHECK_OK, "CAP_IPC_LOCK");
+	zrx_probe_judge(&facts, &findings);
+	CHECK(find(found, "memlock")->state == ZRX_CHECK_OK, "CAP_IPC_LOCK");
 }
 
 static void test_older_kernels(void)
 {
 	struct zrx_probe_facts facts = good_facts();
-	struct zrx_capabilities found;
+	struct zrx_probe_findings findings;
+	const struct zrx_capabilities *found = &findings.capabilities;
 
 	facts.query_zcrx = facts.query_event = -EINVAL; /* 6.15 */
-	zrx_probe_judge(&facts, &found);
-	CHECK(found.engines & 1u << ZRX_ENGINE_ZCRX, "found by trial: %x", found.engines);
-	CHECK(!(found.engines & 1u << ZRX_ENGINE_ZCRX_NODEV), "engines %x", found.engines);
-	CHECK(find(&found, "flush")->state == ZRX_CHECK_WARN, "no flush");
+	zrx_probe_judge(&facts, &findings);
+	CHECK(found->engines & 1u << ZRX_ENGINE_ZCRX, "found by trial: %x", found->engines);
+	CHECK(!(found->engines & 1u << ZRX_ENGINE_ZCRX_NODEV), "engines %x", found->engines);
+	CHECK(find(found, "flush")->state == ZRX_CHECK_WARN, "no flush");
 
 	facts.zcrx_registration = -EINVAL; /* 6.12 */
-	zrx_probe_judge(&facts, &found);
-	CHECK(find(&found, "zcrx")->state == ZRX_CHECK_MISSING, "no zcrx");
-	CHECK(found.refused[ZRX_ENGINE_ZCRX].code == -EOPNOTSUPP, "%d",
-	      found.refused[ZRX_ENGINE_ZCRX].code);
+	zrx_probe_judge(&facts, &findings);
+	CHECK(find(found, "zcrx")->state == ZRX_CHECK_MISSING, "no zcrx");
+	CHECK(findings.refused[ZRX_ENGINE_ZCRX].code == -EOPNOTSUPP, "%d",
+	      findings.refused[ZRX_ENGINE_ZCRX].code);
 
 	facts.multishot = facts.incremental = facts.defer_taskrun = facts.cqe32 =
 		-EINVAL; /* 5.15 */
-	zrx_probe_judge(&facts, &found);
-	CHECK(found.engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "engines %x",
-	      found.engines);
-	CHECK(!found.features, "features %x", found.features);
+	zrx_probe_judge(&facts, &findings);
+	CHECK(found->engines == (1u << ZRX_ENGINE_AUTO | 1u << ZRX_ENGINE_RECV), "engines %x",
+	      found->engines);
+	CHECK(!found->features, "features %x", found->features);
 }
 
 static void test_refused_registrations(void)
@@ -155,22 +160,33 @@ static void test_refused_registrations(void)
 /* The kernel under the test: what it says must be what other system calls say. */
 static void test_here(void)
 {
-	struct zrx_capabilities found = {.size = sizeof(found)}, small = {.size = 12};
+	struct zrx_check checks[ZRX_PROBE_CHECKS];
+	struct zrx_capabilities found = {sizeof(found), ZRX_PROBE_CHECKS, checks, 0, 0, 0, 0, 0, 0};
+	struct zrx_capabilities small = {.size = offsetof(struct zrx_capabilities, page_bytes)};
+	struct zrx_error refusal = ZRX_ERROR_INIT;
 
 	CHECK(zrx_probe(NULL) == -EINVAL, "NULL");
 	CHECK(zrx_probe(&found) == 0, "here");
 	CHECK(found.page_bytes == (uint32_t)sysconf(_SC_PAGESIZE), "%u", found.page_bytes);
 	CHECK(found.engines & 1u << ZRX_ENGINE_RECV, "engines %x", found.engines);
 	CHECK(found.check_count >= 10, "%u checks", found.check_count);
-	for (uint32_t i = 0; i < ZRX_ENGINE_COUNT; i++)
-		CHECK(!(found.engines & 1u << i) == !!found.refused[i].code, "engine %u", i);
+	CHECK(found.check_count <= ZRX_PROBE_CHECKS, "%u checks", found.check_count);
+	for (uint32_t i = 0; i < ZRX_ENGINE_COUNT; i++) {
+		CHECK(zrx_probe_refusal(i, &refusal) == !(found.engines & 1u << i), "engine %u", i);
+		CHECK(!(found.engines & 1u << i) == !!refusal.code, "engine %u", i);
+	}
+	CHECK(zrx_probe_refusal(ZRX_ENGINE_COUNT, &refusal) == -EINVAL && !refusal.code,
+	      "no engine");
 	for (uint32_t i = 0; i < found.check_count; i++)
 		CHECK(!found.checks[i].hint[0] == (found.checks[i].state == ZRX_CHECK_OK),
 		      "%s: a hint exactly where it is needed", found.checks[i].name);
 	small.page_bytes = 77;
 	CHECK(zrx_probe(&small) == 0, "a caller of an older release");
-	CHECK(small.engines == found.engines && small.page_bytes == 77 && small.size == 12,
+	CHECK(small.engines == found.engines && small.page_bytes == 77 && !small.checks &&
+		      small.check_count == found.check_count,
 	      "filled no further than its size");
+	small.size = 12;
+	CHECK(zrx_probe(&small) == -EINVAL, "no caller's size");
 }
 
 /* Runs judge on what is found after change, in a process of its own. */
@@ -182,7 +198,9 @@ static void in_a_child(int (*change)(void), int (*judge)(const struct zrx_capabi
 	fflush(NULL);
 	child = fork();
 	if (!child) {
-		struct zrx_capabilities found = {.size = sizeof(found)};
+		struct zrx_check checks[ZRX_PROBE_CHECKS];
+		struct zrx_capabilities found = {
+			sizeof(found), ZRX_PROBE_CHECKS, checks, 0, 0, 0, 0, 0, 0};
 
 		if (change())
 			_exit(1);

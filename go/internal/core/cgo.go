@@ -161,8 +161,19 @@ func (r Receiver) Info() Info {
 		BufferBytes:   uint32(i.buffer_bytes),
 		RingEntries:   uint32(i.ring_entries),
 		RefillEntries: uint32(i.refill_entries),
-		Refused:       goErrors(&i.refused),
+		Refused:       r.refused(),
 	}
+}
+
+// refused tells for each engine that is better than the one in use why it is not.
+func (r Receiver) refused() (refused []Refusal) {
+	for engine := range uint32(EngineCount) {
+		failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
+		if C.zrx_receiver_refusal(r.c(), C.uint32_t(engine), &failure) == 1 {
+			refused = append(refused, Refusal{engine, goError(&failure)})
+		}
+	}
+	return refused
 }
 
 // ReleaseEvents releases the buffers of a batch; 0 or the first negative errno.
@@ -179,8 +190,10 @@ func ReleaseBuffers(buffers []Buffer) int {
 
 // Probe asks what this kernel lets this process do.
 func Probe() (Capabilities, int) {
-	var c C.struct_zrx_capabilities
-	c.size = C.sizeof_struct_zrx_capabilities
+	c := C.struct_zrx_capabilities{size: C.sizeof_struct_zrx_capabilities}
+	checks, free := newChecks(ProbeChecks)
+	defer free()
+	c.checks, c.check_capacity = checks, ProbeChecks
 	if code := C.zrx_probe(&c); code != 0 {
 		return Capabilities{}, int(code)
 	}
@@ -189,9 +202,14 @@ func Probe() (Capabilities, int) {
 		Features:      uint32(c.features),
 		PageBytes:     uint32(c.page_bytes),
 		KernelVersion: uint32(c.kernel_version),
-		Refused:       goErrors(&c.refused),
+		Checks:        goChecks(checks, min(c.check_count, ProbeChecks)),
 	}
-	out.Checks = goChecks(c.checks[:c.check_count])
+	for engine := range uint32(EngineCount) {
+		failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
+		if C.zrx_probe_refusal(C.uint32_t(engine), &failure) == 1 {
+			out.Refused = append(out.Refused, Refusal{engine, goError(&failure)})
+		}
+	}
 	return out, 0
 }
 
@@ -223,22 +241,22 @@ func goError(e *C.struct_zrx_error) Error {
 	}
 }
 
-func goChecks(checks []C.struct_zrx_check) (out []Check) {
-	for i := range checks {
-		check := &checks[i]
+// newChecks makes room for checks outside of Go's heap, until free is called.
+func newChecks(capacity int) (checks *C.struct_zrx_check, free func()) {
+	memory := C.calloc(C.size_t(capacity), C.sizeof_struct_zrx_check)
+	return (*C.struct_zrx_check)(memory), func() { C.free(memory) }
+}
+
+func goChecks(checks *C.struct_zrx_check, count C.uint32_t) (out []Check) {
+	list := unsafe.Slice(checks, count)
+	for i := range list {
+		check := &list[i]
 		out = append(out, Check{
 			State:  uint32(check.state),
 			Name:   C.GoString(&check.name[0]),
 			Detail: C.GoString(&check.detail[0]),
 			Hint:   C.GoString(&check.hint[0]),
 		})
-	}
-	return out
-}
-
-func goErrors(errors *[EngineCount]C.struct_zrx_error) (out [EngineCount]Error) {
-	for i := range errors {
-		out[i] = goError(&errors[i])
 	}
 	return out
 }

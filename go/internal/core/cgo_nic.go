@@ -13,6 +13,9 @@ func InspectNIC(name string, queue uint32) (NICReport, Error) {
 	defer free()
 	failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
 	r := C.struct_zrx_nic_report{size: C.sizeof_struct_zrx_nic_report}
+	checks, freeChecks := newChecks(NICChecks)
+	defer freeChecks()
+	r.checks, r.check_capacity = checks, NICChecks
 	if C.zrx_nic_inspect(text, C.uint32_t(queue), &r, &failure) != 0 {
 		return NICReport{}, goError(&failure)
 	}
@@ -31,7 +34,7 @@ func InspectNIC(name string, queue uint32) (NICReport, Error) {
 		RSSToQueue:  uint32(r.rss_to_queue),
 		Bound:       uint32(r.bound),
 		NAPI:        uint32(r.napi_id),
-		Checks:      goChecks(r.checks[:r.check_count]),
+		Checks:      goChecks(checks, min(r.check_count, NICChecks)),
 	}, Error{}
 }
 
@@ -42,11 +45,11 @@ func PlanNIC(o *Options) (steps []NICStep, queue uint32, err Error) {
 	failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
 	var list [NICSteps]C.struct_zrx_nic_step
 	var taken C.uint32_t
-	count := C.zrx_nic_plan(options, &list[0], &taken, &failure)
+	count := C.zrx_nic_plan(options, &list[0], NICSteps, &taken, &failure)
 	if count < 0 {
 		return nil, 0, goError(&failure)
 	}
-	for i := range list[:count] {
+	for i := range list[:min(count, NICSteps)] {
 		steps = append(steps, NICStep{C.GoString(&list[i].setting[0]), C.GoString(&list[i].command[0])})
 	}
 	return steps, uint32(taken), Error{}

@@ -28,6 +28,9 @@ func ProveNIC(o *Options, fd uintptr, limit uint64, timeoutNS int64) (NICProof, 
 	defer free()
 	failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
 	p := C.struct_zrx_nic_proof{size: C.sizeof_struct_zrx_nic_proof}
+	checks, freeChecks := newChecks(ProofChecks)
+	defer freeChecks()
+	p.checks, p.check_capacity = checks, ProofChecks
 	if C.prove(options, C.int(fd), C.uint64_t(limit), C.int64_t(timeoutNS), &p, &failure) != 0 {
 		return NICProof{}, goError(&failure)
 	}
@@ -48,6 +51,6 @@ func ProveNIC(o *Options, fd uintptr, limit uint64, timeoutNS int64) (NICProof, 
 		SocketNAPI:    uint32(p.socket_napi_id),
 		MTU:           uint32(p.mtu),
 		BufferBytes:   uint32(p.buffer_bytes),
-		Checks:        goChecks(p.checks[:p.check_count]),
+		Checks:        goChecks(checks, min(p.check_count, ProofChecks)),
 	}, Error{}
 }

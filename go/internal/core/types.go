@@ -63,6 +63,12 @@ type Error struct {
 	Hint       string
 }
 
+// Refusal is why an engine is not used, or cannot be.
+type Refusal struct {
+	Engine uint32
+	Why    Error
+}
+
 // Stats is struct zrx_stats without its size.
 type Stats struct {
 	Stall             uint32
@@ -99,7 +105,7 @@ type Info struct {
 	BufferBytes   uint32
 	RingEntries   uint32
 	RefillEntries uint32
-	Refused       [EngineCount]Error
+	Refused       []Refusal
 }
 
 // Check is struct zrx_check.
@@ -116,7 +122,7 @@ type Capabilities struct {
 	Features      uint32
 	PageBytes     uint32
 	KernelVersion uint32
-	Refused       [EngineCount]Error
+	Refused       []Refusal
 	Checks        []Check
 }
 

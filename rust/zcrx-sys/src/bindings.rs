@@ -404,7 +404,7 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct zrx_info {
     pub size: u32,
     pub engine: u32,
@@ -418,11 +418,10 @@ pub struct zrx_info {
     pub ring_entries: u32,
     pub refill_entries: u32,
     pub reserved: u32,
-    pub refused: [zrx_error; 5usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_info"][::core::mem::size_of::<zrx_info>() - 3264usize];
+    ["Size of zrx_info"][::core::mem::size_of::<zrx_info>() - 64usize];
     ["Alignment of zrx_info"][::core::mem::align_of::<zrx_info>() - 8usize];
     ["Offset of field: zrx_info::size"][::core::mem::offset_of!(zrx_info, size) - 0usize];
     ["Offset of field: zrx_info::engine"][::core::mem::offset_of!(zrx_info, engine) - 4usize];
@@ -442,21 +441,18 @@ const _: () = {
     ["Offset of field: zrx_info::refill_entries"]
         [::core::mem::offset_of!(zrx_info, refill_entries) - 56usize];
     ["Offset of field: zrx_info::reserved"][::core::mem::offset_of!(zrx_info, reserved) - 60usize];
-    ["Offset of field: zrx_info::refused"][::core::mem::offset_of!(zrx_info, refused) - 64usize];
 };
-impl Default for zrx_info {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
-}
 unsafe extern "C" {
     pub fn zrx_receiver_info(
         receiver: *const zrx_receiver,
         info: *mut zrx_info,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn zrx_receiver_refusal(
+        receiver: *const zrx_receiver,
+        engine: u32,
+        refusal: *mut zrx_error,
     ) -> ::core::ffi::c_int;
 }
 #[repr(C)]
@@ -491,34 +487,37 @@ impl Default for zrx_check {
 #[derive(Debug, Copy, Clone)]
 pub struct zrx_capabilities {
     pub size: u32,
+    pub check_capacity: u32,
+    pub checks: *mut zrx_check,
+    pub check_count: u32,
     pub engines: u32,
     pub features: u32,
     pub page_bytes: u32,
     pub kernel_version: u32,
-    pub check_count: u32,
-    pub refused: [zrx_error; 5usize],
-    pub checks: [zrx_check; 16usize],
+    pub reserved: u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_capabilities"][::core::mem::size_of::<zrx_capabilities>() - 11416usize];
-    ["Alignment of zrx_capabilities"][::core::mem::align_of::<zrx_capabilities>() - 4usize];
+    ["Size of zrx_capabilities"][::core::mem::size_of::<zrx_capabilities>() - 40usize];
+    ["Alignment of zrx_capabilities"][::core::mem::align_of::<zrx_capabilities>() - 8usize];
     ["Offset of field: zrx_capabilities::size"]
         [::core::mem::offset_of!(zrx_capabilities, size) - 0usize];
-    ["Offset of field: zrx_capabilities::engines"]
-        [::core::mem::offset_of!(zrx_capabilities, engines) - 4usize];
-    ["Offset of field: zrx_capabilities::features"]
-        [::core::mem::offset_of!(zrx_capabilities, features) - 8usize];
-    ["Offset of field: zrx_capabilities::page_bytes"]
-        [::core::mem::offset_of!(zrx_capabilities, page_bytes) - 12usize];
-    ["Offset of field: zrx_capabilities::kernel_version"]
-        [::core::mem::offset_of!(zrx_capabilities, kernel_version) - 16usize];
-    ["Offset of field: zrx_capabilities::check_count"]
-        [::core::mem::offset_of!(zrx_capabilities, check_count) - 20usize];
-    ["Offset of field: zrx_capabilities::refused"]
-        [::core::mem::offset_of!(zrx_capabilities, refused) - 24usize];
+    ["Offset of field: zrx_capabilities::check_capacity"]
+        [::core::mem::offset_of!(zrx_capabilities, check_capacity) - 4usize];
     ["Offset of field: zrx_capabilities::checks"]
-        [::core::mem::offset_of!(zrx_capabilities, checks) - 3224usize];
+        [::core::mem::offset_of!(zrx_capabilities, checks) - 8usize];
+    ["Offset of field: zrx_capabilities::check_count"]
+        [::core::mem::offset_of!(zrx_capabilities, check_count) - 16usize];
+    ["Offset of field: zrx_capabilities::engines"]
+        [::core::mem::offset_of!(zrx_capabilities, engines) - 20usize];
+    ["Offset of field: zrx_capabilities::features"]
+        [::core::mem::offset_of!(zrx_capabilities, features) - 24usize];
+    ["Offset of field: zrx_capabilities::page_bytes"]
+        [::core::mem::offset_of!(zrx_capabilities, page_bytes) - 28usize];
+    ["Offset of field: zrx_capabilities::kernel_version"]
+        [::core::mem::offset_of!(zrx_capabilities, kernel_version) - 32usize];
+    ["Offset of field: zrx_capabilities::reserved"]
+        [::core::mem::offset_of!(zrx_capabilities, reserved) - 36usize];
 };
 impl Default for zrx_capabilities {
     fn default() -> Self {
@@ -532,10 +531,16 @@ impl Default for zrx_capabilities {
 unsafe extern "C" {
     pub fn zrx_probe(capabilities: *mut zrx_capabilities) -> ::core::ffi::c_int;
 }
+unsafe extern "C" {
+    pub fn zrx_probe_refusal(engine: u32, refusal: *mut zrx_error) -> ::core::ffi::c_int;
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct zrx_nic_report {
     pub size: u32,
+    pub check_capacity: u32,
+    pub checks: *mut zrx_check,
+    pub check_count: u32,
     pub ifindex: u32,
     pub queue: u32,
     pub queue_count: u32,
@@ -550,47 +555,50 @@ pub struct zrx_nic_report {
     pub rss_to_queue: u32,
     pub bound: u32,
     pub napi_id: u32,
-    pub check_count: u32,
-    pub checks: [zrx_check; 12usize],
+    pub reserved: u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_nic_report"][::core::mem::size_of::<zrx_nic_report>() - 6264usize];
-    ["Alignment of zrx_nic_report"][::core::mem::align_of::<zrx_nic_report>() - 4usize];
+    ["Size of zrx_nic_report"][::core::mem::size_of::<zrx_nic_report>() - 136usize];
+    ["Alignment of zrx_nic_report"][::core::mem::align_of::<zrx_nic_report>() - 8usize];
     ["Offset of field: zrx_nic_report::size"]
         [::core::mem::offset_of!(zrx_nic_report, size) - 0usize];
-    ["Offset of field: zrx_nic_report::ifindex"]
-        [::core::mem::offset_of!(zrx_nic_report, ifindex) - 4usize];
-    ["Offset of field: zrx_nic_report::queue"]
-        [::core::mem::offset_of!(zrx_nic_report, queue) - 8usize];
-    ["Offset of field: zrx_nic_report::queue_count"]
-        [::core::mem::offset_of!(zrx_nic_report, queue_count) - 12usize];
-    ["Offset of field: zrx_nic_report::driver"]
-        [::core::mem::offset_of!(zrx_nic_report, driver) - 16usize];
-    ["Offset of field: zrx_nic_report::firmware"]
-        [::core::mem::offset_of!(zrx_nic_report, firmware) - 48usize];
-    ["Offset of field: zrx_nic_report::ring_entries"]
-        [::core::mem::offset_of!(zrx_nic_report, ring_entries) - 80usize];
-    ["Offset of field: zrx_nic_report::split"]
-        [::core::mem::offset_of!(zrx_nic_report, split) - 84usize];
-    ["Offset of field: zrx_nic_report::hds_thresh"]
-        [::core::mem::offset_of!(zrx_nic_report, hds_thresh) - 88usize];
-    ["Offset of field: zrx_nic_report::ntuple"]
-        [::core::mem::offset_of!(zrx_nic_report, ntuple) - 92usize];
-    ["Offset of field: zrx_nic_report::rules"]
-        [::core::mem::offset_of!(zrx_nic_report, rules) - 96usize];
-    ["Offset of field: zrx_nic_report::rss_entries"]
-        [::core::mem::offset_of!(zrx_nic_report, rss_entries) - 100usize];
-    ["Offset of field: zrx_nic_report::rss_to_queue"]
-        [::core::mem::offset_of!(zrx_nic_report, rss_to_queue) - 104usize];
-    ["Offset of field: zrx_nic_report::bound"]
-        [::core::mem::offset_of!(zrx_nic_report, bound) - 108usize];
-    ["Offset of field: zrx_nic_report::napi_id"]
-        [::core::mem::offset_of!(zrx_nic_report, napi_id) - 112usize];
-    ["Offset of field: zrx_nic_report::check_count"]
-        [::core::mem::offset_of!(zrx_nic_report, check_count) - 116usize];
+    ["Offset of field: zrx_nic_report::check_capacity"]
+        [::core::mem::offset_of!(zrx_nic_report, check_capacity) - 4usize];
     ["Offset of field: zrx_nic_report::checks"]
-        [::core::mem::offset_of!(zrx_nic_report, checks) - 120usize];
+        [::core::mem::offset_of!(zrx_nic_report, checks) - 8usize];
+    ["Offset of field: zrx_nic_report::check_count"]
+        [::core::mem::offset_of!(zrx_nic_report, check_count) - 16usize];
+    ["Offset of field: zrx_nic_report::ifindex"]
+        [::core::mem::offset_of!(zrx_nic_report, ifindex) - 20usize];
+    ["Offset of field: zrx_nic_report::queue"]
+        [::core::mem::offset_of!(zrx_nic_report, queue) - 24usize];
+    ["Offset of field: zrx_nic_report::queue_count"]
+        [::core::mem::offset_of!(zrx_nic_report, queue_count) - 28usize];
+    ["Offset of field: zrx_nic_report::driver"]
+        [::core::mem::offset_of!(zrx_nic_report, driver) - 32usize];
+    ["Offset of field: zrx_nic_report::firmware"]
+        [::core::mem::offset_of!(zrx_nic_report, firmware) - 64usize];
+    ["Offset of field: zrx_nic_report::ring_entries"]
+        [::core::mem::offset_of!(zrx_nic_report, ring_entries) - 96usize];
+    ["Offset of field: zrx_nic_report::split"]
+        [::core::mem::offset_of!(zrx_nic_report, split) - 100usize];
+    ["Offset of field: zrx_nic_report::hds_thresh"]
+        [::core::mem::offset_of!(zrx_nic_report, hds_thresh) - 104usize];
+    ["Offset of field: zrx_nic_report::ntuple"]
+        [::core::mem::offset_of!(zrx_nic_report, ntuple) - 108usize];
+    ["Offset of field: zrx_nic_report::rules"]
+        [::core::mem::offset_of!(zrx_nic_report, rules) - 112usize];
+    ["Offset of field: zrx_nic_report::rss_entries"]
+        [::core::mem::offset_of!(zrx_nic_report, rss_entries) - 116usize];
+    ["Offset of field: zrx_nic_report::rss_to_queue"]
+        [::core::mem::offset_of!(zrx_nic_report, rss_to_queue) - 120usize];
+    ["Offset of field: zrx_nic_report::bound"]
+        [::core::mem::offset_of!(zrx_nic_report, bound) - 124usize];
+    ["Offset of field: zrx_nic_report::napi_id"]
+        [::core::mem::offset_of!(zrx_nic_report, napi_id) - 128usize];
+    ["Offset of field: zrx_nic_report::reserved"]
+        [::core::mem::offset_of!(zrx_nic_report, reserved) - 132usize];
 };
 impl Default for zrx_nic_report {
     fn default() -> Self {
@@ -637,6 +645,7 @@ unsafe extern "C" {
     pub fn zrx_nic_plan(
         options: *const zrx_options,
         steps: *mut zrx_nic_step,
+        capacity: u32,
         queue: *mut u32,
         error: *mut zrx_error,
     ) -> ::core::ffi::c_int;
@@ -665,6 +674,9 @@ unsafe extern "C" {
 #[derive(Debug, Copy, Clone)]
 pub struct zrx_nic_proof {
     pub size: u32,
+    pub check_capacity: u32,
+    pub checks: *mut zrx_check,
+    pub check_count: u32,
     pub verdict: u32,
     pub bytes: u64,
     pub buffers: u64,
@@ -681,49 +693,52 @@ pub struct zrx_nic_proof {
     pub socket_napi_id: u32,
     pub mtu: u32,
     pub buffer_bytes: u32,
-    pub check_count: u32,
-    pub checks: [zrx_check; 10usize],
+    pub reserved: u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_nic_proof"][::core::mem::size_of::<zrx_nic_proof>() - 5232usize];
+    ["Size of zrx_nic_proof"][::core::mem::size_of::<zrx_nic_proof>() - 128usize];
     ["Alignment of zrx_nic_proof"][::core::mem::align_of::<zrx_nic_proof>() - 8usize];
     ["Offset of field: zrx_nic_proof::size"][::core::mem::offset_of!(zrx_nic_proof, size) - 0usize];
-    ["Offset of field: zrx_nic_proof::verdict"]
-        [::core::mem::offset_of!(zrx_nic_proof, verdict) - 4usize];
-    ["Offset of field: zrx_nic_proof::bytes"]
-        [::core::mem::offset_of!(zrx_nic_proof, bytes) - 8usize];
-    ["Offset of field: zrx_nic_proof::buffers"]
-        [::core::mem::offset_of!(zrx_nic_proof, buffers) - 16usize];
-    ["Offset of field: zrx_nic_proof::copied_bytes"]
-        [::core::mem::offset_of!(zrx_nic_proof, copied_bytes) - 24usize];
-    ["Offset of field: zrx_nic_proof::copied_buffers"]
-        [::core::mem::offset_of!(zrx_nic_proof, copied_buffers) - 32usize];
-    ["Offset of field: zrx_nic_proof::chunks"]
-        [::core::mem::offset_of!(zrx_nic_proof, chunks) - 40usize];
-    ["Offset of field: zrx_nic_proof::nic_chunks"]
-        [::core::mem::offset_of!(zrx_nic_proof, nic_chunks) - 48usize];
-    ["Offset of field: zrx_nic_proof::queue_bytes"]
-        [::core::mem::offset_of!(zrx_nic_proof, queue_bytes) - 56usize];
-    ["Offset of field: zrx_nic_proof::queue_packets"]
-        [::core::mem::offset_of!(zrx_nic_proof, queue_packets) - 64usize];
-    ["Offset of field: zrx_nic_proof::early_bytes"]
-        [::core::mem::offset_of!(zrx_nic_proof, early_bytes) - 72usize];
-    ["Offset of field: zrx_nic_proof::alloc_failures"]
-        [::core::mem::offset_of!(zrx_nic_proof, alloc_failures) - 80usize];
-    ["Offset of field: zrx_nic_proof::queue"]
-        [::core::mem::offset_of!(zrx_nic_proof, queue) - 88usize];
-    ["Offset of field: zrx_nic_proof::queue_napi_id"]
-        [::core::mem::offset_of!(zrx_nic_proof, queue_napi_id) - 92usize];
-    ["Offset of field: zrx_nic_proof::socket_napi_id"]
-        [::core::mem::offset_of!(zrx_nic_proof, socket_napi_id) - 96usize];
-    ["Offset of field: zrx_nic_proof::mtu"][::core::mem::offset_of!(zrx_nic_proof, mtu) - 100usize];
-    ["Offset of field: zrx_nic_proof::buffer_bytes"]
-        [::core::mem::offset_of!(zrx_nic_proof, buffer_bytes) - 104usize];
-    ["Offset of field: zrx_nic_proof::check_count"]
-        [::core::mem::offset_of!(zrx_nic_proof, check_count) - 108usize];
+    ["Offset of field: zrx_nic_proof::check_capacity"]
+        [::core::mem::offset_of!(zrx_nic_proof, check_capacity) - 4usize];
     ["Offset of field: zrx_nic_proof::checks"]
-        [::core::mem::offset_of!(zrx_nic_proof, checks) - 112usize];
+        [::core::mem::offset_of!(zrx_nic_proof, checks) - 8usize];
+    ["Offset of field: zrx_nic_proof::check_count"]
+        [::core::mem::offset_of!(zrx_nic_proof, check_count) - 16usize];
+    ["Offset of field: zrx_nic_proof::verdict"]
+        [::core::mem::offset_of!(zrx_nic_proof, verdict) - 20usize];
+    ["Offset of field: zrx_nic_proof::bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, bytes) - 24usize];
+    ["Offset of field: zrx_nic_proof::buffers"]
+        [::core::mem::offset_of!(zrx_nic_proof, buffers) - 32usize];
+    ["Offset of field: zrx_nic_proof::copied_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, copied_bytes) - 40usize];
+    ["Offset of field: zrx_nic_proof::copied_buffers"]
+        [::core::mem::offset_of!(zrx_nic_proof, copied_buffers) - 48usize];
+    ["Offset of field: zrx_nic_proof::chunks"]
+        [::core::mem::offset_of!(zrx_nic_proof, chunks) - 56usize];
+    ["Offset of field: zrx_nic_proof::nic_chunks"]
+        [::core::mem::offset_of!(zrx_nic_proof, nic_chunks) - 64usize];
+    ["Offset of field: zrx_nic_proof::queue_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue_bytes) - 72usize];
+    ["Offset of field: zrx_nic_proof::queue_packets"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue_packets) - 80usize];
+    ["Offset of field: zrx_nic_proof::early_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, early_bytes) - 88usize];
+    ["Offset of field: zrx_nic_proof::alloc_failures"]
+        [::core::mem::offset_of!(zrx_nic_proof, alloc_failures) - 96usize];
+    ["Offset of field: zrx_nic_proof::queue"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue) - 104usize];
+    ["Offset of field: zrx_nic_proof::queue_napi_id"]
+        [::core::mem::offset_of!(zrx_nic_proof, queue_napi_id) - 108usize];
+    ["Offset of field: zrx_nic_proof::socket_napi_id"]
+        [::core::mem::offset_of!(zrx_nic_proof, socket_napi_id) - 112usize];
+    ["Offset of field: zrx_nic_proof::mtu"][::core::mem::offset_of!(zrx_nic_proof, mtu) - 116usize];
+    ["Offset of field: zrx_nic_proof::buffer_bytes"]
+        [::core::mem::offset_of!(zrx_nic_proof, buffer_bytes) - 120usize];
+    ["Offset of field: zrx_nic_proof::reserved"]
+        [::core::mem::offset_of!(zrx_nic_proof, reserved) - 124usize];
 };
 impl Default for zrx_nic_proof {
     fn default() -> Self {

@@ -102,7 +102,10 @@ impl Info {
             buffer_bytes: raw.buffer_bytes,
             ring_entries: raw.ring_entries,
             refill_entries: raw.refill_entries,
-            refused: refusals(&raw.refused),
+            refused: refusals(|engine, error| {
+                // SAFETY: open, and the error's size is set.
+                unsafe { sys::zrx_receiver_refusal(receiver, engine, error) }
+            }),
         }
     }
 }
@@ -111,10 +114,12 @@ pub(crate) fn features(raw: u32) -> Features {
     Features(raw)
 }
 
-pub(crate) fn refusals(raw: &[sys::zrx_error; sys::ZRX_ENGINE_COUNT as usize]) -> Vec<Refusal> {
-    Engine::all()
-        .map(|engine| (engine, &raw[engine.raw() as usize]))
-        .filter(|(_, error)| error.code != 0)
-        .map(|(engine, error)| Refusal { engine, error: Error::from_raw(error.code, error) })
-        .collect()
+/// Of each engine that `ask` says was refused.
+pub(crate) fn refusals(ask: impl Fn(u32, &mut sys::zrx_error) -> i32) -> Vec<Refusal> {
+    let refusal = |engine: Engine| {
+        let mut error = sys::zrx_error::init();
+        (ask(engine.raw(), &mut error) == 1)
+            .then(|| Refusal { engine, error: Error::from_raw(error.code, &error) })
+    };
+    Engine::all().filter_map(refusal).collect()
 }

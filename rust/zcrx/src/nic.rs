@@ -84,9 +84,14 @@ pub struct Step {
 /// ```
 pub fn inspect(interface: &str, queue: Option<u32>) -> Result<Report> {
     let interface = name(interface)?;
-    let mut raw = sys::zrx_nic_report::init();
+    let mut checks = Check::room(sys::ZRX_NIC_CHECKS);
+    let mut raw = sys::zrx_nic_report {
+        check_capacity: sys::ZRX_NIC_CHECKS,
+        checks: checks.as_mut_ptr(),
+        ..sys::zrx_nic_report::init()
+    };
     call(|error| {
-        // SAFETY: all three live until the call returns.
+        // SAFETY: all of them live until the call returns.
         unsafe { sys::zrx_nic_inspect(interface.as_ptr(), number(queue), &mut raw, error) }
     })?;
     Ok(Report {
@@ -107,7 +112,7 @@ pub fn inspect(interface: &str, queue: Option<u32>) -> Result<Report> {
         rss_to_queue: raw.rss_to_queue,
         bound: raw.bound != 0,
         napi_id: raw.napi_id,
-        checks: Check::list(&raw.checks, raw.check_count),
+        checks: Check::list(&checks, raw.check_count),
     })
 }
 
@@ -151,11 +156,12 @@ impl Setup {
         let mut queue = 0;
         // SAFETY: an array of texts: all zero is valid.
         let mut steps: [sys::zrx_nic_step; sys::ZRX_NIC_STEPS as usize] = unsafe { mem::zeroed() };
+        let (first, capacity) = (steps.as_mut_ptr(), sys::ZRX_NIC_STEPS);
         let count = call(|error| {
-            // SAFETY: all of them live until the call returns; there are as many steps as it needs.
-            unsafe { sys::zrx_nic_plan(&options, steps.as_mut_ptr(), &mut queue, error) }
+            // SAFETY: all of them live until the call returns.
+            unsafe { sys::zrx_nic_plan(&options, first, capacity, &mut queue, error) }
         })?;
-        let steps = steps[..count].iter();
+        let steps = steps.iter().take(count);
         let step = |raw: &sys::zrx_nic_step| Step {
             setting: text(&raw.setting),
             command: text(&raw.command),

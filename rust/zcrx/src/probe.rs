@@ -52,6 +52,11 @@ impl Check {
     pub(crate) fn list(raw: &[sys::zrx_check], count: u32) -> Vec<Self> {
         raw.iter().take(count as usize).map(Self::from_raw).collect()
     }
+
+    /// Room for so many, for the library to fill.
+    pub(crate) fn room(count: u32) -> Vec<sys::zrx_check> {
+        vec![sys::zrx_check::default(); count as usize]
+    }
 }
 
 /// What this kernel lets this process do.
@@ -82,8 +87,13 @@ pub struct Capabilities {
 /// }
 /// ```
 pub fn probe() -> Capabilities {
-    let mut raw = sys::zrx_capabilities::init();
-    // SAFETY: raw.size is set: it cannot fail.
+    let mut checks = Check::room(sys::ZRX_PROBE_CHECKS);
+    let mut raw = sys::zrx_capabilities {
+        check_capacity: sys::ZRX_PROBE_CHECKS,
+        checks: checks.as_mut_ptr(),
+        ..sys::zrx_capabilities::init()
+    };
+    // SAFETY: raw.size is set, and there is room for the checks: it cannot fail.
     unsafe { sys::zrx_probe(&mut raw) };
     let version = raw.kernel_version;
     Capabilities {
@@ -91,8 +101,11 @@ pub fn probe() -> Capabilities {
         features: features(raw.features),
         page_bytes: raw.page_bytes as usize,
         kernel_version: (version >> 16, version >> 8 & 0xff, version & 0xff),
-        refused: refusals(&raw.refused),
-        checks: Check::list(&raw.checks, raw.check_count),
+        refused: refusals(|engine, error| {
+            // SAFETY: the error's size is set.
+            unsafe { sys::zrx_probe_refusal(engine, error) }
+        }),
+        checks: Check::list(&checks, raw.check_count),
     }
 }
 
@@ -102,10 +115,10 @@ mod tests {
 
     #[test]
     fn more_checks_than_there_is_room_for_are_no_overrun() {
-        let mut raw = sys::zrx_capabilities::init();
-        raw.checks[0].state = sys::ZRX_CHECK_WARN;
-        assert_eq!(Check::list(&raw.checks, 0), []);
-        assert_eq!(Check::list(&raw.checks, 1)[0].state, CheckState::Warn);
-        assert_eq!(Check::list(&raw.checks, sys::ZRX_PROBE_CHECKS + 4).len(), raw.checks.len());
+        let mut checks = Check::room(3);
+        checks[0].state = sys::ZRX_CHECK_WARN;
+        assert_eq!(Check::list(&checks, 0), []);
+        assert_eq!(Check::list(&checks, 1)[0].state, CheckState::Warn);
+        assert_eq!(Check::list(&checks, 4).len(), 3);
     }
 }

@@ -45,7 +45,8 @@ static void test_no_rights(const struct snapshot *before)
 		if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
 			_exit(2);
 		check_apply(&options, -EACCES, "Permission denied");
-		CHECK(zrx_nic_plan(&options, steps, &queue, &error) >= 2, "%s", error.message);
+		CHECK(zrx_nic_plan(&options, steps, ZRX_NIC_STEPS, &queue, &error) >= 2, "%s",
+		      error.message);
 		_exit(checks_failed > failed);
 	}
 	CHECK(waitpid(child, &status, 0) == child && !status, "without rights: %x", status);

@@ -196,7 +196,8 @@ static void test_ahead_of_time(const struct snapshot *before)
 	struct zrx_receiver *receiver, *second = NULL;
 	uint32_t queue, planned;
 
-	CHECK(zrx_nic_plan(&options, steps, &planned, &error) >= 2, "%s", error.message);
+	CHECK(zrx_nic_plan(&options, steps, ZRX_NIC_STEPS, &planned, &error) >= 2, "%s",
+	      error.message);
 	rig_check_as_before(before, "a plan");
 	CHECK(!zrx_nic_apply(&options, &queue, &error), "%s", error.message);
 	CHECK(queue == planned, "queue %u, planned %u", queue, planned);

@@ -84,17 +84,22 @@ impl Setup {
         let options = self.options(&interface);
         let fd = socket.as_fd().as_raw_fd();
         let timeout = timeout_ns(timeout.into());
-        let mut raw = sys::zrx_nic_proof::init();
+        let mut checks = Check::room(sys::ZRX_PROOF_CHECKS);
+        let mut raw = sys::zrx_nic_proof {
+            check_capacity: sys::ZRX_PROOF_CHECKS,
+            checks: checks.as_mut_ptr(),
+            ..sys::zrx_nic_proof::init()
+        };
         call(|error| {
             // SAFETY: all of them live until the call returns.
             unsafe { sys::zrx_nic_prove(&options, fd, limit_bytes, timeout, &mut raw, error) }
         })?;
-        Ok(Proof::from_raw(&raw))
+        Ok(Proof::from_raw(&raw, &checks))
     }
 }
 
 impl Proof {
-    fn from_raw(raw: &sys::zrx_nic_proof) -> Self {
+    fn from_raw(raw: &sys::zrx_nic_proof, checks: &[sys::zrx_check]) -> Self {
         let told = |number: u32| Some(number).filter(|number| *number != 0);
         Self {
             verdict: match raw.verdict {
@@ -118,7 +123,7 @@ impl Proof {
             socket_napi_id: told(raw.socket_napi_id),
             mtu: told(raw.mtu),
             buffer_bytes: raw.buffer_bytes,
-            checks: Check::list(&raw.checks, raw.check_count),
+            checks: Check::list(checks, raw.check_count),
         }
     }
 }
@@ -136,7 +141,7 @@ mod tests {
             mtu: 9000,
             ..sys::zrx_nic_proof::init()
         };
-        let proof = Proof::from_raw(&raw);
+        let proof = Proof::from_raw(&raw, &[]);
         assert_eq!(proof.verdict, Verdict::Partly);
         assert_eq!((proof.copied_bytes, proof.alloc_failures), (None, Some(0)));
         assert_eq!((proof.mtu, proof.socket_napi_id), (Some(9000), None));
