@@ -33,7 +33,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 
 # What `make test` runs, in lanes side by side: the core on this kernel, fast ones first; the core on kernels that are
 # booted for it, which take a processor each; the packages, on both.
-TESTS := test-house test-unit test-examples test-sim test-fault test-abi test-install test-mutations sanitize fuzz test-amalgamation test-conformance \
+TESTS := test-house test-unit test-examples test-sim test-fault test-abi test-install test-mutations sanitize fuzz test-amalgamation test-conformance-driver test-conformance \
 	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
 	test-nic test-nic-setup test-datapath test-conformance-nic
@@ -102,14 +102,14 @@ check: ## everything that CI runs: lint, test, demo
 
 AMALGAMATION := $(B)/amalgamation
 
-test-amalgamation: ## build the core as one C file, by two compilers, and receive with it
+test-amalgamation: $(B)/tests/conformance ## build the core as one C file, by two compilers, and receive with it
 	$(Q)mkdir -p $(AMALGAMATION)
 	$(Q)for compiler in gcc clang; do \
 		$$compiler -std=c11 -O2 $(WARNINGS) -fPIC -fvisibility=hidden -Ibindings/amalgamation \
 			-c bindings/amalgamation/zcrx.c -o $(AMALGAMATION)/zcrx-$$compiler.o || exit 1; \
-		$$compiler $(STANDARD) $(INCLUDES) $(wildcard tests/conformance/*.c) \
+		$$compiler $(STANDARD) $(INCLUDES) $(wildcard tests/conformance/c/*.c) \
 			$(AMALGAMATION)/zcrx-$$compiler.o $(LDLIBS) -o $(AMALGAMATION)/conformance-$$compiler && \
-		$(AMALGAMATION)/conformance-$$compiler --fast --scenario 'size-*' || exit 1; \
+		$(B)/tests/conformance --executor $(AMALGAMATION)/conformance-$$compiler --fast --scenario 'size-*' || exit 1; \
 	done
 
 # ---- form ----

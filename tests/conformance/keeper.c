@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "keeper.h"
-#include "payload.h"
 #include "thread.h"
 #include "verdict.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #define WATCH_NS 1000000
 
@@ -74,49 +72,62 @@ static void restore_order(struct keeper *keeper)
 
 /* ---- release ---- */
 
-static void check_contents(const struct scenario *scenario, const struct held *item)
+/* "VERB ID ID ...", to be freed. */
+static char *list_request(const char *verb, const struct held *items, size_t count)
 {
-	size_t length = item->buffer.length;
-	size_t good = payload_check(item->buffer.data, length, scenario->seed, item->stream,
-				    item->offset);
+	char *request = malloc(strlen(verb) + 21 * count + 1), *at;
 
-	CHECK(good == length,
-	      "a held buffer has changed: stream %" PRIu64 ", offset %" PRIu64 ", slot %u",
-	      item->stream, item->offset + good, item->buffer.slot);
+	CHECK(request, "no memory for a request");
+	at = stpcpy(request, verb);
+	for (size_t i = 0; i < count; i++)
+		at += sprintf(at, " %" PRIu64, items[i].id);
+	return request;
 }
 
-static void release_once(const struct keeper *keeper, const struct held *items, size_t count)
+/* changed ID GOOD: its byte number GOOD is not the payload's any more. */
+static void note_changed(void *context, char *line)
 {
-	struct zrx_buffer *buffers = malloc(count * sizeof(*buffers));
-	int result;
+	const struct held_list *list = context;
+	uint64_t id, good;
 
-	CHECK(buffers, "no memory for a release");
-	for (size_t i = 0; i < count; i++) {
-		check_contents(keeper->scenario, &items[i]);
-		buffers[i] = items[i].buffer;
-	}
-	result = zrx_buffer_release(buffers, (uint32_t)count);
-	CHECK(result == 0, "release: %s", strerror(-result));
-	if (keeper->scenario->double_release) {
-		result = zrx_buffer_release(buffers, (uint32_t)count);
-		CHECK(result == -EALREADY, "second release: %d, not EALREADY", result);
-	}
-	free(buffers);
+	CHECK(sscanf(line, "changed %" SCNu64 " %" SCNu64, &id, &good) == 2,
+	      "release: answered by: %.200s", line);
+	for (size_t i = 0; i < list->count; i++)
+		CHECK(list->items[i].id != id,
+		      "a held buffer has changed: stream %" PRIu64 ", offset %" PRIu64,
+		      list->items[i].stream, list->items[i].offset + good);
+	fail("release: %.200s: no such buffer", line);
 }
 
-static void release_items(const struct keeper *keeper, const struct held *items, size_t count)
+static void release_once(const struct keeper *keeper, struct channel *channel, struct held *items,
+			 size_t count)
+{
+	int twice = keeper->scenario->double_release;
+	char *request = list_request(twice ? "twice" : "release", items, count);
+	struct held_list list = {.items = items, .count = count};
+	const char *text;
+	int result = call_line(channel, note_changed, &list, &text, request);
+
+	CHECK(result == 0, "release: %s: %.400s", strerror(-result), text);
+	CHECK(!twice || atoi(text) == EALREADY, "second release: %.40s, not EALREADY", text);
+	free(request);
+}
+
+static void release_items(const struct keeper *keeper, struct channel *channel,
+			  const struct held_list *going)
 {
 	size_t batch = keeper->scenario->release_batch;
 
-	for (size_t done = 0; done < count;) {
-		size_t part = batch && batch < count - done ? batch : count - done;
+	for (size_t done = 0; done < going->count;) {
+		size_t left = going->count - done;
+		size_t part = batch && batch < left ? batch : left;
 
-		release_once(keeper, items + done, part);
+		release_once(keeper, channel, going->items + done, part);
 		done += part;
 	}
 }
 
-void keeper_release(struct keeper *keeper, size_t left)
+void keeper_release(struct keeper *keeper, struct channel *channel, size_t left)
 {
 	struct held_list going = {0};
 	size_t count;
@@ -132,14 +143,15 @@ void keeper_release(struct keeper *keeper, size_t left)
 		pthread_cond_broadcast(&keeper->changed);
 	}
 	pthread_mutex_unlock(&keeper->lock);
-	release_items(keeper, going.items, going.count);
+	release_items(keeper, channel, &going);
 	free(going.items);
 }
 
 /* A release thread: takes from the due list until the keeper stops. */
 static void *release_due(void *argument)
 {
-	struct keeper *keeper = argument;
+	const struct releaser *releaser = argument;
+	struct keeper *keeper = releaser->keeper;
 	size_t batch = keeper->scenario->release_batch ? keeper->scenario->release_batch : 64;
 	struct held_list mine = {0};
 
@@ -156,7 +168,7 @@ static void *release_due(void *argument)
 		list_drop_first(&keeper->due, count);
 		keeper->busy++;
 		pthread_mutex_unlock(&keeper->lock);
-		release_items(keeper, mine.items, mine.count);
+		release_items(keeper, releaser->channel, &mine);
 		pthread_mutex_lock(&keeper->lock);
 		keeper->busy--;
 		pthread_cond_broadcast(&keeper->changed);
@@ -170,6 +182,7 @@ static void *release_due(void *argument)
 static void *watch(void *argument)
 {
 	struct keeper *keeper = argument;
+	struct channel *channel = &keeper->judge->channels[WATCHER];
 	struct timespec pause = {.tv_nsec = WATCH_NS};
 	struct timespec park = {
 		.tv_sec = (time_t)(keeper->scenario->park_ms / 1000),
@@ -177,33 +190,36 @@ static void *watch(void *argument)
 	};
 
 	while (atomic_load(&keeper->watching)) {
-		struct zrx_stats stats = ZRX_STATS_INIT;
+		const char *stats;
 
 		nanosleep(&pause, NULL);
-		zrx_receiver_stats(keeper->receiver, &stats);
-		if (!stats.parked)
+		CHECK(call(channel, NULL, NULL, &stats, "stats") == 0, "stats: %s", stats);
+		if (!stats_value(stats, "parked"))
 			continue;
 		nanosleep(&park, NULL);
-		keeper_release(keeper, 0);
+		keeper_release(keeper, channel, 0);
 	}
 	return NULL;
 }
 
 /* ---- life ---- */
 
-void keeper_start(struct keeper *keeper, const struct scenario *scenario,
-		  struct zrx_receiver *receiver)
+void keeper_start(struct keeper *keeper, const struct scenario *scenario, struct judge *judge)
 {
 	*keeper = (struct keeper){
 		.scenario = scenario,
-		.receiver = receiver,
+		.judge = judge,
 		.random = (uint32_t)scenario->seed,
 	};
 	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_cond_init(&keeper->changed, NULL);
-	CHECK(scenario->release_threads <= KEEPER_THREADS, "too many release threads");
-	for (uint64_t i = 0; i < scenario->release_threads; i++)
-		thread_start(&keeper->threads[i], release_due, keeper);
+	CHECK(scenario->release_threads <= RELEASE_THREADS, "too many release threads");
+	for (uint64_t i = 0; i < scenario->release_threads; i++) {
+		struct releaser *releaser = &keeper->releasers[i];
+
+		*releaser = (struct releaser){keeper, &judge->channels[RELEASERS + i], 0};
+		thread_start(&releaser->thread, release_due, releaser);
+	}
 	if (scenario->hold == HOLD_PARKED) {
 		atomic_store(&keeper->watching, 1);
 		thread_start(&keeper->watcher, watch, keeper);
@@ -235,7 +251,7 @@ void keeper_stop_watching(struct keeper *keeper)
 
 void keeper_drain(struct keeper *keeper)
 {
-	keeper_release(keeper, 0);
+	keeper_release(keeper, &keeper->judge->channels[OWNER], 0);
 	pthread_mutex_lock(&keeper->lock);
 	while (keeper->due.count || keeper->busy)
 		pthread_cond_wait(&keeper->changed, &keeper->lock);
@@ -250,37 +266,24 @@ void keeper_stop(struct keeper *keeper)
 	pthread_cond_broadcast(&keeper->changed);
 	pthread_mutex_unlock(&keeper->lock);
 	for (uint64_t i = 0; i < keeper->scenario->release_threads; i++)
-		pthread_join(keeper->threads[i], NULL);
+		pthread_join(keeper->releasers[i].thread, NULL);
 	free(keeper->held.items);
 	free(keeper->due.items);
 	pthread_mutex_destroy(&keeper->lock);
 	pthread_cond_destroy(&keeper->changed);
 }
 
-static void be_forked_child(const struct keeper *keeper)
-{
-	for (size_t i = 0; i < keeper->held.count; i++) {
-		const struct held *item = &keeper->held.items[i];
-		int result;
-
-		check_contents(keeper->scenario, item);
-		result = zrx_buffer_release(&item->buffer, 1);
-		CHECK(result == 0, "release in a forked child: %s", strerror(-result));
-	}
-	_exit(0);
-}
-
 void keeper_fork(struct keeper *keeper)
 {
-	int status = 0;
-	pid_t child;
+	const char *text;
+	char *request;
+	int result;
 
 	pthread_mutex_lock(&keeper->lock);
-	child = fork();
-	CHECK(child >= 0, "fork: %s", strerror(errno));
-	if (child == 0)
-		be_forked_child(keeper);
-	waitpid(child, &status, 0);
+	request = list_request("fork", keeper->held.items, keeper->held.count);
+	result = call_line(&keeper->judge->channels[OWNER], NULL, NULL, &text, request);
 	pthread_mutex_unlock(&keeper->lock);
-	CHECK(status == 0, "the forked child failed: status %x", status);
+	CHECK(result == 0, "fork: %s: %.400s", strerror(-result), text);
+	CHECK(!strcmp(text, "0"), "the forked child failed: status %.40s", text);
+	free(request);
 }

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Holds received buffers and releases them in the order and by the threads that a scenario asks
- * for. */
+/* Knows which buffers the executor holds, and has them released in the order and by the threads
+ * that a scenario asks for. */
 #ifndef KEEPER_H
 #define KEEPER_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include <zcrx.h>
-
+#include "judge.h"
 #include "scenario.h"
 
-#define KEEPER_THREADS 16
-
-/* A buffer that is out, and where in which stream its bytes belong. */
+/* A buffer that is out. */
 struct held {
-	struct zrx_buffer buffer;
-	uint64_t stream;
+	uint64_t id;     /* the executor's */
+	uint64_t stream; /* where in which stream its bytes belong */
 	uint64_t offset;
 };
 
@@ -26,41 +24,48 @@ struct held_list {
 	size_t count, capacity;
 };
 
+struct keeper;
+
+struct releaser {
+	struct keeper *keeper;
+	struct channel *channel;
+	pthread_t thread;
+};
+
 struct keeper {
 	const struct scenario *scenario;
-	struct zrx_receiver *receiver; /* for the watcher, while it is open */
-	pthread_mutex_t lock;          /* of what follows */
+	struct judge *judge;
+	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	struct held_list held;
 	struct held_list due; /* to be released by the release threads */
 	unsigned busy;        /* release threads that are at it */
 	int closing;
 	uint32_t random;
-	pthread_t threads[KEEPER_THREADS];
+	struct releaser releasers[RELEASE_THREADS];
 	pthread_t watcher;
 	atomic_int watching;
 };
 
-void keeper_start(struct keeper *keeper, const struct scenario *scenario,
-		  struct zrx_receiver *receiver);
+void keeper_start(struct keeper *keeper, const struct scenario *scenario, struct judge *judge);
 
 void keeper_hold(struct keeper *keeper, const struct held *item);
 
 size_t keeper_held(struct keeper *keeper);
 
-/* Have all but `left` of the held buffers released. */
-void keeper_release(struct keeper *keeper, size_t left);
+/* Have all but `left` of the held buffers released: by the release threads, or on this channel. */
+void keeper_release(struct keeper *keeper, struct channel *channel, size_t left);
 
 /* End the thread of hold=parked. Before the receiver is closed. */
 void keeper_stop_watching(struct keeper *keeper);
 
-/* Release all that is held, and wait until that is done. */
+/* Have all that is held released, and wait until that is done. */
 void keeper_drain(struct keeper *keeper);
 
 /* Drain, and end the threads. */
 void keeper_stop(struct keeper *keeper);
 
-/* Fork; the child checks and releases what is held, which must do no harm. Waits for the child. */
+/* The executor forks; the child checks and releases what is held, which must do no harm. */
 void keeper_fork(struct keeper *keeper);
 
 #endif

@@ -4,19 +4,22 @@
 #define LEAKS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct holdings {
+	pid_t process;
 	unsigned descriptors;
-	unsigned threads;
-	unsigned rings;      /* io_uring mappings */
-	uint64_t area_bytes; /* in mappings at least as large as an area */
+	unsigned threads;   /* 0: not counted */
+	unsigned rings;     /* io_uring mappings */
+	uint64_t anonymous; /* bytes in mappings that are no file's, the heap left out */
 };
 
-/* Count what this process holds. Areas below 1 MiB cannot be told from other mappings: not counted.
- */
-struct holdings holdings_count(uint64_t area_bytes);
+/* Count what a process holds; 0: this one. */
+struct holdings holdings_count(pid_t process);
 
-/* Fails the scenario if `now` is not as `before`. */
-void holdings_compare(const struct holdings *before, const struct holdings *now);
+/* Fails the scenario if `now` is not as `before`, or has an area's bytes more in mappings. 0:
+ * mappings do not count. */
+void holdings_compare(const struct holdings *before, const struct holdings *now,
+		      uint64_t area_bytes);
 
 #endif

@@ -5,16 +5,15 @@
 
 #include <stdint.h>
 
-#include <zcrx.h>
-
+#include "keeper.h"
 #include "scenario.h"
 
+#define WORD 40 /* room for a word of an answer */
+
 struct stream {
-	uint64_t handle;
-	int fd; /* -1: closed */
+	char handle[WORD];
 	int ended, removed;
-	uint16_t end_kind, end_flags;
-	int32_t end_error;
+	char how[WORD]; /* it ended: a value of the key `end`, or the number of an error */
 	uint64_t received;
 };
 
@@ -28,9 +27,9 @@ struct ledger {
 void ledger_open(struct ledger *ledger, const struct scenario *scenario);
 void ledger_close(struct ledger *ledger);
 
-/* Check an event against its stream, and book it. Returns the offset in its stream of a data event.
- */
-uint64_t ledger_take(struct ledger *ledger, const struct zrx_event *event);
+/* Check an event, a line of an answer to `receive`, against its stream, and book it. Returns
+ * whether it is a buffer: `item`. */
+int ledger_take(struct ledger *ledger, const char *line, struct held *item);
 
 /* Do the streams' ends and bytes come out as the scenario wants? */
 void ledger_check(const struct ledger *ledger);
@@ -38,8 +37,8 @@ void ledger_check(const struct ledger *ledger);
 /* The same after `rest`: every byte, and the peer's own end. */
 void ledger_check_rest(const struct ledger *ledger);
 
-/* Check the receiver's counters against the ledger, with `outstanding` buffers out. */
-void ledger_check_stats(const struct ledger *ledger, const struct zrx_stats *stats,
-			uint64_t outstanding);
+/* Check the receiver's counters against the ledger, with `outstanding` buffers out, and, where the
+ * package receives ahead, more. */
+void ledger_check_stats(struct ledger *ledger, const char *stats, uint64_t outstanding, int ahead);
 
 #endif

@@ -18,9 +18,14 @@ void payload_init(void)
 	}
 }
 
+uint64_t payload_start(uint64_t seed, uint64_t stream)
+{
+	return (7919 * stream + 104729 * seed) % PAYLOAD_BYTES;
+}
+
 const void *payload_at(uint64_t seed, uint64_t stream, uint64_t offset)
 {
-	return table + (7919 * stream + 104729 * seed + offset) % PAYLOAD_BYTES;
+	return table + (payload_start(seed, stream) + offset) % PAYLOAD_BYTES;
 }
 
 static size_t first_difference(const unsigned char *a, const unsigned char *b, size_t length)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The other side of a scenario: the sender, a child process, and the connections it makes. */
+/* The other side of a scenario: the sender, a child process. */
 #ifndef PEER_H
 #define PEER_H
 
@@ -8,22 +8,14 @@
 
 #include "scenario.h"
 
-struct peer {
-	int listener;
-	uint16_t port;
-	pid_t sender;
-};
-
-void peer_listen(struct peer *peer, const struct scenario *scenario);
+/* Listen on a free port of the address in ZRX_RIG_LOCAL, or of 127.0.0.1. Returns the socket, or
+ * -1. */
+int peer_listen(uint16_t *port);
 
 /* Start the sender at `program` with the scenario's words. */
-void peer_start(struct peer *peer, const struct scenario *scenario, const char *program);
-
-/* The next connection. The sender makes the one after it only once it has been let go on. */
-int peer_accept(struct peer *peer);
-void peer_go_on(int fd);
+pid_t peer_start(const struct scenario *scenario, const char *program, uint16_t port);
 
 /* Wait for the sender; anything but success within 20 s fails the scenario. */
-void peer_wait(struct peer *peer);
+void peer_wait(pid_t sender);
 
 #endif

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 CONFORMANCE_SOURCES := $(wildcard tests/conformance/*.c)
 CONFORMANCE_OBJECTS := $(CONFORMANCE_SOURCES:%.c=$(B)/obj/%.o)
+EXECUTOR_C_SOURCES  := $(wildcard tests/conformance/c/*.c)
+EXECUTOR_C_OBJECTS  := $(EXECUTOR_C_SOURCES:%.c=$(B)/obj/%.o)
 
 # Under emulation a byte takes long, and a NIC's set-up some seconds: of each kind of scenario one or two.
 NIC_SCENARIOS := size-1,size-4097,size-1mib,poll-batch-1,wake-ends-wait,release-at-end-threads,double-release,\
@@ -18,17 +20,32 @@ conformance_nic = failed=0; for run in $(1); do \
 			$(B)/tests/conformance --engine zcrx --seconds 120 $(3) || failed=1; \
 	done; exit $$failed
 
-.PHONY: conformance test-conformance test-conformance-uml test-conformance-nic test-conformance-nic-all
-conformance: $(B)/tests/conformance ## build the conformance runner
+.PHONY: conformance test-conformance-driver test-conformance test-conformance-uml test-conformance-nic test-conformance-nic-all
+conformance: $(B)/tests/conformance $(B)/tests/conformance-c ## build the conformance driver and its C executor
 
-TEST_PROGRAMS += $(B)/tests/conformance
+TEST_PROGRAMS += $(B)/tests/conformance $(B)/tests/conformance-c
 
-$(B)/tests/conformance: $(CONFORMANCE_OBJECTS) $(LIBZCRX)
+# The driver knows no library: what it says of one, it has from the executor.
+$(B)/tests/conformance: $(CONFORMANCE_OBJECTS)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ -lpthread
+
+$(B)/tests/conformance-c: $(EXECUTOR_C_OBJECTS) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
+# The C executor on a library that breaks the contract.
+LIAR_WRAPS := receiver_open receiver_close receiver_add receiver_receive receiver_stats buffer_release
+
+$(B)/tests/conformance-liar: $(EXECUTOR_C_OBJECTS) $(B)/obj/tests/conformance/liar/liar.o $(LIBZCRX)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LINK) $(LIAR_WRAPS:%=-Wl,--wrap=zrx_%) -o $@ $^ $(LDLIBS)
+
+test-conformance-driver: conformance $(B)/tests/conformance-liar ## test that the conformance driver finds each break of the contract
+	tests/conformance/test-driver $(B)/tests
+
 test-conformance: conformance ## run the conformance scenarios on engines multishot and recv
-	$(B)/tests/conformance --engine multishot,recv
+	$(B)/tests/conformance --engine multishot,recv --jobs 4
 
 test-conformance-uml: conformance ## run them in UML, on engine zcrx-nodev too
 	tests/rig/vm/uml --timeout 900 --check-dmesg -- $(B)/tests/conformance --engine zcrx-nodev,multishot,recv
@@ -39,4 +56,4 @@ test-conformance-nic: conformance ## run some of them on modelled NICs, by engin
 test-conformance-nic-all: conformance ## run all of them there, on every kernel and driver: an hour
 	$(Q)$(call conformance_nic,$(CONFORMANCE_ALL),2700,)
 
--include $(CONFORMANCE_OBJECTS:.o=.d)
+-include $(CONFORMANCE_OBJECTS:.o=.d) $(EXECUTOR_C_OBJECTS:.o=.d)

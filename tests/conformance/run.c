@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "run.h"
 #include "disturb.h"
+#include "judge.h"
 #include "keeper.h"
 #include "leaks.h"
 #include "ledger.h"
 #include "payload.h"
 #include "peer.h"
-#include "thread.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -15,36 +15,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LATE_MS       200
 #define NIC_SHARE     (64u << 20) /* what a NIC's own rings hold of an area */
 #define NIC_RULES     32          /* flows that are led to the queue one by one */
-#define TIMEOUT_SLACK 2000000000  /* ns */
+#define TIMEOUT_SLACK 10000       /* ms */
+#define SETTLE_MS     10000       /* for what a runtime lets go of by and by */
+#define PATIENCE_MS   1000        /* for an executor that may hang */
 
 struct run {
 	const struct scenario *scenario;
 	const struct run_setup *setup;
-	struct zrx_receiver *receiver; /* NULL: closed */
-	struct zrx_event *events;
+	struct judge *judge;
 	struct ledger ledger;
 	struct keeper keeper;
-	struct peer peer;
 	struct disturber disturber;
-	int forked;
-	int quiet; /* the last receive returned nothing */
+	pid_t sender;
+	int open, forked;
+	int quiet;        /* the last receive returned nothing */
+	unsigned batch;   /* how many events the last receive gave */
+	const char *mode; /* of receiving: hold, or use: give back at once what is received */
 };
 
 static struct run *current;
 
-static uint64_t now_ns(void)
+static uint64_t now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void sleep_ms(uint64_t ms)
@@ -52,105 +54,83 @@ static void sleep_ms(uint64_t ms)
 	nanosleep(&(struct timespec){(time_t)(ms / 1000), (long)(ms % 1000) * 1000000}, NULL);
 }
 
-static struct zrx_stats read_stats(struct run *run)
+static struct channel *owner(const struct run *run)
 {
-	struct zrx_stats stats = ZRX_STATS_INIT;
-	int result = zrx_receiver_stats(run->receiver, &stats);
+	return &run->judge->channels[OWNER];
+}
 
-	CHECK(result == 0, "stats: %s", strerror(-result));
+static const char *read_stats(struct run *run)
+{
+	const char *stats;
+	int result = call(owner(run), NULL, NULL, &stats, "stats");
+
+	CHECK(result == 0, "stats: %s: %.400s", strerror(-result), stats);
 	return stats;
 }
 
 /* ---- open and add ---- */
 
-static void ask_for_nic(const struct run *run, struct zrx_options *options)
-{
-	options->interface = run->setup->interface;
-	options->area_bytes += NIC_SHARE;
-	if (run->scenario->connections > NIC_RULES) {
-		options->steer = ZRX_STEER_PORT;
-		options->steer_port = run->peer.port;
-	}
-}
-
 static void open_receiver(struct run *run)
 {
 	const struct scenario *s = run->scenario;
-	struct zrx_options options = ZRX_OPTIONS_INIT;
-	struct zrx_error error = ZRX_ERROR_INIT;
-	struct zrx_info info = {.size = sizeof(info)};
-	int result;
+	const char *engine = run->setup->engine, *text;
+	int nic = !strcmp(engine, "zcrx"), result;
+	char steering[128] = "";
 
-	options.engine = run->setup->engine;
-	options.area_bytes = s->area_bytes;
-	options.buffer_bytes = (uint32_t)s->buffer_bytes;
-	options.ring_entries = (uint32_t)s->ring_entries;
-	options.refill_entries = (uint32_t)s->refill_entries;
-	if (options.engine == ZRX_ENGINE_ZCRX)
-		ask_for_nic(run, &options);
-	result = zrx_receiver_open(&run->receiver, &options, &error);
-	if (result < 0) {
-		printf("open: %s: %s (%s; %s) hint: %s\n", strerror(-result), error.message,
-		       zrx_stage_name(error.stage), error.kernel_text, error.hint);
-		fflush(stdout);
-		if (run->setup->may_refuse)
-			_exit(RUN_REFUSED);
-		fail("open: %s: %s. Hint: %s", strerror(-result), error.message, error.hint);
-	}
-	zrx_receiver_info(run->receiver, &info);
-	CHECK(options.engine == ZRX_ENGINE_AUTO || info.engine == options.engine,
-	      "open: engine %s instead of %s", zrx_engine_name(info.engine),
-	      zrx_engine_name(options.engine));
+	if (nic)
+		snprintf(steering, sizeof(steering), " interface=%.64s steer_port=%u",
+			 run->setup->interface ? run->setup->interface : "none",
+			 s->connections > NIC_RULES ? run->setup->executor->port : 0);
+	result = call(owner(run), NULL, NULL, &text,
+		      "open engine=%s area_bytes=%" PRIu64 " buffer_bytes=%" PRIu64
+		      " ring_entries=%" PRIu64 " refill_entries=%" PRIu64 " batch=%" PRIu64 "%s",
+		      engine, s->area_bytes + (nic ? NIC_SHARE : 0), s->buffer_bytes,
+		      s->ring_entries, s->refill_entries, s->batch, steering);
+	if (result && run->setup->may_refuse)
+		stop(RUN_SKIPPED, "engine refused: %.900s", text);
+	CHECK(result == 0, "open: %s: %.900s", strerror(-result), text);
+	CHECK(!strcmp(engine, "auto") || !strcmp(engine, text), "open: engine %.20s instead of %s",
+	      text, engine);
+	run->open = 1;
 }
 
 static void add_stream(struct run *run, uint64_t number, uint64_t limit)
 {
-	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
-	struct zrx_error error = ZRX_ERROR_INIT;
-	struct stream *stream = &run->ledger.streams[number];
-	int result;
+	const char *handle;
+	int result =
+		call(owner(run), NULL, NULL, &handle, "add %" PRIu64 " %" PRIu64, number, limit);
 
-	options.limit_bytes = limit;
-	options.tag = number;
-	result = zrx_receiver_add(run->receiver, stream->fd, &options, &stream->handle);
-	if (result < 0)
-		zrx_receiver_error(run->receiver, &error);
-	CHECK(result == 0, "add of stream %" PRIu64 ": %s: %s. Hint: %s", number, strerror(-result),
-	      error.message, error.hint);
+	CHECK(result == 0, "add of stream %" PRIu64 ": %s: %.900s", number, strerror(-result),
+	      handle);
+	snprintf(run->ledger.streams[number].handle, WORD, "%s", handle);
 }
 
 static void remove_stream(struct run *run, uint64_t number)
 {
-	struct stream *stream = &run->ledger.streams[number];
-	int result = zrx_receiver_remove(run->receiver, stream->handle);
-
-	CHECK(result == 0, "remove of stream %" PRIu64 ": %s", number, strerror(-result));
-	stream->removed = 1;
+	call_ok(owner(run), "remove %" PRIu64, number);
+	run->ledger.streams[number].removed = 1;
 }
 
 static void add_accepted(struct run *run, uint64_t number)
 {
-	struct stream *stream = &run->ledger.streams[number];
-
 	add_stream(run, number, run->scenario->limit);
 	run->ledger.added++;
 	if (run->scenario->remove_at == 0)
 		remove_stream(run, number);
 	if (!run->scenario->add_late)
-		peer_go_on(stream->fd);
-	if (run->scenario->close_fd) {
-		close(stream->fd);
-		stream->fd = -1;
-	}
+		call_ok(owner(run), "go %" PRIu64, number);
+	if (run->scenario->close_fd)
+		call_ok(owner(run), "shut %" PRIu64, number);
 }
 
 /* Accept and add streams first to last - 1. */
 static void accept_streams(struct run *run, uint64_t first, uint64_t last)
 {
 	for (uint64_t i = first; i < last; i++) {
-		run->ledger.streams[i].fd = peer_accept(&run->peer);
+		call_ok(owner(run), "accept %" PRIu64 " %" PRIu64, i,
+			payload_start(run->scenario->seed, i));
 		if (run->scenario->add_late)
-			peer_go_on(run->ledger.streams[i].fd);
+			call_ok(owner(run), "go %" PRIu64, i);
 		else
 			add_accepted(run, i);
 	}
@@ -163,46 +143,52 @@ static void accept_streams(struct run *run, uint64_t first, uint64_t last)
 
 /* ---- receive ---- */
 
-static void check_quiet(const struct run *run, uint64_t waited_ns)
+/* One event of an answer to receive. */
+static void take_event(void *context, char *line)
 {
-	uint64_t timeout_ns = (uint64_t)run->scenario->timeout_ms * 1000000;
+	struct run *run = context;
+	struct held item;
+
+	run->batch++;
+	if (ledger_take(&run->ledger, line, &item) && !strcmp(run->mode, "hold"))
+		keeper_hold(&run->keeper, &item);
+}
+
+static void check_quiet(const struct run *run, uint64_t waited_ms)
+{
+	uint64_t timeout_ms = (uint64_t)run->scenario->timeout_ms;
 
 	if (run->scenario->until == UNTIL_TIMEOUT)
-		CHECK(waited_ns >= timeout_ns && waited_ns - timeout_ns < TIMEOUT_SLACK,
-		      "receive waited %" PRIu64 " ns, timeout %" PRIu64, waited_ns, timeout_ns);
+		CHECK(waited_ms + 1 >= timeout_ms && waited_ms < timeout_ms + TIMEOUT_SLACK,
+		      "receive waited %" PRIu64 " ms, timeout %" PRIu64, waited_ms, timeout_ms);
 }
 
-/* One receive, and its events booked and held. Returns how many there were. */
-static uint32_t receive_batch(struct run *run, int64_t timeout_ns)
+/* One receive, and its events booked and held. Returns whether it was filled. */
+static int receive_batch(struct run *run, int64_t timeout_ms)
 {
-	uint64_t begun = now_ns();
-	int count = zrx_receiver_receive(run->receiver, run->events, (uint32_t)run->scenario->batch,
-					 timeout_ns);
+	const struct scenario *s = run->scenario;
+	uint64_t begun = now_ms();
+	const char *text;
+	int result;
 
-	if (count == -EINTR && run->scenario->signal_ms)
+	run->batch = 0;
+	result = call(owner(run), take_event, run, &text, "receive %" PRIu64 " %" PRId64 " %s",
+		      s->batch, timeout_ms, run->mode);
+	if (result == -EINTR && s->signal_ms)
 		return 0;
-	CHECK(count >= 0, "receive: %s", strerror(-count));
-	CHECK((uint64_t)count <= run->scenario->batch, "receive: %d events of %" PRIu64, count,
-	      run->scenario->batch);
-	run->quiet = count == 0;
+	CHECK(result == 0, "receive: %s: %.400s", strerror(-result), text);
+	CHECK(run->batch <= s->batch, "receive: %u events of %" PRIu64, run->batch, s->batch);
+	run->quiet = run->batch == 0;
 	if (run->quiet)
-		check_quiet(run, now_ns() - begun);
-	for (int i = 0; i < count; i++) {
-		const struct zrx_event *event = &run->events[i];
-		uint64_t offset = ledger_take(&run->ledger, event);
-
-		if (event->kind == ZRX_EVENT_DATA)
-			keeper_hold(&run->keeper,
-				    &(struct held){event->buffer, event->tag, offset});
-	}
-	return (uint32_t)count;
+		check_quiet(run, now_ms() - begun);
+	return run->batch == s->batch;
 }
 
-/* What the scenario does between two receives: release, remove, fork. */
+/* What the scenario does between two receives: fork, remove, release. */
 static void between_receives(struct run *run)
 {
 	const struct scenario *s = run->scenario;
-	int parked = s->remove_at == SCENARIO_PARKED && read_stats(run).parked;
+	int parked = s->remove_at == SCENARIO_PARKED && stats_value(read_stats(run), "parked");
 
 	if (s->fork_at <= run->ledger.bytes && !run->forked) {
 		run->forked = 1;
@@ -216,24 +202,23 @@ static void between_receives(struct run *run)
 			remove_stream(run, i);
 	}
 	if (s->hold == HOLD_COUNT)
-		keeper_release(&run->keeper, s->hold_count);
+		keeper_release(&run->keeper, owner(run), s->hold_count);
 }
 
 static void receive_some(struct run *run)
 {
-	int64_t timeout_ns = run->scenario->timeout_ms * 1000000;
-	struct pollfd poll_fd = {.fd = zrx_receiver_fd(run->receiver), .events = POLLIN};
+	int64_t timeout_ms = run->scenario->timeout_ms;
 
 	if (run->scenario->wait == WAIT_RECEIVE) {
-		receive_batch(run, timeout_ns);
+		receive_batch(run, timeout_ms);
 		between_receives(run);
 		return;
 	}
-	while (receive_batch(run, 0) == run->scenario->batch)
+	while (receive_batch(run, 0))
 		between_receives(run);
 	between_receives(run);
 	if (run->ledger.ended < run->ledger.added)
-		poll(&poll_fd, 1, (int)run->scenario->timeout_ms);
+		call_ok(owner(run), "poll %" PRId64, timeout_ms);
 }
 
 static int finished(struct run *run)
@@ -247,18 +232,16 @@ static int finished(struct run *run)
 	case UNTIL_TIMEOUT:
 		return run->quiet;
 	case UNTIL_WAKE:
-		return run->quiet && read_stats(run).wakes;
+		return run->quiet && stats_value(read_stats(run), "wakes");
 	}
 	return 1;
 }
 
-static void close_sockets(struct run *run)
+/* Streams first to last - 1. */
+static void close_sockets(struct run *run, uint64_t first, uint64_t last)
 {
-	for (uint64_t i = 0; i < run->ledger.added; i++) {
-		if (run->ledger.streams[i].fd >= 0)
-			close(run->ledger.streams[i].fd);
-		run->ledger.streams[i].fd = -1;
-	}
+	for (uint64_t i = first; i < last && !run->scenario->close_fd; i++)
+		call_ok(owner(run), "shut %" PRIu64, i);
 }
 
 static void receive_all(struct run *run)
@@ -269,11 +252,11 @@ static void receive_all(struct run *run)
 	for (uint64_t first = 0; first < count; first += group) {
 		accept_streams(run, first, first + group);
 		if (!first)
-			disturb_start(&run->disturber, run->scenario, run->receiver);
+			disturb_start(&run->disturber, run->scenario, run->judge);
 		while (!finished(run))
 			receive_some(run);
 		if (run->scenario->connect_each)
-			close_sockets(run);
+			close_sockets(run, first, first + group);
 	}
 	disturb_stop(&run->disturber);
 	ledger_check(&run->ledger);
@@ -283,22 +266,19 @@ static void receive_all(struct run *run)
 
 static void recv_rest(struct run *run)
 {
-	static unsigned char bytes[65536];
-
 	for (uint64_t i = 0; i < run->ledger.added; i++) {
 		struct stream *stream = &run->ledger.streams[i];
-		ssize_t count;
+		uint64_t count, good;
+		const char *text;
+		int result = call(owner(run), NULL, NULL, &text, "recv %" PRIu64, i);
 
-		while ((count = recv(stream->fd, bytes, sizeof(bytes), 0)) > 0) {
-			size_t good = payload_check(bytes, (size_t)count, run->scenario->seed, i,
-						    stream->received);
-
-			CHECK(good == (size_t)count,
-			      "stream %" PRIu64 ": wrong byte at %" PRIu64 " by recv", i,
-			      stream->received + good);
-			stream->received += (uint64_t)count;
-		}
-		CHECK(count == 0, "stream %" PRIu64 ": recv after its end: %s", i, strerror(errno));
+		CHECK(result == 0, "stream %" PRIu64 ": recv after its end: %s", i,
+		      strerror(-result));
+		CHECK(sscanf(text, "%" SCNu64 " %" SCNu64, &count, &good) == 2,
+		      "recv: answered by: ok %.200s", text);
+		CHECK(good == count, "stream %" PRIu64 ": wrong byte at %" PRIu64 " by recv", i,
+		      stream->received + good);
+		stream->received += count;
 	}
 }
 
@@ -312,8 +292,8 @@ static void receive_rest(struct run *run)
 		add_stream(run, i, 0);
 	}
 	while (run->ledger.ended < run->ledger.added) {
-		receive_batch(run, 1000000000);
-		keeper_release(&run->keeper, 0);
+		receive_batch(run, 1000);
+		keeper_release(&run->keeper, owner(run), 0);
 	}
 	keeper_drain(&run->keeper);
 }
@@ -331,100 +311,171 @@ static void do_rest(struct run *run)
 
 /* ---- close ---- */
 
-static void *close_in_thread(void *argument)
-{
-	return (void *)(intptr_t)zrx_receiver_close(argument);
-}
-
 static void close_receiver(struct run *run)
 {
-	struct zrx_receiver *receiver = run->receiver;
-	size_t out = keeper_held(&run->keeper);
-	intptr_t result;
+	int other = run->scenario->close_on_thread, result;
+	const char *wanted = other && keeper_held(&run->keeper) ? "deferred" : "done", *text;
 
-	run->receiver = NULL;
-	if (run->scenario->close_on_thread) {
-		void *returned = NULL;
-		pthread_t thread;
-
-		thread_start(&thread, close_in_thread, receiver);
-		pthread_join(thread, &returned);
-		result = (intptr_t)returned;
-		CHECK(result == (out ? ZRX_CLOSE_DEFERRED : 0),
-		      "close on another thread with %zu buffers out: %d", out, (int)result);
-		return;
-	}
-	result = zrx_receiver_close(receiver);
-	CHECK(result == 0, "close: %d", (int)result);
+	run->open = 0;
+	result = call(&run->judge->channels[other ? WATCHER : OWNER], NULL, NULL, &text, "close");
+	CHECK(result == 0, "close: %s: %.400s", strerror(-result), text);
+	CHECK(!strcmp(text, wanted), "close: %.40s, not %s", text, wanted);
 }
 
 /* Whether buffers are held past close makes the difference in order. */
 static void finish(struct run *run)
 {
-	int past_close = run->scenario->hold == HOLD_CLOSED;
-	struct zrx_stats stats;
+	const struct scenario *s = run->scenario;
+	int past_close = s->hold == HOLD_CLOSED;
 
 	keeper_stop_watching(&run->keeper);
 	if (!past_close)
 		keeper_drain(&run->keeper);
 	do_rest(run);
-	if (run->scenario->close_fd)
-		peer_wait(&run->peer);
-	stats = read_stats(run);
-	ledger_check_stats(&run->ledger, &stats, keeper_held(&run->keeper));
+	if (s->close_fd)
+		peer_wait(run->sender);
+	ledger_check_stats(&run->ledger, read_stats(run), keeper_held(&run->keeper),
+			   run->judge->ahead && s->until == UNTIL_BYTES);
 	close_receiver(run);
 	if (past_close)
-		sleep_ms(run->scenario->closed_ms);
+		sleep_ms(s->closed_ms);
 	keeper_stop(&run->keeper);
-	close_sockets(run);
-	if (!run->scenario->close_fd)
-		peer_wait(&run->peer);
+	if (!s->connect_each)
+		close_sockets(run, 0, run->ledger.added);
+	if (!s->close_fd)
+		peer_wait(run->sender);
 }
 
-static void run_once(const struct scenario *scenario, const struct run_setup *setup)
+/* What the executor itself counts, such as goroutines; to be freed. */
+static char *settle(const struct run *run)
 {
-	struct holdings before = holdings_count(scenario->area_bytes), after;
-	struct run run = {.scenario = scenario, .setup = setup};
+	const char *text;
+	int result = call(owner(run), NULL, NULL, &text, "settle");
 
-	run.events = calloc(scenario->batch, sizeof(*run.events));
-	CHECK(run.events, "no memory for events");
+	CHECK(result == 0, "settle: %s: %.400s", strerror(-result), text);
+	return strdup(text);
+}
+
+static void check_settled(const struct run *run, char *before)
+{
+	char *now = settle(run);
+
+	for (int waited = 0; waited < SETTLE_MS && strcmp(now, before); waited++) {
+		sleep_ms(1);
+		free(now);
+		now = settle(run);
+	}
+	CHECK(!strcmp(now, before), "left behind: %.200s, was %.200s", now, before);
+	free(now);
+	free(before);
+}
+
+static struct holdings count_holdings(const struct judge *judge)
+{
+	struct holdings holdings = holdings_count(judge->process);
+
+	if (judge->any_threads)
+		holdings.threads = 0;
+	return holdings;
+}
+
+static void run_once(const struct scenario *scenario, const struct run_setup *setup,
+		     struct judge *judge)
+{
+	struct run run = {.scenario = scenario, .setup = setup, .judge = judge};
+	char *settled = settle(&run);
+	struct holdings before = count_holdings(judge), after;
+	uint64_t area_bytes = scenario->area_bytes;
+
+	/* Nothing is to be done between receive and release: then one call does both. */
+	run.mode = scenario->hold == HOLD_COUNT && !scenario->hold_count &&
+				   !scenario->release_threads && !scenario->release_batch &&
+				   !scenario->double_release &&
+				   scenario->remove_at == SCENARIO_NEVER
+			   ? "use"
+			   : "hold";
 	ledger_open(&run.ledger, scenario);
 	current = &run;
-	peer_listen(&run.peer, scenario);
 	open_receiver(&run);
-	keeper_start(&run.keeper, scenario, run.receiver);
-	peer_start(&run.peer, scenario, setup->sender);
+	keeper_start(&run.keeper, scenario, judge);
+	run.sender = peer_start(scenario, setup->sender, setup->executor->port);
 	receive_all(&run);
 	finish(&run);
 	current = NULL;
 	ledger_close(&run.ledger);
-	free(run.events);
-	after = holdings_count(scenario->area_bytes);
-	holdings_compare(&before, &after);
+	check_settled(&run, settled);
+	after = count_holdings(judge);
+	holdings_compare(&before, &after, area_bytes >= judge->own_mappings ? area_bytes : 0);
+}
+
+/* ---- the executor's own words ---- */
+
+struct hello {
+	const struct scenario *scenario;
+	struct judge *judge;
+};
+
+/* cannot KEY REASON | own threads | own mappings BYTES | ahead */
+static void note_trait(void *context, char *line)
+{
+	const struct hello *hello = context;
+	struct judge *judge = hello->judge;
+	char key[WORD];
+	int reason = 0;
+
+	if (sscanf(line, "cannot %39s %n", key, &reason) == 1 && reason) {
+		size_t length = strlen(key);
+
+		for (char *const *word = hello->scenario->words; *word; word++)
+			if (!strncmp(*word, key, length) && (*word)[length] == '=')
+				stop(RUN_SKIPPED, "%s: %s", key, line + reason);
+	} else if (!strcmp(line, "own threads")) {
+		judge->any_threads = 1;
+	} else if (!strcmp(line, "ahead")) {
+		judge->ahead = 1;
+	} else if (sscanf(line, "own mappings %" SCNu64, &judge->own_mappings) != 1) {
+		fail("hello: answered by: %.200s", line);
+	}
 }
 
 void scenario_run(const struct scenario *scenario, const struct run_setup *setup)
 {
+	struct judge judge = {.process = setup->executor->process};
+	struct hello hello = {scenario, &judge};
+	const char *name;
+
+	for (int i = 0; i < EXECUTOR_CHANNELS; i++)
+		channel_open(&judge.channels[i], setup->executor->channels[i]);
+	CHECK(call(&judge.channels[OWNER], note_trait, &hello, &name, "hello") == 0, "hello: %s",
+	      name);
 	for (uint64_t i = 0; i < scenario->repeat; i++)
-		run_once(scenario, setup);
+		run_once(scenario, setup, &judge);
+}
+
+/* The executor's counters, if its thread for this answers in time. */
+static const char *ask_stats(const struct run *run)
+{
+	struct channel *channel = &run->judge->channels[WATCHDOG];
+	struct pollfd answer = {.fd = channel->fd, .events = POLLIN};
+	ssize_t length;
+	static char stats[768];
+
+	if (!run->open || write(channel->fd, "stats\n", 6) != 6 ||
+	    poll(&answer, 1, PATIENCE_MS) != 1)
+		return "(not answered)";
+	length = read(channel->fd, stats, sizeof(stats) - 1);
+	stats[length > 0 ? length : 0] = '\0';
+	stats[strcspn(stats, "\n")] = '\0';
+	return stats;
 }
 
 void scenario_describe(char *text, size_t size)
 {
-	struct zrx_stats stats = ZRX_STATS_INIT;
-
 	snprintf(text, size, "between runs");
-	if (!current)
-		return;
-	if (current->receiver)
-		zrx_receiver_stats(current->receiver, &stats);
-	snprintf(text, size,
-		 "%" PRIu64 " streams added, %" PRIu64 " ended, %" PRIu64 " bytes in %" PRIu64
-		 " buffers; stats: outstanding %" PRIu64 " parked %" PRIu64 " parks %" PRIu64
-		 " backlog %" PRIu64 " stall %u rearms %" PRIu64 "/%" PRIu64 "/%" PRIu64 "/%" PRIu64
-		 " flushes %" PRIu64 " waits %" PRIu64,
-		 current->ledger.added, current->ledger.ended, current->ledger.bytes,
-		 current->ledger.buffers, stats.outstanding, stats.parked, stats.parks,
-		 stats.backlog, stats.stall, stats.rearms_ring_full, stats.rearms_no_buffer,
-		 stats.rearms_silent, stats.rearms_interrupted, stats.flushes, stats.waits);
+	if (current)
+		snprintf(text, size,
+			 "%" PRIu64 " streams added, %" PRIu64 " ended, %" PRIu64
+			 " bytes in %" PRIu64 " buffers; stats: %s",
+			 current->ledger.added, current->ledger.ended, current->ledger.bytes,
+			 current->ledger.buffers, ask_stats(current));
 }

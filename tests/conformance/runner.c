@@ -1,100 +1,63 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs the conformance scenarios against libzcrx, each in a process of its own. */
+/* Drives executors, one for each language, through the conformance scenarios, and judges what they
+ * report. */
+#include "jobs.h"
 #include "payload.h"
-#include "process.h"
-#include "run.h"
-
-#include <zcrx.h>
 
 #include <fnmatch.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-#define SMALL_SECONDS 30
-#define LARGE_SECONDS 120
+#include <unistd.h>
 
 struct settings {
-	const char *engines;   /* comma-separated */
+	char *engines;         /* comma-separated */
 	const char *globs;     /* likewise */
 	const char *directory; /* of scenarios.txt and sender */
+	const char *command;   /* of the executor; NULL: the C one */
 	unsigned seconds;      /* for each scenario; 0: as its size says */
+	unsigned jobs;
 	int list, fast, may_refuse;
-};
-
-struct totals {
-	unsigned passed, failed, skipped;
 };
 
 static const char usage[] =
 	"usage: conformance [--engine E[,E...]] [--scenario GLOB[,GLOB...]] [--list] [--fast]\n"
-	"                   [--may-refuse] [--seconds N] [--directory DIR]\n"
+	"                   [--may-refuse] [--seconds N] [--jobs N] [--executor COMMAND] "
+	"[--directory DIR]\n"
 	"  --engine      recv, multishot, zcrx-nodev, zcrx, auto; default: multishot,recv\n"
 	"  --scenario    only those whose name matches\n"
 	"  --fast        leave out size=large\n"
 	"  --may-refuse  an engine that cannot be opened here is a skip, not a failure\n"
 	"  --seconds     how long a scenario may take; default: 30, or 120 for size=large\n"
+	"  --jobs        scenarios side by side; default: 1\n"
+	"  --executor    what receives: a program and its arguments; default: conformance-c, "
+	"beside this program\n"
 	"  --directory   where scenarios.txt and sender are; default: tests/conformance\n";
 
-struct job {
-	const struct scenario *scenario;
-	struct run_setup setup;
-};
+static const char *const engine_names[] = {"recv", "multishot", "zcrx-nodev", "zcrx", "auto"};
 
-static void run_job(const void *argument)
+/* ---- results ---- */
+
+static unsigned totals[OUTCOMES];
+
+static void report(const struct task *task, const struct result *result)
 {
-	const struct job *job = argument;
+	static const char *const words[] = {[PASSED] = "ok", [FAILED] = "FAIL", [SKIPPED] = "skip"};
+	static const char *engine;
 
-	scenario_run(job->scenario, &job->setup);
-}
-
-static const char *reason_to_skip(const struct settings *settings, const struct scenario *scenario,
-				  const char *engine)
-{
-	if (!scenario_list_has(scenario->engines, engine))
-		return "not for this engine";
-	if (scenario->large && settings->fast)
-		return "size=large";
-	return NULL;
-}
-
-static void run_scenario(const struct settings *settings, const struct scenario *scenario,
-			 const char *engine, struct totals *totals)
-{
-	const char *skip = reason_to_skip(settings, scenario, engine);
-	struct job job = {scenario, {.may_refuse = settings->may_refuse}};
-	struct process process = {.run = run_job, .argument = &job, .describe = scenario_describe};
-	char sender[4096], reason[1100];
-	int result;
-
-	if (skip) {
-		printf("skip %s: %s\n", scenario->name, skip);
-		totals->skipped++;
-		return;
-	}
-	snprintf(sender, sizeof(sender), "%s/sender", settings->directory);
-	job.setup.sender = sender;
-	zrx_engine_by_name(engine, &job.setup.engine);
-	if (job.setup.engine == ZRX_ENGINE_ZCRX)
-		job.setup.interface = getenv("ZRX_RIG_IFACE");
-	process.seconds = scenario->large ? LARGE_SECONDS : SMALL_SECONDS;
-	if (settings->seconds)
-		process.seconds = settings->seconds;
-	result = process_run(&process, reason, sizeof(reason));
-	if (result == 0) {
-		printf("ok %s\n", scenario->name);
-		totals->passed++;
-	} else if (result == RUN_REFUSED) {
-		printf("skip %s: engine refused\n", scenario->name);
-		totals->skipped++;
-	} else {
-		printf("FAIL %s: %s\n", scenario->name, reason);
-		totals->failed++;
-	}
+	if (engine != task->engine)
+		printf("# engine %s\n", engine = task->engine);
+	printf("%s %s%s%s\n", words[result->outcome], task->scenario->name,
+	       result->outcome == PASSED ? "" : ": ",
+	       result->outcome == PASSED ? "" : result->reason);
 	fflush(stdout);
+	totals[result->outcome]++;
 }
+
+/* ---- what is to be run ---- */
 
 static int is_wanted(const struct settings *settings, const char *name)
 {
@@ -107,17 +70,58 @@ static int is_wanted(const struct settings *settings, const char *name)
 	return 0;
 }
 
-static void run_engine(const struct settings *settings, const struct scenario_table *table,
-		       const char *engine, struct totals *totals)
+static int is_engine(const char *name)
 {
-	printf("# engine %s\n", engine);
-	for (unsigned i = 0; i < table->count; i++)
-		if (is_wanted(settings, table->scenarios[i].name))
-			run_scenario(settings, &table->scenarios[i], engine, totals);
+	for (size_t i = 0; i < sizeof(engine_names) / sizeof(engine_names[0]); i++)
+		if (!strcmp(name, engine_names[i]))
+			return 1;
+	return 0;
 }
+
+static void add_engine(struct plan *plan, const struct settings *settings,
+		       const struct scenario_table *table, const char *engine)
+{
+	struct task *tasks =
+		realloc((void *)plan->tasks, (plan->count + table->count) * sizeof(*plan->tasks));
+
+	if (!tasks)
+		abort();
+	plan->tasks = tasks;
+	for (unsigned i = 0; i < table->count; i++) {
+		const struct scenario *scenario = &table->scenarios[i];
+		struct task task = {scenario, engine, NULL};
+
+		if (!is_wanted(settings, scenario->name))
+			continue;
+		if (!scenario_list_has(scenario->engines, engine))
+			task.skip = "not for this engine";
+		else if (scenario->large && settings->fast)
+			task.skip = "size=large";
+		tasks[plan->count++] = task;
+	}
+}
+
+/* Cuts the settings' list of engines into words, which the tasks go on pointing into. */
+static void add_engines(struct plan *plan, const struct settings *settings,
+			const struct scenario_table *table)
+{
+	char *rest = NULL;
+
+	for (char *name = strtok_r(settings->engines, ",", &rest); name;
+	     name = strtok_r(NULL, ",", &rest)) {
+		if (!is_engine(name)) {
+			fprintf(stderr, "conformance: no engine %s\n", name);
+			exit(2);
+		}
+		add_engine(plan, settings, table, name);
+	}
+}
+
+/* ---- the program ---- */
 
 static struct settings parse_arguments(int argc, char **argv)
 {
+	static char engines[] = "multishot,recv";
 	static const struct option options[] = {
 		{"engine", required_argument, NULL, 'e'},
 		{"scenario", required_argument, NULL, 's'},
@@ -125,11 +129,13 @@ static struct settings parse_arguments(int argc, char **argv)
 		{"fast", no_argument, NULL, 'f'},
 		{"may-refuse", no_argument, NULL, 'm'},
 		{"seconds", required_argument, NULL, 't'},
+		{"jobs", required_argument, NULL, 'j'},
+		{"executor", required_argument, NULL, 'x'},
 		{"directory", required_argument, NULL, 'd'},
 		{NULL, 0, NULL, 0},
 	};
 	struct settings settings = {
-		.engines = "multishot,recv", .globs = "*", .directory = "tests/conformance"};
+		.engines = engines, .globs = "*", .directory = "tests/conformance", .jobs = 1};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -152,6 +158,12 @@ static struct settings parse_arguments(int argc, char **argv)
 		case 't':
 			settings.seconds = (unsigned)atoi(optarg);
 			break;
+		case 'j':
+			settings.jobs = (unsigned)atoi(optarg);
+			break;
+		case 'x':
+			settings.command = optarg;
+			break;
 		case 'd':
 			settings.directory = optarg;
 			break;
@@ -172,42 +184,53 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void run_engines(const struct settings *settings, const struct scenario_table *table,
-			struct totals *totals)
+/* The C executor, beside this program. */
+static const char *own_executor(void)
 {
-	char *names = strdup(settings->engines), *rest = NULL;
+	static char command[4096 + 16];
+	char path[4096];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
-	for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
-		uint32_t engine;
+	path[length > 0 ? length : 0] = '\0';
+	snprintf(command, sizeof(command), "%s/conformance-c", dirname(path));
+	return command;
+}
 
-		if (zrx_engine_by_name(name, &engine)) {
-			fprintf(stderr, "conformance: no engine %s\n", name);
-			exit(2);
-		}
-		run_engine(settings, table, name, totals);
-	}
-	free(names);
+static int run(struct settings *settings, const struct scenario_table *table)
+{
+	char sender[4096];
+	struct plan plan = {.sender = sender, .report = report};
+	int well;
+
+	snprintf(sender, sizeof(sender), "%s/sender", settings->directory);
+	plan.command = settings->command ? settings->command : own_executor();
+	plan.workers = settings->jobs ? settings->jobs : 1;
+	plan.seconds = settings->seconds;
+	plan.may_refuse = settings->may_refuse;
+	add_engines(&plan, settings, table);
+	payload_init();
+	raise_descriptor_limit();
+	well = jobs_run(&plan);
+	printf("%u passed, %u failed, %u skipped\n", totals[PASSED], totals[FAILED],
+	       totals[SKIPPED]);
+	free((void *)plan.tasks);
+	return !well || totals[FAILED] || !plan.count;
 }
 
 int main(int argc, char **argv)
 {
 	struct settings settings = parse_arguments(argc, argv);
 	struct scenario_table table;
-	struct totals totals = {0};
 	char path[4096];
+	int status = 0;
 
 	snprintf(path, sizeof(path), "%s/scenarios.txt", settings.directory);
 	if (scenario_table_read(&table, path))
 		return 2;
 	for (unsigned i = 0; settings.list && i < table.count; i++)
 		puts(table.scenarios[i].name);
-	if (!settings.list) {
-		payload_init();
-		raise_descriptor_limit();
-		run_engines(&settings, &table, &totals);
-		printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed,
-		       totals.skipped);
-	}
+	if (!settings.list)
+		status = run(&settings, &table);
 	scenario_table_free(&table);
-	return totals.failed ? 1 : 0;
+	return status;
 }

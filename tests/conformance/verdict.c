@@ -12,7 +12,7 @@ void verdict_to(int fd)
 	verdict_fd = fd;
 }
 
-void fail(const char *format, ...)
+void stop(int status, const char *format, ...)
 {
 	char reason[1024];
 	va_list arguments;
@@ -25,5 +25,5 @@ void fail(const char *format, ...)
 		length = sizeof(reason) - 1;
 	if (write(verdict_fd, reason, (size_t)length) < 0)
 		_exit(2);
-	_exit(1);
+	_exit(status);
 }

@@ -3,11 +3,14 @@
 #ifndef VERDICT_H
 #define VERDICT_H
 
-/* Where fail writes its reason. */
+/* Where the reason is written. */
 void verdict_to(int fd);
 
-/* Report the reason and end the process. */
-__attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ...);
+/* Report the reason and end the process, with this status. */
+__attribute__((noreturn, format(printf, 2, 3))) void stop(int status, const char *format, ...);
+
+/* The same with status 1: the scenario has failed. */
+#define fail(...) stop(1, __VA_ARGS__)
 
 #define CHECK(condition, ...)              \
 	do {                               \

@@ -46,33 +46,22 @@ ASAN := B=$(B)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,un
 TSAN := B=$(B)/tsan CFLAGS='-O1 -g -fsanitize=thread'
 SANITIZE_SEEDS     := 1-200
 # Of the threads' sanitizer, which is slow; the other runs them all.
-SANITIZE_SCENARIOS := close-held* park-* fork-* release-4-*
-
-SANITIZED := $(filter-out tests/conformance/leaks.c,$(wildcard tests/conformance/*.c)) tests/sim/sanitized/leaks.c
-
-$(B)/conformance-sanitized: $(SANITIZED:%.c=$(B)/obj/%.o) $(LIBZCRX)
-	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
-
-$(B)/obj/tests/sim/sanitized/leaks.o: INCLUDES += -Itests/conformance
+SANITIZE_SCENARIOS := close-held*,park-*,fork-*,release-4-*
 
 sanitize: sanitize-address sanitize-thread ## run simulation, unit tests, faults and conformance with the sanitizers
 
-sanitize-address:
-	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/conformance-sanitized
+sanitize-address: $(B)/tests/conformance
+	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/tests/conformance-c
 	ASAN_OPTIONS=detect_stack_use_after_return=0 $(B)/asan/sim/sim $(SANITIZE_SEEDS)
 	$(B)/asan/tests/fault multishot recv
 	$(Q)$(MAKE) --no-print-directory $(ASAN) test-unit
-	$(Q)set -f; for scenario in *; do \
-		$(B)/asan/conformance-sanitized --fast --engine multishot,recv --scenario $$scenario || exit 1; \
-	done
+	$(B)/tests/conformance --executor $(B)/asan/tests/conformance-c --fast --jobs 2
 
-sanitize-thread:
-	$(Q)$(MAKE) --no-print-directory $(TSAN) $(B)/tsan/sim/sim-threads $(B)/tsan/conformance-sanitized
+sanitize-thread: $(B)/tests/conformance
+	$(Q)$(MAKE) --no-print-directory $(TSAN) $(B)/tsan/sim/sim-threads $(B)/tsan/tests/conformance-c
 	$(B)/tsan/sim/sim-threads $(SANITIZE_SEEDS)
 	$(Q)$(MAKE) --no-print-directory $(TSAN) test-unit
-	$(Q)set -f; for scenario in $(SANITIZE_SCENARIOS); do \
-		$(B)/tsan/conformance-sanitized --fast --engine multishot,recv --scenario $$scenario || exit 1; \
-	done
+	$(B)/tests/conformance --executor $(B)/tsan/tests/conformance-c --fast --jobs 2 --scenario '$(SANITIZE_SCENARIOS)'
 
 -include $(SIM_OBJECTS:.o=.d) $(SIM_THREADS_OBJECTS:.o=.d)
 

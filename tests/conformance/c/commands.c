@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+#include "views.h"
+
+#include <zcrx.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LISTENER 11
+
+/* The sanitizers' own threads and mappings come and go. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_TRAITS "own threads\nown mappings 18446744073709551615\n"
+#else
+#define OWN_TRAITS "own mappings 1048576\n"
+#endif
+
+/* A connection, added or not. */
+struct stream {
+	int fd;
+	uint64_t place;  /* where in the payload its next byte is */
+	uint64_t handle; /* since it was added last */
+};
+
+static struct zrx_receiver *receiver;
+static struct zrx_event *events;
+static struct stream *streams; /* the numbers are tags */
+static uint64_t stream_count;
+
+static void answer(FILE *out, int result, const char *text)
+{
+	if (result < 0)
+		fprintf(out, "failed %d %s\n", -result, text ? text : strerror(-result));
+	else
+		fprintf(out, "ok%s%s\n", text ? " " : "", text ? text : "");
+}
+
+/* ---- receiver ---- */
+
+static void hello(FILE *out, char *words)
+{
+	(void)words;
+	fprintf(out, OWN_TRAITS "ok C %s\n", zrx_version());
+}
+
+static void set_option(struct zrx_options *options, uint64_t *batch, const char *key, char *value)
+{
+	uint64_t number = strtoull(value, NULL, 10);
+
+	if (!strcmp(key, "engine"))
+		zrx_engine_by_name(value, &options->engine);
+	else if (!strcmp(key, "area_bytes"))
+		options->area_bytes = number;
+	else if (!strcmp(key, "buffer_bytes"))
+		options->buffer_bytes = (uint32_t)number;
+	else if (!strcmp(key, "ring_entries"))
+		options->ring_entries = (uint32_t)number;
+	else if (!strcmp(key, "refill_entries"))
+		options->refill_entries = (uint32_t)number;
+	else if (!strcmp(key, "interface"))
+		options->interface = value;
+	else if (!strcmp(key, "steer_port"))
+		options->steer_port = (uint32_t)number;
+	else
+		*batch = number;
+}
+
+static void open_receiver(FILE *out, char *words)
+{
+	struct zrx_options options = ZRX_OPTIONS_INIT;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_info info = {.size = sizeof(info)};
+	uint64_t batch = 64;
+	char *rest = NULL;
+	int result;
+
+	for (char *word; (word = strtok_r(words, " ", &rest)); words = NULL) {
+		char *equals = strchr(word, '=');
+
+		*equals = '\0';
+		set_option(&options, &batch, word, equals + 1);
+	}
+	options.steer = options.steer_port ? ZRX_STEER_PORT : ZRX_STEER_CONNECTION;
+	events = realloc(events, batch * sizeof(*events));
+	result = zrx_receiver_open(&receiver, &options, &error);
+	if (result < 0) {
+		fprintf(out, "failed %d %s (%s; %s) Hint: %s\n", -result, error.message,
+			zrx_stage_name(error.stage), error.kernel_text, error.hint);
+		return;
+	}
+	zrx_receiver_info(receiver, &info);
+	answer(out, 0, zrx_engine_name(info.engine));
+}
+
+static void close_receiver(FILE *out, char *words)
+{
+	int result = zrx_receiver_close(receiver);
+
+	(void)words;
+	answer(out, result, result == ZRX_CLOSE_DEFERRED ? "deferred" : result ? NULL : "done");
+}
+
+static void wake(FILE *out, char *words)
+{
+	(void)words;
+	answer(out, zrx_receiver_wake(receiver), NULL);
+}
+
+static void stats(FILE *out, char *words)
+{
+	struct zrx_stats s = ZRX_STATS_INIT;
+	int result = zrx_receiver_stats(receiver, &s);
+
+	(void)words;
+	if (result < 0) {
+		answer(out, result, NULL);
+		return;
+	}
+	fprintf(out,
+		"ok stall=%u bytes=%" PRIu64 " buffers=%" PRIu64 " released=%" PRIu64
+		" outstanding=%" PRIu64 " streams=%" PRIu64 " parked=%" PRIu64 " parks=%" PRIu64
+		" rearms_ring_full=%" PRIu64 " rearms_no_buffer=%" PRIu64 " rearms_silent=%" PRIu64
+		" rearms_interrupted=%" PRIu64 " backlog=%" PRIu64 " backlog_high=%" PRIu64
+		" flushes=%" PRIu64 " copied_bytes=%" PRIu64 " waits=%" PRIu64 " wakes=%" PRIu64
+		"\n",
+		s.stall, s.bytes, s.buffers, s.released, s.outstanding, s.streams, s.parked,
+		s.parks, s.rearms_ring_full, s.rearms_no_buffer, s.rearms_silent,
+		s.rearms_interrupted, s.backlog, s.backlog_high, s.flushes, s.copied_bytes, s.waits,
+		s.wakes);
+}
+
+/* ---- connections ---- */
+
+static struct stream *stream_of(const char *words)
+{
+	uint64_t number = strtoull(words, NULL, 10);
+
+	return number < stream_count ? &streams[number] : NULL;
+}
+
+/* accept NUMBER PLACE */
+static void accept_stream(FILE *out, char *words)
+{
+	char *place;
+	uint64_t number = strtoull(words, &place, 10);
+	int fd = accept4(LISTENER, NULL, NULL, SOCK_CLOEXEC);
+
+	if (number >= stream_count) {
+		stream_count = number + 1;
+		streams = realloc(streams, stream_count * sizeof(*streams));
+	}
+	streams[number] = (struct stream){.fd = fd, .place = strtoull(place, NULL, 10)};
+	answer(out, fd < 0 ? -errno : 0, NULL);
+}
+
+static void go(FILE *out, char *words)
+{
+	answer(out, send(stream_of(words)->fd, "", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno, NULL);
+}
+
+static void shut(FILE *out, char *words)
+{
+	answer(out, close(stream_of(words)->fd) ? -errno : 0, NULL);
+}
+
+/* add NUMBER LIMIT */
+static void add(FILE *out, char *words)
+{
+	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct stream *stream = stream_of(words);
+	char *limit;
+	int result;
+
+	options.tag = strtoull(words, &limit, 10);
+	options.limit_bytes = strtoull(limit, NULL, 10);
+	result = zrx_receiver_add(receiver, stream->fd, &options, &stream->handle);
+	if (result < 0) {
+		zrx_receiver_error(receiver, &error);
+		fprintf(out, "failed %d %s. Hint: %s\n", -result, error.message, error.hint);
+		return;
+	}
+	fprintf(out, "ok %" PRIx64 "\n", stream->handle);
+}
+
+static void remove_stream(FILE *out, char *words)
+{
+	answer(out, zrx_receiver_remove(receiver, stream_of(words)->handle), NULL);
+}
+
+/* Reads to the end by recv. */
+static void recv_stream(FILE *out, char *words)
+{
+	static unsigned char bytes[65536];
+	struct stream *stream = stream_of(words);
+	uint64_t total = 0, good = 0;
+	ssize_t count;
+
+	while ((count = recv(stream->fd, bytes, sizeof(bytes), 0)) > 0) {
+		if (good == total)
+			good += views_check(bytes, (size_t)count, stream->place);
+		total += (uint64_t)count;
+		stream->place += (uint64_t)count;
+	}
+	if (count < 0)
+		answer(out, -errno, NULL);
+	else
+		fprintf(out, "ok %" PRIu64 " %" PRIu64 "\n", total, good);
+}
+
+/* ---- events ---- */
+
+static void report_data(FILE *out, const struct zrx_event *event, int hold)
+{
+	const struct zrx_buffer *buffer = &event->buffer;
+	struct stream *stream = event->tag < stream_count ? &streams[event->tag] : NULL;
+	uint64_t place = stream ? stream->place : 0;
+
+	/* What must be zero in a data event; the driver knows no event of this kind. */
+	if (event->error || event->flags || buffer->reserved || !buffer->area || !buffer->data) {
+		fprintf(out, "spoilt %" PRIx64 " %" PRIu64 " %d,%u,%u,%p\n", event->stream,
+			event->tag, event->error, event->flags, buffer->reserved, buffer->data);
+		return;
+	}
+	if (stream)
+		stream->place += buffer->length;
+	fprintf(out, "data %" PRIx64 " %" PRIu64 " %u %zu %" PRIu64 "\n", event->stream, event->tag,
+		buffer->length, views_check(buffer->data, buffer->length, place),
+		hold ? views_keep(buffer, place) : 0);
+}
+
+static void report_event(FILE *out, const struct zrx_event *event, int hold)
+{
+	static const char *const ends[] = {
+		[0] = "peer", [ZRX_END_LIMIT] = "limit", [ZRX_END_REMOVED] = "removed"};
+
+	if (event->kind == ZRX_EVENT_DATA)
+		report_data(out, event, hold);
+	else if (event->kind == ZRX_EVENT_END && event->flags <= ZRX_END_REMOVED && !event->error &&
+		 !event->buffer.area)
+		fprintf(out, "end %" PRIx64 " %" PRIu64 " %s\n", event->stream, event->tag,
+			ends[event->flags]);
+	else if (event->kind == ZRX_EVENT_ERROR && !event->flags && !event->buffer.area)
+		fprintf(out, "error %" PRIx64 " %" PRIu64 " %d\n", event->stream, event->tag,
+			-event->error);
+	else
+		fprintf(out, "odd %" PRIx64 " %" PRIu64 " %u,%u,%d\n", event->stream, event->tag,
+			event->kind, event->flags, event->error);
+}
+
+/* receive CAPACITY TIMEOUT_MS hold|use */
+static void receive(FILE *out, char *words)
+{
+	char *timeout, *mode;
+	uint32_t capacity = (uint32_t)strtoul(words, &timeout, 10);
+	int64_t timeout_ms = strtoll(timeout, &mode, 10);
+	int hold = !strcmp(mode, " hold"), result = 0;
+	int count = zrx_receiver_receive(receiver, events, capacity, timeout_ms * 1000000);
+
+	for (int i = 0; i < count; i++)
+		report_event(out, &events[i], hold);
+	if (count > 0 && !hold)
+		result = zrx_event_release(events, (uint32_t)count);
+	answer(out, count < 0 ? count : result, NULL);
+}
+
+static void poll_receiver(FILE *out, char *words)
+{
+	struct pollfd poll_fd = {.fd = zrx_receiver_fd(receiver), .events = POLLIN};
+
+	poll(&poll_fd, 1, atoi(words));
+	answer(out, 0, NULL);
+}
+
+/* ---- buffers ---- */
+
+static void release(FILE *out, char *words)
+{
+	answer(out, views_release(out, words, NULL), NULL);
+}
+
+static void twice(FILE *out, char *words)
+{
+	int again, result = views_release(out, words, &again);
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", -again);
+	answer(out, result, result ? NULL : text);
+}
+
+static void fork_process(FILE *out, char *words)
+{
+	fprintf(out, "ok %d\n", views_fork(words));
+}
+
+static void settle(FILE *out, char *words)
+{
+	(void)words;
+	answer(out, 0, NULL);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(FILE *out, char *words);
+} commands[] = {
+	{"hello", hello},
+	{"open", open_receiver},
+	{"close", close_receiver},
+	{"wake", wake},
+	{"stats", stats},
+	{"accept", accept_stream},
+	{"go", go},
+	{"shut", shut},
+	{"add", add},
+	{"remove", remove_stream},
+	{"recv", recv_stream},
+	{"receive", receive},
+	{"poll", poll_receiver},
+	{"release", release},
+	{"twice", twice},
+	{"fork", fork_process},
+	{"settle", settle},
+};
+
+void command_run(FILE *out, char *request)
+{
+	size_t length = strcspn(request, " ");
+	char *words = request + length + (request[length] == ' ');
+
+	request[length] = '\0';
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!strcmp(commands[i].name, request)) {
+			commands[i].run(out, words);
+			return;
+		}
+	}
+	answer(out, -ENOSYS, "no such request");
+}
+
+void commands_end(void)
+{
+	free(events);
+	free(streams);
+}
