@@ -51,7 +51,10 @@ struct zrx_engine {
 	 */
 	int (*cancel)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
-	/* How many streams like this parked one could get a buffer now, as far as can be told. */
+	/*
+	 * How many streams like this parked one could get a buffer now, as far as can be told. Of
+	 * the stream only matters whether it has a limit.
+	 */
 	uint32_t (*available)(struct zrx_receiver *receiver, const struct zrx_stream *stream);
 
 	/*
@@ -76,6 +79,12 @@ struct zrx_engine {
 	 * Before sleeping or returning: anything that must be done once others may have released.
 	 */
 	void (*collect)(struct zrx_receiver *receiver);
+
+	/*
+	 * Whether something is to be done in the next wait although no completion announces it
+	 * (NULL: never): an event loop is sent back here before it sleeps.
+	 */
+	int (*restless)(struct zrx_receiver *receiver);
 
 	/*
 	 * Cancel every request and see its end: after it the kernel writes nothing into the area.

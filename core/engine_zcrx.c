@@ -16,7 +16,7 @@
 #include "ifq.h"
 
 #define FLUSH_PART       4u       /* flush when a fourth of the chunks lies in the refill ring */
-#define RETRY_FIRST_NS   1000000u /* parked, and nothing of ours to come back: look again */
+#define RETRY_FIRST_NS   1000000u /* parked, and nothing came back: look again */
 #define RETRY_LAST_NS    64000000u
 #define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
 #define BACKLOG_RETRY_NS 1000000u
@@ -29,15 +29,20 @@
 struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_ifq queue;
-	uint64_t filled_at_shortage; /* refill entries written when a copy last found no chunk */
+	uint64_t spent; /* of the refill entries written: those that are known to help no copy */
 	uint64_t retry_ns;
-	uint32_t arms; /* requests to make before the next wait, at most */
+	/* When to look again although nothing completes (zrx_sys_now_ns); 0: no need. */
+	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
+	uint64_t backlog_at; /* is there room in the refill ring again? */
+	uint64_t watch_at;   /* after traffic: has a stream stopped silently? */
+	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
 	uint8_t nodev;
-	uint8_t retry;   /* the timer says: let the parked try again */
-	uint8_t suspect; /* streams may have stopped without saying so */
-	uint8_t active;  /* data since the last look */
-	uint8_t notice;  /* an event waits to be asked for again */
+	uint8_t retry;    /* it is time: let the parked try again */
+	uint8_t shortage; /* a copy found no chunk: flush, whoever waits */
+	uint8_t suspect;  /* streams may have stopped without saying so */
+	uint8_t active;   /* data since the last look */
+	uint8_t notice;   /* an event waits to be asked for again */
 	_Atomic uint64_t flushes;
 	_Atomic uint64_t alloc_failures;
 };
@@ -172,6 +177,11 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 		zrx_nic_steer_remove(state->queue.nic, stream->rule);
 }
 
+static uint64_t filled(const struct zrx_receiver *receiver)
+{
+	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+}
+
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
@@ -184,6 +194,7 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	if (!sqe)
 		return -EAGAIN;
 	state->arms_left--;
+	stream->filled = (uint32_t)filled(receiver);
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	if (stream->remaining != UINT64_MAX) {
@@ -203,11 +214,6 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 /* ---- chunks ---- */
 
-static uint64_t filled(const struct zrx_receiver *receiver)
-{
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
-}
-
 /* Without a device each buffer has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
 {
@@ -226,7 +232,7 @@ static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvest
 static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
 	const struct zcrx_state *state = receiver->state;
-	uint64_t returned = filled(receiver) - state->filled_at_shortage;
+	uint64_t returned = filled(receiver) - state->spent;
 
 	(void)stream;
 	if (state->nodev)
@@ -243,8 +249,9 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	uint32_t pending = zrx_refill_pending(refill_of(receiver));
-	int due = receiver->parked.first != NULL;
+	int due = state->shortage || zrx_any_parked(receiver);
 
+	state->shortage = 0;
 	if (!receiver->started || !(state->queue.features & ZRX_FEATURE_FLUSH) || !pending)
 		return;
 	if (state->nodev && (uint64_t)pending * FLUSH_PART >= zrx_area_chunks(receiver->area))
@@ -254,6 +261,7 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	if (!due || zrx_ifq_flush(&state->queue, &state->ring))
 		return;
 	zrx_count(&state->flushes, 1);
+	state->spent -= pending;          /* copies may find them now */
 	zrx_refill_drain(receiver->area); /* there is room for the backlog now */
 }
 
@@ -291,33 +299,68 @@ static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *recei
 	zrx_streams_each(&receiver->streams, kick_silent, receiver);
 }
 
-/* What must happen although no completion comes by itself. 0: there was no room to ask for it. */
-static int set_timer(struct zcrx_state *state, struct zrx_receiver *receiver)
+/* When the next look is due, by what there is to look for now; 0: never. */
+static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
-	uint64_t delay;
+	int parked = !state->nodev && zrx_any_parked(receiver);
+	int backlog = zrx_refill_backlog(refill_of(receiver)) != 0;
+	const uint64_t *looks[] = {&state->retry_at, &state->backlog_at, &state->watch_at};
+	uint64_t next = 0;
 
-	if (state->ring.timer_armed)
-		return 1;
-	if (receiver->parked.first && !state->nodev) {
-		delay = state->retry_ns;
+	if (!parked) {
+		state->retry_at = 0;
+	} else if (!state->retry_at) {
+		state->retry_at = zrx_sys_now_ns() + state->retry_ns;
 		if (state->retry_ns < RETRY_LAST_NS)
 			state->retry_ns *= 2;
-	} else if (zrx_refill_backlog(refill_of(receiver))) {
-		delay = BACKLOG_RETRY_NS;
-	} else if (state->active) {
-		delay = WATCH_NS;
-	} else {
-		return 1;
 	}
-	return zrx_ring_set_timer(&state->ring, delay);
+	if (!backlog)
+		state->backlog_at = 0;
+	else if (!state->backlog_at)
+		state->backlog_at = zrx_sys_now_ns() + BACKLOG_RETRY_NS;
+	if (state->active && !state->watch_at)
+		state->watch_at = zrx_sys_now_ns() + WATCH_NS;
+	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+		if (*looks[i] && (!next || *looks[i] < next))
+			next = *looks[i];
+	}
+	return next;
+}
+
+/* The timer went off: do what is due. */
+static void looks_due(struct zcrx_state *state)
+{
+	uint64_t now = zrx_sys_now_ns();
+
+	if (state->retry_at && state->retry_at <= now) {
+		state->retry_at = 0;
+		state->retry = 1;
+	}
+	if (state->backlog_at <= now)
+		state->backlog_at = 0; /* coming here was all */
+	if (state->watch_at && state->watch_at <= now) {
+		state->watch_at = 0;
+		state->active = 0;
+		state->suspect = 1;
+	}
+}
+
+static int zcrx_restless(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+	uint64_t next = next_look(state, receiver);
+
+	return state->suspect || (next && (!state->ring.timer_at || next < state->ring.timer_at));
 }
 
 static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct zcrx_state *state = receiver->state;
+	uint64_t next;
 
 	look_for_silent(state, receiver);
-	if (!set_timer(state, receiver) || receiver->cancels.first)
+	next = next_look(state, receiver);
+	if ((next && !zrx_ring_set_timer(&state->ring, next)) || receiver->cancels.first)
 		timeout_ns = 0;
 	state->arms_left = state->arms;
 	return zrx_ring_wait(&state->ring, receiver, timeout_ns);
@@ -330,9 +373,7 @@ static void zcrx_own_completion(struct zcrx_state *state, struct zrx_receiver *r
 {
 	zrx_ring_internal(&state->ring, receiver, cqe->user_data);
 	if (cqe->user_data == ZRX_RING_TIMER) {
-		state->retry = receiver->parked.first != NULL;
-		state->suspect |= state->active;
-		state->active = 0;
+		looks_due(state);
 	} else if (cqe->user_data == ZRX_RING_NOTICE &&
 		   cqe->res == (int)ZRX_UAPI_EVENT_ALLOC_FAIL) {
 		zrx_count(&state->alloc_failures, 1);
@@ -401,7 +442,10 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 		state->arms = 0;
 	if (result == -ENOMEM) {
 		state->retry = 0;
-		state->filled_at_shortage = filled(receiver);
+		state->shortage = 1;
+		/* What came back after it was armed may have come after the copy failed. */
+		if (stream->filled == (uint32_t)filled(receiver))
+			state->spent = filled(receiver);
 	}
 	if (result == 0 && part_done(stream))
 		result = -EINTR; /* the next part */
@@ -480,6 +524,7 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
+	.restless = zcrx_restless,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
 	.stats = zcrx_stats,
@@ -497,6 +542,7 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
+	.restless = zcrx_restless,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
 	.stats = zcrx_stats,

@@ -65,15 +65,15 @@ int zrx_receiver_fd(const struct zrx_receiver *receiver)
 {
 	struct zrx_area *area = receiver->area;
 
-	if (area->poll_fd < 0)
-		return area->ring_fd;
+	int ring = area->poll_fd >= 0;
+
 	/*
 	 * The owner attaches it to the ring in its next receive. Readable until then, so that there
-	 * is one.
+	 * is one. (Engine recv: its epoll instance, which watches wake_fd.)
 	 */
 	if (!atomic_exchange_explicit(&area->polled, 1, memory_order_relaxed))
-		zrx_sys_eventfd_signal(area->poll_fd);
-	return area->poll_fd;
+		zrx_sys_eventfd_signal(ring ? area->poll_fd : area->wake_fd);
+	return ring ? area->poll_fd : area->ring_fd;
 }
 
 int zrx_receiver_wake(struct zrx_receiver *receiver)

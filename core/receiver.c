@@ -136,11 +136,19 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 void zrx_parked_changed(struct zrx_receiver *receiver)
 {
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
-			      memory_order_relaxed);
-	if (!receiver->parked.count)
+	uint32_t parked = receiver->parked[0].count + receiver->parked[1].count;
+
+	atomic_store_explicit(&receiver->counters.parked, parked, memory_order_relaxed);
+	if (!parked)
 		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_NONE,
 				      memory_order_relaxed);
+}
+
+/* Whether a parked stream could get a buffer, besides so many that are about to. */
+static int may_resume(struct zrx_receiver *receiver, const struct zrx_stream_list *parked,
+		      uint32_t resumed)
+{
+	return parked->first && receiver->engine->available(receiver, parked->first) > resumed;
 }
 
 /* Let as many parked streams try again as there may be buffers for; the longest waiting first. */
@@ -148,17 +156,20 @@ static void resume(struct zrx_receiver *receiver)
 {
 	uint32_t resumed = 0;
 
-	while (receiver->parked.first) {
-		struct zrx_stream *stream = receiver->parked.first;
+	for (uint32_t i = 0; i < 2; i++) {
+		struct zrx_stream_list *parked =
+			&receiver->parked[(receiver->resume_first + i) % 2];
 
-		if (receiver->engine->available(receiver, stream) <= resumed)
-			break;
-		stream->state = ZRX_STREAM_QUEUED;
-		zrx_list_append(&receiver->queued, stream);
-		resumed++;
+		while (may_resume(receiver, parked, resumed)) {
+			parked->first->state = ZRX_STREAM_QUEUED;
+			zrx_list_append(&receiver->queued, parked->first);
+			resumed++;
+		}
 	}
-	if (resumed)
-		zrx_parked_changed(receiver);
+	if (!resumed)
+		return;
+	receiver->resume_first ^= 1;
+	zrx_parked_changed(receiver);
 }
 
 /*
@@ -255,30 +266,46 @@ static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
  */
 static int may_sleep(struct zrx_receiver *receiver)
 {
-	uint32_t want = ZRX_WAIT_BACKLOG | (receiver->parked.first ? ZRX_WAIT_RETURN : 0);
+	uint32_t want = ZRX_WAIT_BACKLOG | (zrx_any_parked(receiver) ? ZRX_WAIT_RETURN : 0);
 
 	atomic_store_explicit(&receiver->area->waiting, want, memory_order_seq_cst);
-	if (!receiver->parked.first && !receiver->area->refill)
+	if (!zrx_any_parked(receiver) && !receiver->area->refill)
 		return 1;
 	collect(receiver);
-	return !receiver->parked.first ||
-	       !receiver->engine->available(receiver, receiver->parked.first);
+	return !may_resume(receiver, &receiver->parked[0], 0) &&
+	       !may_resume(receiver, &receiver->parked[1], 0);
 }
 
 /* An event loop that waits for the descriptor has more to receive. */
 static void nudge_poller(struct zrx_area *area)
 {
-	if (area->poll_fd < 0)
-		zrx_sys_eventfd_signal(area->wake_fd); /* watched by the epoll instance itself */
-	else if (atomic_load_explicit(&area->polled, memory_order_relaxed))
-		zrx_sys_eventfd_signal(area->poll_fd);
+	/* Without a poll_fd the epoll instance itself is polled, and watches wake_fd. */
+	zrx_sys_eventfd_signal(area->poll_fd < 0 ? area->wake_fd : area->poll_fd);
 }
 
 /*
- * Events, or nothing left to do but return to the caller: account for them, and see to it that the
- * descriptor polls readable if there is more to do.
+ * Whether the event loop's descriptor is told of new completions only after the kernel was entered
+ * again: that of engine recv is the epoll instance, which always tells.
  */
-static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
+static int told_by_ring(const struct zrx_area *area)
+{
+	return area->poll_fd >= 0 && atomic_load_explicit(&area->polled, memory_order_relaxed);
+}
+
+/* Whether there is more to do at once: nothing that completes later would tell. */
+static int unfinished(struct zrx_receiver *receiver, const struct zrx_sink *sink, int result)
+{
+	/* After an error (there was no memory) what was not harvested still waits. */
+	return result < 0 || sink->count == sink->capacity || !may_sleep(receiver) ||
+	       receiver->done.first || has_requests(receiver) || receiver->unsettled ||
+	       (receiver->engine->restless && receiver->engine->restless(receiver));
+}
+
+/*
+ * Events, an error, or nothing left to do but return to the caller: account for it, and see to it
+ * that the descriptor polls readable if there is more to do.
+ */
+static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink, int result)
 {
 	struct zrx_area *area = receiver->area;
 
@@ -288,10 +315,10 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
 	}
-	if (receiver->done.first || has_requests(receiver) || receiver->unsettled ||
-	    !may_sleep(receiver) || sink->count == sink->capacity)
+	if (atomic_load_explicit(&area->polled, memory_order_relaxed) &&
+	    unfinished(receiver, sink, result))
 		nudge_poller(area);
-	return (int)sink->count;
+	return result < 0 ? result : (int)sink->count;
 }
 
 static int woken(struct zrx_receiver *receiver)
@@ -350,18 +377,17 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	if (result)
 		return result;
 	/* Before looking, so that what comes later makes it readable again. */
-	if (atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+	if (told_by_ring(receiver->area))
 		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
 	/*
 	 * What is completed already costs no system call; unless streams wait for one, or an event
 	 * loop waits for the descriptor, which announces new work only after the last was run.
 	 */
-	if (!has_requests(receiver) && !receiver->parked.first &&
-	    !atomic_load_explicit(&receiver->area->polled, memory_order_relaxed)) {
+	if (!has_requests(receiver) && !zrx_any_parked(receiver) && !told_by_ring(receiver->area)) {
 		gather(receiver, &sink);
 		if (sink.count)
-			return hand_over(receiver, &sink);
+			return hand_over(receiver, &sink, 0);
 	}
 	if (woken(receiver))
 		timeout_ns = 0;
@@ -371,16 +397,13 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 		uint64_t now;
 
 		result = turn(receiver, &sink, timeout_ns);
-		if (result < 0 || !result || !timeout_ns) {
-			int count = hand_over(receiver, &sink);
-
-			return result < 0 ? result : count;
-		}
+		if (result < 0 || !result || !timeout_ns)
+			return hand_over(receiver, &sink, result);
 		if (timeout_ns < 0)
 			continue;
 		now = zrx_sys_now_ns();
 		if (now >= deadline)
-			return hand_over(receiver, &sink);
+			return hand_over(receiver, &sink, 0);
 		timeout_ns = (int64_t)(deadline - now);
 	}
 }

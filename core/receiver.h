@@ -42,8 +42,13 @@ struct zrx_receiver {
 	struct zrx_streams streams;
 	struct zrx_stream_list queued;  /* to be armed */
 	struct zrx_stream_list cancels; /* armed, to be cancelled */
-	struct zrx_stream_list parked;  /* waiting for buffers */
-	struct zrx_stream_list done;    /* last event not yet received */
+	/*
+	 * Waiting for buffers: without and with a limit. Apart, because an engine may have buffers
+	 * for one kind and none for the other.
+	 */
+	struct zrx_stream_list parked[2];
+	uint32_t resume_first;       /* the list whose turn it is to be looked at first */
+	struct zrx_stream_list done; /* last event not yet received */
 	pid_t owner_tid;
 	int started;
 	int unsettled; /* the kernel did not take every request, or did not run what was due */
@@ -148,7 +153,12 @@ void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, i
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
-/* The list of parked streams has changed: tell the stats. */
+static inline int zrx_any_parked(const struct zrx_receiver *receiver)
+{
+	return receiver->parked[0].first || receiver->parked[1].first;
+}
+
+/* The lists of parked streams have changed: tell the stats. */
 void zrx_parked_changed(struct zrx_receiver *receiver);
 
 /* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */

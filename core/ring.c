@@ -119,20 +119,34 @@ int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream)
 	return 0;
 }
 
-int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t delay_ns)
+/*
+ * An armed timer is moved, not joined by a second one. A move that comes too late finds nothing;
+ * then the timer's completion is there already.
+ */
+int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns)
 {
+	int armed = ring->timer_at != 0;
 	struct io_uring_sqe *sqe;
 
-	if (ring->timer_armed)
+	if (armed && ring->timer_at <= at_ns)
 		return 1;
-	sqe = zrx_ring_request(ring, IORING_OP_TIMEOUT, -1, ZRX_RING_TIMER);
+	sqe = zrx_ring_request(ring, armed ? IORING_OP_TIMEOUT_REMOVE : IORING_OP_TIMEOUT, -1,
+			       armed ? ZRX_RING_CANCEL : ZRX_RING_TIMER);
 	if (!sqe)
 		return 0;
-	ring->timer.tv_sec = (int64_t)(delay_ns / 1000000000u);
-	ring->timer.tv_nsec = (int64_t)(delay_ns % 1000000000u);
-	sqe->addr = (uint64_t)(uintptr_t)&ring->timer;
-	sqe->len = 1;
-	ring->timer_armed = 1;
+	/* Of both requests, if neither is submitted yet. */
+	ring->timer.tv_sec = (int64_t)(at_ns / 1000000000u);
+	ring->timer.tv_nsec = (int64_t)(at_ns % 1000000000u);
+	ring->timer_at = at_ns;
+	sqe->timeout_flags = IORING_TIMEOUT_ABS;
+	if (armed) {
+		sqe->addr = ZRX_RING_TIMER;
+		sqe->addr2 = (uint64_t)(uintptr_t)&ring->timer;
+		sqe->timeout_flags |= IORING_TIMEOUT_UPDATE;
+	} else {
+		sqe->addr = (uint64_t)(uintptr_t)&ring->timer;
+		sqe->len = 1;
+	}
 	return 1;
 }
 
@@ -158,7 +172,7 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 		ring->in_flight--;
 		break;
 	case ZRX_RING_TIMER:
-		ring->timer_armed = 0;
+		ring->timer_at = 0;
 		ring->in_flight--;
 		break;
 	case ZRX_RING_CANCEL:

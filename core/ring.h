@@ -23,8 +23,8 @@ struct zrx_ring {
 	struct io_uring uring;
 	uint32_t flags;     /* IORING_SETUP_* in use */
 	uint32_t in_flight; /* requests whose last completion is not yet seen */
+	uint64_t timer_at;  /* when the timer is due; 0: none is armed */
 	uint8_t wake_armed;
-	uint8_t timer_armed;
 	uint8_t was_full; /* the completion ring was seen full */
 	uint8_t poll_attached;
 	struct __kernel_timespec timer;
@@ -49,10 +49,10 @@ struct io_uring_sqe *zrx_ring_request(struct zrx_ring *ring, uint8_t opcode, int
 int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream); /* 0 or -EAGAIN */
 
 /*
- * A completion ZRX_RING_TIMER after so long, unless one is on its way already. 0: no room for the
- * request.
+ * A completion ZRX_RING_TIMER at this time (zrx_sys_now_ns), or earlier where one is armed that is
+ * due before. 0: no room for the request.
  */
-int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t delay_ns);
+int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns);
 
 /* Submit and wait, as zrx_engine.wait; watches the area's eventfd. */
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns);

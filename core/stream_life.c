@@ -145,11 +145,10 @@ static void wait_for_buffer(struct zrx_receiver *receiver, struct zrx_stream *st
 		return;
 	}
 	stream->state = ZRX_STREAM_PARKED;
-	zrx_list_append(&receiver->parked, stream);
+	zrx_list_append(&receiver->parked[stream->remaining != UINT64_MAX], stream);
 	zrx_count(&receiver->counters.parks, 1);
 	zrx_count(&receiver->counters.rearms_no_buffer, 1);
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
-			      memory_order_relaxed);
+	zrx_parked_changed(receiver);
 	if (atomic_load_explicit(&receiver->counters.stall, memory_order_relaxed) == ZRX_STALL_NONE)
 		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_BUFFERS,
 				      memory_order_relaxed);

@@ -312,7 +312,10 @@ struct zrx_engine {
 	 */
 	int (*cancel)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
-	/* How many streams like this parked one could get a buffer now, as far as can be told. */
+	/*
+	 * How many streams like this parked one could get a buffer now, as far as can be told. Of
+	 * the stream only matters whether it has a limit.
+	 */
 	uint32_t (*available)(struct zrx_receiver *receiver, const struct zrx_stream *stream);
 
 	/*
@@ -337,6 +340,12 @@ struct zrx_engine {
 	 * Before sleeping or returning: anything that must be done once others may have released.
 	 */
 	void (*collect)(struct zrx_receiver *receiver);
+
+	/*
+	 * Whether something is to be done in the next wait although no completion announces it
+	 * (NULL: never): an event loop is sent back here before it sleeps.
+	 */
+	int (*restless)(struct zrx_receiver *receiver);
 
 	/*
 	 * Cancel every request and see its end: after it the kernel writes nothing into the area.
@@ -403,6 +412,7 @@ struct zrx_stream {
 	uint32_t generation; /* never 0, so that a handle is never below 1 << 32 */
 	uint32_t hash_next;  /* index + 1 */
 	uint32_t rule;       /* NIC flow rule, 0: none */
+	uint32_t filled;     /* refill entries written when it was last armed (engine zcrx) */
 	int32_t fd;          /* our own duplicate */
 	int32_t error;       /* of the last event */
 	uint16_t end_flags;  /* likewise */
@@ -489,8 +499,13 @@ struct zrx_receiver {
 	struct zrx_streams streams;
 	struct zrx_stream_list queued;  /* to be armed */
 	struct zrx_stream_list cancels; /* armed, to be cancelled */
-	struct zrx_stream_list parked;  /* waiting for buffers */
-	struct zrx_stream_list done;    /* last event not yet received */
+	/*
+	 * Waiting for buffers: without and with a limit. Apart, because an engine may have buffers
+	 * for one kind and none for the other.
+	 */
+	struct zrx_stream_list parked[2];
+	uint32_t resume_first;       /* the list whose turn it is to be looked at first */
+	struct zrx_stream_list done; /* last event not yet received */
 	pid_t owner_tid;
 	int started;
 	int unsettled; /* the kernel did not take every request, or did not run what was due */
@@ -595,7 +610,12 @@ void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, i
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
-/* The list of parked streams has changed: tell the stats. */
+static inline int zrx_any_parked(const struct zrx_receiver *receiver)
+{
+	return receiver->parked[0].first || receiver->parked[1].first;
+}
+
+/* The lists of parked streams have changed: tell the stats. */
 void zrx_parked_changed(struct zrx_receiver *receiver);
 
 /* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */
@@ -1510,8 +1530,8 @@ struct zrx_ring {
 	struct io_uring uring;
 	uint32_t flags;     /* IORING_SETUP_* in use */
 	uint32_t in_flight; /* requests whose last completion is not yet seen */
+	uint64_t timer_at;  /* when the timer is due; 0: none is armed */
 	uint8_t wake_armed;
-	uint8_t timer_armed;
 	uint8_t was_full; /* the completion ring was seen full */
 	uint8_t poll_attached;
 	struct __kernel_timespec timer;
@@ -1536,10 +1556,10 @@ struct io_uring_sqe *zrx_ring_request(struct zrx_ring *ring, uint8_t opcode, int
 int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream); /* 0 or -EAGAIN */
 
 /*
- * A completion ZRX_RING_TIMER after so long, unless one is on its way already. 0: no room for the
- * request.
+ * A completion ZRX_RING_TIMER at this time (zrx_sys_now_ns), or earlier where one is armed that is
+ * due before. 0: no room for the request.
  */
-int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t delay_ns);
+int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns);
 
 /* Submit and wait, as zrx_engine.wait; watches the area's eventfd. */
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns);
@@ -2348,7 +2368,7 @@ int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint
 #endif
 
 #define FLUSH_PART       4u       /* flush when a fourth of the chunks lies in the refill ring */
-#define RETRY_FIRST_NS   1000000u /* parked, and nothing of ours to come back: look again */
+#define RETRY_FIRST_NS   1000000u /* parked, and nothing came back: look again */
 #define RETRY_LAST_NS    64000000u
 #define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
 #define BACKLOG_RETRY_NS 1000000u
@@ -2361,15 +2381,20 @@ int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint
 struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_ifq queue;
-	uint64_t filled_at_shortage; /* refill entries written when a copy last found no chunk */
+	uint64_t spent; /* of the refill entries written: those that are known to help no copy */
 	uint64_t retry_ns;
-	uint32_t arms; /* requests to make before the next wait, at most */
+	/* When to look again although nothing completes (zrx_sys_now_ns); 0: no need. */
+	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
+	uint64_t backlog_at; /* is there room in the refill ring again? */
+	uint64_t watch_at;   /* after traffic: has a stream stopped silently? */
+	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
 	uint8_t nodev;
-	uint8_t retry;   /* the timer says: let the parked try again */
-	uint8_t suspect; /* streams may have stopped without saying so */
-	uint8_t active;  /* data since the last look */
-	uint8_t notice;  /* an event waits to be asked for again */
+	uint8_t retry;    /* it is time: let the parked try again */
+	uint8_t shortage; /* a copy found no chunk: flush, whoever waits */
+	uint8_t suspect;  /* streams may have stopped without saying so */
+	uint8_t active;   /* data since the last look */
+	uint8_t notice;   /* an event waits to be asked for again */
 	_Atomic uint64_t flushes;
 	_Atomic uint64_t alloc_failures;
 };
@@ -2504,6 +2529,11 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 		zrx_nic_steer_remove(state->queue.nic, stream->rule);
 }
 
+static uint64_t filled(const struct zrx_receiver *receiver)
+{
+	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+}
+
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
@@ -2516,6 +2546,7 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	if (!sqe)
 		return -EAGAIN;
 	state->arms_left--;
+	stream->filled = (uint32_t)filled(receiver);
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	if (stream->remaining != UINT64_MAX) {
@@ -2535,11 +2566,6 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 /* ---- chunks ---- */
 
-static uint64_t filled(const struct zrx_receiver *receiver)
-{
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
-}
-
 /* Without a device each buffer has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
 {
@@ -2558,7 +2584,7 @@ static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvest
 static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
 	const struct zcrx_state *state = receiver->state;
-	uint64_t returned = filled(receiver) - state->filled_at_shortage;
+	uint64_t returned = filled(receiver) - state->spent;
 
 	(void)stream;
 	if (state->nodev)
@@ -2575,8 +2601,9 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	uint32_t pending = zrx_refill_pending(refill_of(receiver));
-	int due = receiver->parked.first != NULL;
+	int due = state->shortage || zrx_any_parked(receiver);
 
+	state->shortage = 0;
 	if (!receiver->started || !(state->queue.features & ZRX_FEATURE_FLUSH) || !pending)
 		return;
 	if (state->nodev && (uint64_t)pending * FLUSH_PART >= zrx_area_chunks(receiver->area))
@@ -2586,6 +2613,7 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	if (!due || zrx_ifq_flush(&state->queue, &state->ring))
 		return;
 	zrx_count(&state->flushes, 1);
+	state->spent -= pending;          /* copies may find them now */
 	zrx_refill_drain(receiver->area); /* there is room for the backlog now */
 }
 
@@ -2623,33 +2651,68 @@ static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *recei
 	zrx_streams_each(&receiver->streams, kick_silent, receiver);
 }
 
-/* What must happen although no completion comes by itself. 0: there was no room to ask for it. */
-static int set_timer(struct zcrx_state *state, struct zrx_receiver *receiver)
+/* When the next look is due, by what there is to look for now; 0: never. */
+static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
-	uint64_t delay;
+	int parked = !state->nodev && zrx_any_parked(receiver);
+	int backlog = zrx_refill_backlog(refill_of(receiver)) != 0;
+	const uint64_t *looks[] = {&state->retry_at, &state->backlog_at, &state->watch_at};
+	uint64_t next = 0;
 
-	if (state->ring.timer_armed)
-		return 1;
-	if (receiver->parked.first && !state->nodev) {
-		delay = state->retry_ns;
+	if (!parked) {
+		state->retry_at = 0;
+	} else if (!state->retry_at) {
+		state->retry_at = zrx_sys_now_ns() + state->retry_ns;
 		if (state->retry_ns < RETRY_LAST_NS)
 			state->retry_ns *= 2;
-	} else if (zrx_refill_backlog(refill_of(receiver))) {
-		delay = BACKLOG_RETRY_NS;
-	} else if (state->active) {
-		delay = WATCH_NS;
-	} else {
-		return 1;
 	}
-	return zrx_ring_set_timer(&state->ring, delay);
+	if (!backlog)
+		state->backlog_at = 0;
+	else if (!state->backlog_at)
+		state->backlog_at = zrx_sys_now_ns() + BACKLOG_RETRY_NS;
+	if (state->active && !state->watch_at)
+		state->watch_at = zrx_sys_now_ns() + WATCH_NS;
+	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+		if (*looks[i] && (!next || *looks[i] < next))
+			next = *looks[i];
+	}
+	return next;
+}
+
+/* The timer went off: do what is due. */
+static void looks_due(struct zcrx_state *state)
+{
+	uint64_t now = zrx_sys_now_ns();
+
+	if (state->retry_at && state->retry_at <= now) {
+		state->retry_at = 0;
+		state->retry = 1;
+	}
+	if (state->backlog_at <= now)
+		state->backlog_at = 0; /* coming here was all */
+	if (state->watch_at && state->watch_at <= now) {
+		state->watch_at = 0;
+		state->active = 0;
+		state->suspect = 1;
+	}
+}
+
+static int zcrx_restless(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+	uint64_t next = next_look(state, receiver);
+
+	return state->suspect || (next && (!state->ring.timer_at || next < state->ring.timer_at));
 }
 
 static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct zcrx_state *state = receiver->state;
+	uint64_t next;
 
 	look_for_silent(state, receiver);
-	if (!set_timer(state, receiver) || receiver->cancels.first)
+	next = next_look(state, receiver);
+	if ((next && !zrx_ring_set_timer(&state->ring, next)) || receiver->cancels.first)
 		timeout_ns = 0;
 	state->arms_left = state->arms;
 	return zrx_ring_wait(&state->ring, receiver, timeout_ns);
@@ -2662,9 +2725,7 @@ static void zcrx_own_completion(struct zcrx_state *state, struct zrx_receiver *r
 {
 	zrx_ring_internal(&state->ring, receiver, cqe->user_data);
 	if (cqe->user_data == ZRX_RING_TIMER) {
-		state->retry = receiver->parked.first != NULL;
-		state->suspect |= state->active;
-		state->active = 0;
+		looks_due(state);
 	} else if (cqe->user_data == ZRX_RING_NOTICE &&
 		   cqe->res == (int)ZRX_UAPI_EVENT_ALLOC_FAIL) {
 		zrx_count(&state->alloc_failures, 1);
@@ -2733,7 +2794,10 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 		state->arms = 0;
 	if (result == -ENOMEM) {
 		state->retry = 0;
-		state->filled_at_shortage = filled(receiver);
+		state->shortage = 1;
+		/* What came back after it was armed may have come after the copy failed. */
+		if (stream->filled == (uint32_t)filled(receiver))
+			state->spent = filled(receiver);
 	}
 	if (result == 0 && part_done(stream))
 		result = -EINTR; /* the next part */
@@ -2812,6 +2876,7 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
+	.restless = zcrx_restless,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
 	.stats = zcrx_stats,
@@ -2829,6 +2894,7 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
+	.restless = zcrx_restless,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
 	.stats = zcrx_stats,
@@ -3384,15 +3450,15 @@ int zrx_receiver_fd(const struct zrx_receiver *receiver)
 {
 	struct zrx_area *area = receiver->area;
 
-	if (area->poll_fd < 0)
-		return area->ring_fd;
+	int ring = area->poll_fd >= 0;
+
 	/*
 	 * The owner attaches it to the ring in its next receive. Readable until then, so that there
-	 * is one.
+	 * is one. (Engine recv: its epoll instance, which watches wake_fd.)
 	 */
 	if (!atomic_exchange_explicit(&area->polled, 1, memory_order_relaxed))
-		zrx_sys_eventfd_signal(area->poll_fd);
-	return area->poll_fd;
+		zrx_sys_eventfd_signal(ring ? area->poll_fd : area->wake_fd);
+	return ring ? area->poll_fd : area->ring_fd;
 }
 
 int zrx_receiver_wake(struct zrx_receiver *receiver)
@@ -5189,11 +5255,19 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 void zrx_parked_changed(struct zrx_receiver *receiver)
 {
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
-			      memory_order_relaxed);
-	if (!receiver->parked.count)
+	uint32_t parked = receiver->parked[0].count + receiver->parked[1].count;
+
+	atomic_store_explicit(&receiver->counters.parked, parked, memory_order_relaxed);
+	if (!parked)
 		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_NONE,
 				      memory_order_relaxed);
+}
+
+/* Whether a parked stream could get a buffer, besides so many that are about to. */
+static int may_resume(struct zrx_receiver *receiver, const struct zrx_stream_list *parked,
+		      uint32_t resumed)
+{
+	return parked->first && receiver->engine->available(receiver, parked->first) > resumed;
 }
 
 /* Let as many parked streams try again as there may be buffers for; the longest waiting first. */
@@ -5201,17 +5275,20 @@ static void resume(struct zrx_receiver *receiver)
 {
 	uint32_t resumed = 0;
 
-	while (receiver->parked.first) {
-		struct zrx_stream *stream = receiver->parked.first;
+	for (uint32_t i = 0; i < 2; i++) {
+		struct zrx_stream_list *parked =
+			&receiver->parked[(receiver->resume_first + i) % 2];
 
-		if (receiver->engine->available(receiver, stream) <= resumed)
-			break;
-		stream->state = ZRX_STREAM_QUEUED;
-		zrx_list_append(&receiver->queued, stream);
-		resumed++;
+		while (may_resume(receiver, parked, resumed)) {
+			parked->first->state = ZRX_STREAM_QUEUED;
+			zrx_list_append(&receiver->queued, parked->first);
+			resumed++;
+		}
 	}
-	if (resumed)
-		zrx_parked_changed(receiver);
+	if (!resumed)
+		return;
+	receiver->resume_first ^= 1;
+	zrx_parked_changed(receiver);
 }
 
 /*
@@ -5308,30 +5385,46 @@ static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
  */
 static int may_sleep(struct zrx_receiver *receiver)
 {
-	uint32_t want = ZRX_WAIT_BACKLOG | (receiver->parked.first ? ZRX_WAIT_RETURN : 0);
+	uint32_t want = ZRX_WAIT_BACKLOG | (zrx_any_parked(receiver) ? ZRX_WAIT_RETURN : 0);
 
 	atomic_store_explicit(&receiver->area->waiting, want, memory_order_seq_cst);
-	if (!receiver->parked.first && !receiver->area->refill)
+	if (!zrx_any_parked(receiver) && !receiver->area->refill)
 		return 1;
 	collect(receiver);
-	return !receiver->parked.first ||
-	       !receiver->engine->available(receiver, receiver->parked.first);
+	return !may_resume(receiver, &receiver->parked[0], 0) &&
+	       !may_resume(receiver, &receiver->parked[1], 0);
 }
 
 /* An event loop that waits for the descriptor has more to receive. */
 static void nudge_poller(struct zrx_area *area)
 {
-	if (area->poll_fd < 0)
-		zrx_sys_eventfd_signal(area->wake_fd); /* watched by the epoll instance itself */
-	else if (atomic_load_explicit(&area->polled, memory_order_relaxed))
-		zrx_sys_eventfd_signal(area->poll_fd);
+	/* Without a poll_fd the epoll instance itself is polled, and watches wake_fd. */
+	zrx_sys_eventfd_signal(area->poll_fd < 0 ? area->wake_fd : area->poll_fd);
 }
 
 /*
- * Events, or nothing left to do but return to the caller: account for them, and see to it that the
- * descriptor polls readable if there is more to do.
+ * Whether the event loop's descriptor is told of new completions only after the kernel was entered
+ * again: that of engine recv is the epoll instance, which always tells.
  */
-static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
+static int told_by_ring(const struct zrx_area *area)
+{
+	return area->poll_fd >= 0 && atomic_load_explicit(&area->polled, memory_order_relaxed);
+}
+
+/* Whether there is more to do at once: nothing that completes later would tell. */
+static int unfinished(struct zrx_receiver *receiver, const struct zrx_sink *sink, int result)
+{
+	/* After an error (there was no memory) what was not harvested still waits. */
+	return result < 0 || sink->count == sink->capacity || !may_sleep(receiver) ||
+	       receiver->done.first || has_requests(receiver) || receiver->unsettled ||
+	       (receiver->engine->restless && receiver->engine->restless(receiver));
+}
+
+/*
+ * Events, an error, or nothing left to do but return to the caller: account for it, and see to it
+ * that the descriptor polls readable if there is more to do.
+ */
+static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink, int result)
 {
 	struct zrx_area *area = receiver->area;
 
@@ -5341,10 +5434,10 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink)
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
 	}
-	if (receiver->done.first || has_requests(receiver) || receiver->unsettled ||
-	    !may_sleep(receiver) || sink->count == sink->capacity)
+	if (atomic_load_explicit(&area->polled, memory_order_relaxed) &&
+	    unfinished(receiver, sink, result))
 		nudge_poller(area);
-	return (int)sink->count;
+	return result < 0 ? result : (int)sink->count;
 }
 
 static int woken(struct zrx_receiver *receiver)
@@ -5403,18 +5496,17 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	if (result)
 		return result;
 	/* Before looking, so that what comes later makes it readable again. */
-	if (atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+	if (told_by_ring(receiver->area))
 		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
 	/*
 	 * What is completed already costs no system call; unless streams wait for one, or an event
 	 * loop waits for the descriptor, which announces new work only after the last was run.
 	 */
-	if (!has_requests(receiver) && !receiver->parked.first &&
-	    !atomic_load_explicit(&receiver->area->polled, memory_order_relaxed)) {
+	if (!has_requests(receiver) && !zrx_any_parked(receiver) && !told_by_ring(receiver->area)) {
 		gather(receiver, &sink);
 		if (sink.count)
-			return hand_over(receiver, &sink);
+			return hand_over(receiver, &sink, 0);
 	}
 	if (woken(receiver))
 		timeout_ns = 0;
@@ -5424,16 +5516,13 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 		uint64_t now;
 
 		result = turn(receiver, &sink, timeout_ns);
-		if (result < 0 || !result || !timeout_ns) {
-			int count = hand_over(receiver, &sink);
-
-			return result < 0 ? result : count;
-		}
+		if (result < 0 || !result || !timeout_ns)
+			return hand_over(receiver, &sink, result);
 		if (timeout_ns < 0)
 			continue;
 		now = zrx_sys_now_ns();
 		if (now >= deadline)
-			return hand_over(receiver, &sink);
+			return hand_over(receiver, &sink, 0);
 		timeout_ns = (int64_t)(deadline - now);
 	}
 }
@@ -5676,20 +5765,34 @@ int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream)
 	return 0;
 }
 
-int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t delay_ns)
+/*
+ * An armed timer is moved, not joined by a second one. A move that comes too late finds nothing;
+ * then the timer's completion is there already.
+ */
+int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns)
 {
+	int armed = ring->timer_at != 0;
 	struct io_uring_sqe *sqe;
 
-	if (ring->timer_armed)
+	if (armed && ring->timer_at <= at_ns)
 		return 1;
-	sqe = zrx_ring_request(ring, IORING_OP_TIMEOUT, -1, ZRX_RING_TIMER);
+	sqe = zrx_ring_request(ring, armed ? IORING_OP_TIMEOUT_REMOVE : IORING_OP_TIMEOUT, -1,
+			       armed ? ZRX_RING_CANCEL : ZRX_RING_TIMER);
 	if (!sqe)
 		return 0;
-	ring->timer.tv_sec = (int64_t)(delay_ns / 1000000000u);
-	ring->timer.tv_nsec = (int64_t)(delay_ns % 1000000000u);
-	sqe->addr = (uint64_t)(uintptr_t)&ring->timer;
-	sqe->len = 1;
-	ring->timer_armed = 1;
+	/* Of both requests, if neither is submitted yet. */
+	ring->timer.tv_sec = (int64_t)(at_ns / 1000000000u);
+	ring->timer.tv_nsec = (int64_t)(at_ns % 1000000000u);
+	ring->timer_at = at_ns;
+	sqe->timeout_flags = IORING_TIMEOUT_ABS;
+	if (armed) {
+		sqe->addr = ZRX_RING_TIMER;
+		sqe->addr2 = (uint64_t)(uintptr_t)&ring->timer;
+		sqe->timeout_flags |= IORING_TIMEOUT_UPDATE;
+	} else {
+		sqe->addr = (uint64_t)(uintptr_t)&ring->timer;
+		sqe->len = 1;
+	}
 	return 1;
 }
 
@@ -5715,7 +5818,7 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 		ring->in_flight--;
 		break;
 	case ZRX_RING_TIMER:
-		ring->timer_armed = 0;
+		ring->timer_at = 0;
 		ring->in_flight--;
 		break;
 	case ZRX_RING_CANCEL:
@@ -6366,11 +6469,10 @@ static void wait_for_buffer(struct zrx_receiver *receiver, struct zrx_stream *st
 		return;
 	}
 	stream->state = ZRX_STREAM_PARKED;
-	zrx_list_append(&receiver->parked, stream);
+	zrx_list_append(&receiver->parked[stream->remaining != UINT64_MAX], stream);
 	zrx_count(&receiver->counters.parks, 1);
 	zrx_count(&receiver->counters.rearms_no_buffer, 1);
-	atomic_store_explicit(&receiver->counters.parked, receiver->parked.count,
-			      memory_order_relaxed);
+	zrx_parked_changed(receiver);
 	if (atomic_load_explicit(&receiver->counters.stall, memory_order_relaxed) == ZRX_STALL_NONE)
 		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_BUFFERS,
 				      memory_order_relaxed);

@@ -316,14 +316,40 @@ static void submit_receive(const struct io_uring_sqe *sqe)
 	sim_trace("request %llx: receive, limit %u", (unsigned long long)sqe->user_data, sqe->len);
 }
 
+static uint64_t read_time(uint64_t address)
+{
+	const struct __kernel_timespec *time = (const void *)(uintptr_t)address;
+
+	return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
+}
+
 static void submit_timeout(const struct io_uring_sqe *sqe)
 {
-	const struct __kernel_timespec *after = (const void *)(uintptr_t)sqe->addr;
 	struct sim_request *request = new_request(sqe);
 
+	if (sqe->timeout_flags != IORING_TIMEOUT_ABS || sqe->len != 1)
+		sim_fail("a timeout of a kind that is not modelled");
 	request->woken = 0;
-	request->deadline =
-		sim.now_ns + (uint64_t)after->tv_sec * 1000000000u + (uint64_t)after->tv_nsec;
+	request->deadline = read_time(sqe->addr);
+}
+
+/* A timer that went off already cannot be moved. */
+static void submit_timeout_update(const struct io_uring_sqe *sqe)
+{
+	int result = -ENOENT;
+
+	if (sqe->timeout_flags != (IORING_TIMEOUT_ABS | IORING_TIMEOUT_UPDATE))
+		sim_fail("the removal of a timeout is not modelled");
+	for (uint32_t i = 0; i < SIM_REQUESTS && result; i++) {
+		struct sim_request *request = &sim_uring.requests[i];
+
+		if (!request->used || !request->deadline || request->user_data != sqe->addr ||
+		    request->cancelled || request->deadline <= sim.now_ns)
+			continue;
+		request->deadline = read_time(sqe->addr2);
+		result = 0;
+	}
+	sim_uring_notify(sqe->user_data, result);
 }
 
 static void submit_one(struct io_uring_sqe *sqe)
@@ -334,6 +360,9 @@ static void submit_one(struct io_uring_sqe *sqe)
 		break;
 	case IORING_OP_TIMEOUT:
 		submit_timeout(sqe);
+		break;
+	case IORING_OP_TIMEOUT_REMOVE:
+		submit_timeout_update(sqe);
 		break;
 	case IORING_OP_POLL_ADD:
 		new_request(sqe)->events = sqe->poll32_events;

@@ -57,14 +57,39 @@ static uint64_t take(void)
 	return user_data;
 }
 
+/* Wait until the timer is seen, as an engine does; or fail. */
+static void timer_comes(void)
+{
+	while (ring.timer_at) {
+		if (zrx_ring_tail(&ring) == *ring.uring.cq.khead)
+			CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, 5000000000), 0);
+		zrx_ring_internal(&ring, &receiver, take());
+	}
+}
+
 static void test_timer(void)
 {
-	CHECK_EQUAL(zrx_ring_set_timer(&ring, 20000000), 1);
-	CHECK_EQUAL(zrx_ring_set_timer(&ring, 20000000), 1); /* one is enough */
-	CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, 5000000000), 0);
-	CHECK_EQUAL(take(), ZRX_RING_TIMER);
-	zrx_ring_internal(&ring, &receiver, ZRX_RING_TIMER);
-	CHECK_EQUAL(ring.timer_armed, 0);
+	uint64_t soon = zrx_sys_now_ns() + 20000000;
+
+	CHECK_EQUAL(zrx_ring_set_timer(&ring, soon), 1);
+	CHECK_EQUAL(zrx_ring_set_timer(&ring, soon + 1), 1); /* one is enough */
+	CHECK_EQUAL(ring.timer_at, soon);
+	timer_comes();
+	CHECK(zrx_sys_now_ns() >= soon);
+}
+
+/* An armed timer does not mask one that is due before, submitted with it or later. */
+static void test_earlier_timer(int submit_first)
+{
+	uint64_t late = zrx_sys_now_ns() + 60000000000, soon = zrx_sys_now_ns() + 20000000;
+
+	CHECK_EQUAL(zrx_ring_set_timer(&ring, late), 1);
+	if (submit_first)
+		CHECK_EQUAL(zrx_ring_wait(&ring, &receiver, 0), 0);
+	CHECK_EQUAL(zrx_ring_set_timer(&ring, soon), 1);
+	CHECK_EQUAL(ring.timer_at, soon);
+	timer_comes();
+	CHECK(zrx_sys_now_ns() >= soon);
 }
 
 static void test_wake(void)
@@ -104,6 +129,8 @@ int main(void)
 	if (!set_up(8))
 		return 0;
 	test_timer();
+	test_earlier_timer(0);
+	test_earlier_timer(1);
 	test_wake();
 	test_stop_with_many_in_flight();
 	tear_down(descriptors);
