@@ -85,10 +85,14 @@ struct zrx_ethtool_rule_table {
 	uint32_t count;
 	uint32_t location[ZRX_RULES];
 };
-/* The locations in use. Ask for no rule that is not listed: gve (Linux 7.2) crashes if there is
- * none at all. */
+/*
+ * The locations in use. While there is no rule at all, ask for none where locations are told to the
+ * driver (table.any 0): gve (Linux 7.2) crashes.
+ */
 int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table);
 int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location);
+/* The last location that is free; -ENOSPC. */
+int zrx_ethtool_free_place(const struct zrx_ethtool_rule_table *table, uint32_t *location);
 
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);

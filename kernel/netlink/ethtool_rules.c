@@ -92,3 +92,20 @@ int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t locat
 			return 1;
 	return 0;
 }
+
+int zrx_ethtool_free_place(const struct zrx_ethtool_rule_table *table, uint32_t *location)
+{
+	unsigned char taken[ZRX_RULES + 1] = {0}; /* index: counted from the last place */
+	uint32_t from_last = 0;
+
+	for (uint32_t i = 0; i < table->count; i++)
+		if (table->location[i] < table->size &&
+		    table->size - 1 - table->location[i] <= ZRX_RULES)
+			taken[table->size - 1 - table->location[i]] = 1;
+	while (from_last <= ZRX_RULES && taken[from_last])
+		from_last++;
+	if (from_last >= table->size || from_last > ZRX_RULES)
+		return -ENOSPC;
+	*location = table->size - 1 - from_last;
+	return 0;
+}

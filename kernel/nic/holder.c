@@ -98,8 +98,8 @@ int zrx_nic_holder_find(char *text, size_t size)
 /* Its process is alive, and its number means something here. */
 static int holder_can_be_named(const struct zrx_journal *journal, const struct zrx_owner *self)
 {
-	return !journal->released && !journal->owner.persistent &&
-	       journal->owner.pid_space == self->pid_space && zrx_owner_alive(&journal->owner);
+	return !journal->owner.persistent && journal->owner.pid_space == self->pid_space &&
+	       zrx_journal_alive(journal);
 }
 
 int zrx_nic_holder_of_claim(int directory, uint32_t ifindex, uint32_t queue, char *text,

@@ -28,6 +28,8 @@ void test_flow(void);
 void test_plan(void);
 void test_journal(void);
 void test_claim(void);
+void test_foreign_rules(void);
+void test_owners_elsewhere(void);
 void test_share(void);
 void test_faults(void);
 void test_explain(void);

@@ -197,6 +197,27 @@ static int fake_context(struct zrx_nic_device *device, uint32_t context,
 	return 0;
 }
 
+static void fake_replace(struct fake_nic *fake)
+{
+	for (uint32_t i = 0; fake->replace_at_context && i < FAKE_RULES; i++) {
+		fake->state.rules[i].flow_type &= ~(uint32_t)FLOW_RSS;
+		fake->state.rules[i].ring_cookie = FAKE_FOREIGN_QUEUE;
+		if (fake->replace_at_context == 1)
+			fake->state.rules[i].h_u.tcp_ip4_spec.pdst ^= 1;
+	}
+	fake->replace_at_context = 0;
+}
+
+int fake_foreign(const struct fake_nic *fake)
+{
+	int count = 0;
+
+	for (uint32_t i = 0; i < FAKE_RULES; i++)
+		count += fake->state.rule_used[i] && !(fake->state.rules[i].flow_type & FLOW_RSS) &&
+			 fake->state.rules[i].ring_cookie == FAKE_FOREIGN_QUEUE;
+	return count;
+}
+
 /* As the kernel does: the lowest number that is free. */
 static int fake_context_add(struct zrx_nic_device *device, const struct zrx_ethtool_rss *rss,
 			    uint32_t *context)
@@ -211,6 +232,7 @@ static int fake_context_add(struct zrx_nic_device *device, const struct zrx_etht
 		return -ENOSPC;
 	fake->state.contexts[index] = *rss;
 	*context = index + 1;
+	fake_replace(fake);
 	return fake_write(device, refusal, &fake->state.context_used[index], &used, sizeof(used));
 }
 
@@ -252,6 +274,15 @@ static int fake_rules(struct zrx_nic_device *device, struct zrx_ethtool_rule_tab
 	return fake_read(device);
 }
 
+static uint32_t fake_rule_count(const struct fake_nic *fake)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < FAKE_RULES; i++)
+		count += fake->state.rule_used[i];
+	return count;
+}
+
 static int fake_rule(struct zrx_nic_device *device, uint32_t location,
 		     struct ethtool_rx_flow_spec *rule, uint32_t *context)
 {
@@ -261,8 +292,8 @@ static int fake_rule(struct zrx_nic_device *device, uint32_t location,
 	if (result)
 		return result;
 	if (location >= FAKE_RULES || !fake->state.rule_used[location]) {
-		fake->crashes++;
-		return -ENOENT;
+		fake->crashes += !fake->chooses && !fake_rule_count(fake);
+		return fake->chooses ? -EINVAL : -ENOENT;
 	}
 	*rule = fake->state.rules[location];
 	if (context)
@@ -280,7 +311,7 @@ static int fake_rule_refusal(const struct fake_nic *fake, const struct ethtool_r
 		return -EINVAL;
 	if (fake->no_ipv6 && rule->flow_type == TCP_V6_FLOW)
 		return -EOPNOTSUPP;
-	for (uint32_t i = 0; i < FAKE_RULES; i++)
+	for (uint32_t i = 0; !fake->replaces && i < FAKE_RULES; i++)
 		if (fake->state.rule_used[i] &&
 		    (fake->state.rules[i].flow_type & ~(uint32_t)FLOW_RSS) == rule->flow_type &&
 		    !memcmp(&fake->state.rules[i].h_u, &rule->h_u, sizeof(rule->h_u)))
@@ -288,6 +319,8 @@ static int fake_rule_refusal(const struct fake_nic *fake, const struct ethtool_r
 	for (uint32_t i = 0; fake->chooses && i < FAKE_RULES; i++)
 		if (!fake->state.rule_used[i])
 			*place = i;
+	if (fake->chooses && *place >= FAKE_RULES)
+		return -ENOMEM; /* as bnxt says it */
 	return *place < FAKE_RULES ? 0 : -ENOSPC;
 }
 

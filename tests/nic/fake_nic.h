@@ -41,6 +41,7 @@ struct fake_nic {
 	uint32_t split_default;    /* what the driver's choice reads as */
 	uint32_t no_disable;       /* refuses to set split off, as bnxt does */
 	uint32_t chooses;          /* takes no rule location */
+	uint32_t replaces;         /* takes a rule over another, and one twice, as mlx5 does */
 	uint32_t no_contexts;      /* refuses RSS contexts */
 	uint32_t no_context_rules; /* refuses rules to them */
 	uint32_t no_ipv6;          /* refuses rules for IPv6 */
@@ -54,11 +55,21 @@ struct fake_nic {
 	uint32_t bound[FAKE_QUEUES];
 	uint32_t unbind_after; /* pauses until all queues are unbound; 0: never */
 	uint32_t pauses;
-	uint32_t crashes; /* questions that crash a driver of Linux 7.2: a rule that is not there */
+	/*
+	 * Once, when a context is added: somebody else replaces each rule by one for another flow
+	 * (1), or for the same to another queue (2).
+	 */
+	uint32_t replace_at_context;
+	uint32_t crashes; /* what crashes gve of Linux 7.2: asking for a rule while there is none */
 	int calls;
 	int fail_call; /* the call to fail, from 1; 0: none */
 	int fail_how;
 };
+
+#define FAKE_FOREIGN_QUEUE 1 /* where replace_at_context leads rules */
+
+/* How many rules there are that lead to it. */
+int fake_foreign(const struct fake_nic *fake);
 
 /* In shared memory; free by fake_free. */
 struct fake_nic *fake_new(void);

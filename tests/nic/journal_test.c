@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,11 +46,11 @@ static char *write_one(int directory, struct zrx_journal *journal, size_t *size)
 	CHECK(!zrx_journal_step(&file, ZRX_STEP_SPLIT), "step");
 	CHECK(!zrx_journal_step(&file, ZRX_STEP_NTUPLE), "step");
 	CHECK(!zrx_journal_kept(&file, ZRX_STEP_NTUPLE), "kept");
-	CHECK(!zrx_journal_rule(&file, 0, &flow), "rule");
+	CHECK(!zrx_journal_rule(&file, 0, &flow, RX_CLS_LOC_ANY), "rule");
 	CHECK(!zrx_journal_rule_at(&file, 0, 17), "at");
-	CHECK(!zrx_journal_rule(&file, 1, &flow), "rule");
+	CHECK(!zrx_journal_rule(&file, 1, &flow, 9), "rule");
 	CHECK(!zrx_journal_rule_gone(&file, 1), "gone");
-	CHECK(!zrx_journal_rule(&file, 1, &flow), "its number again");
+	CHECK(!zrx_journal_rule(&file, 1, &flow, RX_CLS_LOC_ANY), "its number again");
 	CHECK(!zrx_journal_port(&file, 443), "port");
 	CHECK(!zrx_journal_context(&file, 2), "context");
 	CHECK(!zrx_journal_released(&file), "released");
@@ -177,29 +178,162 @@ static void test_net_space(void)
 	}
 }
 
+/* Journals of 0.1 say nothing of a lock: their owners are known by their numbers. */
 static void test_owners(void)
 {
-	struct zrx_owner self, other;
+	struct zrx_journal self = {0}, other;
 	pid_t child = fork();
 
 	if (!child)
 		_exit(0);
-	zrx_owner_self(&self);
-	CHECK(zrx_owner_alive(&self), "this process");
+	zrx_owner_self(&self.owner);
+	CHECK(!zrx_journal_alive(&self), "its lock is gone");
+	self.locked = 1;
+	CHECK(zrx_journal_alive(&self), "its lock is held");
 	other = self;
-	other.started++;
-	CHECK(!zrx_owner_alive(&other), "a number used again");
-	other.persistent = 1;
-	CHECK(zrx_owner_alive(&other), "persistent");
-	other.boot[0] = 'x';
-	CHECK(!zrx_owner_alive(&other), "before the reboot");
+	other.released = 1;
+	CHECK(!zrx_journal_alive(&other), "given up");
 	other = self;
-	other.pid_space++;
-	other.pid = 1u << 30;
-	CHECK(zrx_owner_alive(&other), "in doubt, alive");
-	other.pid_space = self.pid_space;
-	CHECK(!zrx_owner_alive(&other), "no such process");
+	other.locked = other.owner.locks = 0;
+	CHECK(zrx_journal_alive(&other), "this process");
+	other.owner.started++;
+	CHECK(!zrx_journal_alive(&other), "a number used again");
+	other.owner.persistent = 1;
+	CHECK(zrx_journal_alive(&other), "persistent");
+	other.owner.boot[0] = 'x';
+	CHECK(!zrx_journal_alive(&other), "before the reboot");
+	other.owner = self.owner;
+	other.owner.locks = 0;
+	other.owner.pid_space++;
+	other.owner.pid = 1u << 30;
+	CHECK(zrx_journal_alive(&other), "in doubt, alive");
+	other.owner.pid_space = self.owner.pid_space;
+	CHECK(!zrx_journal_alive(&other), "no such process");
 	waitpid(child, NULL, 0);
+}
+
+/* As 0.1 wrote it. */
+static void test_old_format(void)
+{
+	static const char *const lines[] = {"zcrx-journal 1", "owner 77 0 1234 4026531836 no-boot",
+					    "nic 1 7 3 99",   "before 1 1 256 0 0",
+					    "rss 2 0 1",      "ready",
+					    "step rss",       "rule 0 4 0a000001 1 0a000002 80"};
+	char text[1024] = "";
+	struct zrx_journal read;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		size_t start = strlen(text);
+
+		snprintf(text + start, sizeof(text) - start, "%s ", lines[i]);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "#%08x\n",
+			 zrx_journal_checksum(text + start, strlen(text) - start));
+	}
+	CHECK(!zrx_journal_parse(text, strlen(text), &read), "parse");
+	CHECK(read.owner.pid == 77 && !read.owner.locks && read.rule_count == 1, "%u",
+	      read.owner.locks);
+	zrx_journal_free(&read);
+}
+
+/* The only journal there is, which goes. */
+static void check_one_unlocked(int directory)
+{
+	struct zrx_journal_entry *entries;
+	int count = zrx_journal_list(directory, zrx_journal_net_space(), 0, &entries);
+
+	CHECK(count == 1, "%d journals", count);
+	CHECK(count == 1 && !zrx_journal_alive(&entries[0].journal), "its owner is dead");
+	for (int i = 0; i < count; i++)
+		CHECK(!zrx_journal_remove(directory, entries[i].name), "remove");
+	zrx_journal_list_free(entries, count);
+}
+
+static int is_locked(int directory, const char *name)
+{
+	struct zrx_journal journal = {0};
+	int result = zrx_journal_load(directory, name, &journal);
+
+	CHECK(!result && journal.owner.locks, "load: %d", result);
+	zrx_journal_free(&journal);
+	return (int)journal.locked;
+}
+
+/* Written anew again and again, it is never found unlocked, which would be a dead owner's. */
+static void test_lock_is_kept(int directory)
+{
+	struct zrx_flow flow = {.family = 4, .peer_port = 1, .local_port = 5000};
+	struct zrx_journal journal;
+	struct zrx_journal_file file;
+	int status = 0;
+	pid_t child;
+
+	fill(&journal);
+	CHECK(!zrx_journal_begin(&file, directory, &journal), "begin");
+	child = fork();
+	if (!child) {
+		int found = 1;
+
+		for (int i = 0; i < 3000 && found; i++)
+			found = is_locked(directory, file.name);
+		_exit(!found);
+	}
+	while (!waitpid(child, &status, WNOHANG)) {
+		CHECK(!zrx_journal_rule(&file, 0, &flow, 1), "rule");
+		file.limit = 0;
+		CHECK(!zrx_journal_rule_gone(&file, 0), "gone");
+	}
+	CHECK(!status, "seen unlocked");
+	zrx_journal_close(&file);
+	CHECK(!is_locked(directory, file.name), "closed");
+	CHECK(!zrx_journal_remove(directory, file.name), "remove");
+}
+
+/* A forked child neither keeps its parent's journal locked nor unlocks it. */
+static void test_lock_and_fork(int directory)
+{
+	struct zrx_journal journal;
+	struct zrx_journal_file file;
+	int status = 0, ends[2], told[2];
+	pid_t child, grandchild;
+	char byte;
+
+	fill(&journal);
+	CHECK(!zrx_journal_begin(&file, directory, &journal), "begin");
+	child = fork();
+	if (!child) {
+		int inherited = file.fd;
+
+		zrx_journal_close(&file);
+		_exit(inherited >= 0);
+	}
+	waitpid(child, &status, 0);
+	CHECK(!status, "inherited");
+	CHECK(is_locked(directory, file.name), "a child has closed it");
+	zrx_journal_close(&file);
+	CHECK(!zrx_journal_remove(directory, file.name), "remove");
+
+	CHECK(!pipe(ends) && !pipe(told), "pipe");
+	child = fork();
+	if (!child) {
+		fill(&journal);
+		if (zrx_journal_begin(&file, directory, &journal))
+			_exit(1);
+		grandchild = fork();
+		if (!grandchild) { /* outlives its parent, until the pipe is closed */
+			close(ends[1]);
+			_exit(write(told[1], "x", 1) != 1 || read(ends[0], &byte, 1) != 0);
+		}
+		if (read(told[0], &byte, 1) == 1)
+			raise(SIGKILL);
+		_exit(1);
+	}
+	waitpid(child, &status, 0);
+	CHECK(WIFSIGNALED(status), "status %x", status);
+	check_one_unlocked(directory);
+	for (int i = 0; i < 2; i++) {
+		close(ends[i]);
+		close(told[i]);
+	}
 }
 
 static void test_directory(void)
@@ -252,6 +386,9 @@ void test_journal(void)
 	test_list(directory);
 	test_net_space();
 	test_owners();
+	test_old_format();
+	test_lock_is_kept(directory);
+	test_lock_and_fork(directory);
 	test_directory();
 	test_lock(directory);
 	scratch_close(directory);

@@ -11,11 +11,21 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-	{"probe", test_probe},     {"rss", test_rss},         {"flow", test_flow},
-	{"plan", test_plan},       {"journal", test_journal}, {"claim", test_claim},
-	{"share", test_share},     {"faults", test_faults},   {"explain", test_explain},
-	{"inspect", test_inspect}, {"verdict", test_verdict}, {"interfaces", test_interfaces},
+	{"probe", test_probe},
+	{"rss", test_rss},
+	{"flow", test_flow},
+	{"plan", test_plan},
+	{"journal", test_journal},
+	{"claim", test_claim},
+	{"share", test_share},
+	{"faults", test_faults},
+	{"explain", test_explain},
+	{"inspect", test_inspect},
+	{"verdict", test_verdict},
+	{"interfaces", test_interfaces},
 	{"arrival", test_arrival},
+	{"rules", test_foreign_rules},
+	{"owners", test_owners_elsewhere},
 };
 
 /* All tests, or those named. */

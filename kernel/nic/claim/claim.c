@@ -64,8 +64,7 @@ static int claim_look_at_others(struct zrx_nic_device *device, int directory, ui
 		return 0;
 	count = zrx_journal_list(directory, net_space, device->ifindex, &entries);
 	for (int i = 0; i < count; i++)
-		if (!entries[i].state && !entries[i].journal.released &&
-		    zrx_owner_alive(&entries[i].journal.owner))
+		if (!entries[i].state && zrx_journal_alive(&entries[i].journal))
 			zrx_queue_set_add(&view->taken, entries[i].journal.queue);
 	if (count > 0)
 		zrx_journal_list_free(entries, count);
@@ -357,9 +356,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 			      "%s: queue %u is still bound after its ring was closed",
 			      claim->device->name, claim->queue);
 	lock = zrx_claim_lock(claim, result ? NULL : error);
-	for (uint32_t i = claim->rule_count; i-- > 0;)
-		if (claim->rules[i].uses)
-			claim->device->ops->rule_remove(claim->device, claim->rules[i].location);
+	zrx_claim_unsteer_all(claim);
 	/* From here the sweep, ours or the next one's, treats this claim as a dead one's. */
 	if (zrx_journal_released(&claim->file) && !result)
 		result = -EIO;

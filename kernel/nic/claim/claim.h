@@ -20,6 +20,10 @@ struct zrx_claim_rule {
 	uint32_t stuck; /* could be neither set nor surely removed: its number stays taken */
 };
 
+/* Who says where a flow rule goes. */
+#define ZRX_PLACING_DRIVER 1u
+#define ZRX_PLACING_OURS   2u
+
 struct zrx_claim {
 	struct zrx_nic_device *device; /* the caller's */
 	int directory;
@@ -28,6 +32,7 @@ struct zrx_claim {
 	uint64_t net_space;
 	struct zrx_claim_rule *rules; /* index: the number in the journal */
 	uint32_t rule_count;
+	uint32_t placing; /* ZRX_PLACING_*; 0: not yet asked */
 };
 
 /*
@@ -49,6 +54,8 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error);
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
+/* Remove what rules are left, as far as they are still the claim's; the journal keeps them. */
+void zrx_claim_unsteer_all(struct zrx_claim *claim);
 
 /*
  * Lead all flows to a local port to the queue, IPv4 and (where the NIC can) IPv6: those that other
@@ -69,10 +76,6 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
 /* Forget a persistent claim; the NIC stays as it is. */
 void zrx_claim_leave(struct zrx_claim *claim);
-
-/* Remove the rule that leads this flow to this queue, wherever it is; 0 too if there is none. */
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
-			  uint32_t queue);
 
 /*
  * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be

@@ -56,6 +56,8 @@ static int journal_parse_head(struct journal_parser *parser, const char *word, c
 	struct zrx_journal *journal = parser->journal;
 	unsigned long long a, b, c;
 	unsigned version;
+	char lock[8];
+	int count;
 
 	if (!strcmp(word, "zcrx-journal")) {
 		parser->seen |= JOURNAL_SAW_FORMAT;
@@ -63,9 +65,11 @@ static int journal_parse_head(struct journal_parser *parser, const char *word, c
 	}
 	if (!strcmp(word, "owner")) {
 		parser->seen |= JOURNAL_SAW_OWNER;
-		if (sscanf(rest, "%u %u %llu %llu %39s", &owner->pid, &owner->persistent, &a, &b,
-			   owner->boot) != 5)
+		count = sscanf(rest, "%u %u %llu %llu %39s %7s", &owner->pid, &owner->persistent,
+			       &a, &b, owner->boot, lock);
+		if (count < 5)
 			return -EINVAL;
+		owner->locks = count == 6 && !strcmp(lock, "locked");
 		owner->started = a;
 		owner->pid_space = b;
 		return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing a journal: create, append, sync. */
+/* Writing a journal: create, append, replace. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -56,33 +56,36 @@ static void journal_end_line(struct journal_text *text, size_t start)
 			      zrx_journal_checksum(text->bytes + start, text->length - start));
 }
 
-/* All or nothing: what was written of a failed append is cut off again. */
-static int journal_append(int fd, const char *bytes, size_t length)
+static int journal_write(int fd, const struct journal_text *text)
 {
-	off_t before = lseek(fd, 0, SEEK_END);
 	size_t done = 0;
-	int result;
 
-	if (before < 0)
-		return -errno;
-	while (done < length) {
-		ssize_t written = write(fd, bytes + done, length - done);
+	while (done < text->length) {
+		ssize_t written = write(fd, text->bytes + done, text->length - done);
 
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			break;
+			return written < 0 ? -errno : -EIO;
 		done += (size_t)written;
 	}
-	if (done == length && !fsync(fd))
-		return 0;
-	result = errno ? -errno : -EIO;
-	if (ftruncate(fd, before))
+	return 0;
+}
+
+/* All or nothing: what was written of a failed append is cut off again. */
+static int journal_append(struct zrx_journal_file *file, const struct journal_text *text)
+{
+	int result = text->failed ? -EOVERFLOW : journal_write(file->fd, text);
+
+	if (!result)
+		file->size += (uint32_t)text->length;
+	else if (!text->failed && ftruncate(file->fd, file->size))
 		return -EIO;
 	return result;
 }
 
-static int __attribute__((format(printf, 2, 3))) journal_line(int fd, const char *format, ...)
+static int __attribute__((format(printf, 2, 3)))
+journal_line(struct zrx_journal_file *file, const char *format, ...)
 {
 	char bytes[256];
 	struct journal_text text = {bytes, sizeof(bytes), 0, 0};
@@ -96,7 +99,7 @@ static int __attribute__((format(printf, 2, 3))) journal_line(int fd, const char
 		return -EOVERFLOW;
 	text.length = (size_t)length;
 	journal_end_line(&text, 0);
-	return text.failed ? -EOVERFLOW : journal_append(fd, bytes, text.length);
+	return journal_append(file, &text);
 }
 
 static void journal_print_head(struct journal_text *text, const struct zrx_journal *journal)
@@ -108,9 +111,9 @@ static void journal_print_head(struct journal_text *text, const struct zrx_journ
 	journal_print(text, "zcrx-journal 1");
 	journal_end_line(text, start);
 	start = text->length;
-	journal_print(text, "owner %u %u %llu %llu %s", owner->pid, owner->persistent,
+	journal_print(text, "owner %u %u %llu %llu %s%s", owner->pid, owner->persistent,
 		      (unsigned long long)owner->started, (unsigned long long)owner->pid_space,
-		      owner->boot);
+		      owner->boot, owner->locks ? " locked" : "");
 	journal_end_line(text, start);
 	start = text->length;
 	journal_print(text, "nic %llu %u %u %llu", (unsigned long long)journal->net_space,
@@ -139,24 +142,20 @@ int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_j
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	journal->created = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	file->directory = directory;
+	file->size = 0;
 	file->gone = 0;
 	file->limit = JOURNAL_GONE_LIMIT;
 	snprintf(file->name, sizeof(file->name), "%llu-%u-%llu.journal",
 		 (unsigned long long)journal->net_space, journal->ifindex,
 		 (unsigned long long)journal->created);
-	file->fd = openat(directory, file->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
-			  0644);
-	if (file->fd < 0)
-		return -errno;
+	result = zrx_journal_open(file);
+	if (result)
+		return result;
 	text.bytes = malloc(text.size);
 	if (text.bytes)
 		journal_print_head(&text, journal);
-	result = !text.bytes   ? -ENOMEM
-		 : text.failed ? -EOVERFLOW
-			       : journal_append(file->fd, text.bytes, text.length);
+	result = text.bytes ? journal_append(file, &text) : -ENOMEM;
 	free(text.bytes);
-	if (!result && fsync(directory) && errno != EINVAL)
-		result = -errno;
 	if (result) {
 		zrx_journal_remove(directory, file->name);
 		zrx_journal_close(file);
@@ -166,25 +165,48 @@ int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_j
 
 int zrx_journal_step(struct zrx_journal_file *file, uint32_t step)
 {
-	return journal_line(file->fd, "step %s", zrx_nic_step_name(step));
+	return journal_line(file, "step %s", zrx_nic_step_name(step));
 }
 
 int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step)
 {
-	return journal_line(file->fd, "kept %s", zrx_nic_step_name(step));
+	return journal_line(file, "kept %s", zrx_nic_step_name(step));
 }
 
-int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow)
+static void journal_print_rule(struct journal_text *text, uint32_t number,
+			       const struct zrx_flow *flow)
 {
+	size_t start = text->length;
 	char words[128];
 
 	zrx_flow_write(flow, words, sizeof(words));
-	return journal_line(file->fd, "rule %u %s", rule, words);
+	journal_print(text, "rule %u %s", number, words);
+	journal_end_line(text, start);
+}
+
+static void journal_print_place(struct journal_text *text, uint32_t number, uint32_t location)
+{
+	size_t start = text->length;
+
+	journal_print(text, "at %u %u", number, location);
+	journal_end_line(text, start);
+}
+
+int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow,
+		     uint32_t location)
+{
+	char bytes[256];
+	struct journal_text text = {bytes, sizeof(bytes), 0, 0};
+
+	journal_print_rule(&text, rule, flow);
+	if (location != RX_CLS_LOC_ANY)
+		journal_print_place(&text, rule, location);
+	return journal_append(file, &text);
 }
 
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location)
 {
-	return journal_line(file->fd, "at %u %u", rule, location);
+	return journal_line(file, "at %u %u", rule, location);
 }
 
 static void journal_print_changes(struct journal_text *text, const struct zrx_journal *journal)
@@ -205,44 +227,21 @@ static void journal_print_changes(struct journal_text *text, const struct zrx_jo
 	}
 	for (uint32_t i = 0; i < journal->rule_count; i++) {
 		const struct zrx_journal_rule *rule = &journal->rules[i];
-		char words[128];
 
-		zrx_flow_write(&rule->flow, words, sizeof(words));
+		journal_print_rule(text, i, &rule->flow);
+		if (!rule->gone && rule->located)
+			journal_print_place(text, i, rule->location);
+		if (!rule->gone)
+			continue;
 		start = text->length;
-		journal_print(text, "rule %u %s", i, words);
+		journal_print(text, "gone %u", i);
 		journal_end_line(text, start);
-		start = text->length;
-		if (rule->gone)
-			journal_print(text, "gone %u", i);
-		else if (rule->located)
-			journal_print(text, "at %u %u", i, rule->location);
-		if (text->length > start)
-			journal_end_line(text, start);
 	}
 }
 
-/* Put a file with this text in the journal's place, at once; the fd follows. */
-static int journal_replace(struct zrx_journal_file *file, const struct journal_text *text)
+static int journal_fill(int fd, const void *text)
 {
-	char name[sizeof(file->name) + 4];
-	int fd, result;
-
-	snprintf(name, sizeof(name), "%s.new", file->name);
-	fd = openat(file->directory, name, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
-		    0644);
-	if (fd < 0)
-		return -errno;
-	result = journal_append(fd, text->bytes, text->length);
-	if (!result && renameat(file->directory, name, file->directory, file->name))
-		result = -errno;
-	if (result) {
-		unlinkat(file->directory, name, 0);
-		close(fd);
-		return result;
-	}
-	close(file->fd);
-	file->fd = fd;
-	return 0;
+	return journal_write(fd, text);
 }
 
 /* Write the journal anew without what is over. Failing that, it just goes on growing. */
@@ -250,8 +249,10 @@ static void journal_compact(struct zrx_journal_file *file)
 {
 	struct journal_text text = {0};
 	struct zrx_journal *journal = calloc(1, sizeof(*journal));
+	char name[sizeof(file->name) + 4];
 
 	file->limit *= 2;
+	snprintf(name, sizeof(name), "%s.new", file->name);
 	if (!journal)
 		return;
 	if (!zrx_journal_load(file->directory, file->name, journal)) {
@@ -260,7 +261,8 @@ static void journal_compact(struct zrx_journal_file *file)
 		text.failed = !text.bytes;
 		journal_print_head(&text, journal);
 		journal_print_changes(&text, journal);
-		if (!text.failed && !journal_replace(file, &text)) {
+		if (!text.failed && !zrx_journal_swap(file, name, journal_fill, &text)) {
+			file->size = (uint32_t)text.length;
 			file->gone = 0;
 			file->limit = JOURNAL_GONE_LIMIT + journal->rule_count;
 		}
@@ -272,7 +274,7 @@ static void journal_compact(struct zrx_journal_file *file)
 
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 {
-	int result = journal_line(file->fd, "gone %u", rule);
+	int result = journal_line(file, "gone %u", rule);
 
 	if (!result && ++file->gone > file->limit)
 		journal_compact(file);
@@ -281,35 +283,34 @@ int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 
 int zrx_journal_port(struct zrx_journal_file *file, uint32_t port)
 {
-	return journal_line(file->fd, "port %u", port);
+	return journal_line(file, "port %u", port);
 }
 
 int zrx_journal_context(struct zrx_journal_file *file, uint32_t context)
 {
-	return journal_line(file->fd, "context %u", context);
+	return journal_line(file, "context %u", context);
 }
 
 int zrx_journal_released(struct zrx_journal_file *file)
 {
-	return journal_line(file->fd, "released");
+	return journal_line(file, "released");
 }
 
 int zrx_journal_append_released(int directory, const char *name)
 {
-	int fd = openat(directory, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW), result;
+	struct zrx_journal_file file = {.directory = directory};
+	struct stat status;
+	int result;
 
-	if (fd < 0)
+	file.fd = openat(directory, name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (file.fd < 0)
 		return -errno;
-	result = journal_line(fd, "released");
-	close(fd);
+	result = fstat(file.fd, &status) ? -errno : 0;
+	file.size = result ? 0 : (uint32_t)status.st_size;
+	if (!result)
+		result = journal_line(&file, "released");
+	close(file.fd);
 	return result;
-}
-
-void zrx_journal_close(struct zrx_journal_file *file)
-{
-	if (file->fd >= 0)
-		close(file->fd);
-	file->fd = -1;
 }
 
 int zrx_journal_remove(int directory, const char *name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding journals, and telling whose owner is still alive. */
+/* Finding and loading journals. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -22,13 +22,6 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-static uint64_t journal_inode(const char *path)
-{
-	struct stat status;
-
-	return stat(path, &status) ? 0 : status.st_ino;
-}
-
 uint64_t zrx_journal_net_space(void)
 {
 	uint64_t cookie = 0;
@@ -44,81 +37,16 @@ uint64_t zrx_journal_net_space(void)
 	return cookie;
 }
 
-static void journal_boot(char *boot, size_t size)
+/* Reads and judges the file behind fd; -ESTALE if its owner has put another in its place since. */
+static int journal_read(int directory, const char *name, int fd, struct zrx_journal *journal)
 {
-	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-	snprintf(boot, size, "unknown");
-	if (!file)
-		return;
-	if (fgets(boot, (int)size, file))
-		boot[strcspn(boot, "\n")] = '\0';
-	fclose(file);
-}
-
-/* When a process started, in clock ticks since boot; 0 if there is none of that number. */
-static uint64_t journal_process_start(uint32_t pid)
-{
-	char path[64], text[1024], *field;
-	unsigned long long started = 0;
-	ssize_t length;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
-	/* Field 22; the name, field 2, may contain anything and ends at the last parenthesis. */
-	field = strrchr(text, ')');
-	if (field && field[1] == ' ' && field[2] != 'Z' && field[2] != 'X' &&
-	    sscanf(field + 2,
-		   "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-		   "%*d %*d %llu",
-		   &started) != 1)
-		return 0;
-	return started;
-}
-
-void zrx_owner_self(struct zrx_owner *owner)
-{
-	memset(owner, 0, sizeof(*owner));
-	owner->pid = (uint32_t)getpid();
-	owner->started = journal_process_start(owner->pid);
-	owner->pid_space = journal_inode("/proc/self/ns/pid");
-	journal_boot(owner->boot, sizeof(owner->boot));
-}
-
-int zrx_owner_same_boot(const struct zrx_owner *owner)
-{
-	char boot[sizeof(owner->boot)];
-
-	journal_boot(boot, sizeof(boot));
-	return !strcmp(boot, owner->boot);
-}
-
-int zrx_owner_alive(const struct zrx_owner *owner)
-{
-	if (!zrx_owner_same_boot(owner))
-		return 0;
-	if (owner->persistent || owner->pid_space != journal_inode("/proc/self/ns/pid"))
-		return 1;
-	return owner->started && journal_process_start(owner->pid) == owner->started;
-}
-
-int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal)
-{
-	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = -EUCLEAN;
-	struct stat status;
+	struct stat status, named;
 	char *text = NULL;
+	int result = -EUCLEAN;
 
-	if (fd < 0)
+	if (fstat(fd, &status))
 		return -errno;
-	if (fstat(fd, &status)) {
-		result = -errno;
-	} else if (S_ISREG(status.st_mode) && status.st_size <= JOURNAL_FILE_MAX) {
+	if (S_ISREG(status.st_mode) && status.st_size <= JOURNAL_FILE_MAX) {
 		size_t size = (size_t)status.st_size;
 
 		text = malloc(size + 1);
@@ -130,7 +58,26 @@ int zrx_journal_load(int directory, const char *name, struct zrx_journal *journa
 			result = zrx_journal_parse(text, size, journal);
 	}
 	free(text);
-	close(fd);
+	journal->locked = (uint32_t)zrx_journal_is_locked(fd);
+	if (!journal->locked && !fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) &&
+	    named.st_ino != status.st_ino) {
+		zrx_journal_free(journal);
+		return -ESTALE;
+	}
+	return result;
+}
+
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal)
+{
+	int fd, result;
+
+	do {
+		fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			return -errno;
+		result = journal_read(directory, name, fd, journal);
+		close(fd);
+	} while (result == -ESTALE);
 	return result;
 }
 

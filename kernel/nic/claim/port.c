@@ -62,7 +62,7 @@ void zrx_port_plan_make(const struct zrx_port_state *now, const struct zrx_queue
 		port_plan_context(now, queues, plan);
 	for (uint32_t i = 0; i < ZRX_PORT_RULES; i++) {
 		plan->changes[i] = port_rule_changes(&now->rules[i], plan, count > 0);
-		plan->locations[i] = now->rules[i].location;
+		plan->old[i] = now->rules[i];
 	}
 	memcpy(plan->remove, now->idle, sizeof(now->idle));
 	plan->remove_count = now->idle_count;
@@ -99,7 +99,7 @@ static void port_rule_command(const struct zrx_port_plan *plan, uint32_t index,
 
 	if (plan->changes[index] & ZRX_PORT_RULE_REMOVE)
 		length = (size_t)snprintf(text, size, "ethtool -N %s delete %u && ", interface,
-					  plan->locations[index]);
+					  plan->old[index].location);
 	zrx_port_flow(plan->port, index, &flow);
 	zrx_flow_command(&flow, interface, plan->queue, plan->context, text + length,
 			 size - length);

@@ -47,8 +47,8 @@ struct zrx_port_plan {
 	uint32_t create; /* the context does not exist yet */
 	uint32_t share;  /* its table has to be set */
 	struct zrx_ethtool_rss rss;
-	uint32_t changes[ZRX_PORT_RULES]; /* ZRX_PORT_RULE_REMOVE, _ADD */
-	uint32_t locations[ZRX_PORT_RULES];
+	uint32_t changes[ZRX_PORT_RULES];         /* ZRX_PORT_RULE_REMOVE, _ADD */
+	struct zrx_port_rule old[ZRX_PORT_RULES]; /* what is there */
 	uint32_t remove[ZRX_PORT_CONTEXTS];
 	uint32_t remove_count;
 	uint32_t no_ipv6; /* the driver refused that rule, and none is missing */

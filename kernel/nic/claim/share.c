@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "nic/claim/share.h"
-#include "nic/claim/steer.h"
+#include "nic/claim/rule.h"
 
 #define SHARE_IPV6 1 /* the index of its rule */
 
@@ -30,7 +30,7 @@ void zrx_sharers_find(const struct zrx_journal_entry *entries, int count, uint16
 			continue;
 		zrx_queue_set_add(&sharers->all, journal->queue);
 		zrx_sharers_know_context(sharers, journal->context);
-		if (!journal->released && zrx_owner_alive(&journal->owner))
+		if (zrx_journal_alive(journal))
 			zrx_queue_set_add(&sharers->alive, journal->queue);
 	}
 }
@@ -198,6 +198,23 @@ static int share_set_table(struct zrx_nic_device *device, struct zrx_sharers *sh
 	return result ? result : device->ops->context_set(device, plan->context, &plan->rss);
 }
 
+/* Unless it is no longer the one that the plan was made from. */
+static int share_remove_rule(struct zrx_nic_device *device, const struct zrx_port_plan *plan,
+			     uint32_t index)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+	struct zrx_rule_target target;
+	struct zrx_flow flow;
+
+	zrx_port_flow(plan->port, index, &flow);
+	target = (struct zrx_rule_target){&flow, plan->old[index].queue, plan->old[index].context};
+	if (!result)
+		result = zrx_rule_remove_at(device, table, &target, plan->old[index].location);
+	free(table);
+	return result;
+}
+
 /* Drivers know a flow only once: the old rule goes first, and its flows are copied for a moment. */
 static int share_set_rule(struct zrx_nic_device *device, struct zrx_port_plan *plan, uint32_t index)
 {
@@ -206,14 +223,14 @@ static int share_set_rule(struct zrx_nic_device *device, struct zrx_port_plan *p
 	int result = 0;
 
 	if (plan->changes[index] & ZRX_PORT_RULE_REMOVE)
-		result = device->ops->rule_remove(device, plan->locations[index]);
-	if ((result && result != -ENOENT) || !(plan->changes[index] & ZRX_PORT_RULE_ADD))
-		return result == -ENOENT ? 0 : result;
+		result = share_remove_rule(device, plan, index);
+	if (result || !(plan->changes[index] & ZRX_PORT_RULE_ADD))
+		return result;
 	zrx_port_flow(plan->port, index, &flow);
 	zrx_flow_rule(&flow, plan->context ? 0 : plan->queue, &rule);
-	result = zrx_nic_rule_add(device, &rule, plan->context);
+	result = zrx_rule_add(device, &rule, plan->context);
 	if (result != -EOPNOTSUPP || index != SHARE_IPV6)
-		return result;
+		return zrx_rule_refusal(device, result);
 	plan->no_ipv6 = 1; /* a NIC that classifies IPv4 only is good enough for IPv4 */
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "nic/claim/claim.h"
+#include "nic/claim/rule.h"
 #include "nic/claim/share.h"
 
 #define SWEEP_WAIT_MS 10u
@@ -25,49 +26,6 @@ int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32
 	return -EBUSY;
 }
 
-/*
- * Only a rule that is ours: by now somebody else's may have the location. One that the NIC does not
- * list is never asked for (see zrx_ethtool_rules).
- */
-static int sweep_remove_at(struct zrx_nic_device *device,
-			   const struct zrx_ethtool_rule_table *table, const struct zrx_flow *flow,
-			   uint32_t queue, uint32_t location)
-{
-	struct ethtool_rx_flow_spec rule;
-	int result;
-
-	if (!zrx_ethtool_lists(table, location))
-		return 0;
-	result = device->ops->rule(device, location, &rule, NULL);
-	if (result)
-		return result;
-	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)
-						    : 0;
-}
-
-static int sweep_remove_anywhere(struct zrx_nic_device *device,
-				 const struct zrx_ethtool_rule_table *table,
-				 const struct zrx_flow *flow, uint32_t queue)
-{
-	int result = 0;
-
-	for (uint32_t i = 0; !result && i < table->count; i++)
-		result = sweep_remove_at(device, table, flow, queue, table->location[i]);
-	return result;
-}
-
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
-			  uint32_t queue)
-{
-	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
-	int result = table ? device->ops->rules(device, table) : -ENOMEM;
-
-	if (!result)
-		result = sweep_remove_anywhere(device, table, flow, queue);
-	free(table);
-	return result == -EOPNOTSUPP ? 0 : result;
-}
-
 static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *journal)
 {
 	struct zrx_ethtool_rule_table *table;
@@ -79,14 +37,15 @@ static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *
 	result = table ? device->ops->rules(device, table) : -ENOMEM;
 	for (uint32_t i = journal->rule_count; !result && i-- > 0;) {
 		const struct zrx_journal_rule *rule = &journal->rules[i];
+		const struct zrx_rule_target target = {&rule->flow, journal->queue, 0};
 
 		if (rule->gone)
 			continue;
 		if (rule->located)
-			result = sweep_remove_at(device, table, &rule->flow, journal->queue,
-						 rule->location);
-		else /* died while the NIC was asked: if it was accepted, it is somewhere */
-			result = sweep_remove_anywhere(device, table, &rule->flow, journal->queue);
+			result = zrx_rule_remove_at(device, table, &target, rule->location);
+		else /* died while the driver was asked: if it was accepted, it is somewhere */
+			result = zrx_rule_remove_anywhere(device, table, &rule->flow,
+							  journal->queue);
 	}
 	free(table);
 	return result == -EOPNOTSUPP ? 0 : result;
@@ -106,7 +65,7 @@ static int sweep_port(struct zrx_nic_device *device, const struct zrx_journal_en
 
 static int sweep_is_dead(const struct zrx_journal_entry *entry)
 {
-	return entry->state || entry->journal.released || !zrx_owner_alive(&entry->journal.owner);
+	return entry->state || !zrx_journal_alive(&entry->journal);
 }
 
 /* A reboot has undone everything; a journal that ends before its first change has nothing to undo.

@@ -331,6 +331,7 @@ int main(void)
 	test_killed_on_the_way(&before);
 	test_together(&before);
 	test_ports(&before);
+	test_ownership(&before);
 	test_bad_input(&before);
 	test_set_by_hand();
 	test_vanishing_interface();
