@@ -3751,10 +3751,14 @@ struct zrx_ethtool_rule_table {
 	uint32_t count;
 	uint32_t location[ZRX_RULES];
 };
-/* The locations in use. Ask for no rule that is not listed: gve (Linux 7.2) crashes if there is
- * none at all. */
+/*
+ * The locations in use. While there is no rule at all, ask for none where locations are told to the
+ * driver (table.any 0): gve (Linux 7.2) crashes.
+ */
 int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table);
 int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t location);
+/* The last location that is free; -ENOSPC. */
+int zrx_ethtool_free_place(const struct zrx_ethtool_rule_table *table, uint32_t *location);
 
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);
@@ -3945,8 +3949,12 @@ void zrx_flow_command(const struct zrx_flow *flow, const char *interface, uint32
 /* ---- kernel/nic/claim/journal.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * The journal of one set-up: what the NIC was like before, and each change, written and synced
- * before the change is made. From it the next run undoes what a killed process left behind.
+ * The journal of one set-up: what the NIC was like before, and each change, written before the
+ * change is made. From it the next run undoes what a killed process left behind. Nothing is synced
+ * to a disk: what is written survives the process, and what ends the kernel resets the NIC too.
+ *
+ * A process holds a lock (flock) on its journal for as long as the claim lasts. The kernel drops
+ * the lock when the process ends, in whatever namespace it was.
  *
  * A text file that only grows, one fact to a line, each line with a checksum. A last line without
  * its end was being written when the process died: its change was not made, and the line does not
@@ -4114,12 +4122,11 @@ struct zrx_owner {
 	uint32_t persistent; /* outlives its process: until it is undone on request */
 	uint64_t started;    /* of the process, clock ticks since boot */
 	uint64_t pid_space;  /* inode of its pid namespace */
+	uint32_t locks;      /* it holds a lock on its journal; 0: written by 0.1 */
 	char boot[40];       /* kernel.random.boot_id */
 };
 
 void zrx_owner_self(struct zrx_owner *owner);
-/* In doubt (another pid namespace) it is alive. */
-int zrx_owner_alive(const struct zrx_owner *owner);
 int zrx_owner_same_boot(const struct zrx_owner *owner);
 
 struct zrx_journal_rule {
@@ -4138,6 +4145,7 @@ struct zrx_journal {
 	uint32_t queue;
 	uint32_t steps;    /* begun: ZRX_STEP_* */
 	uint32_t released; /* by its owner: as good as dead */
+	uint32_t locked;   /* when it was loaded */
 	uint32_t port;     /* led to the queue, alone or shared with other claims; 0: none */
 	uint32_t context;  /* the RSS context, made or joined, that leads it there; 0: none */
 	struct zrx_nic_settings before;
@@ -4153,12 +4161,17 @@ struct zrx_journal {
 int zrx_journal_parse(const char *text, size_t size, struct zrx_journal *journal);
 void zrx_journal_free(struct zrx_journal *journal);
 
+/* Whether the claim still counts: neither given up nor left by a process that is gone. */
+int zrx_journal_alive(const struct zrx_journal *journal);
+
 /* ---- files ---- */
 
-/* An open journal that is being written. */
+/* An open journal that is being written, and is locked. It stays where it is in memory. */
 struct zrx_journal_file {
+	struct zrx_journal_file *next; /* of this process */
 	int directory;
 	int fd;
+	uint32_t size;  /* bytes, whole lines */
 	uint32_t gone;  /* rules that are over and still written */
 	uint32_t limit; /* when there are more, the file is written anew */
 	char name[96];
@@ -4178,14 +4191,29 @@ int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_j
 int zrx_journal_step(struct zrx_journal_file *file, uint32_t step);
 /* The step changed nothing after all: undoing it would. */
 int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step);
-int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow);
+/* location: where it is going to be; RX_CLS_LOC_ANY: the driver chooses, and zrx_journal_rule_at
+ * follows. */
+int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow,
+		     uint32_t location);
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location);
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule);
 /* The claim shares a port from now on; 0: no longer. */
 int zrx_journal_port(struct zrx_journal_file *file, uint32_t port);
 int zrx_journal_context(struct zrx_journal_file *file, uint32_t context);
 int zrx_journal_released(struct zrx_journal_file *file);
+/* Lets the lock go. */
 void zrx_journal_close(struct zrx_journal_file *file);
+
+/* Create the file of this name, locked, and remember it: a forked child closes it. */
+int zrx_journal_open(struct zrx_journal_file *file);
+/*
+ * Put another file, which fill writes, in its place; it is called name before that. Nobody finds
+ * the journal missing, or unlocked.
+ */
+int zrx_journal_swap(struct zrx_journal_file *file, const char *name,
+		     int (*fill)(int fd, const void *context), const void *context);
+/* Whether somebody holds the lock on the journal behind fd. */
+int zrx_journal_is_locked(int fd);
 
 /* One journal by its name: as zrx_journal_parse, or -errno. */
 int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal);
@@ -4259,8 +4287,8 @@ struct zrx_port_plan {
 	uint32_t create; /* the context does not exist yet */
 	uint32_t share;  /* its table has to be set */
 	struct zrx_ethtool_rss rss;
-	uint32_t changes[ZRX_PORT_RULES]; /* ZRX_PORT_RULE_REMOVE, _ADD */
-	uint32_t locations[ZRX_PORT_RULES];
+	uint32_t changes[ZRX_PORT_RULES];         /* ZRX_PORT_RULE_REMOVE, _ADD */
+	struct zrx_port_rule old[ZRX_PORT_RULES]; /* what is there */
 	uint32_t remove[ZRX_PORT_CONTEXTS];
 	uint32_t remove_count;
 	uint32_t no_ipv6; /* the driver refused that rule, and none is missing */
@@ -4295,6 +4323,10 @@ struct zrx_claim_rule {
 	uint32_t stuck; /* could be neither set nor surely removed: its number stays taken */
 };
 
+/* Who says where a flow rule goes. */
+#define ZRX_PLACING_DRIVER 1u
+#define ZRX_PLACING_OURS   2u
+
 struct zrx_claim {
 	struct zrx_nic_device *device; /* the caller's */
 	int directory;
@@ -4303,6 +4335,7 @@ struct zrx_claim {
 	uint64_t net_space;
 	struct zrx_claim_rule *rules; /* index: the number in the journal */
 	uint32_t rule_count;
+	uint32_t placing; /* ZRX_PLACING_*; 0: not yet asked */
 };
 
 /*
@@ -4324,6 +4357,8 @@ int zrx_claim_plan(struct zrx_nic_device *device, const char *directory,
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error);
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule);
+/* Remove what rules are left, as far as they are still the claim's; the journal keeps them. */
+void zrx_claim_unsteer_all(struct zrx_claim *claim);
 
 /*
  * Lead all flows to a local port to the queue, IPv4 and (where the NIC can) IPv6: those that other
@@ -4344,10 +4379,6 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
 /* Forget a persistent claim; the NIC stays as it is. */
 void zrx_claim_leave(struct zrx_claim *claim);
-
-/* Remove the rule that leads this flow to this queue, wherever it is; 0 too if there is none. */
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
-			  uint32_t queue);
 
 /*
  * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be
@@ -7186,6 +7217,23 @@ int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t locat
 			return 1;
 	return 0;
 }
+
+int zrx_ethtool_free_place(const struct zrx_ethtool_rule_table *table, uint32_t *location)
+{
+	unsigned char taken[ZRX_RULES + 1] = {0}; /* index: counted from the last place */
+	uint32_t from_last = 0;
+
+	for (uint32_t i = 0; i < table->count; i++)
+		if (table->location[i] < table->size &&
+		    table->size - 1 - table->location[i] <= ZRX_RULES)
+			taken[table->size - 1 - table->location[i]] = 1;
+	while (from_last <= ZRX_RULES && taken[from_last])
+		from_last++;
+	if (from_last >= table->size || from_last > ZRX_RULES)
+		return -ENOSPC;
+	*location = table->size - 1 - from_last;
+	return 0;
+}
 /* ---- kernel/netlink/genl.c ---- */
 /* SPDX-License-Identifier: MIT */
 #ifndef _GNU_SOURCE
@@ -8225,8 +8273,7 @@ static int claim_look_at_others(struct zrx_nic_device *device, int directory, ui
 		return 0;
 	count = zrx_journal_list(directory, net_space, device->ifindex, &entries);
 	for (int i = 0; i < count; i++)
-		if (!entries[i].state && !entries[i].journal.released &&
-		    zrx_owner_alive(&entries[i].journal.owner))
+		if (!entries[i].state && zrx_journal_alive(&entries[i].journal))
 			zrx_queue_set_add(&view->taken, entries[i].journal.queue);
 	if (count > 0)
 		zrx_journal_list_free(entries, count);
@@ -8518,9 +8565,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 			      "%s: queue %u is still bound after its ring was closed",
 			      claim->device->name, claim->queue);
 	lock = zrx_claim_lock(claim, result ? NULL : error);
-	for (uint32_t i = claim->rule_count; i-- > 0;)
-		if (claim->rules[i].uses)
-			claim->device->ops->rule_remove(claim->device, claim->rules[i].location);
+	zrx_claim_unsteer_all(claim);
 	/* From here the sweep, ours or the next one's, treats this claim as a dead one's. */
 	if (zrx_journal_released(&claim->file) && !result)
 		result = -EIO;
@@ -8946,6 +8991,8 @@ static int journal_parse_head(struct journal_parser *parser, const char *word, c
 	struct zrx_journal *journal = parser->journal;
 	unsigned long long a, b, c;
 	unsigned version;
+	char lock[8];
+	int count;
 
 	if (!strcmp(word, "zcrx-journal")) {
 		parser->seen |= JOURNAL_SAW_FORMAT;
@@ -8953,9 +9000,11 @@ static int journal_parse_head(struct journal_parser *parser, const char *word, c
 	}
 	if (!strcmp(word, "owner")) {
 		parser->seen |= JOURNAL_SAW_OWNER;
-		if (sscanf(rest, "%u %u %llu %llu %39s", &owner->pid, &owner->persistent, &a, &b,
-			   owner->boot) != 5)
+		count = sscanf(rest, "%u %u %llu %llu %39s %7s", &owner->pid, &owner->persistent,
+			       &a, &b, owner->boot, lock);
+		if (count < 5)
 			return -EINVAL;
+		owner->locks = count == 6 && !strcmp(lock, "locked");
 		owner->started = a;
 		owner->pid_space = b;
 		return 0;
@@ -9109,7 +9158,7 @@ void zrx_journal_free(struct zrx_journal *journal)
 }
 /* ---- kernel/nic/claim/journal_file.c ---- */
 /* SPDX-License-Identifier: MIT */
-/* Writing a journal: create, append, sync. */
+/* Writing a journal: create, append, replace. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -9164,33 +9213,36 @@ static void journal_end_line(struct journal_text *text, size_t start)
 			      zrx_journal_checksum(text->bytes + start, text->length - start));
 }
 
-/* All or nothing: what was written of a failed append is cut off again. */
-static int journal_append(int fd, const char *bytes, size_t length)
+static int journal_write(int fd, const struct journal_text *text)
 {
-	off_t before = lseek(fd, 0, SEEK_END);
 	size_t done = 0;
-	int result;
 
-	if (before < 0)
-		return -errno;
-	while (done < length) {
-		ssize_t written = write(fd, bytes + done, length - done);
+	while (done < text->length) {
+		ssize_t written = write(fd, text->bytes + done, text->length - done);
 
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			break;
+			return written < 0 ? -errno : -EIO;
 		done += (size_t)written;
 	}
-	if (done == length && !fsync(fd))
-		return 0;
-	result = errno ? -errno : -EIO;
-	if (ftruncate(fd, before))
+	return 0;
+}
+
+/* All or nothing: what was written of a failed append is cut off again. */
+static int journal_append(struct zrx_journal_file *file, const struct journal_text *text)
+{
+	int result = text->failed ? -EOVERFLOW : journal_write(file->fd, text);
+
+	if (!result)
+		file->size += (uint32_t)text->length;
+	else if (!text->failed && ftruncate(file->fd, file->size))
 		return -EIO;
 	return result;
 }
 
-static int __attribute__((format(printf, 2, 3))) journal_line(int fd, const char *format, ...)
+static int __attribute__((format(printf, 2, 3)))
+journal_line(struct zrx_journal_file *file, const char *format, ...)
 {
 	char bytes[256];
 	struct journal_text text = {bytes, sizeof(bytes), 0, 0};
@@ -9204,7 +9256,7 @@ static int __attribute__((format(printf, 2, 3))) journal_line(int fd, const char
 		return -EOVERFLOW;
 	text.length = (size_t)length;
 	journal_end_line(&text, 0);
-	return text.failed ? -EOVERFLOW : journal_append(fd, bytes, text.length);
+	return journal_append(file, &text);
 }
 
 static void journal_print_head(struct journal_text *text, const struct zrx_journal *journal)
@@ -9216,9 +9268,9 @@ static void journal_print_head(struct journal_text *text, const struct zrx_journ
 	journal_print(text, "zcrx-journal 1");
 	journal_end_line(text, start);
 	start = text->length;
-	journal_print(text, "owner %u %u %llu %llu %s", owner->pid, owner->persistent,
+	journal_print(text, "owner %u %u %llu %llu %s%s", owner->pid, owner->persistent,
 		      (unsigned long long)owner->started, (unsigned long long)owner->pid_space,
-		      owner->boot);
+		      owner->boot, owner->locks ? " locked" : "");
 	journal_end_line(text, start);
 	start = text->length;
 	journal_print(text, "nic %llu %u %u %llu", (unsigned long long)journal->net_space,
@@ -9247,24 +9299,20 @@ int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_j
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	journal->created = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	file->directory = directory;
+	file->size = 0;
 	file->gone = 0;
 	file->limit = JOURNAL_GONE_LIMIT;
 	snprintf(file->name, sizeof(file->name), "%llu-%u-%llu.journal",
 		 (unsigned long long)journal->net_space, journal->ifindex,
 		 (unsigned long long)journal->created);
-	file->fd = openat(directory, file->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
-			  0644);
-	if (file->fd < 0)
-		return -errno;
+	result = zrx_journal_open(file);
+	if (result)
+		return result;
 	text.bytes = malloc(text.size);
 	if (text.bytes)
 		journal_print_head(&text, journal);
-	result = !text.bytes   ? -ENOMEM
-		 : text.failed ? -EOVERFLOW
-			       : journal_append(file->fd, text.bytes, text.length);
+	result = text.bytes ? journal_append(file, &text) : -ENOMEM;
 	free(text.bytes);
-	if (!result && fsync(directory) && errno != EINVAL)
-		result = -errno;
 	if (result) {
 		zrx_journal_remove(directory, file->name);
 		zrx_journal_close(file);
@@ -9274,25 +9322,48 @@ int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_j
 
 int zrx_journal_step(struct zrx_journal_file *file, uint32_t step)
 {
-	return journal_line(file->fd, "step %s", zrx_nic_step_name(step));
+	return journal_line(file, "step %s", zrx_nic_step_name(step));
 }
 
 int zrx_journal_kept(struct zrx_journal_file *file, uint32_t step)
 {
-	return journal_line(file->fd, "kept %s", zrx_nic_step_name(step));
+	return journal_line(file, "kept %s", zrx_nic_step_name(step));
 }
 
-int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow)
+static void journal_print_rule(struct journal_text *text, uint32_t number,
+			       const struct zrx_flow *flow)
 {
+	size_t start = text->length;
 	char words[128];
 
 	zrx_flow_write(flow, words, sizeof(words));
-	return journal_line(file->fd, "rule %u %s", rule, words);
+	journal_print(text, "rule %u %s", number, words);
+	journal_end_line(text, start);
+}
+
+static void journal_print_place(struct journal_text *text, uint32_t number, uint32_t location)
+{
+	size_t start = text->length;
+
+	journal_print(text, "at %u %u", number, location);
+	journal_end_line(text, start);
+}
+
+int zrx_journal_rule(struct zrx_journal_file *file, uint32_t rule, const struct zrx_flow *flow,
+		     uint32_t location)
+{
+	char bytes[256];
+	struct journal_text text = {bytes, sizeof(bytes), 0, 0};
+
+	journal_print_rule(&text, rule, flow);
+	if (location != RX_CLS_LOC_ANY)
+		journal_print_place(&text, rule, location);
+	return journal_append(file, &text);
 }
 
 int zrx_journal_rule_at(struct zrx_journal_file *file, uint32_t rule, uint32_t location)
 {
-	return journal_line(file->fd, "at %u %u", rule, location);
+	return journal_line(file, "at %u %u", rule, location);
 }
 
 static void journal_print_changes(struct journal_text *text, const struct zrx_journal *journal)
@@ -9313,44 +9384,21 @@ static void journal_print_changes(struct journal_text *text, const struct zrx_jo
 	}
 	for (uint32_t i = 0; i < journal->rule_count; i++) {
 		const struct zrx_journal_rule *rule = &journal->rules[i];
-		char words[128];
 
-		zrx_flow_write(&rule->flow, words, sizeof(words));
+		journal_print_rule(text, i, &rule->flow);
+		if (!rule->gone && rule->located)
+			journal_print_place(text, i, rule->location);
+		if (!rule->gone)
+			continue;
 		start = text->length;
-		journal_print(text, "rule %u %s", i, words);
+		journal_print(text, "gone %u", i);
 		journal_end_line(text, start);
-		start = text->length;
-		if (rule->gone)
-			journal_print(text, "gone %u", i);
-		else if (rule->located)
-			journal_print(text, "at %u %u", i, rule->location);
-		if (text->length > start)
-			journal_end_line(text, start);
 	}
 }
 
-/* Put a file with this text in the journal's place, at once; the fd follows. */
-static int journal_replace(struct zrx_journal_file *file, const struct journal_text *text)
+static int journal_fill(int fd, const void *text)
 {
-	char name[sizeof(file->name) + 4];
-	int fd, result;
-
-	snprintf(name, sizeof(name), "%s.new", file->name);
-	fd = openat(file->directory, name, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
-		    0644);
-	if (fd < 0)
-		return -errno;
-	result = journal_append(fd, text->bytes, text->length);
-	if (!result && renameat(file->directory, name, file->directory, file->name))
-		result = -errno;
-	if (result) {
-		unlinkat(file->directory, name, 0);
-		close(fd);
-		return result;
-	}
-	close(file->fd);
-	file->fd = fd;
-	return 0;
+	return journal_write(fd, text);
 }
 
 /* Write the journal anew without what is over. Failing that, it just goes on growing. */
@@ -9358,8 +9406,10 @@ static void journal_compact(struct zrx_journal_file *file)
 {
 	struct journal_text text = {0};
 	struct zrx_journal *journal = calloc(1, sizeof(*journal));
+	char name[sizeof(file->name) + 4];
 
 	file->limit *= 2;
+	snprintf(name, sizeof(name), "%s.new", file->name);
 	if (!journal)
 		return;
 	if (!zrx_journal_load(file->directory, file->name, journal)) {
@@ -9368,7 +9418,8 @@ static void journal_compact(struct zrx_journal_file *file)
 		text.failed = !text.bytes;
 		journal_print_head(&text, journal);
 		journal_print_changes(&text, journal);
-		if (!text.failed && !journal_replace(file, &text)) {
+		if (!text.failed && !zrx_journal_swap(file, name, journal_fill, &text)) {
+			file->size = (uint32_t)text.length;
 			file->gone = 0;
 			file->limit = JOURNAL_GONE_LIMIT + journal->rule_count;
 		}
@@ -9380,7 +9431,7 @@ static void journal_compact(struct zrx_journal_file *file)
 
 int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 {
-	int result = journal_line(file->fd, "gone %u", rule);
+	int result = journal_line(file, "gone %u", rule);
 
 	if (!result && ++file->gone > file->limit)
 		journal_compact(file);
@@ -9389,35 +9440,34 @@ int zrx_journal_rule_gone(struct zrx_journal_file *file, uint32_t rule)
 
 int zrx_journal_port(struct zrx_journal_file *file, uint32_t port)
 {
-	return journal_line(file->fd, "port %u", port);
+	return journal_line(file, "port %u", port);
 }
 
 int zrx_journal_context(struct zrx_journal_file *file, uint32_t context)
 {
-	return journal_line(file->fd, "context %u", context);
+	return journal_line(file, "context %u", context);
 }
 
 int zrx_journal_released(struct zrx_journal_file *file)
 {
-	return journal_line(file->fd, "released");
+	return journal_line(file, "released");
 }
 
 int zrx_journal_append_released(int directory, const char *name)
 {
-	int fd = openat(directory, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW), result;
+	struct zrx_journal_file file = {.directory = directory};
+	struct stat status;
+	int result;
 
-	if (fd < 0)
+	file.fd = openat(directory, name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (file.fd < 0)
 		return -errno;
-	result = journal_line(fd, "released");
-	close(fd);
+	result = fstat(file.fd, &status) ? -errno : 0;
+	file.size = result ? 0 : (uint32_t)status.st_size;
+	if (!result)
+		result = journal_line(&file, "released");
+	close(file.fd);
 	return result;
-}
-
-void zrx_journal_close(struct zrx_journal_file *file)
-{
-	if (file->fd >= 0)
-		close(file->fd);
-	file->fd = -1;
 }
 
 int zrx_journal_remove(int directory, const char *name)
@@ -9475,7 +9525,7 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 }
 /* ---- kernel/nic/claim/journal_list.c ---- */
 /* SPDX-License-Identifier: MIT */
-/* Finding journals, and telling whose owner is still alive. */
+/* Finding and loading journals. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -9496,13 +9546,6 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 #define SO_NETNS_COOKIE 71
 #endif
 
-static uint64_t journal_inode(const char *path)
-{
-	struct stat status;
-
-	return stat(path, &status) ? 0 : status.st_ino;
-}
-
 uint64_t zrx_journal_net_space(void)
 {
 	uint64_t cookie = 0;
@@ -9518,81 +9561,16 @@ uint64_t zrx_journal_net_space(void)
 	return cookie;
 }
 
-static void journal_boot(char *boot, size_t size)
+/* Reads and judges the file behind fd; -ESTALE if its owner has put another in its place since. */
+static int journal_read(int directory, const char *name, int fd, struct zrx_journal *journal)
 {
-	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-	snprintf(boot, size, "unknown");
-	if (!file)
-		return;
-	if (fgets(boot, (int)size, file))
-		boot[strcspn(boot, "\n")] = '\0';
-	fclose(file);
-}
-
-/* When a process started, in clock ticks since boot; 0 if there is none of that number. */
-static uint64_t journal_process_start(uint32_t pid)
-{
-	char path[64], text[1024], *field;
-	unsigned long long started = 0;
-	ssize_t length;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
-	/* Field 22; the name, field 2, may contain anything and ends at the last parenthesis. */
-	field = strrchr(text, ')');
-	if (field && field[1] == ' ' && field[2] != 'Z' && field[2] != 'X' &&
-	    sscanf(field + 2,
-		   "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-		   "%*d %*d %llu",
-		   &started) != 1)
-		return 0;
-	return started;
-}
-
-void zrx_owner_self(struct zrx_owner *owner)
-{
-	memset(owner, 0, sizeof(*owner));
-	owner->pid = (uint32_t)getpid();
-	owner->started = journal_process_start(owner->pid);
-	owner->pid_space = journal_inode("/proc/self/ns/pid");
-	journal_boot(owner->boot, sizeof(owner->boot));
-}
-
-int zrx_owner_same_boot(const struct zrx_owner *owner)
-{
-	char boot[sizeof(owner->boot)];
-
-	journal_boot(boot, sizeof(boot));
-	return !strcmp(boot, owner->boot);
-}
-
-int zrx_owner_alive(const struct zrx_owner *owner)
-{
-	if (!zrx_owner_same_boot(owner))
-		return 0;
-	if (owner->persistent || owner->pid_space != journal_inode("/proc/self/ns/pid"))
-		return 1;
-	return owner->started && journal_process_start(owner->pid) == owner->started;
-}
-
-int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal)
-{
-	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result = -EUCLEAN;
-	struct stat status;
+	struct stat status, named;
 	char *text = NULL;
+	int result = -EUCLEAN;
 
-	if (fd < 0)
+	if (fstat(fd, &status))
 		return -errno;
-	if (fstat(fd, &status)) {
-		result = -errno;
-	} else if (S_ISREG(status.st_mode) && status.st_size <= JOURNAL_FILE_MAX) {
+	if (S_ISREG(status.st_mode) && status.st_size <= JOURNAL_FILE_MAX) {
 		size_t size = (size_t)status.st_size;
 
 		text = malloc(size + 1);
@@ -9604,7 +9582,26 @@ int zrx_journal_load(int directory, const char *name, struct zrx_journal *journa
 			result = zrx_journal_parse(text, size, journal);
 	}
 	free(text);
-	close(fd);
+	journal->locked = (uint32_t)zrx_journal_is_locked(fd);
+	if (!journal->locked && !fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) &&
+	    named.st_ino != status.st_ino) {
+		zrx_journal_free(journal);
+		return -ESTALE;
+	}
+	return result;
+}
+
+int zrx_journal_load(int directory, const char *name, struct zrx_journal *journal)
+{
+	int fd, result;
+
+	do {
+		fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			return -errno;
+		result = journal_read(directory, name, fd, journal);
+		close(fd);
+	} while (result == -ESTALE);
 	return result;
 }
 
@@ -9682,6 +9679,224 @@ void zrx_journal_list_free(struct zrx_journal_entry *entries, int count)
 	for (int i = 0; i < count; i++)
 		zrx_journal_free(&entries[i].journal);
 	free(entries);
+}
+/* ---- kernel/nic/claim/owner.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* Who made a set-up, and whether that process still exists. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+static uint64_t owner_inode(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) ? 0 : status.st_ino;
+}
+
+static void owner_boot(char *boot, size_t size)
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	snprintf(boot, size, "unknown");
+	if (!file)
+		return;
+	if (fgets(boot, (int)size, file))
+		boot[strcspn(boot, "\n")] = '\0';
+	fclose(file);
+}
+
+/* When a process started, in clock ticks since boot; 0 if there is none of that number. */
+static uint64_t owner_process_start(uint32_t pid)
+{
+	char path[64], text[1024], *field;
+	unsigned long long started = 0;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	/* Field 22; the name, field 2, may contain anything and ends at the last parenthesis. */
+	field = strrchr(text, ')');
+	if (field && field[1] == ' ' && field[2] != 'Z' && field[2] != 'X' &&
+	    sscanf(field + 2,
+		   "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+		   "%*d %*d %llu",
+		   &started) != 1)
+		return 0;
+	return started;
+}
+
+void zrx_owner_self(struct zrx_owner *owner)
+{
+	memset(owner, 0, sizeof(*owner));
+	owner->pid = (uint32_t)getpid();
+	owner->started = owner_process_start(owner->pid);
+	owner->pid_space = owner_inode("/proc/self/ns/pid");
+	owner->locks = 1;
+	owner_boot(owner->boot, sizeof(owner->boot));
+}
+
+int zrx_owner_same_boot(const struct zrx_owner *owner)
+{
+	char boot[sizeof(owner->boot)];
+
+	owner_boot(boot, sizeof(boot));
+	return !strcmp(boot, owner->boot);
+}
+
+/* By its number, for journals of 0.1, which nobody locks. In doubt (another pid namespace) alive.
+ */
+static int owner_runs(const struct zrx_owner *owner)
+{
+	if (owner->pid_space != owner_inode("/proc/self/ns/pid"))
+		return 1;
+	return owner->started && owner_process_start(owner->pid) == owner->started;
+}
+
+int zrx_journal_alive(const struct zrx_journal *journal)
+{
+	const struct zrx_owner *owner = &journal->owner;
+
+	if (journal->released || !zrx_owner_same_boot(owner))
+		return 0;
+	if (owner->persistent)
+		return 1;
+	return owner->locks ? journal->locked != 0 : owner_runs(owner);
+}
+
+/* ---- the lock on a journal ---- */
+
+/*
+ * A flock belongs to the open file, so a forked child would share it: each child closes the
+ * journals that it inherits. The list is the process' own; every change to it, and to the
+ * descriptors in it, is made under the mutex, which fork takes.
+ */
+static pthread_mutex_t owner_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct zrx_journal_file *owner_files;
+static pthread_once_t owner_once = PTHREAD_ONCE_INIT;
+static int owner_once_result;
+
+static void owner_fork_prepare(void)
+{
+	pthread_mutex_lock(&owner_mutex);
+}
+
+static void owner_fork_parent(void)
+{
+	pthread_mutex_unlock(&owner_mutex);
+}
+
+/* Closing lets nothing go: the parent has the same open file. */
+static void owner_fork_child(void)
+{
+	for (struct zrx_journal_file *file = owner_files; file; file = file->next) {
+		close(file->fd);
+		file->fd = -1;
+	}
+	owner_files = NULL;
+	pthread_mutex_unlock(&owner_mutex);
+}
+
+static void owner_install(void)
+{
+	owner_once_result =
+		-pthread_atfork(owner_fork_prepare, owner_fork_parent, owner_fork_child);
+}
+
+static int owner_open(int directory, const char *name, int flags)
+{
+	int fd = openat(directory, name,
+			flags | O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd < 0)
+		return -errno;
+	/* It can only wait for somebody who is looking whether it is locked. */
+	while (flock(fd, LOCK_EX)) {
+		int result = -errno;
+
+		if (result == -EINTR)
+			continue;
+		unlinkat(directory, name, 0);
+		close(fd);
+		return result;
+	}
+	return fd;
+}
+
+int zrx_journal_open(struct zrx_journal_file *file)
+{
+	int fd;
+
+	pthread_once(&owner_once, owner_install);
+	if (owner_once_result)
+		return owner_once_result;
+	pthread_mutex_lock(&owner_mutex);
+	fd = owner_open(file->directory, file->name, O_EXCL);
+	if (fd >= 0) {
+		file->fd = fd;
+		file->next = owner_files;
+		owner_files = file;
+	}
+	pthread_mutex_unlock(&owner_mutex);
+	return fd < 0 ? fd : 0;
+}
+
+int zrx_journal_swap(struct zrx_journal_file *file, const char *name,
+		     int (*fill)(int fd, const void *context), const void *context)
+{
+	int fd, result;
+
+	pthread_mutex_lock(&owner_mutex);
+	fd = owner_open(file->directory, name, O_TRUNC);
+	result = fd < 0 ? fd : fill(fd, context);
+	if (!result && renameat(file->directory, name, file->directory, file->name))
+		result = -errno;
+	if (!result) {
+		close(file->fd);
+		file->fd = fd;
+	} else if (fd >= 0) {
+		unlinkat(file->directory, name, 0);
+		close(fd);
+	}
+	pthread_mutex_unlock(&owner_mutex);
+	return result;
+}
+
+void zrx_journal_close(struct zrx_journal_file *file)
+{
+	pthread_mutex_lock(&owner_mutex);
+	for (struct zrx_journal_file **at = &owner_files; *at; at = &(*at)->next) {
+		if (*at != file)
+			continue;
+		*at = file->next;
+		break;
+	}
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+	pthread_mutex_unlock(&owner_mutex);
+}
+
+int zrx_journal_is_locked(int fd)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB))
+		return 1; /* in doubt, too */
+	flock(fd, LOCK_UN);
+	return 0;
 }
 /* ---- kernel/nic/claim/plan.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -9907,7 +10122,7 @@ void zrx_port_plan_make(const struct zrx_port_state *now, const struct zrx_queue
 		port_plan_context(now, queues, plan);
 	for (uint32_t i = 0; i < ZRX_PORT_RULES; i++) {
 		plan->changes[i] = port_rule_changes(&now->rules[i], plan, count > 0);
-		plan->locations[i] = now->rules[i].location;
+		plan->old[i] = now->rules[i];
 	}
 	memcpy(plan->remove, now->idle, sizeof(now->idle));
 	plan->remove_count = now->idle_count;
@@ -9944,7 +10159,7 @@ static void port_rule_command(const struct zrx_port_plan *plan, uint32_t index,
 
 	if (plan->changes[index] & ZRX_PORT_RULE_REMOVE)
 		length = (size_t)snprintf(text, size, "ethtool -N %s delete %u && ", interface,
-					  plan->locations[index]);
+					  plan->old[index].location);
 	zrx_port_flow(plan->port, index, &flow);
 	zrx_flow_command(&flow, interface, plan->queue, plan->context, text + length,
 			 size - length);
@@ -10133,24 +10348,128 @@ void zrx_rss_command(const struct zrx_ethtool_rss *rss, const char *interface, c
 		length += (size_t)snprintf(text + length, size - length, " %u",
 					   zrx_rss_count(rss, i));
 }
+/* ---- kernel/nic/claim/rule.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* One flow rule: its place in the table, setting it, removing it. */
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- kernel/nic/claim/rule.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Setting flow rules, and removing them while they are still the ones that were set. */
+#ifndef ZRX_KERNEL_NIC_RULE_H
+#define ZRX_KERNEL_NIC_RULE_H
+
+/*
+ * A place for one more rule: RX_CLS_LOC_ANY where the driver chooses, else the last free one.
+ * table: as the NIC lists it now. -ENOSPC.
+ */
+int zrx_rule_place(const struct zrx_ethtool_rule_table *table, uint32_t *location);
+
+/* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
+ */
+int zrx_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
+		 uint32_t context);
+
+/* Why a driver refused a rule: some say -ENOMEM where their table is full. Returns the errno. */
+int zrx_rule_refusal(struct zrx_nic_device *device, int code);
+
+/* What a rule of ours does. */
+struct zrx_rule_target {
+	const struct zrx_flow *flow;
+	uint32_t queue;
+	uint32_t context; /* 0: to the queue */
+};
+
+/*
+ * Remove the rule at location if it does just this: by now somebody else's may be there, which
+ * stays. Returns 0 too where nothing of ours is left. table: as the NIC lists it; NULL: the driver
+ * may be asked for any location (see zrx_ethtool_rules).
+ */
+int zrx_rule_remove_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
+		       const struct zrx_rule_target *target, uint32_t location);
+
+/* Remove the rules, wherever they are, that lead the flow to the queue. */
+int zrx_rule_remove_anywhere(struct zrx_nic_device *device,
+			     const struct zrx_ethtool_rule_table *table,
+			     const struct zrx_flow *flow, uint32_t queue);
+
+#endif /* ZRX_KERNEL_NIC_RULE_H */
+
+int zrx_rule_place(const struct zrx_ethtool_rule_table *table, uint32_t *location)
+{
+	*location = RX_CLS_LOC_ANY;
+	return table->any ? 0 : zrx_ethtool_free_place(table, location);
+}
+
+int zrx_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule, uint32_t context)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+
+	if (!result)
+		result = zrx_rule_place(table, &rule->location);
+	free(table);
+	return result ? result : device->ops->rule_add(device, rule, context);
+}
+
+int zrx_rule_refusal(struct zrx_nic_device *device, int code)
+{
+	struct zrx_ethtool_rule_table *table;
+	int result;
+
+	if (code != -ENOMEM)
+		return code;
+	table = malloc(sizeof(*table));
+	result = table ? device->ops->rules(device, table) : -ENOMEM;
+	if (result == -EOVERFLOW || (!result && table->size && table->count >= table->size))
+		code = -ENOSPC;
+	free(table);
+	return code;
+}
+
+static int rule_does(const struct ethtool_rx_flow_spec *rule, uint32_t context,
+		     const struct zrx_rule_target *target)
+{
+	if (!target->context)
+		return zrx_flow_is_rule(target->flow, target->queue, rule);
+	return context == target->context && zrx_flow_is_matched(target->flow, rule);
+}
+
+int zrx_rule_remove_at(struct zrx_nic_device *device, const struct zrx_ethtool_rule_table *table,
+		       const struct zrx_rule_target *target, uint32_t location)
+{
+	struct ethtool_rx_flow_spec rule;
+	uint32_t context = 0;
+	int result;
+
+	if (table && !zrx_ethtool_lists(table, location))
+		return 0;
+	result = device->ops->rule(device, location, &rule, &context);
+	if (result == -ENOENT || (result == -EINVAL && !table))
+		return 0; /* bnxt says -EINVAL where there is none */
+	if (result || !rule_does(&rule, context, target))
+		return result;
+	result = device->ops->rule_remove(device, location);
+	return result == -ENOENT ? 0 : result;
+}
+
+int zrx_rule_remove_anywhere(struct zrx_nic_device *device,
+			     const struct zrx_ethtool_rule_table *table,
+			     const struct zrx_flow *flow, uint32_t queue)
+{
+	const struct zrx_rule_target target = {flow, queue, 0};
+	int result = 0;
+
+	for (uint32_t i = 0; !result && i < table->count; i++)
+		result = zrx_rule_remove_at(device, table, &target, table->location[i]);
+	return result;
+}
 /* ---- kernel/nic/claim/share.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- kernel/nic/claim/steer.h ---- */
-/* SPDX-License-Identifier: MIT */
-/* Where a flow rule goes: drivers differ. */
-#ifndef ZRX_KERNEL_NIC_STEER_H
-#define ZRX_KERNEL_NIC_STEER_H
-
-/* Add a rule where the driver wants it; rule->location tells. context as of zrx_ethtool_rule_add.
- */
-int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
-		     uint32_t context);
-
-#endif /* ZRX_KERNEL_NIC_STEER_H */
 
 #define SHARE_IPV6 1 /* the index of its rule */
 
@@ -10176,7 +10495,7 @@ void zrx_sharers_find(const struct zrx_journal_entry *entries, int count, uint16
 			continue;
 		zrx_queue_set_add(&sharers->all, journal->queue);
 		zrx_sharers_know_context(sharers, journal->context);
-		if (!journal->released && zrx_owner_alive(&journal->owner))
+		if (zrx_journal_alive(journal))
 			zrx_queue_set_add(&sharers->alive, journal->queue);
 	}
 }
@@ -10344,6 +10663,23 @@ static int share_set_table(struct zrx_nic_device *device, struct zrx_sharers *sh
 	return result ? result : device->ops->context_set(device, plan->context, &plan->rss);
 }
 
+/* Unless it is no longer the one that the plan was made from. */
+static int share_remove_rule(struct zrx_nic_device *device, const struct zrx_port_plan *plan,
+			     uint32_t index)
+{
+	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
+	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+	struct zrx_rule_target target;
+	struct zrx_flow flow;
+
+	zrx_port_flow(plan->port, index, &flow);
+	target = (struct zrx_rule_target){&flow, plan->old[index].queue, plan->old[index].context};
+	if (!result)
+		result = zrx_rule_remove_at(device, table, &target, plan->old[index].location);
+	free(table);
+	return result;
+}
+
 /* Drivers know a flow only once: the old rule goes first, and its flows are copied for a moment. */
 static int share_set_rule(struct zrx_nic_device *device, struct zrx_port_plan *plan, uint32_t index)
 {
@@ -10352,14 +10688,14 @@ static int share_set_rule(struct zrx_nic_device *device, struct zrx_port_plan *p
 	int result = 0;
 
 	if (plan->changes[index] & ZRX_PORT_RULE_REMOVE)
-		result = device->ops->rule_remove(device, plan->locations[index]);
-	if ((result && result != -ENOENT) || !(plan->changes[index] & ZRX_PORT_RULE_ADD))
-		return result == -ENOENT ? 0 : result;
+		result = share_remove_rule(device, plan, index);
+	if (result || !(plan->changes[index] & ZRX_PORT_RULE_ADD))
+		return result;
 	zrx_port_flow(plan->port, index, &flow);
 	zrx_flow_rule(&flow, plan->context ? 0 : plan->queue, &rule);
-	result = zrx_nic_rule_add(device, &rule, plan->context);
+	result = zrx_rule_add(device, &rule, plan->context);
 	if (result != -EOPNOTSUPP || index != SHARE_IPV6)
-		return result;
+		return zrx_rule_refusal(device, result);
 	plan->no_ipv6 = 1; /* a NIC that classifies IPv4 only is good enough for IPv4 */
 	return 0;
 }
@@ -10422,40 +10758,48 @@ int zrx_share_settle(struct zrx_nic_device *device, struct zrx_sharers *sharers)
 }
 /* ---- kernel/nic/claim/steer.c ---- */
 /* SPDX-License-Identifier: MIT */
-/* Flow rules: where they go, and those of a claim's connections: counted, found again, removed. */
+/* Flow rules of a claim's connections: counted, set, read back, removed. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The driver's choice if it makes one, else the last free place. */
-static int rule_place(struct zrx_nic_device *device, uint32_t *location)
+/*
+ * Whether the driver chooses the place of a rule, asked once. If not, the rules are listed before
+ * each change: to find a free place, and because a rule that is not there may not be asked for.
+ */
+static int steer_learn(struct zrx_claim *claim)
 {
-	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
-	int result = table ? device->ops->rules(device, table) : -ENOMEM;
+	struct zrx_ethtool_rule_table *table;
+	int result = 0;
 
-	*location = RX_CLS_LOC_ANY;
-	if (!result && !table->any) {
-		uint32_t place = table->size;
-
-		while (place && zrx_ethtool_lists(table, place - 1))
-			place--;
-		if (place)
-			*location = place - 1;
-		else
-			result = -ENOSPC;
-	}
+	if (claim->placing)
+		return 0;
+	table = malloc(sizeof(*table));
+	result = table ? claim->device->ops->rules(claim->device, table) : -ENOMEM;
+	if (result == -EOVERFLOW) /* more than are listed: count them as full where that matters */
+		result = 0;
+	if (!result)
+		claim->placing = table->any ? ZRX_PLACING_DRIVER : ZRX_PLACING_OURS;
 	free(table);
 	return result;
 }
 
-int zrx_nic_rule_add(struct zrx_nic_device *device, struct ethtool_rx_flow_spec *rule,
-		     uint32_t context)
+static int steer_list(struct zrx_claim *claim, struct zrx_ethtool_rule_table **table)
 {
-	int result = rule_place(device, &rule->location);
+	int result;
 
-	return result ? result : device->ops->rule_add(device, rule, context);
+	*table = NULL;
+	if (claim->placing == ZRX_PLACING_DRIVER)
+		return 0;
+	*table = malloc(sizeof(**table));
+	result = *table ? claim->device->ops->rules(claim->device, *table) : -ENOMEM;
+	if (result) {
+		free(*table);
+		*table = NULL;
+	}
+	return result;
 }
 
 static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *flow, int code,
@@ -10483,32 +10827,63 @@ static int steer_refused(const struct zrx_claim *claim, const struct zrx_flow *f
 	}
 }
 
-static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t location)
+/* table: as listed before the rule was added; NULL where the driver chooses places. */
+static int steer_read_back(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t location,
+			   struct zrx_ethtool_rule_table *table)
 {
 	struct zrx_nic_device *device = claim->device;
-	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
-	int result = table ? device->ops->rules(device, table) : -ENOMEM;
 	struct ethtool_rx_flow_spec found;
+	int result = 0;
 
-	if (!result && !zrx_ethtool_lists(table, location))
-		result = -EIO;
+	if (table && !table->count) { /* is there one to ask for now? */
+		result = device->ops->rules(device, table);
+		if (!result && !table->count)
+			result = -EIO;
+	}
 	if (!result)
 		result = device->ops->rule(device, location, &found, NULL);
 	if (!result && !zrx_flow_is_rule(flow, claim->queue, &found))
 		result = -EIO;
-	free(table);
 	return result;
 }
 
-static int steer_insert(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *location)
+static int steer_insert(struct zrx_claim *claim, struct zrx_claim_rule *rule,
+			struct zrx_ethtool_rule_table *table)
 {
-	struct ethtool_rx_flow_spec rule;
+	struct ethtool_rx_flow_spec spec;
 	int result;
 
-	zrx_flow_rule(flow, claim->queue, &rule);
-	result = zrx_nic_rule_add(claim->device, &rule, 0);
-	*location = rule.location;
-	return result ? result : steer_read_back(claim, flow, rule.location);
+	zrx_flow_rule(&rule->flow, claim->queue, &spec);
+	spec.location = rule->location;
+	result = claim->device->ops->rule_add(claim->device, &spec, 0);
+	if (result)
+		return result;
+	rule->location = spec.location;
+	return steer_read_back(claim, &rule->flow, rule->location, table);
+}
+
+/*
+ * After a refusal: it may have been taken nevertheless. What is not surely gone stays written.
+ * -EEXIST says that somebody else has this rule: that one stays.
+ */
+static void steer_withdraw(struct zrx_claim *claim, struct zrx_claim_rule *rule, uint32_t number,
+			   int code)
+{
+	struct zrx_ethtool_rule_table *table = code == -EEXIST ? NULL : malloc(sizeof(*table));
+	const struct zrx_rule_target target = {&rule->flow, claim->queue, 0};
+	int result = code == -EEXIST ? 0 : -ENOMEM;
+
+	if (table)
+		result = claim->device->ops->rules(claim->device, table);
+	if (table && !result)
+		result =
+			rule->location == RX_CLS_LOC_ANY
+				? zrx_rule_remove_anywhere(claim->device, table, &rule->flow,
+							   claim->queue)
+				: zrx_rule_remove_at(claim->device, table, &target, rule->location);
+	free(table);
+	rule->stuck =
+		(result && result != -EOPNOTSUPP) || zrx_journal_rule_gone(&claim->file, number);
 }
 
 /* A free slot for a rule, or -ENOMEM. */
@@ -10529,8 +10904,22 @@ static int steer_slot(struct zrx_claim *claim)
 	return (int)slot;
 }
 
+static int steer_write(struct zrx_claim *claim, uint32_t number, struct zrx_error *error)
+{
+	const struct zrx_claim_rule *rule = &claim->rules[number];
+	int result = zrx_journal_rule(&claim->file, number, &rule->flow, rule->location);
+
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_NIC, "make /run writable",
+				     "%s: the journal cannot be written: %s", claim->device->name,
+				     strerror(-result));
+	if (number == claim->rule_count)
+		claim->rule_count++;
+	return 0;
+}
+
 static int steer_new(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *number,
-		     struct zrx_error *error)
+		     struct zrx_ethtool_rule_table *table, struct zrx_error *error)
 {
 	struct zrx_claim_rule *rule;
 	int slot = steer_slot(claim), result;
@@ -10539,32 +10928,52 @@ static int steer_new(struct zrx_claim *claim, const struct zrx_flow *flow, uint3
 		return zrx_error_set(error, slot, ZRX_STAGE_NIC, NULL, "out of memory");
 	*number = (uint32_t)slot;
 	rule = &claim->rules[slot];
-	result = zrx_journal_rule(&claim->file, *number, flow);
-	if (result)
-		return zrx_error_set(error, result, ZRX_STAGE_NIC, "make /run writable",
-				     "%s: the journal cannot be written: %s", claim->device->name,
-				     strerror(-result));
-	if (*number == claim->rule_count)
-		claim->rule_count++;
 	rule->flow = *flow;
-	result = steer_insert(claim, flow, &rule->location);
-	if (result) {
-		/* It may have been taken nevertheless: what is not surely gone stays written. */
-		rule->stuck = zrx_claim_remove_rule(claim->device, flow, claim->queue) ||
-			      zrx_journal_rule_gone(&claim->file, *number);
+	rule->location = RX_CLS_LOC_ANY;
+	result = table ? zrx_rule_place(table, &rule->location) : 0;
+	if (result)
 		return steer_refused(claim, flow, result, error);
+	result = steer_write(claim, *number, error);
+	if (result)
+		return result;
+	result = steer_insert(claim, rule, table);
+	if (result) {
+		steer_withdraw(claim, rule, *number, result);
+		return steer_refused(claim, flow, zrx_rule_refusal(claim->device, result), error);
 	}
-	/* If this line is lost, the sweep finds the rule by its content. */
-	zrx_journal_rule_at(&claim->file, *number, rule->location);
+	if (!table) /* if this line is lost, the sweep finds the rule by its content */
+		zrx_journal_rule_at(&claim->file, *number, rule->location);
 	rule->uses = 1;
 	return 0;
+}
+
+/*
+ * Where the driver chooses places, that is all it takes. Where it does not, no other claim may
+ * look for a free place meanwhile: some drivers replace what is there without a word.
+ */
+static int steer_placed(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *number,
+			struct zrx_error *error)
+{
+	struct zrx_ethtool_rule_table *table = NULL;
+	int lock = -1, result = steer_learn(claim);
+
+	if (!result && claim->placing == ZRX_PLACING_OURS) {
+		lock = zrx_claim_lock(claim, error);
+		if (lock < 0)
+			return lock;
+		result = steer_list(claim, &table);
+	}
+	result = result ? steer_refused(claim, flow, result, error)
+			: steer_new(claim, flow, number, table, error);
+	free(table);
+	if (lock >= 0)
+		close(lock);
+	return result;
 }
 
 int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32_t *rule,
 		    struct zrx_error *error)
 {
-	int lock, result;
-
 	for (uint32_t i = 0; i < claim->rule_count; i++) {
 		if (claim->rules[i].uses && zrx_flow_equal(&claim->rules[i].flow, flow)) {
 			claim->rules[i].uses++;
@@ -10572,16 +10981,13 @@ int zrx_claim_steer(struct zrx_claim *claim, const struct zrx_flow *flow, uint32
 			return 0;
 		}
 	}
-	lock = zrx_claim_lock(claim, error);
-	if (lock < 0)
-		return lock;
-	result = steer_new(claim, flow, rule, error);
-	close(lock);
-	return result;
+	return steer_placed(claim, flow, rule, error);
 }
 
 void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule)
 {
+	struct zrx_ethtool_rule_table *table;
+	struct zrx_rule_target target;
 	struct zrx_claim_rule *found;
 	int result;
 
@@ -10590,11 +10996,31 @@ void zrx_claim_unsteer(struct zrx_claim *claim, uint32_t rule)
 	found = &claim->rules[rule];
 	if (--found->uses)
 		return;
-	result = claim->device->ops->rule_remove(claim->device, found->location);
-	if (result && result != -ENOENT)
-		found->uses = 1; /* still there: the drop tries again */
+	target = (struct zrx_rule_target){&found->flow, claim->queue, 0};
+	result = steer_list(claim, &table);
+	if (!result)
+		result = zrx_rule_remove_at(claim->device, table, &target, found->location);
+	free(table);
+	if (result)
+		found->uses = 1; /* perhaps still there: the drop tries again */
 	else
 		found->stuck = !!zrx_journal_rule_gone(&claim->file, rule);
+}
+
+void zrx_claim_unsteer_all(struct zrx_claim *claim)
+{
+	struct zrx_ethtool_rule_table *table;
+
+	if (!claim->rule_count || steer_list(claim, &table))
+		return; /* the sweep finds them in the journal */
+	for (uint32_t i = claim->rule_count; i-- > 0;) {
+		const struct zrx_claim_rule *rule = &claim->rules[i];
+		const struct zrx_rule_target target = {&rule->flow, claim->queue, 0};
+
+		if (rule->uses)
+			zrx_rule_remove_at(claim->device, table, &target, rule->location);
+	}
+	free(table);
 }
 /* ---- kernel/nic/claim/sweep.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -10620,49 +11046,6 @@ int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32
 	return -EBUSY;
 }
 
-/*
- * Only a rule that is ours: by now somebody else's may have the location. One that the NIC does not
- * list is never asked for (see zrx_ethtool_rules).
- */
-static int sweep_remove_at(struct zrx_nic_device *device,
-			   const struct zrx_ethtool_rule_table *table, const struct zrx_flow *flow,
-			   uint32_t queue, uint32_t location)
-{
-	struct ethtool_rx_flow_spec rule;
-	int result;
-
-	if (!zrx_ethtool_lists(table, location))
-		return 0;
-	result = device->ops->rule(device, location, &rule, NULL);
-	if (result)
-		return result;
-	return zrx_flow_is_rule(flow, queue, &rule) ? device->ops->rule_remove(device, location)
-						    : 0;
-}
-
-static int sweep_remove_anywhere(struct zrx_nic_device *device,
-				 const struct zrx_ethtool_rule_table *table,
-				 const struct zrx_flow *flow, uint32_t queue)
-{
-	int result = 0;
-
-	for (uint32_t i = 0; !result && i < table->count; i++)
-		result = sweep_remove_at(device, table, flow, queue, table->location[i]);
-	return result;
-}
-
-int zrx_claim_remove_rule(struct zrx_nic_device *device, const struct zrx_flow *flow,
-			  uint32_t queue)
-{
-	struct zrx_ethtool_rule_table *table = malloc(sizeof(*table));
-	int result = table ? device->ops->rules(device, table) : -ENOMEM;
-
-	if (!result)
-		result = sweep_remove_anywhere(device, table, flow, queue);
-	free(table);
-	return result == -EOPNOTSUPP ? 0 : result;
-}
-
 static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *journal)
 {
 	struct zrx_ethtool_rule_table *table;
@@ -10674,14 +11057,15 @@ static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *
 	result = table ? device->ops->rules(device, table) : -ENOMEM;
 	for (uint32_t i = journal->rule_count; !result && i-- > 0;) {
 		const struct zrx_journal_rule *rule = &journal->rules[i];
+		const struct zrx_rule_target target = {&rule->flow, journal->queue, 0};
 
 		if (rule->gone)
 			continue;
 		if (rule->located)
-			result = sweep_remove_at(device, table, &rule->flow, journal->queue,
-						 rule->location);
-		else /* died while the NIC was asked: if it was accepted, it is somewhere */
-			result = sweep_remove_anywhere(device, table, &rule->flow, journal->queue);
+			result = zrx_rule_remove_at(device, table, &target, rule->location);
+		else /* died while the driver was asked: if it was accepted, it is somewhere */
+			result = zrx_rule_remove_anywhere(device, table, &rule->flow,
+							  journal->queue);
 	}
 	free(table);
 	return result == -EOPNOTSUPP ? 0 : result;
@@ -10701,7 +11085,7 @@ static int sweep_port(struct zrx_nic_device *device, const struct zrx_journal_en
 
 static int sweep_is_dead(const struct zrx_journal_entry *entry)
 {
-	return entry->state || entry->journal.released || !zrx_owner_alive(&entry->journal.owner);
+	return entry->state || !zrx_journal_alive(&entry->journal);
 }
 
 /* A reboot has undone everything; a journal that ends before its first change has nothing to undo.
@@ -11347,8 +11731,8 @@ int zrx_nic_holder_find(char *text, size_t size)
 /* Its process is alive, and its number means something here. */
 static int holder_can_be_named(const struct zrx_journal *journal, const struct zrx_owner *self)
 {
-	return !journal->released && !journal->owner.persistent &&
-	       journal->owner.pid_space == self->pid_space && zrx_owner_alive(&journal->owner);
+	return !journal->owner.persistent && journal->owner.pid_space == self->pid_space &&
+	       zrx_journal_alive(journal);
 }
 
 int zrx_nic_holder_of_claim(int directory, uint32_t ifindex, uint32_t queue, char *text,

@@ -300,8 +300,12 @@ ZRX_API int zrx_receiver_close(struct zrx_receiver *receiver);
  *   -EPERM              wrong thread (stage thread)
  *   -EMFILE, -ENFILE    out of file descriptors (each stream takes one): raise ulimit -n
  *   -ENOMEM, -EINVAL, -E2BIG
- * or, on engine zcrx, what setting a flow rule for it gives (stage nic): -EEXIST, -ENOSPC, -EBUSY, ... After a failure
- * nothing is changed. zrx_receiver_error tells more. Owner's thread (or any one thread before the first receive). Does
+ * or, on engine zcrx steered by connection, what setting a flow rule for it gives, stage nic:
+ *   -ENOSPC             the NIC's table of flow rules is full, and stays so until a stream ends: add the socket
+ *                       then, receive from it in another way, or steer by port
+ *   -EEXIST             somebody else's rule has this connection
+ *   -EBUSY, ...         as zrx_receiver_error tells
+ * After a failure nothing is changed. zrx_receiver_error tells more. Owner's thread (or any one thread before the first receive). Does
  * not wait for the peer; on engine zcrx it may wait for the driver, which sets a rule or lists its queues. Since 0.1.
  */
 ZRX_API int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
