@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # The Go package. Where Go is too old its tests say so and pass, but not under CI.
 GO         := go
-COMMA      := ,
 GO_PACKAGE := ./go/...
-GO_RUNNER  := $(B)/go/conformance
+GO_EXECUTOR := $(B)/go/conformance
+GO_CONFORMANCE := $(B)/tests/conformance --executor $(GO_EXECUTOR)
 # $(call with_go,COMMANDS): one shell for all, skipped where go/have-go says so.
 with_go     = $(Q)GO=$(GO) go/have-go || { test $$? = 1; exit; }; set -ex; $(1)
 
@@ -11,13 +11,13 @@ with_go     = $(Q)GO=$(GO) go/have-go || { test $$? = 1; exit; }; set -ex; $(1)
 GO_NIC_SCENARIOS := size-1mib,release-at-end-threads,end-with-buffers-out,reset-mid-stream,limit-mid-buffer,\
 remove-mid-stream,close-fd-reuse,close-held-threads
 
-.PHONY: go $(GO_RUNNER) test-go test-go-conformance test-go-uml test-go-nic test-go-packaging fuzz-go bench-go lint-go \
+.PHONY: go $(GO_EXECUTOR) test-go test-go-conformance test-go-uml test-go-nic test-go-packaging fuzz-go bench-go lint-go \
 	staticcheck-go
-go: $(GO_RUNNER) ## build the Go package, its examples and its conformance runner
+go: $(GO_EXECUTOR) ## build the Go package, its examples and its conformance executor
 	$(GO) build $(GO_PACKAGE)
 	$(GO) build -o $(B)/go/ ./go/examples/...
 
-$(GO_RUNNER):
+$(GO_EXECUTOR):
 	$(Q)mkdir -p $(@D)
 	$(GO) build -o $@ ./go/internal/conformance
 
@@ -26,19 +26,19 @@ test-go: ## run the Go tests, also under the race detector
 		$(GO) test -count=1 -timeout 300s -race -short ./go)
 
 test-go-conformance: ## run the conformance scenarios through Go on engines multishot and recv
-	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO_RUNNER) -engine multishot$(COMMA)recv -jobs 4 -time 2m -fast)
+	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; $(GO_CONFORMANCE) --jobs 4 --seconds 120 --fast)
 
 test-go-uml: ## run the Go tests and the scenarios in UML on engine zcrx-nodev
-	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -o $(B)/go/zcrx.test ./go; \
+	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; $(GO) test -c -o $(B)/go/zcrx.test ./go; \
 		tests/rig/vm/uml --timeout 900 --check-dmesg --env ZRX_ENGINES=zcrx-nodev -- sh -ec \
-			'$(B)/go/zcrx.test -test.short -test.timeout 300s; $(GO_RUNNER) -engine zcrx-nodev -jobs 3 -time 2m -fast')
+			'$(B)/go/zcrx.test -test.short -test.timeout 300s; $(GO_CONFORMANCE) --engine zcrx-nodev --jobs 3 --seconds 120 --fast')
 
 test-go-nic: ## run the Go tests and some scenarios on modelled NICs, by engine zcrx
-	$(call with_go,$(MAKE) $(GO_RUNNER); $(GO) test -c -tags nicrig -o $(B)/go/nic.test ./go; \
+	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; $(GO) test -c -tags nicrig -o $(B)/go/nic.test ./go; \
 		tests/rig/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 400 -- \
 			env ZRX_ENGINES=zcrx $(CURDIR)/$(B)/go/nic.test -test.short -test.timeout 300s; \
 		tests/rig/nicmodel/rig --driver gve --kernel 7.2 --timeout 400 -- \
-			$(GO_RUNNER) -engine zcrx -time 2m -scenario '$(subst $() ,,$(GO_NIC_SCENARIOS))')
+			$(GO_CONFORMANCE) --engine zcrx --seconds 120 --scenario '$(subst $() ,,$(GO_NIC_SCENARIOS))')
 
 # The rival is compiled as the package compiles the core.
 $(B)/go/bench-core: go/internal/bench/testdata/core.c $(GO_CORE)/zcrx.c

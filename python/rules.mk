@@ -27,32 +27,29 @@ $(PY_VENV)/installed: $(PY_VENV)/ready $(PY_SOURCES)
 	PATH="$(abspath $(PY_VENV))/bin:$$PATH" $(PY) -m pip install -q --no-deps --no-build-isolation .
 	@touch $@
 
-PY_CONFORMANCE := cd python/tests && $(PY_TIMEOUT) 900 $(abspath $(PY)) -m conformance --fast
+PY_EXECUTOR := $(abspath $(PY)) $(CURDIR)/python/tests/conformance.py
 
-# Two engines at a time: what a scenario does most is to wait.
-test-python: python ## test the Python package, and the conformance scenarios by it
+test-python: python $(B)/tests/conformance ## test the Python package, and the conformance scenarios by it
 	$(PY_TIMEOUT) 900 $(PY) -X dev -m pytest
-	@($(PY_CONFORMANCE) --engine multishot) >$(B)/python/multishot.log 2>&1 & first=$$!; \
-		($(PY_CONFORMANCE) --engine recv); second=$$?; \
-		wait $$first; first=$$?; cat $(B)/python/multishot.log; exit $$((first | second))
+	$(B)/tests/conformance --executor '$(PY_EXECUTOR)' --fast --jobs 4
 
-test-python-uml: python ## test the Python package in UML, on engine zcrx-nodev too
-	tests/rig/vm/uml --timeout 900 --check-dmesg -- sh -c 'cd python/tests && \
-		$(abspath $(PY)) -m conformance --fast --engine zcrx-nodev && \
-		$(abspath $(PY)) -m pytest -p no:cacheprovider -k zcrx-nodev'
+test-python-uml: python $(B)/tests/conformance ## test the Python package in UML, on engine zcrx-nodev too
+	tests/rig/vm/uml --timeout 900 --check-dmesg -- sh -c '\
+		$(B)/tests/conformance --executor "$(PY_EXECUTOR)" --fast --engine zcrx-nodev && \
+		cd python/tests && $(abspath $(PY)) -m pytest -p no:cacheprovider -k zcrx-nodev'
 
 # In the guest of the NIC models, so with little data.
-test-python-nic: python ## test the Python package on modelled NICs, by engine zcrx
+test-python-nic: python $(B)/tests/conformance ## test the Python package on modelled NICs, by engine zcrx
 	tests/rig/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 900 -- sh -c '\
-		$(abspath $(PY)) -m pytest -p no:cacheprovider --durations=0 python/rig/test_rig.py && cd python/tests && \
-		$(abspath $(PY)) -m conformance --engine zcrx --seconds 120 --scenario "$(subst $() ,,$(NIC_SCENARIOS))"'
+		$(abspath $(PY)) -m pytest -p no:cacheprovider --durations=0 python/rig/test_rig.py && \
+		$(B)/tests/conformance --executor "$(PY_EXECUTOR)" --engine zcrx --seconds 120 --scenario "$(subst $() ,,$(NIC_SCENARIOS))"'
 
 # ---- the extension under the sanitizers: what starts no other program, and some of the scenarios ----
 
 PY_ASAN       := $(B)/python/asan
 PY_SANITIZE   := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 # Nothing of the interpreter's own is looked for: it leaves much to the end of the process.
-PY_SANITIZED  := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
+PY_SANITIZED  := LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 		 PYTHONMALLOC=malloc PYTHONPATH=$(abspath $(PY_ASAN))/lib
 
 $(PY_ASAN)/built: $(PY_VENV)/ready $(PY_SOURCES)
@@ -60,11 +57,11 @@ $(PY_ASAN)/built: $(PY_VENV)/ready $(PY_SOURCES)
 		$(PY) -W ignore setup.py -q build --build-base $(PY_ASAN) --build-lib $(PY_ASAN)/lib
 	@touch $@
 
-test-python-asan: $(PY_ASAN)/built ## test the Python extension under the address and undefined-behaviour sanitizers
+test-python-asan: $(PY_ASAN)/built $(B)/tests/conformance ## test the Python extension under the address and undefined-behaviour sanitizers
 	$(PY_SANITIZED) $(PY) -c 'import zcrx._zcrx as z; assert "/asan/" in z.__file__'
 	$(PY_SANITIZED) $(PY_TIMEOUT) 900 $(PY) -m pytest -p no:cacheprovider \
 		-k "not test_cli and not test_examples and not million"
-	cd python/tests && $(PY_SANITIZED) $(PY_TIMEOUT) 900 $(abspath $(PY)) -m conformance --fast \
+	$(B)/tests/conformance --executor "env $(PY_SANITIZED) $(PY_EXECUTOR)" --sanitized --fast --jobs 2 \
 		--scenario 'size-*,hold-*,release-*,double-release,park-*,remove-*,reset-*,close-*,fork-*'
 
 # ---- what users install ----

@@ -6,7 +6,8 @@ CARGO := rust/with-cargo nice cargo
 # The same selection and profile wherever possible: each crate is then built once. Without the generator of the
 # bindings, whose dependencies are most of all code.
 RUST_CRATES := --workspace --exclude zcrx-bindgen --all-features
-RUST_CONFORMANCE := build/rust/debug/zcrx-conformance
+RUST_EXECUTOR := build/rust/debug/zcrx-conformance
+RUST_CONFORMANCE := $(B)/tests/conformance --executor $(RUST_EXECUTOR)
 RUST_NIC_SCENARIOS := size-4097,size-1mib,release-at-end-threads,nic-hold-many-threads,reset-with-buffers-out,\
 limit-mid-buffer,remove-mid-stream,close-held-threads,fork-buffers-out
 
@@ -17,7 +18,7 @@ rust-bindings: ## make rust/zcrx-sys/src/bindings.rs from zcrx.h
 	$(CARGO) run -q -p zcrx-bindgen
 
 # With the examples, which makes the features of all dependencies those that the tests need.
-rust-conformance:
+rust-conformance: $(B)/tests/conformance
 	$(CARGO) build -q $(RUST_CRATES) --bins --examples
 
 test-rust: test-rust-crates test-rust-conformance test-rust-package ## run the Rust tests, and the conformance scenarios on multishot and recv
@@ -29,7 +30,7 @@ test-rust-model: ## model-check release against receive (loom)
 	$(CARGO) test -q -p zcrx-model
 
 test-rust-conformance: rust-conformance ## run the conformance scenarios by the Rust crate
-	rust/with-cargo $(RUST_CONFORMANCE) --fast --engine multishot,recv
+	rust/with-cargo $(RUST_CONFORMANCE) --fast --jobs 4
 
 test-rust-large: rust-conformance ## run the scenarios that --fast leaves out
 	rust/with-cargo $(RUST_CONFORMANCE) --engine multishot,recv --scenario 'size-*'
@@ -38,10 +39,10 @@ test-rust-uml: rust-conformance ## run them in UML, on engine zcrx-nodev
 	rust/with-cargo tests/rig/vm/uml --timeout 900 --check-dmesg -- $(RUST_CONFORMANCE) --fast --engine zcrx-nodev
 
 test-rust-nic: rust-conformance ## run some of them, and the tests of feature nic, on modelled NICs by engine zcrx
-	rust/with-cargo rust/test-nic $(RUST_CONFORMANCE) '$(subst $() ,,$(RUST_NIC_SCENARIOS))'
+	rust/with-cargo rust/test-nic '$(RUST_CONFORMANCE)' '$(subst $() ,,$(RUST_NIC_SCENARIOS))'
 
-test-rust-asan: ## run the Rust crate and its C core under AddressSanitizer
-	rust/with-cargo rust/test-asan
+test-rust-asan: $(B)/tests/conformance ## run the Rust crate and its C core under AddressSanitizer
+	rust/with-cargo rust/test-asan $(B)/tests/conformance
 
 test-rust-package: ## package the Rust crates, and use them in an empty project
 	rust/with-cargo rust/test-package

@@ -48,8 +48,9 @@ static void add_status(char *reason, size_t size, int status)
 static void run_task(const struct plan *plan, struct executor *executor, struct result *result)
 {
 	const struct task *task = &plan->tasks[result->task];
-	struct job job = {task->scenario,
-			  {executor, task->engine, NULL, plan->sender, plan->may_refuse}};
+	struct job job = {
+		task->scenario,
+		{executor, task->engine, NULL, plan->sender, plan->may_refuse, plan->sanitized}};
 	struct process process = {.run = run_job, .argument = &job, .describe = scenario_describe};
 	int status;
 

@@ -27,7 +27,7 @@ struct plan {
 	const char *command; /* of the executor */
 	const char *sender;  /* path of the program */
 	unsigned seconds;    /* for each task; 0: as its size says */
-	int may_refuse;
+	int may_refuse, sanitized;
 	void (*report)(const struct task *task, const struct result *result);
 };
 

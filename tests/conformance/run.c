@@ -448,6 +448,10 @@ void scenario_run(const struct scenario *scenario, const struct run_setup *setup
 		channel_open(&judge.channels[i], setup->executor->channels[i]);
 	CHECK(call(&judge.channels[OWNER], note_trait, &hello, &name, "hello") == 0, "hello: %s",
 	      name);
+	if (setup->sanitized) {
+		judge.any_threads = 1;
+		judge.own_mappings = UINT64_MAX;
+	}
 	for (uint64_t i = 0; i < scenario->repeat; i++)
 		run_once(scenario, setup, &judge);
 }

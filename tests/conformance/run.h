@@ -15,6 +15,7 @@ struct run_setup {
 	const char *interface; /* NULL: none */
 	const char *sender;    /* path of the program */
 	int may_refuse;
+	int sanitized; /* the executor: its threads and mappings are not counted */
 };
 
 /* What the process exits with, other than 0: passed, and 1: failed. Its reason says why. */

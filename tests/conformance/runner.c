@@ -20,7 +20,7 @@ struct settings {
 	const char *command;   /* of the executor; NULL: the C one */
 	unsigned seconds;      /* for each scenario; 0: as its size says */
 	unsigned jobs;
-	int list, fast, may_refuse;
+	int list, fast, may_refuse, sanitized;
 };
 
 static const char usage[] =
@@ -35,6 +35,8 @@ static const char usage[] =
 	"  --jobs        scenarios side by side; default: 1\n"
 	"  --executor    what receives: a program and its arguments; default: conformance-c, "
 	"beside this program\n"
+	"  --sanitized   its threads and mappings are a sanitizer's: count only descriptors and "
+	"rings\n"
 	"  --directory   where scenarios.txt and sender are; default: tests/conformance\n";
 
 static const char *const engine_names[] = {"recv", "multishot", "zcrx-nodev", "zcrx", "auto"};
@@ -131,6 +133,7 @@ static struct settings parse_arguments(int argc, char **argv)
 		{"seconds", required_argument, NULL, 't'},
 		{"jobs", required_argument, NULL, 'j'},
 		{"executor", required_argument, NULL, 'x'},
+		{"sanitized", no_argument, NULL, 'a'},
 		{"directory", required_argument, NULL, 'd'},
 		{NULL, 0, NULL, 0},
 	};
@@ -163,6 +166,9 @@ static struct settings parse_arguments(int argc, char **argv)
 			break;
 		case 'x':
 			settings.command = optarg;
+			break;
+		case 'a':
+			settings.sanitized = 1;
 			break;
 		case 'd':
 			settings.directory = optarg;
@@ -207,6 +213,7 @@ static int run(struct settings *settings, const struct scenario_table *table)
 	plan.workers = settings->jobs ? settings->jobs : 1;
 	plan.seconds = settings->seconds;
 	plan.may_refuse = settings->may_refuse;
+	plan.sanitized = settings->sanitized;
 	add_engines(&plan, settings, table);
 	payload_init();
 	raise_descriptor_limit();

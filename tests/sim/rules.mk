@@ -55,13 +55,13 @@ sanitize-address: $(B)/tests/conformance
 	ASAN_OPTIONS=detect_stack_use_after_return=0 $(B)/asan/sim/sim $(SANITIZE_SEEDS)
 	$(B)/asan/tests/fault multishot recv
 	$(Q)$(MAKE) --no-print-directory $(ASAN) test-unit
-	$(B)/tests/conformance --executor $(B)/asan/tests/conformance-c --fast --jobs 2
+	$(B)/tests/conformance --executor $(B)/asan/tests/conformance-c --sanitized --fast --jobs 2
 
 sanitize-thread: $(B)/tests/conformance
 	$(Q)$(MAKE) --no-print-directory $(TSAN) $(B)/tsan/sim/sim-threads $(B)/tsan/tests/conformance-c
 	$(B)/tsan/sim/sim-threads $(SANITIZE_SEEDS)
 	$(Q)$(MAKE) --no-print-directory $(TSAN) test-unit
-	$(B)/tests/conformance --executor $(B)/tsan/tests/conformance-c --fast --jobs 2 --scenario '$(SANITIZE_SCENARIOS)'
+	$(B)/tests/conformance --executor $(B)/tsan/tests/conformance-c --sanitized --fast --jobs 2 --scenario '$(SANITIZE_SCENARIOS)'
 
 -include $(SIM_OBJECTS:.o=.d) $(SIM_THREADS_OBJECTS:.o=.d)
 

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	zcrx "github.com/zcrx/zcrx/go"
+)
+
+const (
+	tableBytes = 65521
+	shortest   = 100 * time.Microsecond // a context that is over already receives nothing
+)
+
+// connection is one that was accepted.
+type connection struct {
+	conn  net.Conn
+	place uint64 // of its next byte in the payload
+	id    zcrx.StreamID
+}
+
+// held is a buffer that is out, and where in the payload its bytes are.
+type held struct {
+	buffer zcrx.Buffer
+	place  uint64
+}
+
+type executor struct {
+	listener    net.Listener
+	payload     []byte
+	rx          *zcrx.Receiver
+	connections []connection
+	interrupt   atomic.Pointer[context.CancelFunc] // of the receive that waits
+
+	mutex sync.Mutex // of what follows
+	held  map[uint64]held
+	last  uint64
+}
+
+func readAll(file *os.File) ([]byte, error) {
+	defer file.Close()
+	return io.ReadAll(file)
+}
+
+func number(word string) uint64 {
+	n, err := strconv.ParseInt(word, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return uint64(n)
+}
+
+// good returns how many of the bytes, from the first, are the payload's.
+func (x *executor) good(data []byte, place uint64) int {
+	wanted := x.payload[place%tableBytes:]
+	if bytes.HasPrefix(wanted, data) {
+		return len(data)
+	}
+	for i := range min(len(data), len(wanted)) {
+		if data[i] != wanted[i] {
+			return i
+		}
+	}
+	return len(wanted)
+}
+
+// ---- the receiver ----
+
+func (x *executor) open(_ *strings.Builder, words []string) (string, error) {
+	option := make(map[string]string)
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		option[key] = value
+	}
+	engine, err := zcrx.ParseEngine(option["engine"])
+	if err != nil {
+		return "", err
+	}
+	options := zcrx.Options{
+		Engine:        engine,
+		Interface:     option["interface"],
+		AreaBytes:     number(option["area_bytes"]),
+		BufferBytes:   uint32(number(option["buffer_bytes"])),
+		RingEntries:   uint32(number(option["ring_entries"])),
+		RefillEntries: uint32(number(option["refill_entries"])),
+		Batch:         int(number(option["batch"])),
+	}
+	if port := option["steer_port"]; port != "" && port != "0" {
+		options.Steer, options.SteerPort = zcrx.SteerPort, uint16(number(port))
+	}
+	x.connections = nil
+	if x.rx, err = zcrx.Open(options); err != nil {
+		return "", err
+	}
+	return x.rx.Info().Engine.String(), nil
+}
+
+func (x *executor) close(*strings.Builder, []string) (string, error) { return "done", x.rx.Close() }
+
+// wake ends the receive that waits, if there is one: what a Go program has for it is its context.
+func (x *executor) wake(*strings.Builder, []string) (string, error) {
+	if cancel := x.interrupt.Load(); cancel != nil {
+		(*cancel)()
+	}
+	return "", nil
+}
+
+func (x *executor) stats(*strings.Builder, []string) (string, error) {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprintf("%+v", x.rx.Stats()), "{}"), ":", "="), nil
+}
+
+// ---- connections ----
+
+func (x *executor) accept(_ *strings.Builder, words []string) (string, error) {
+	conn, err := x.listener.Accept()
+	x.connections = append(x.connections, connection{conn: conn, place: number(words[1])})
+	return "", err
+}
+
+func (x *executor) of(word string) *connection { return &x.connections[number(word)] }
+
+func (x *executor) goOn(_ *strings.Builder, words []string) (string, error) {
+	_, err := x.of(words[0]).conn.Write([]byte{0})
+	return "", err
+}
+
+func (x *executor) shut(_ *strings.Builder, words []string) (string, error) {
+	return "", x.of(words[0]).conn.Close()
+}
+
+func (x *executor) add(_ *strings.Builder, words []string) (string, error) {
+	c := x.of(words[0])
+	var err error
+	c.id, err = x.rx.Add(c.conn, zcrx.Tag(number(words[0])), zcrx.Limit(number(words[1])))
+	return fmt.Sprintf("%x", c.id), err
+}
+
+func (x *executor) remove(_ *strings.Builder, words []string) (string, error) {
+	return "", x.rx.Remove(x.of(words[0]).id)
+}
+
+// recv reads a connection to its end without the package.
+func (x *executor) recv(_ *strings.Builder, words []string) (string, error) {
+	c := x.of(words[0])
+	total, good := 0, 0
+	buffer := make([]byte, 65536)
+	for {
+		n, err := c.conn.Read(buffer)
+		if good == total {
+			good += x.good(buffer[:n], c.place)
+		}
+		total += n
+		c.place += uint64(n)
+		if err == io.EOF {
+			return fmt.Sprint(total, " ", good), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// ---- events ----
+
+// receive collects events until the first pause after one, or until there are as many as wanted. What is held is taken by
+// Receive's function, what is used is lent by the iterator.
+func (x *executor) receive(facts *strings.Builder, words []string) (string, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if timeout := int64(number(words[1])); timeout >= 0 {
+		ctx, cancel = context.WithTimeout(context.Background(), max(shortest, time.Duration(timeout)*time.Millisecond))
+	}
+	defer cancel()
+	x.interrupt.Store(&cancel)
+	left := number(words[0])
+	take := func(e *zcrx.Event, hold bool) (done bool) {
+		facts.WriteString(x.report(e, hold))
+		cancel() // takes effect by and by
+		left--
+		return left == 0
+	}
+	var err error
+	if words[2] == "hold" {
+		err = x.rx.Receive(ctx, func(e zcrx.Event) error {
+			if take(&e, true) {
+				return zcrx.ErrStop
+			}
+			return nil
+		})
+	} else {
+		for e, failure := range x.rx.Events(ctx) {
+			if err = failure; err != nil || take(&e, false) {
+				break
+			}
+		}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return "", err
+}
+
+func (x *executor) report(e *zcrx.Event, hold bool) string {
+	whose := fmt.Sprintf("%x %d", e.Stream, e.Tag)
+	switch {
+	case e.Kind == zcrx.Error:
+		var number syscall.Errno
+		errors.As(e.Err, &number)
+		return fmt.Sprintf("error %s %d\n", whose, number)
+	case e.Kind == zcrx.End && e.Err == nil:
+		return fmt.Sprintf("end %s %s\n", whose, e.End)
+	case e.Kind != zcrx.Data || e.End != 0 || e.Err != nil || e.Tag >= uint64(len(x.connections)):
+		return fmt.Sprintf("odd %s %+v\n", whose, e)
+	}
+	c := &x.connections[e.Tag]
+	h := held{e.Buffer, c.place}
+	c.place += uint64(h.buffer.Len())
+	good, id := x.good(h.buffer.Bytes(), h.place), uint64(0)
+	if hold {
+		h.buffer = h.buffer.Take()
+		x.mutex.Lock()
+		x.last++
+		id = x.last
+		x.held[id] = h
+		x.mutex.Unlock()
+	}
+	return fmt.Sprintf("data %s %d %d %d\n", whose, h.buffer.Len(), good, id)
+}
+
+// ---- buffers ----
+
+// take takes buffers out and checks them once more.
+func (x *executor) take(facts *strings.Builder, words []string) []zcrx.Buffer {
+	buffers := make([]zcrx.Buffer, len(words))
+	for i, word := range words {
+		x.mutex.Lock()
+		h := x.held[number(word)]
+		delete(x.held, number(word))
+		x.mutex.Unlock()
+		if good := x.good(h.buffer.Bytes(), h.place); good != h.buffer.Len() {
+			fmt.Fprintf(facts, "changed %s %d\n", word, good)
+		}
+		buffers[i] = h.buffer
+	}
+	return buffers
+}
+
+func (x *executor) release(facts *strings.Builder, words []string) (string, error) {
+	return "", zcrx.ReleaseAll(x.take(facts, words)...)
+}
+
+func (x *executor) twice(facts *strings.Builder, words []string) (string, error) {
+	buffers := x.take(facts, words)
+	if err := zcrx.ReleaseAll(buffers...); err != nil {
+		return "", err
+	}
+	if errors.Is(zcrx.ReleaseAll(buffers...), zcrx.ErrReleased) {
+		return fmt.Sprint(int(syscall.EALREADY)), nil
+	}
+	return "0", nil
+}

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""The Python executor of the conformance scenarios: does what the driver asks, and reports what came of it.
+
+The requests are those of tests/conformance/PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import itertools
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zcrx
+
+CHANNELS, LISTENER, PAYLOAD = range(3, 11), 11, 12
+TABLE_BYTES = 65521
+OWN_MAPPINGS = 8 << 20
+
+
+@dataclass(slots=True)
+class Connection:
+    sock: socket.socket
+    place: int  # of its next byte in the payload
+    stream: Any = None
+
+
+@dataclass(slots=True)
+class Held:
+    buffer: zcrx.Buffer
+    place: int
+
+
+class Executor:
+    """A request is a method; it yields facts and returns what follows `ok`."""
+
+    def __init__(self) -> None:
+        self.payload = mmap.mmap(PAYLOAD, 0, prot=mmap.PROT_READ)[:]
+        self.listener = socket.socket(fileno=LISTENER)
+        self.receiver: Any = None
+        self.connections: dict[int, Connection] = {}
+        self.held: dict[int, Held] = {}  # one operation on it is atomic
+        self.ids = itertools.count(1)
+
+    def good(self, data: Any, place: int) -> int:
+        """How many of the bytes, from the first, are the payload's."""
+        place %= TABLE_BYTES
+        if self.payload.startswith(data, place):
+            return len(data)
+        pairs = zip(bytes(data), self.payload[place:], strict=False)
+        return next((at for at, (got, wanted) in enumerate(pairs) if got != wanted), 0)
+
+    # ---- the receiver ----
+
+    def hello(self) -> Iterator[str]:
+        yield f"own mappings {OWN_MAPPINGS}"
+        return f"Python {sys.version.split()[0]}, zcrx {zcrx.__version__}"
+
+    def open(self, *words: str) -> str:
+        options: dict[str, Any] = dict(word.split("=") for word in words)
+        del options["batch"]
+        engine, interface = options.pop("engine"), options.pop("interface", None)
+        options = {key: int(value) for key, value in options.items()}
+        options["steer_port"] = options.get("steer_port") or None
+        self.receiver = zcrx.Receiver(engine, interface, **options)
+        return str(self.receiver.info.engine)
+
+    def close(self) -> str:
+        return "deferred" if self.receiver.close() else "done"
+
+    def wake(self) -> None:
+        self.receiver.wake()
+
+    def stats(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.receiver.stats.as_dict().items())
+
+    def settle(self) -> str:
+        gc.collect()
+        return f"threads={threading.active_count()}"
+
+    # ---- connections ----
+
+    def accept(self, number: str, place: str) -> None:
+        sock, _ = self.listener.accept()
+        self.connections[int(number)] = Connection(sock, int(place))
+
+    def go(self, number: str) -> None:
+        self.connections[int(number)].sock.sendall(b"!")
+
+    def shut(self, number: str) -> None:
+        self.connections[int(number)].sock.close()
+
+    def add(self, number: str, limit: str) -> str:
+        connection = self.connections[int(number)]
+        connection.stream = self.receiver.add(connection.sock, limit=int(limit) or None, tag=int(number))
+        return hex(id(connection.stream))
+
+    def remove(self, number: str) -> None:
+        self.receiver.remove(self.connections[int(number)].stream)
+
+    def recv(self, number: str) -> str:
+        connection, total, good = self.connections[int(number)], 0, 0
+        while data := connection.sock.recv(1 << 18):
+            good += self.good(data, connection.place) if good == total else 0
+            total += len(data)
+            connection.place += len(data)
+        return f"{total} {good}"
+
+    # ---- events ----
+
+    def receive(self, capacity: str, timeout_ms: str, mode: str) -> Iterator[str]:
+        timeout = None if int(timeout_ms) < 0 else int(timeout_ms) / 1000
+        for event in self.receiver.receive(timeout, max_events=int(capacity)):
+            yield self.report(event, mode == "hold")
+
+    def report(self, event: zcrx.Event, hold: bool) -> str:
+        whose = f"{id(event.stream):#x} {event.stream.tag}"
+        if event.error is not None:
+            return f"error {whose} {event.error.errno}"
+        if event.buffer is None:
+            return f"end {whose} {event.end}"
+        connection = self.connections[event.stream.tag]
+        held, length = Held(event.buffer, connection.place), len(event.buffer)
+        number = next(self.ids) if hold else 0
+        if hold:
+            self.held[number] = held
+        connection.place += length
+        return f"data {whose} {length} {self.good(held.buffer, held.place)} {number}"
+
+    def poll(self, timeout_ms: str) -> None:
+        poller = select.poll()
+        poller.register(self.receiver, select.POLLIN)
+        poller.poll(int(timeout_ms))
+
+    # ---- buffers ----
+
+    def release(self, *numbers: str) -> Iterator[str]:
+        for number in numbers:
+            held = self.held.pop(int(number))
+            if (good := self.good(held.buffer, held.place)) != len(held.buffer):
+                yield f"changed {number} {good}"
+            held.buffer.release()
+
+    def twice(self, *numbers: str) -> Iterator[str]:
+        buffers = [self.held[int(number)].buffer for number in numbers]
+        yield from self.release(*numbers)
+        for buffer in buffers:
+            try:
+                buffer.release()
+            except ValueError:
+                continue
+            return "0"
+        return str(errno.EALREADY)
+
+    def fork(self, *numbers: str) -> str:
+        child = os.fork()
+        if not child:
+            status = 2
+            try:
+                status = 3 if list(self.release(*numbers)) else 0
+            finally:
+                os._exit(status)
+        return str(os.waitpid(child, 0)[1])
+
+    # ---- channels ----
+
+    def answer(self, request: str) -> Iterator[str]:
+        name, *words = request.split()
+        method: Callable[..., Any] = getattr(self, name)
+        try:
+            result = method(*words)
+            if isinstance(result, Iterator):
+                result = yield from result
+            yield f"ok {result}" if result else "ok"
+        except OSError as error:
+            hint = getattr(error, "hint", None)
+            yield f"failed {error.errno} {error}{f' Hint: {hint}' if hint else ''}"
+        except Exception as error:
+            yield f"failed {errno.EPROTO} {error!r}"
+
+    def serve(self, channel: int) -> None:
+        with socket.socket(fileno=channel) as sock, sock.makefile("rw", newline="\n") as lines:
+            for request in lines:
+                lines.write("\n".join(self.answer(request)) + "\n")
+                lines.flush()
+
+
+def main() -> None:
+    signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    threading.stack_size(1 << 19)  # a stack of 8 MiB would look like an area
+    executor = Executor()
+    for channel in CHANNELS[1:]:
+        threading.Thread(target=executor.serve, args=(channel,)).start()
+    executor.serve(CHANNELS[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+//! The receiver and its connections: what its owner's thread is asked.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use zcrx::{End, Engine, Event, EventRef, Receiver, Steer, Stream, StreamOptions};
+
+use crate::{Answer, Failure, Shared};
+
+const LISTENER: i32 = 11;
+
+struct Connection {
+    socket: Option<TcpStream>,
+    /// Where in the payload its next byte is.
+    place: u64,
+    stream: Option<Stream>,
+}
+
+pub struct Owner {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    receiver: Option<Receiver>,
+    connections: Vec<Connection>,
+}
+
+fn no(what: &str) -> Failure {
+    Failure(libc::ENOENT, format!("no such {what}"))
+}
+
+impl Owner {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        // SAFETY: the driver has opened it for this thread alone.
+        let listener = unsafe { TcpListener::from_raw_fd(LISTENER) };
+        Self { shared, listener, receiver: None, connections: Vec::new() }
+    }
+
+    pub fn run(&mut self, facts: &mut String, verb: &str, words: &[&str]) -> Answer {
+        let number = || words.first().and_then(|word| word.parse().ok()).unwrap_or_default();
+        match (verb, words) {
+            ("hello", _) => return Ok(hello(facts)),
+            ("settle", _) => {}
+            ("open", _) => return self.open(words),
+            ("close", _) => {
+                self.receiver = None;
+                let gone = self.shared.handle()?.stats().is_none();
+                return Ok(if gone { "done" } else { "open" }.to_owned());
+            }
+            ("accept", [_, place]) => self.accept(number(), place.parse()?)?,
+            ("go", _) => self.socket(number())?.write_all(b"!")?,
+            ("shut", _) => drop(self.connection(number())?.socket.take()),
+            ("recv", _) => return self.recv(number()),
+            ("add", [_, limit]) => return self.add(number(), limit.parse()?),
+            ("remove", _) => {
+                let stream = self.connection(number())?.stream.ok_or_else(|| no("stream"))?;
+                self.receiver()?.remove(stream)?;
+            }
+            ("receive", [_, timeout_ms, mode]) => {
+                self.receive(facts, timeout_ms.parse()?, *mode == "hold")?;
+            }
+            ("poll", _) => self.poll(words[0].parse()?)?,
+            ("fork", _) => return Ok(self.shared.views.fork(words)?.to_string()),
+            _ => return self.shared.run(facts, verb, words),
+        }
+        Ok(String::new())
+    }
+
+    fn receiver(&self) -> Result<&Receiver, Failure> {
+        self.receiver.as_ref().ok_or_else(|| no("receiver"))
+    }
+
+    fn connection(&mut self, number: usize) -> Result<&mut Connection, Failure> {
+        self.connections.get_mut(number).ok_or_else(|| no("connection"))
+    }
+
+    fn socket(&mut self, number: usize) -> Result<&mut TcpStream, Failure> {
+        self.connection(number)?.socket.as_mut().ok_or_else(|| no("socket"))
+    }
+
+    fn open(&mut self, words: &[&str]) -> Answer {
+        let mut builder = Receiver::builder();
+        for word in words {
+            let (key, value) = word.split_once('=').ok_or_else(|| no("option"))?;
+            builder = match key {
+                "engine" => builder.engine(value.parse::<Engine>()?),
+                "area_bytes" => builder.area_bytes(value.parse()?),
+                "buffer_bytes" => builder.buffer_bytes(value.parse()?),
+                "ring_entries" => builder.ring_entries(value.parse()?),
+                "refill_entries" => builder.refill_entries(value.parse()?),
+                "batch" => builder.batch(value.parse()?),
+                "interface" => builder.interface(value),
+                "steer_port" if value == "0" => builder,
+                "steer_port" => builder.steer(Steer::Port(value.parse()?)),
+                _ => return Err(no(key)),
+            };
+        }
+        let receiver = builder.open()?;
+        let engine = receiver.info().engine;
+        *self.shared.handle.lock().expect("no thread panics") = Some(receiver.handle());
+        self.receiver = Some(receiver);
+        self.connections.clear();
+        Ok(engine.to_string())
+    }
+
+    fn accept(&mut self, number: usize, place: u64) -> Result<(), Failure> {
+        let (socket, _) = self.listener.accept()?;
+        self.connections.truncate(number);
+        self.connections.push(Connection { socket: Some(socket), place, stream: None });
+        Ok(())
+    }
+
+    fn add(&mut self, number: usize, limit: u64) -> Answer {
+        let options = StreamOptions::new().limit_bytes(limit).tag(number as u64);
+        let connection = self.connections.get(number).ok_or_else(|| no("connection"))?;
+        let socket = connection.socket.as_ref().ok_or_else(|| no("socket"))?;
+        let stream = self.receiver()?.add_with(socket, options)?;
+        self.connections[number].stream = Some(stream);
+        Ok(handle(stream))
+    }
+
+    /// Read a socket to its end without the library.
+    fn recv(&mut self, number: usize) -> Answer {
+        let shared = self.shared.clone();
+        let connection = self.connection(number)?;
+        let socket = connection.socket.as_mut().ok_or_else(|| no("socket"))?;
+        let (mut bytes, mut total, mut good) = (vec![0; 65536], 0, 0);
+        loop {
+            let count = socket.read(&mut bytes)?;
+            if count == 0 {
+                return Ok(format!("{total} {good}"));
+            }
+            if good == total {
+                good += shared.views.good(&bytes[..count], connection.place);
+            }
+            total += count;
+            connection.place += count as u64;
+        }
+    }
+
+    fn receive(&mut self, facts: &mut String, timeout_ms: i64, hold: bool) -> Result<(), Failure> {
+        let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+        let receiver = self.receiver.as_ref().ok_or_else(|| no("receiver"))?;
+        let views = &self.shared.views;
+        let events = receiver.receive(timeout)?;
+        let mut book = |stream: Stream, bytes: &[u8]| {
+            let connection = self.connections.get_mut(stream.tag() as usize);
+            let connection = connection.ok_or_else(|| no("tag"))?;
+            let place = connection.place;
+            connection.place += bytes.len() as u64;
+            Ok::<_, Failure>((place, views.good(bytes, place)))
+        };
+        let mut fact = |stream: Stream, kind: &str, what: String| {
+            let (handle, tag) = (handle(stream), stream.tag());
+            writeln!(facts, "{kind} {handle} {tag} {what}").expect("a String takes all");
+        };
+        if !hold {
+            for event in events.iter() {
+                match event {
+                    EventRef::Data { stream, bytes } => {
+                        let (_, good) = book(stream, bytes)?;
+                        fact(stream, "data", format!("{} {good} 0", bytes.len()));
+                    }
+                    EventRef::End { stream, end } => fact(stream, "end", how(end)),
+                    EventRef::Error { stream, error } => {
+                        fact(stream, "error", error.errno().to_string());
+                    }
+                }
+            }
+            return Ok(());
+        }
+        for event in events {
+            match event {
+                Event::Data { stream, buffer } => {
+                    let (place, good) = book(stream, &buffer)?;
+                    let length = buffer.len();
+                    let number = views.keep(buffer, place);
+                    fact(stream, "data", format!("{length} {good} {number}"));
+                }
+                Event::End { stream, end } => fact(stream, "end", how(end)),
+                Event::Error { stream, error } => fact(stream, "error", error.errno().to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll(&self, timeout_ms: i32) -> Result<(), Failure> {
+        let fd = self.receiver()?.as_raw_fd();
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry, which lives until the call returns.
+        unsafe { libc::poll(&mut poll, 1, timeout_ms) };
+        Ok(())
+    }
+}
+
+fn hello(facts: &mut String) -> String {
+    facts.push_str("cannot double_release a Buffer is released by being moved\n");
+    facts.push_str("cannot close a Receiver is not Send\n");
+    facts.push_str("own mappings 1048576\n");
+    format!("Rust, zcrx {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// A word that tells this stream from others.
+fn handle(stream: Stream) -> String {
+    format!("{stream:?}").chars().filter(|c| c.is_ascii_digit() || *c == ',').collect()
+}
+
+fn how(end: End) -> String {
+    match end {
+        End::Closed => "peer".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
