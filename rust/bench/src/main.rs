@@ -19,6 +19,7 @@ use std::{env, fs};
 
 use sides::Counts;
 use zcrx::Engine;
+use zcrx::tokio::LocalStream;
 
 struct Settings {
     rounds: usize,
@@ -195,9 +196,12 @@ fn run(settings: &Settings) -> Vec<Figure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let mut tokio_zcrx = |connection: &Connection| {
-        let rx = sides::open(Engine::Multishot, 64 << 10);
+        let context = runtime.enter();
+        let builder = sides::builder(Engine::Multishot, 64 << 10);
+        let stream = LocalStream::open(builder, &connection.socket).expect("opened");
+        drop(context);
         connection.go();
-        (Instant::now(), sides::tokio_zcrx(&runtime, rx, &connection.socket))
+        (Instant::now(), sides::tokio_zcrx(&runtime, stream))
     };
     let mut tokio_read = |connection: &Connection| {
         let socket = connection.socket.try_clone().expect("duplicated");

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //! The loops that are set side by side. Each receives one connection to its end, or until so many bytes have come.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
 use futures_util::TryStreamExt;
 use tokio::io::AsyncReadExt;
-use zcrx::tokio::AsyncReceiver;
-use zcrx::{Buffer, Engine, Event, EventRef, Receiver};
+use zcrx::tokio::LocalStream;
+use zcrx::{Buffer, Builder, Engine, Event, EventRef, Receiver};
 use zcrx_sys as sys;
 
 const AREA_BYTES: u64 = 16 << 20;
@@ -107,9 +107,13 @@ impl Drop for Core {
     }
 }
 
-pub fn open(engine: Engine, buffer_bytes: u32) -> Receiver {
+pub fn builder(engine: Engine, buffer_bytes: u32) -> Builder {
     let builder = Receiver::builder().engine(engine).area_bytes(AREA_BYTES);
-    builder.buffer_bytes(buffer_bytes).batch(BATCH).open().expect("opened")
+    builder.buffer_bytes(buffer_bytes).batch(BATCH)
+}
+
+pub fn open(engine: Engine, buffer_bytes: u32) -> Receiver {
+    builder(engine, buffer_bytes).open().expect("opened")
 }
 
 /// The crate, looking at the events of each batch. Not mangled: the instruction count begins and ends with it.
@@ -118,10 +122,7 @@ pub fn open(engine: Engine, buffer_bytes: u32) -> Receiver {
 pub fn bench_rust_loop(rx: &Receiver, until: u64) -> Counts {
     let mut counts = Counts::default();
     while counts.bytes < until {
-        let events = match rx.receive(None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            result => result.expect("received"),
-        };
+        let events = rx.receive(None).expect("received");
         for event in &events {
             match event {
                 EventRef::Data { bytes, .. } => counts.add(bytes),
@@ -138,10 +139,7 @@ pub fn bench_rust_loop(rx: &Receiver, until: u64) -> Counts {
 pub fn bench_rust_owned_loop(rx: &Receiver, until: u64) -> Counts {
     let mut counts = Counts::default();
     while counts.bytes < until {
-        let events = match rx.receive(None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            result => result.expect("received"),
-        };
+        let events = rx.receive(None).expect("received");
         for event in events {
             match event {
                 Event::Data { buffer, .. } => counts.add(&buffer),
@@ -159,10 +157,7 @@ pub fn bench_rust_kept_loop(rx: &Receiver, until: u64) -> Counts {
     let mut counts = Counts::default();
     let mut kept = Vec::with_capacity(BATCH);
     while counts.bytes < until {
-        let events = match rx.receive(None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            result => result.expect("received"),
-        };
+        let events = rx.receive(None).expect("received");
         for event in events {
             match event {
                 Event::Data { buffer, .. } => {
@@ -190,10 +185,8 @@ pub fn std_read(mut socket: TcpStream) -> Counts {
 }
 
 /// The crate under tokio, on the runtime's thread.
-pub fn tokio_zcrx(runtime: &tokio::runtime::Runtime, rx: Receiver, socket: &TcpStream) -> Counts {
+pub fn tokio_zcrx(runtime: &tokio::runtime::Runtime, mut stream: LocalStream) -> Counts {
     runtime.block_on(async {
-        let rx = AsyncReceiver::new(rx).expect("registered");
-        let mut stream = rx.into_stream(socket).expect("added");
         let mut counts = Counts::default();
         while let Some(buffer) = stream.try_next().await.expect("received") {
             counts.add(&buffer);

@@ -24,7 +24,7 @@ struct Request {
 
 fn next(buffers: &mut Buffers) -> Result<Bytes> {
     let buffer = buffers.next().ok_or("the client left in the middle of a request")?;
-    Ok(Bytes::from(buffer?))
+    Ok(Bytes::try_from(buffer?)?)
 }
 
 fn read_head(buffers: &mut Buffers) -> Result<Request> {

@@ -5,15 +5,20 @@ use std::slice;
 
 use zcrx_sys::zrx_buffer;
 
-use crate::ffi;
+use crate::{Error, Stage, ffi};
+
+const EOPNOTSUPP: i32 = 95;
 
 /// A view of received bytes, inside the receiver's area.
 ///
-/// It derefs to the bytes, may go to any thread, outlives its receiver, and gives the bytes back to the
+/// It derefs to the bytes, may be sent to any thread, outlives its receiver, and returns the memory to the
 /// kernel when it is dropped. While many buffers are kept the receiver may run out of them; streams
-/// then wait, and go on by themselves once buffers come back.
+/// then wait, and resume by themselves once buffers are dropped.
 ///
 /// The bytes never change while the buffer lives, whatever happens to the stream, the socket or the receiver.
+///
+/// A buffer in a dma-buf has no bytes that the CPU can read: it derefs to an empty slice, and [`view`](Buffer::view) is
+/// `None`; [`byte_count`](Buffer::byte_count) and [`area_offset`](Buffer::area_offset) tell where the bytes are.
 ///
 /// ```compile_fail
 /// fn after_release(buffer: zcrx::Buffer) -> u8 {
@@ -53,6 +58,11 @@ impl Buffer {
     /// slice is empty.
     pub fn byte_count(&self) -> usize {
         self.raw.length as usize
+    }
+
+    /// The bytes; `None` where the memory has no view in the address space (dma-buf).
+    pub fn view(&self) -> Option<&[u8]> {
+        if self.raw.data.is_null() { None } else { Some(self) }
     }
 
     /// Release all of them in one call, which costs less than dropping one after the other. The vector is
@@ -114,6 +124,16 @@ impl fmt::Debug for Buffer {
     }
 }
 
+/// What is said where bytes of a dma-buf are to be read.
+pub(crate) fn no_view() -> Error {
+    Error::new(
+        EOPNOTSUPP,
+        Stage::Area,
+        "the CPU cannot read the bytes of a dma-buf",
+        "receive events, and use Buffer::area_offset and Buffer::byte_count",
+    )
+}
+
 /// # Safety
 ///
 /// The buffer was received, and is not released before the returned reference ends.
@@ -127,9 +147,15 @@ pub(crate) unsafe fn bytes_of(raw: &zrx_buffer) -> &[u8] {
 }
 
 #[cfg(feature = "bytes")]
-impl From<Buffer> for bytes::Bytes {
-    /// Without a copy: the buffer is released with the last clone or slice of the `Bytes`.
-    fn from(buffer: Buffer) -> Self {
-        bytes::Bytes::from_owner(buffer)
+impl TryFrom<Buffer> for bytes::Bytes {
+    type Error = crate::Error;
+
+    /// Without a copy: the buffer is released with the last clone or slice of the `Bytes`. Fails for a buffer in a
+    /// dma-buf, which has no bytes to show.
+    fn try_from(buffer: Buffer) -> crate::Result<Self> {
+        match buffer.view() {
+            Some(_) => Ok(bytes::Bytes::from_owner(buffer)),
+            None => Err(no_view()),
+        }
     }
 }

@@ -65,7 +65,8 @@ pub enum EventRef<'a> {
     Data {
         /// Whose.
         stream: Stream,
-        /// The bytes.
+        /// The bytes. Empty where the memory has no view in the address space (a dma-buf): take the
+        /// [`Event`], whose buffer tells where they are.
         bytes: &'a [u8],
     },
     /// A stream is over; no event of it follows.
@@ -99,6 +100,25 @@ impl<'a> EventRef<'a> {
         match ending_of(raw) {
             Ok(end) => Self::End { stream, end },
             Err(error) => Self::Error { stream, error },
+        }
+    }
+}
+
+/// Why a stream gives nothing any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Over {
+    /// Its end event came.
+    End(End),
+    /// An error event came, or receiving failed.
+    Failed,
+}
+
+impl Over {
+    /// For the `end` methods: `None` as long as the stream is not over, and after an error.
+    pub(crate) fn end(over: Option<Self>) -> Option<End> {
+        match over {
+            Some(Self::End(end)) => Some(end),
+            _ => None,
         }
     }
 }

@@ -131,6 +131,7 @@ fn memory_without_a_view_is_an_empty_slice() {
     // SAFETY: the model does not release what it did not make.
     let buffer = unsafe { Buffer::from_raw(raw) };
     assert!(buffer.is_empty());
+    assert!(buffer.view().is_none());
     assert_eq!((buffer.byte_count(), buffer.area_offset()), (7, 4096));
 }
 
@@ -138,9 +139,19 @@ fn memory_without_a_view_is_an_empty_slice() {
 #[test]
 fn bytes_keep_the_buffer() {
     let mut batch = batch_of_three();
-    let whole = bytes::Bytes::from(take(&mut batch));
+    let whole = bytes::Bytes::try_from(take(&mut batch)).expect("in memory");
     let part = whole.slice(1..);
     drop(batch);
     drop(whole);
     assert_eq!(&part[..], b"ne");
+}
+
+#[cfg(feature = "bytes")]
+#[test]
+fn memory_without_a_view_does_not_become_bytes() {
+    let raw = sys::zrx_buffer { length: 7, offset: 4096, ..sys::zrx_buffer::default() };
+    // SAFETY: the model does not release what it did not make.
+    let buffer = unsafe { Buffer::from_raw(raw) };
+    let error = bytes::Bytes::try_from(buffer).expect_err("there are no bytes to see");
+    assert!(error.hint().is_some_and(|hint| hint.contains("area_offset")), "{error}");
 }

@@ -6,7 +6,8 @@ use std::{mem, ptr};
 
 use zcrx_sys as sys;
 
-use crate::{Buffers, Engine, Error, Reader, Receiver, Result, Stage};
+use crate::buffer::no_view;
+use crate::{Buffers, Engine, Error, Reader, Receiver, Result, Stage, StreamOptions};
 
 pub(crate) const EINVAL: i32 = 22;
 
@@ -54,7 +55,7 @@ pub enum Steer {
     Connection,
     /// All to this local TCP port, by one rule made when the receiver is opened.
     Port(u16),
-    /// None: the program sees to it.
+    /// None: the program sets the rules.
     Nothing,
 }
 
@@ -70,7 +71,7 @@ trait Memory: Send {
     fn into_raw(self: Box<Self>) -> RawMemory;
 }
 
-/// Frees the memory when it is dropped: until a receiver was opened with it, which then sees to that.
+/// Frees the memory when it is dropped. Once a receiver is opened with it, the receiver frees it instead.
 struct RawMemory {
     address: *mut c_void,
     bytes: usize,
@@ -221,7 +222,7 @@ impl Builder {
     ///
     /// # Safety
     ///
-    /// The NIC writes the dma-buf whenever it likes, until the receiver and all of its buffers are gone: as long
+    /// The NIC may write to the dma-buf at any time until the receiver and all of its buffers are dropped: until then
     /// nothing may hold references into a mapping of it, except to the bytes of a buffer that is held.
     pub unsafe fn area_dmabuf(self, dmabuf: OwnedFd, bytes: u64) -> Self {
         Self { area: Area::DmaBuf(dmabuf), area_bytes: bytes, ..self }
@@ -292,14 +293,28 @@ impl Builder {
         Ok(unsafe { Receiver::from_raw(raw, batch) })
     }
 
-    /// Open a receiver for one socket and read it as a byte stream.
+    /// Open a receiver for one socket and read it as a byte stream. Refused for an area in a dma-buf, whose bytes
+    /// the CPU cannot read.
     pub fn reader(self, socket: impl AsFd) -> Result<Reader> {
-        Reader::open(self, socket)
+        self.reader_with(socket, StreamOptions::new())
+    }
+
+    /// As [`reader`](Self::reader), with options of the stream.
+    pub fn reader_with(self, socket: impl AsFd, options: StreamOptions) -> Result<Reader> {
+        if matches!(self.area, Area::DmaBuf(_)) {
+            return Err(no_view());
+        }
+        Ok(Reader::new(self.buffers_with(socket, options)?))
     }
 
     /// Open a receiver for one socket and iterate over its buffers.
     pub fn buffers(self, socket: impl AsFd) -> Result<Buffers> {
-        Buffers::open(self, socket)
+        self.buffers_with(socket, StreamOptions::new())
+    }
+
+    /// As [`buffers`](Self::buffers), with options of the stream.
+    pub fn buffers_with(self, socket: impl AsFd, options: StreamOptions) -> Result<Buffers> {
+        Buffers::open(self, socket, options)
     }
 
     fn flag(self, flag: u32, yes: bool) -> Self {

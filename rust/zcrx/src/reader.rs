@@ -7,9 +7,11 @@ use std::iter::FusedIterator;
 use std::os::fd::AsFd;
 
 use crate::batch::Batch;
-use crate::{Buffer, Builder, Event, Receiver, Result, Stream};
+use crate::event::Over;
+use crate::{Buffer, Builder, End, Event, Info, Receiver, Result, Stats, Stream, StreamOptions};
 
-/// The buffers of one socket, until its end: made by [`Builder::buffers`].
+/// The buffers of one socket, until its end: made by [`Builder::buffers`]. Its receiver is its own: no other
+/// socket can be added, whose events would be lost here.
 ///
 /// ```
 /// # use std::{io::Write, net::{TcpListener, TcpStream}};
@@ -25,53 +27,72 @@ use crate::{Buffer, Builder, Event, Receiver, Result, Stream};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// ```compile_fail
+/// # fn example(socket: &std::net::TcpStream, other: &std::net::TcpStream) -> zcrx::Result<()> {
+/// let buffers = zcrx::Receiver::builder().buffers(socket)?;
+/// buffers.receiver().add(other)?; // there is no such method
+/// # Ok(())
+/// # }
+/// ```
 pub struct Buffers {
     receiver: Receiver,
     stream: Stream,
     batch: Batch,
-    ended: bool,
+    over: Option<Over>,
 }
 
 impl Buffers {
-    pub(crate) fn open(builder: Builder, socket: impl AsFd) -> Result<Self> {
+    pub(crate) fn open(
+        builder: Builder,
+        socket: impl AsFd,
+        options: StreamOptions,
+    ) -> Result<Self> {
         let receiver = builder.open()?;
-        let stream = receiver.add(socket)?;
-        Ok(Self { batch: receiver.new_batch(), receiver, stream, ended: false })
+        let stream = receiver.add_with(socket, options)?;
+        Ok(Self { batch: receiver.new_batch(), receiver, stream, over: None })
     }
 
-    /// The receiver, for its counters and the like. What other sockets that are added to it receive is dropped.
-    pub fn receiver(&self) -> &Receiver {
-        &self.receiver
+    /// How the stream ended, once the iterator has returned `None`; `None` after an error.
+    pub fn end(&self) -> Option<End> {
+        Over::end(self.over)
     }
 
-    /// Wait until there are events. False: the end has come.
-    fn wait(&mut self) -> Result<bool> {
-        while !self.ended && self.batch.pending().is_empty() {
-            match self.receiver.receive_into(&mut self.batch, -1) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(!self.ended)
+    /// Remove the socket: the buffers that were received by now still come, then `None` with [`End::Removed`]. The rest
+    /// of the data stays in the socket.
+    pub fn remove(&self) -> Result<()> {
+        self.receiver.remove(self.stream)
     }
 
+    /// The receiver's counters.
+    pub fn stats(&self) -> Stats {
+        self.receiver.stats()
+    }
+
+    /// What was opened.
+    pub fn info(&self) -> Info {
+        self.receiver.info()
+    }
+
+    /// The next buffer; `None` at the end, which it stores. A wake or an empty batch is neither.
     fn take(&mut self) -> Result<Option<Buffer>> {
-        while self.wait()? {
+        loop {
             match self.batch.pop(self.receiver.number()) {
-                Some(event) if event.stream() != self.stream => {}
                 Some(Event::Data { buffer, .. }) => return Ok(Some(buffer)),
-                Some(Event::End { .. }) => self.ended = true,
+                Some(Event::End { end, .. }) => {
+                    self.over = Some(Over::End(end));
+                    return Ok(None);
+                }
                 Some(Event::Error { error, .. }) => return Err(error),
-                None => {}
+                None => self.receiver.receive_into(&mut self.batch, None)?,
             }
         }
-        Ok(None)
     }
 }
 
 impl fmt::Debug for Buffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buffers").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Buffers").field("over", &self.over).finish_non_exhaustive()
     }
 }
 
@@ -79,9 +100,14 @@ impl Iterator for Buffers {
     type Item = Result<Buffer>;
 
     fn next(&mut self) -> Option<Result<Buffer>> {
-        let next = self.take().transpose();
-        self.ended |= !matches!(next, Some(Ok(_)));
-        next
+        if self.over.is_some() {
+            return None;
+        }
+        let next = self.take();
+        if next.is_err() {
+            self.over = Some(Over::Failed);
+        }
+        next.transpose()
     }
 }
 
@@ -111,13 +137,18 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn open(builder: Builder, socket: impl AsFd) -> Result<Self> {
-        Ok(Self { buffers: Buffers::open(builder, socket)?, current: None, consumed: 0 })
+    pub(crate) fn new(buffers: Buffers) -> Self {
+        Self { buffers, current: None, consumed: 0 }
     }
 
-    /// The receiver, as [`Buffers::receiver`] gives it.
-    pub fn receiver(&self) -> &Receiver {
-        self.buffers.receiver()
+    /// How the stream ended, once a read has returned 0 bytes; `None` after an error.
+    pub fn end(&self) -> Option<End> {
+        self.buffers.end()
+    }
+
+    /// What it reads from: for counters, and to remove the socket.
+    pub fn get_ref(&self) -> &Buffers {
+        &self.buffers
     }
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zcrx_sys as sys;
 
@@ -17,7 +18,7 @@ const ENOENT: i32 = 2;
 /// One ring, one area of memory and one refill ring: receives from the sockets added to it.
 ///
 /// It stays on the thread that opened it; [`Buffer`](crate::Buffer)s and [`Handle`]s go anywhere.
-/// Dropping it cancels what the kernel is at, lets go of the sockets (which stay open), and puts the NIC back;
+/// Dropping it cancels its requests, closes its references to the sockets (which stay open), and restores the NIC;
 /// buffers that are out stay valid.
 ///
 /// ```
@@ -138,17 +139,32 @@ impl Receiver {
 
     /// Receive a batch of events; wait for at most `timeout`, for ever if it is `None`.
     ///
-    /// The batch is empty when the time is over or somebody called [`Handle::wake`]. An error of kind
-    /// [`Interrupted`](std::io::ErrorKind::Interrupted) says that a signal came, or that the kernel had
-    /// other work for this thread; nothing is lost.
+    /// The batch is empty when the time is over or somebody called [`Handle::wake`]. A signal does not end the
+    /// wait: a program that is to stop at one wakes the receiver from the thread that handles it.
     pub fn receive(&self, timeout: impl Into<Option<Duration>>) -> Result<Events<'_>> {
         let mut batch = self.spare.take().unwrap_or_else(|| Batch::new(self.batch));
-        self.receive_into(&mut batch, timeout_ns(timeout.into()))?;
+        self.receive_into(&mut batch, timeout.into())?;
         Ok(Events::new(batch, self))
     }
 
+    /// Receive without waiting longer than `timeout`, however often the wait is interrupted.
+    pub(crate) fn receive_into(&self, batch: &mut Batch, timeout: Option<Duration>) -> Result<()> {
+        let mut left = timeout;
+        // The clock is read only where there is a time to keep.
+        let begun = timeout.filter(|timeout| !timeout.is_zero()).map(|_| Instant::now());
+        loop {
+            match self.receive_once(batch, timeout_ns(left)) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+            if let (Some(timeout), Some(begun)) = (timeout, begun) {
+                left = Some(timeout.saturating_sub(begun.elapsed()));
+            }
+        }
+    }
+
     #[inline]
-    pub(crate) fn receive_into(&self, batch: &mut Batch, timeout_ns: i64) -> Result<()> {
+    fn receive_once(&self, batch: &mut Batch, timeout_ns: i64) -> Result<()> {
         // SAFETY: open, on its thread; the core writes as many events as it returns, each with its buffer.
         unsafe {
             batch.fill(|events, capacity| {
@@ -198,7 +214,7 @@ impl Receiver {
         // SAFETY: open, and on its thread.
         unsafe { sys::zrx_receiver_error(self.raw, &mut error) };
         if error.code != code {
-            // Not one that the core keeps (a signal).
+            // -EINTR, which the core does not keep.
             return Error::new(-code, Stage::Receive, "", "");
         }
         Error::from_raw(code, &error)

@@ -4,13 +4,14 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, panic, thread};
 
 use zcrx::{
-    AreaKind, Buffer, Builder, End, Engine, Event, EventRef, Events, Receiver, Stage, StreamOptions,
+    AreaKind, Buffer, Buffers, Builder, End, Engine, Event, EventRef, Events, Receiver, Stage,
+    StreamOptions,
 };
 
 const ENGINES: [Engine; 2] = [Engine::Multishot, Engine::Recv];
@@ -34,15 +35,8 @@ fn on_each_engine(test: impl Fn(Receiver)) {
     }
 }
 
-/// A ring that was closed on this thread before may interrupt it still.
 fn receive(rx: &Receiver, timeout: impl Into<Option<Duration>>) -> Events<'_> {
-    let timeout = timeout.into();
-    loop {
-        match rx.receive(timeout) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result.expect("received"),
-        }
-    }
+    rx.receive(timeout).expect("received")
 }
 
 /// The next event; the test waits for nothing else.
@@ -333,17 +327,103 @@ fn reader_reads_what_was_sent() {
 }
 
 #[test]
-fn buffers_are_of_one_socket() {
+fn iterators_tell_how_they_ended() {
     for engine in ENGINES {
-        let ((socket, mut peer), (other, mut third)) = (connect(), connect());
-        let buffers = small(engine).buffers(&socket).expect("opened");
-        buffers.receiver().add(&other).expect("added");
-        third.write_all(b"another's").expect("sent");
-        peer.write_all(b"mine").expect("sent");
-        drop((peer, third));
-        let received: Vec<Vec<u8>> =
-            buffers.map(|buffer| buffer.expect("received").to_vec()).collect();
-        assert_eq!(received.concat(), b"mine", "{engine}");
+        let (socket, mut peer) = connect();
+        peer.write_all(b"12345").expect("sent");
+        let limit = StreamOptions::new().limit_bytes(3);
+        let mut buffers = small(engine).buffers_with(&socket, limit).expect("opened");
+        assert_eq!(buffers.end(), None);
+        assert_eq!(joined(&mut buffers), b"123", "{engine}");
+        assert_eq!(buffers.end(), Some(End::Limit));
+        assert!(buffers.next().is_none());
+        drop(buffers);
+
+        let mut buffers = small(engine).buffers(&socket).expect("opened");
+        let first = buffers.next().expect("not over").expect("received");
+        assert_eq!(&*first, b"45");
+        buffers.remove().expect("removed");
+        assert_eq!(joined(&mut buffers), b"");
+        assert_eq!(buffers.end(), Some(End::Removed), "{engine}");
+        drop(buffers);
+
+        peer.write_all(b"6").expect("sent");
+        drop(peer);
+        let mut reader = small(engine).reader(&socket).expect("opened");
+        let mut rest = Vec::new();
+        assert_eq!(reader.end(), None);
+        reader.read_to_end(&mut rest).expect("read");
+        assert_eq!((&rest[..], reader.end()), (&b"6"[..], Some(End::Closed)), "{engine}");
+    }
+}
+
+fn joined(buffers: &mut Buffers) -> Vec<u8> {
+    buffers.map(|buffer| buffer.expect("received").to_vec()).collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn reader_refuses_memory_that_cannot_be_read() {
+    let (socket, _peer) = connect();
+    let not_a_dmabuf = OwnedFd::from(socket.try_clone().expect("duplicated"));
+    // SAFETY: nothing is opened with it.
+    let builder = unsafe { Receiver::builder().area_dmabuf(not_a_dmabuf, 1 << 20) };
+    let error = builder.reader(&socket).expect_err("a dma-buf has no bytes to read");
+    assert_eq!((error.errno(), error.stage()), (95, Stage::Area)); // EOPNOTSUPP
+    assert!(error.hint().is_some_and(|hint| hint.contains("area_offset")), "{error}");
+}
+
+/// How many signals the threads of this process have handled.
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count_signal(_: libc::c_int) {
+    SIGNALS.fetch_add(1, Ordering::SeqCst);
+}
+
+/// While `call` runs, signals interrupt this thread, at least 20 times until `enough` is called.
+fn interrupted<T>(call: impl FnOnce() -> T, enough: impl FnOnce() + Send) -> T {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: the handler only adds to an atomic; no SA_RESTART, so that each wait is interrupted.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = count_signal as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+    }
+    SIGNALS.store(0, Ordering::SeqCst);
+    // SAFETY: always succeeds.
+    let this = unsafe { libc::pthread_self() };
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while SIGNALS.load(Ordering::SeqCst) < 20 {
+                // SAFETY: the scope's thread lives until this one has ended.
+                assert_eq!(unsafe { libc::pthread_kill(this, libc::SIGUSR1) }, 0);
+                thread::sleep(Duration::from_millis(1));
+            }
+            enough();
+        });
+        call()
+    })
+}
+
+#[test]
+fn signals_do_not_end_a_wait() {
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        rx.add(&socket).expect("added");
+        let events = interrupted(|| rx.receive(None), || peer.write_all(b"x").expect("sent"));
+        assert_eq!(events.expect("not interrupted").len(), 1);
+        let begun = Instant::now();
+        let events = interrupted(|| rx.receive(Duration::from_millis(60)), || ());
+        assert!(events.expect("not interrupted").is_empty());
+        assert!(begun.elapsed() >= Duration::from_millis(60));
+    });
+    for engine in ENGINES {
+        let (socket, mut peer) = connect();
+        let mut reader = small(engine).reader(&socket).expect("opened");
+        let mut one = [0];
+        let read = || reader.read(&mut one);
+        let read = interrupted(read, || peer.write_all(b"x").expect("sent"));
+        assert_eq!(read.expect("not interrupted"), 1, "{engine}");
     }
 }
 

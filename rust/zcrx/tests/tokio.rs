@@ -13,7 +13,7 @@ use std::{fs, process, thread};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tokio::time::timeout;
-use zcrx::tokio::{AsyncReceiver, BufferStream, Dispatcher};
+use zcrx::tokio::{AsyncReceiver, BufferStream, Dispatcher, LocalStream};
 use zcrx::{Buffer, Builder, End, Engine, EventRef, Receiver, Stage, StreamOptions};
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -41,6 +41,19 @@ fn on_each_engine(test: impl AsyncFn(AsyncReceiver)) {
         runtime.expect("a runtime").block_on(async {
             let receiver = small(engine).open().and_then(AsyncReceiver::new).expect("opened");
             timeout(WAIT, test(receiver)).await.unwrap_or_else(|_| panic!("{engine} hangs"));
+        });
+    }
+}
+
+/// One socket as a stream, likewise.
+fn stream_on_each_engine(test: impl AsyncFn(LocalStream, TcpStream, TcpStream)) {
+    for engine in [Engine::Multishot, Engine::Recv] {
+        let runtime = RuntimeBuilder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let (socket, peer) = connect();
+            let stream = LocalStream::open(small(engine), &socket).expect("opened");
+            let test = timeout(WAIT, test(stream, socket, peer));
+            test.await.unwrap_or_else(|_| panic!("{engine} hangs"));
         });
     }
 }
@@ -119,11 +132,9 @@ fn a_receive_that_is_given_up_loses_nothing() {
 
 #[test]
 fn a_task_that_waits_goes_on_when_another_thread_releases() {
-    on_each_engine(async |receiver| {
-        let (socket, peer) = connect();
+    stream_on_each_engine(async |mut stream, _socket, peer| {
         let sent = payload(4 * AREA_BYTES as usize);
         let sender = send(peer, &sent);
-        let mut stream = receiver.into_stream(&socket).expect("added");
         let (mut held, mut received, mut in_vain) = (Vec::new(), Vec::new(), 0);
         loop {
             match timeout(Duration::from_millis(100), stream.next()).await {
@@ -149,30 +160,40 @@ fn a_task_that_waits_goes_on_when_another_thread_releases() {
         }
         sender.join().expect("it does not panic");
         assert!(received == sent);
-        assert!(stream.receiver().stats().parks > 0, "it never ran out of buffers");
+        assert!(stream.stats().parks > 0, "it never ran out of buffers");
     });
 }
 
 #[test]
-fn a_stream_is_of_one_socket() {
-    on_each_engine(async |receiver| {
-        let ((before, other), (socket, peer), (after, third)) = (connect(), connect(), connect());
-        receiver.add(&before).expect("added");
-        let stream = receiver.into_stream(&socket).expect("added");
-        stream.receiver().add(&after).expect("added");
-        for sender in [send(other, b"before"), send(third, b"after"), send(peer, b"mine")] {
-            sender.join().expect("it does not panic");
-        }
-        assert_eq!(collect(stream).await, b"mine");
+fn a_local_stream_tells_how_it_ended() {
+    stream_on_each_engine(async |mut stream, socket, mut peer| {
+        peer.write_all(b"first").expect("sent");
+        let first = stream.next().await.expect("not over").expect("received");
+        assert_eq!((&*first, stream.end()), (&b"first"[..], None));
+        stream.remove().expect("removed");
+        assert!(stream.next().await.is_none());
+        assert_eq!(stream.end(), Some(End::Removed));
+
+        peer.write_all(b"12345").expect("sent");
+        let options = StreamOptions::new().limit_bytes(3);
+        let builder = small(stream.info().engine);
+        let mut stream = LocalStream::open_with(builder, &socket, options).expect("opened");
+        assert_eq!(collect(&mut stream).await, b"123");
+        assert_eq!(stream.end(), Some(End::Limit));
+        assert!(stream.next().await.is_none());
+
+        drop(peer);
+        let builder = small(stream.info().engine);
+        let mut stream = LocalStream::open(builder, &socket).expect("opened");
+        assert_eq!(collect(&mut stream).await, b"45");
+        assert_eq!(stream.end(), Some(End::Closed));
     });
 }
 
 #[test]
 fn a_stream_dropped_in_the_middle_leaves_its_buffers() {
-    on_each_engine(async |receiver| {
-        let (socket, mut peer) = connect();
+    stream_on_each_engine(async |mut stream, socket, mut peer| {
         peer.write_all(b"kept").expect("sent");
-        let mut stream = receiver.into_stream(&socket).expect("added");
         let buffer = stream.next().await.expect("not over").expect("received");
         drop(stream);
         peer.write_all(b"left").expect("sent");
@@ -271,17 +292,26 @@ fn streams_tell_how_they_ended() {
         assert!(stream.next().await.is_none());
 
         let mut stream = dispatcher.add(&socket).await.expect("added again");
+        let first = stream.next().await.expect("not over").expect("received");
+        assert_eq!(&*first, b"45");
+        stream.remove();
+        assert_eq!(collect(&mut stream).await, b"");
+        assert_eq!(stream.end(), Some(End::Removed));
+
+        peer.write_all(b"67").expect("sent");
+        let mut stream = dispatcher.add(&socket).await.expect("added a third time");
         let error = dispatcher.add(&socket).await.expect_err("added already");
         assert_eq!((error.errno(), error.stage()), (17, Stage::Socket)); // EEXIST
         drop(dispatcher);
         let error = loop {
             match stream.next().await.expect("it has not ended") {
-                Ok(buffer) => assert_eq!(&*buffer, b"45"), // what had come by then
+                Ok(buffer) => assert_eq!(&*buffer, b"67"), // what had come by then
                 Err(error) => break error,
             }
         };
         assert_eq!((error.errno(), error.stage()), (125, Stage::Thread)); // ECANCELED
         assert!(stream.next().await.is_none());
+        assert_eq!(stream.end(), None);
     });
 }
 

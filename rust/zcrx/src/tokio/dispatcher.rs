@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 use std::collections::HashMap;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{self, Sender, TryRecvError};
 use std::thread::{self, JoinHandle};
@@ -9,10 +8,9 @@ use ::tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use ::tokio::sync::oneshot;
 
 use super::BufferStream;
-use super::buffer_stream::Message;
+use super::channel::{Command, Message, Subscription, gone};
 use crate::{Builder, Error, Event, Handle, Receiver, Result, Stage, Stats, Stream, StreamOptions};
 
-const ECANCELED: i32 = 125;
 const EIO: i32 = 5;
 
 /// A receiver on a thread of its own, for programs whose tasks run on many: each socket becomes a
@@ -54,12 +52,6 @@ pub struct Dispatcher {
     commands: Sender<Command>,
     handle: Handle,
     thread: Option<JoinHandle<()>>,
-}
-
-pub(super) enum Command {
-    Add { socket: OwnedFd, options: StreamOptions, reply: oneshot::Sender<Result<BufferStream>> },
-    Remove(Stream),
-    Close,
 }
 
 impl Dispatcher {
@@ -104,7 +96,7 @@ impl Dispatcher {
         })?;
         let (reply, answer) = oneshot::channel();
         self.command(Command::Add { socket, options, reply })?;
-        answer.await.map_err(|_| gone())?
+        answer.await.map_err(|_| gone())?.map(BufferStream::new)
     }
 
     /// The receiver's counters; `None` once it has failed.
@@ -127,11 +119,6 @@ impl Drop for Dispatcher {
             let _ = thread.join();
         }
     }
-}
-
-/// What streams say when the receiver has gone before them.
-pub(super) fn gone() -> Error {
-    Error::new(ECANCELED, Stage::Thread, "the dispatcher is gone", "")
 }
 
 /// The receiver's side, on its thread.
@@ -163,18 +150,17 @@ impl Owner {
                         dispatch(&mut self.streams, event);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return self.fail(&error),
             };
         }
     }
 
-    fn add(&mut self, socket: OwnedFd, options: StreamOptions) -> Result<BufferStream> {
+    fn add(&mut self, socket: OwnedFd, options: StreamOptions) -> Result<Subscription> {
         let stream = self.receiver.add_with(socket, options)?;
         let (sender, messages) = unbounded_channel();
         self.streams.insert(stream, sender);
         let (commands, handle) = (self.commands.clone(), self.receiver.handle());
-        Ok(BufferStream { messages, stream, commands, handle, over: None })
+        Ok(Subscription::new(messages, stream, commands, handle))
     }
 
     fn fail(&self, error: &Error) {

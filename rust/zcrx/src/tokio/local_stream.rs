@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 use std::fmt;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -7,15 +8,17 @@ use futures_core::Stream;
 
 use super::AsyncReceiver;
 use crate::batch::Batch;
-use crate::{Buffer, Event, Receiver, Result};
+use crate::event::Over;
+use crate::{Buffer, Builder, End, Event, Info, Result, Stats, StreamOptions};
 
-/// The buffers of one socket, on the thread of its runtime: made by [`AsyncReceiver::into_stream`].
+/// The buffers of one socket, received on the thread of the runtime. Its receiver is its own: no other socket can be
+/// added, whose events would be lost here. ([`AsyncReceiver::receive`] gives the events of many.)
 ///
 /// ```
 /// # use std::{io::Write, net::{TcpListener, TcpStream}};
 /// use futures_util::TryStreamExt;
 /// use zcrx::Receiver;
-/// use zcrx::tokio::AsyncReceiver;
+/// use zcrx::tokio::LocalStream;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -23,7 +26,7 @@ use crate::{Buffer, Event, Receiver, Result};
 /// # let socket = listener.accept()?.0;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
-/// let mut stream = AsyncReceiver::new(Receiver::open()?)?.into_stream(&socket)?;
+/// let mut stream = LocalStream::open(Receiver::builder(), &socket)?;
 /// let mut received = Vec::new();
 /// while let Some(buffer) = stream.try_next().await? {
 ///     received.extend_from_slice(&buffer);
@@ -38,17 +41,45 @@ pub struct LocalStream {
     batch: Batch,
     receiver: AsyncReceiver,
     stream: crate::Stream,
-    ended: bool,
+    over: Option<Over>,
 }
 
 impl LocalStream {
-    pub(super) fn new(receiver: AsyncReceiver, stream: crate::Stream) -> Self {
-        Self { batch: receiver.new_batch(), receiver, stream, ended: false }
+    /// Open a receiver for this one socket, in the runtime that this is called in.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime with I/O enabled.
+    pub fn open(builder: Builder, socket: impl AsFd) -> Result<Self> {
+        Self::open_with(builder, socket, StreamOptions::new())
     }
 
-    /// The receiver, for its counters and the like. What other sockets that are added to it receive is dropped.
-    pub fn receiver(&self) -> &Receiver {
-        &self.receiver
+    /// As [`open`](Self::open), with options of the stream.
+    pub fn open_with(builder: Builder, socket: impl AsFd, options: StreamOptions) -> Result<Self> {
+        let receiver = AsyncReceiver::new(builder.open()?)?;
+        let stream = receiver.add_with(socket, options)?;
+        Ok(Self { batch: receiver.new_batch(), receiver, stream, over: None })
+    }
+
+    /// How it ended, once it has returned `None`; `None` after an error.
+    pub fn end(&self) -> Option<End> {
+        Over::end(self.over)
+    }
+
+    /// Remove the socket: the buffers that were received by now still come, then `None` with [`End::Removed`]. The rest
+    /// of the data stays in the socket.
+    pub fn remove(&self) -> Result<()> {
+        self.receiver.remove(self.stream)
+    }
+
+    /// The receiver's counters.
+    pub fn stats(&self) -> Stats {
+        self.receiver.stats()
+    }
+
+    /// What was opened.
+    pub fn info(&self) -> Info {
+        self.receiver.info()
     }
 }
 
@@ -57,13 +88,12 @@ impl Stream for LocalStream {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        while !this.ended {
+        while this.over.is_none() {
             match this.batch.pop(this.receiver.number()) {
-                Some(event) if event.stream() != this.stream => {}
                 Some(Event::Data { buffer, .. }) => return Poll::Ready(Some(Ok(buffer))),
-                Some(Event::End { .. }) => this.ended = true,
+                Some(Event::End { end, .. }) => this.over = Some(Over::End(end)),
                 Some(Event::Error { error, .. }) => {
-                    this.ended = true;
+                    this.over = Some(Over::Failed);
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => {
@@ -71,7 +101,7 @@ impl Stream for LocalStream {
                     let received = ready!(this.receiver.poll_receive(&mut this.batch, context));
                     budget.made_progress();
                     if let Err(error) = received {
-                        this.ended = true;
+                        this.over = Some(Over::Failed);
                         return Poll::Ready(Some(Err(error)));
                     }
                 }
@@ -83,6 +113,6 @@ impl Stream for LocalStream {
 
 impl fmt::Debug for LocalStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalStream").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("LocalStream").field("over", &self.over).finish_non_exhaustive()
     }
 }

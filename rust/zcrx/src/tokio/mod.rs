@@ -3,15 +3,16 @@
 //!
 //! A receiver belongs to one thread, so there are two ways:
 //!
-//! - on a current-thread runtime or a [`LocalSet`](::tokio::task::LocalSet), [`AsyncReceiver`] receives on the runtime's own
-//!   thread, and [`LocalStream`] is one socket of it as a stream of buffers;
+//! - on a current-thread runtime or a [`LocalSet`](::tokio::task::LocalSet), [`AsyncReceiver`] receives events of many
+//!   sockets on the runtime's own thread, and [`LocalStream`] one socket as a stream of buffers;
 //! - a [`Dispatcher`] receives on a thread of its own, and hands out a [`BufferStream`] for each socket, which may go into
 //!   [`tokio::spawn`].
 //!
-//! Streams are [`futures_core::Stream`]s of [`Result<Buffer>`](crate::Result). Each ends with `None` when the socket has ended, and with an
-//! error when it has not ended well.
+//! Streams are [`futures_core::Stream`]s of [`Result<Buffer>`](crate::Result). Each returns `None` only when the socket has ended
+//! ([`End`](crate::End) tells how), and an error in all other cases: also when the receiver was closed first.
 
 mod buffer_stream;
+mod channel;
 mod dispatcher;
 mod local_stream;
 mod receiver;

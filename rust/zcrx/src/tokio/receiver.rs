@@ -2,7 +2,6 @@
 use std::cell::Cell;
 use std::io;
 use std::ops::Deref;
-use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use ::tokio::io::Interest;
 use ::tokio::io::unix::AsyncFd;
 use ::tokio::task::coop;
 
-use super::LocalStream;
 use crate::batch::Batch;
 use crate::{Error, Events, Receiver, Result, Stage};
 
@@ -49,9 +47,9 @@ const EIO: i32 = 5;
 #[derive(Debug)]
 pub struct AsyncReceiver {
     receiver: AsyncFd<Receiver>,
-    /// There may be more events: look before waiting. True after any batch, and not only after a full one: while a
-    /// sender is fast the next bytes are there already, and what the receive completed itself has made the
-    /// descriptor readable, so that waiting would only lead here again.
+    /// There may be more events: receive before waiting. True after any batch, not only after a full one: a fast sender
+    /// has sent more by then, and completions that the receive call itself produced have made the descriptor
+    /// readable, so that the wait would return at once.
     more: Cell<bool>,
 }
 
@@ -62,10 +60,10 @@ impl AsyncReceiver {
     ///
     /// Outside of a runtime with I/O enabled.
     pub fn new(receiver: Receiver) -> Result<Self> {
-        // SAFETY: a receiver's descriptor stays the same, and open, until it is dropped; and nobody gets it out.
+        // SAFETY: a receiver's descriptor stays the same, and open, until it is dropped, and it cannot be taken out.
         let receiver = unsafe { AsyncFd::register_with_interest(receiver, Interest::READABLE) }
             .map_err(|error| from_io(error.into_parts().1))?;
-        // Receiving once starts the streams; only then the descriptor tells of them.
+        // The first receive starts the streams; before it the descriptor does not become readable.
         Ok(Self { receiver, more: Cell::new(true) })
     }
 
@@ -87,20 +85,8 @@ impl AsyncReceiver {
         }
     }
 
-    /// Add this one socket, and receive it as a stream of buffers. What sockets that were added before receive is
-    /// dropped.
-    pub fn into_stream(self, socket: impl AsFd) -> Result<LocalStream> {
-        let stream = self.add(socket)?;
-        Ok(LocalStream::new(self, stream))
-    }
-
     fn receive_now(&self) -> Result<Events<'_>> {
-        let events = loop {
-            match self.receiver.get_ref().receive(Duration::ZERO) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
+        let events = self.receiver.get_ref().receive(Duration::ZERO)?;
         self.more.set(!events.is_empty());
         Ok(events)
     }
@@ -113,10 +99,7 @@ impl AsyncReceiver {
     ) -> Poll<Result<()>> {
         loop {
             if self.more.get() {
-                match self.receiver.get_ref().receive_into(batch, 0) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    result => result?,
-                }
+                self.receiver.get_ref().receive_into(batch, Some(Duration::ZERO))?;
                 self.more.set(!batch.pending().is_empty());
                 if self.more.get() {
                     return Poll::Ready(Ok(()));
@@ -136,7 +119,7 @@ impl Deref for AsyncReceiver {
     }
 }
 
-/// Errors of the runtime do not all carry a number.
+/// Errors of the runtime need not have an error number.
 fn from_io(error: io::Error) -> Error {
     let errno = error.raw_os_error().unwrap_or(EIO);
     Error::new(errno, Stage::Receive, &format!("the runtime's event loop: {error}"), "")
