@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::{env, fs, process, thread};
@@ -30,13 +31,22 @@ struct Example {
     errors: BufReader<ChildStderr>,
 }
 
+fn path_of(name: &str) -> PathBuf {
+    let mut path = env::current_exe().expect("the test's own path");
+    path.pop();
+    path.pop();
+    path.join("examples").join(name)
+}
+
 impl Example {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut path = env::current_exe().expect("the test's own path");
-        path.pop();
-        path.pop();
-        let mut child = Command::new(path.join("examples").join(name))
-            .args(arguments)
+        let mut command = Command::new(path_of(name));
+        command.args(arguments);
+        Self::run(name, command)
+    }
+
+    fn run(name: &str, mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -128,10 +138,7 @@ fn recv_tells_which_connection_failed() {
 }
 
 fn recv(arguments: &[&str]) -> (Option<i32>, String) {
-    let mut path: PathBuf = env::current_exe().expect("the test's own path");
-    path.pop();
-    path.pop();
-    let output = Command::new(path.join("examples/recv")).args(arguments).output();
+    let output = Command::new(path_of("recv")).args(arguments).output();
     let output = output.expect("it runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
@@ -144,10 +151,102 @@ fn recv_says_what_to_do() {
     assert!(code == Some(1) && text.starts_with("recv: "), "{text}");
     assert!(text.contains(';'), "a hint: {text}");
     assert_eq!(recv(&["--help"]).0, Some(0));
-    for wrong in [&["--listen"][..], &["--connections", "1"], &["--discard", "--output", "x"]] {
+    let listen = ["--listen", "127.0.0.1:0"];
+    for wrong in [
+        &["--listen"][..],
+        &["--connections", "1"],
+        &["--discard", "--output", "x"],
+        &[listen[0], listen[1], "--output", ""],
+        &[listen[0], listen[1], "--output", "-", "--connections", "2"],
+    ] {
         let (code, text) = recv(wrong);
         assert!(code == Some(2) && text.starts_with("usage: "), "{text}");
     }
+}
+
+#[test]
+fn recv_listens_on_both_families() {
+    for engine in ["multishot", "recv"] {
+        let example = Example::start("recv", &["--listen", "[::]:0", "--engine", engine]);
+        let port = example.address.strip_prefix("[::]:").expect("all addresses");
+        let mut socket = TcpStream::connect(format!("127.0.0.1:{port}")).expect("IPv4 as well");
+        socket.write_all(b"four").expect("sent");
+        drop(socket);
+        assert!(example.finish().contains("4 bytes"));
+    }
+}
+
+#[test]
+fn recv_writes_to_standard_output_nothing_but_data() {
+    for name in ["-", "/dev/stdout"] {
+        let arguments = ["--listen", "127.0.0.1:0", "--output", name, "--sha256", "--json"];
+        let example = Example::start("recv", &arguments);
+        example.connect().write_all(b"only this").expect("sent");
+        let (code, printed, errors) = example.end();
+        assert_eq!((code, &printed[..]), (Some(0), "only this"), "{errors}");
+        assert!(errors.contains("\"bytes\": 9"), "{errors}");
+    }
+}
+
+#[test]
+fn recv_says_why_it_cannot_write() {
+    let arguments = ["--listen", "127.0.0.1:0", "--output", "/dev/full", "--sha256"];
+    let example = Example::start("recv", &arguments);
+    example.connect().write_all(b"too much").expect("sent");
+    let (code, _, errors) = example.end();
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("recv: cannot write to /dev/full: No space left"), "{errors}");
+
+    let example = Example::start("recv", &["--listen", "127.0.0.1:0", "--output", "-"]);
+    let mut socket = example.connect();
+    let Example { mut child, output, mut errors, .. } = example;
+    drop(output); // nobody reads its output any more
+    socket.write_all(b"for nobody").expect("sent");
+    let mut said = String::new();
+    errors.read_to_string(&mut said).expect("text");
+    assert_eq!(child.wait().expect("it ran").code(), Some(1));
+    assert!(said.contains("recv: cannot write to standard output: Broken pipe"), "{said}");
+}
+
+#[test]
+fn recv_ends_orderly_at_a_signal() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        let example = Example::start("recv", &["--listen", "127.0.0.1:0"]);
+        let _socket = example.connect();
+        // SAFETY: only sends a signal.
+        assert_eq!(unsafe { libc::kill(example.child.id() as i32, signal) }, 0);
+        let Example { mut child, mut errors, .. } = example;
+        let mut said = String::new();
+        errors.read_to_string(&mut said).expect("text");
+        // Said after the receiver was dropped.
+        assert!(said.contains(&format!("stopped by signal {signal}")), "{said}");
+        assert_eq!(child.wait().expect("it ran").signal(), Some(signal));
+    }
+}
+
+/// Under a limit of descriptors, as `ulimit` sets it.
+fn limited(limit: &str, connections: usize) -> Command {
+    let path = path_of("recv");
+    let script =
+        format!("ulimit {limit}; exec \"$0\" --listen 127.0.0.1:0 --connections {connections}");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(path);
+    command
+}
+
+#[test]
+fn recv_has_a_descriptor_for_each_connection() {
+    let refused = limited("-n 100", 100).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("descriptors"), "{errors}");
+
+    let example = Example::run("recv", limited("-Sn 64", 100));
+    let sockets: Vec<TcpStream> = (0..100).map(|_| example.connect()).collect();
+    for mut socket in sockets {
+        socket.write_all(b"x").expect("sent");
+    }
+    assert!(example.finish().contains("100 bytes"));
 }
 
 #[test]
