@@ -26,7 +26,8 @@ test-go: ## run the Go tests, also under the race detector
 		$(GO) test -count=1 -timeout 300s -race -short ./go)
 
 test-go-conformance: ## run the conformance scenarios through Go on engines multishot and recv
-	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; $(GO_CONFORMANCE) --jobs 4 --seconds 120 --fast)
+	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; \
+		tests/conformance/test-driver $(B)/tests $(GO_EXECUTOR); $(GO_CONFORMANCE) --jobs 4 --seconds 120 --fast)
 
 test-go-uml: ## run the Go tests and the scenarios in UML on engine zcrx-nodev
 	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; $(GO) test -c -o $(B)/go/zcrx.test ./go; \

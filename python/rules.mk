@@ -31,6 +31,7 @@ PY_EXECUTOR := $(abspath $(PY)) $(CURDIR)/python/tests/conformance.py
 
 test-python: python $(B)/tests/conformance ## test the Python package, and the conformance scenarios by it
 	$(PY_TIMEOUT) 900 $(PY) -X dev -m pytest
+	tests/conformance/test-driver $(B)/tests '$(PY_EXECUTOR)'
 	$(B)/tests/conformance --executor '$(PY_EXECUTOR)' --fast --jobs 4
 
 test-python-uml: python $(B)/tests/conformance ## test the Python package in UML, on engine zcrx-nodev too

@@ -30,6 +30,7 @@ test-rust-model: ## model-check release against receive (loom)
 	$(CARGO) test -q -p zcrx-model
 
 test-rust-conformance: rust-conformance ## run the conformance scenarios by the Rust crate
+	rust/with-cargo tests/conformance/test-driver $(B)/tests $(RUST_EXECUTOR)
 	rust/with-cargo $(RUST_CONFORMANCE) --fast --jobs 4
 
 test-rust-large: rust-conformance ## run the scenarios that --fast leaves out

@@ -43,6 +43,7 @@ $(B)/tests/conformance-liar: $(EXECUTOR_C_OBJECTS) $(B)/obj/tests/conformance/li
 
 test-conformance-driver: conformance $(B)/tests/conformance-liar ## test that the conformance driver finds each break of the contract
 	tests/conformance/test-driver $(B)/tests
+	tests/conformance/test-driver $(B)/tests $(B)/tests/conformance-c
 
 test-conformance: conformance ## run the conformance scenarios on engines multishot and recv
 	$(B)/tests/conformance --engine multishot,recv --jobs 4
