@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +23,9 @@ struct stream {
 };
 
 static struct zrx_receiver *receiver;
+/* Held for writing by open and close, for reading by calls on other threads. The driver sees to it
+ * that nobody waits for it. */
+static pthread_rwlock_t life = PTHREAD_RWLOCK_INITIALIZER;
 static struct zrx_event *events;
 static struct stream *streams; /* the numbers are tags */
 static uint64_t stream_count;
@@ -81,7 +85,9 @@ static void open_receiver(FILE *out, char *words)
 	}
 	options.steer = options.steer_port ? ZRX_STEER_PORT : ZRX_STEER_CONNECTION;
 	events = realloc(events, batch * sizeof(*events));
+	pthread_rwlock_wrlock(&life);
 	result = zrx_receiver_open(&receiver, &options, &error);
+	pthread_rwlock_unlock(&life);
 	if (result < 0) {
 		fprintf(out, "failed %d %s (%s; %s) Hint: %s\n", -result, error.message,
 			zrx_stage_name(error.stage), error.kernel_text, error.hint);
@@ -93,24 +99,35 @@ static void open_receiver(FILE *out, char *words)
 
 static void close_receiver(FILE *out, char *words)
 {
-	int result = zrx_receiver_close(receiver);
+	int result;
 
 	(void)words;
+	pthread_rwlock_wrlock(&life);
+	result = zrx_receiver_close(receiver);
+	pthread_rwlock_unlock(&life);
 	answer(out, result, result == ZRX_CLOSE_DEFERRED ? "deferred" : result ? NULL : "done");
 }
 
 static void wake(FILE *out, char *words)
 {
+	int result;
+
 	(void)words;
-	answer(out, zrx_receiver_wake(receiver), NULL);
+	pthread_rwlock_rdlock(&life);
+	result = zrx_receiver_wake(receiver);
+	pthread_rwlock_unlock(&life);
+	answer(out, result, NULL);
 }
 
 static void stats(FILE *out, char *words)
 {
 	struct zrx_stats s = ZRX_STATS_INIT;
-	int result = zrx_receiver_stats(receiver, &s);
+	int result;
 
 	(void)words;
+	pthread_rwlock_rdlock(&life);
+	result = zrx_receiver_stats(receiver, &s);
+	pthread_rwlock_unlock(&life);
 	if (result < 0) {
 		answer(out, result, NULL);
 		return;
