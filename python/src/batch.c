@@ -8,15 +8,15 @@
 
 #include "zpy.h"
 
-struct zpy_batch *zpy_batch_new(uint32_t capacity, int dmabuf_fd)
+struct zpy_batch *zpy_batch_new(uint32_t capacity, struct zpy_area *area)
 {
 	struct zpy_batch *self = PyObject_GC_New(struct zpy_batch, zpy.batch);
 
 	if (!self)
 		return NULL;
 	self->events = malloc(capacity * sizeof(*self->events));
+	self->area = zpy_area_get(area);
 	self->count = 0;
-	self->dmabuf_fd = dmabuf_fd;
 	atomic_init(&self->state, 0);
 	if (!self->events) {
 		Py_DECREF(self);
@@ -25,14 +25,6 @@ struct zpy_batch *zpy_batch_new(uint32_t capacity, int dmabuf_fd)
 	}
 	PyObject_GC_Track(self);
 	return self;
-}
-
-static void drop_stream(struct zrx_event *event)
-{
-	PyObject *stream = (PyObject *)(uintptr_t)event->tag;
-
-	event->tag = 0;
-	Py_XDECREF(stream);
 }
 
 /* ---- taking events out ---- */
@@ -78,8 +70,8 @@ static int64_t claim(struct zpy_batch *self, enum claim what, uint32_t *first)
 		if (refuse_pinned(state) < 0)
 			return -1;
 		next = end_of_claim(self, *first, what);
-	} while (!atomic_compare_exchange_weak_explicit(&self->state, &state, next,
-							memory_order_acq_rel, memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&self->state, &state, next, memory_order_acq_rel, memory_order_acquire));
 	return (int64_t)(next - *first);
 }
 
@@ -90,14 +82,7 @@ static PyObject *batch_next(PyObject *object)
 
 	if (claim(self, CLAIM_ONE, &index) <= 0)
 		return NULL;
-	return zpy_event_new(&self->events[index], self->dmabuf_fd);
-}
-
-static void drop_events(struct zpy_batch *self, uint32_t first, uint32_t end)
-{
-	zrx_event_release(&self->events[first], end - first);
-	while (first < end)
-		drop_stream(&self->events[first++]);
+	return zpy_event_new(&self->events[index], self->area);
 }
 
 static PyObject *batch_take(PyObject *object, PyObject *unused)
@@ -114,14 +99,13 @@ static PyObject *batch_take(PyObject *object, PyObject *unused)
 	list = PyList_New((Py_ssize_t)count);
 	for (Py_ssize_t i = 0; list && i < count; i++) {
 		struct zrx_event *event = &self->events[first++];
-		PyObject *buffer = zpy_buffer_new(&event->buffer, self->dmabuf_fd);
+		PyObject *buffer = zpy_buffer_new(&event->buffer, self->area);
 
-		drop_stream(event);
 		if (!buffer || PyList_SetItem(list, i, buffer) < 0)
 			Py_CLEAR(list);
 	}
 	if (!list)
-		drop_events(self, first, end);
+		zpy_area_release_events(self->area, &self->events[first], end - first);
 	return list;
 }
 
@@ -135,9 +119,7 @@ static int release(struct zpy_batch *self)
 
 	if (count <= 0)
 		return (int)count;
-	result = zrx_event_release(&self->events[first], (uint32_t)count);
-	for (uint32_t i = first; i < self->count; i++)
-		drop_stream(&self->events[i]);
+	result = zpy_area_release_events(self->area, &self->events[first], (uint32_t)count);
 	if (result < 0)
 		zpy_raise_new(result, ZRX_STAGE_NONE, "the core refused the release", "");
 	return result;
@@ -151,6 +133,17 @@ static PyObject *batch_release(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+/* As for a buffer: views that are alive do not hide what the block raised. */
+static PyObject *batch_exit(PyObject *object, PyObject *exception)
+{
+	struct zpy_batch *self = (struct zpy_batch *)object;
+
+	if (zpy_is_raised(exception) &&
+	    atomic_load_explicit(&self->state, memory_order_relaxed) >> 32)
+		Py_RETURN_NONE;
+	return batch_release(object, NULL);
+}
+
 static PyObject *batch_enter(PyObject *self, PyObject *unused)
 {
 	(void)unused;
@@ -162,7 +155,7 @@ static int batch_traverse(PyObject *object, visitproc visit, void *arg)
 	struct zpy_batch *self = (struct zpy_batch *)object;
 
 	Py_VISIT(Py_TYPE(object));
-	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
+	for (uint32_t i = 0; i < self->count; i++)
 		Py_VISIT((PyObject *)(uintptr_t)self->events[i].tag);
 	return 0;
 }
@@ -171,8 +164,12 @@ static int batch_clear(PyObject *object)
 {
 	struct zpy_batch *self = (struct zpy_batch *)object;
 
-	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
-		drop_stream(&self->events[i]);
+	for (uint32_t i = 0; i < self->count; i++) {
+		PyObject *stream = (PyObject *)(uintptr_t)self->events[i].tag;
+
+		self->events[i].tag = 0;
+		Py_XDECREF(stream);
+	}
 	return 0;
 }
 
@@ -184,8 +181,9 @@ static void batch_dealloc(PyObject *object)
 
 	PyObject_GC_UnTrack(object);
 	if (next < self->count)
-		zrx_event_release(&self->events[next], self->count - next);
+		zpy_area_release_events(self->area, &self->events[next], self->count - next);
 	batch_clear(object);
+	zpy_area_put(self->area);
 	free(self->events);
 	PyObject_GC_Del(object);
 	Py_DECREF(type);
@@ -251,12 +249,17 @@ static PyMethodDef batch_methods[] = {
 	 "release($self, /)\n--\n\n"
 	 "Release all buffers that were not taken, at once. No view of the batch may be alive."},
 	{"write_to", zpy_batch_write_to, METH_O,
-	 "write_to($self, fd, /)\n--\n\n"
-	 "Write all bytes that were not taken to a file or socket, by writev from where they are.\n\n"
-	 "Waits while the descriptor is not ready. Returns how many bytes that was. The batch keeps\n"
+	 "write_to($self, file, /)\n--\n\n"
+	 "Write all bytes that were not taken to a file or socket, by writev from where they "
+	 "are.\n\n"
+	 "file  a descriptor, or an object with fileno(). One with flush() is flushed first, so "
+	 "that\n"
+	 "      what was written to it before comes before\n\n"
+	 "Waits while the descriptor is not ready. Returns how many bytes that was. The batch "
+	 "keeps\n"
 	 "its buffers."},
 	{"__enter__", batch_enter, METH_NOARGS, "__enter__($self, /)\n--\n\n"},
-	{"__exit__", batch_release, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\n"},
+	{"__exit__", batch_exit, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\n"},
 	{NULL, NULL, 0, NULL},
 };
 
@@ -269,18 +272,20 @@ static PyGetSetDef batch_getset[] = {
 	{"offsets", zpy_batch_offsets, NULL,
 	 "Offset in the area of each event's buffer, as a memoryview of uint64.", NULL},
 	{"iovecs", zpy_batch_iovecs, NULL,
-	 "The data buffers as an array of struct iovec: a memoryview of uint64, rows of address and\n"
+	 "The data buffers as an array of struct iovec: a memoryview of uint64, rows of address "
+	 "and\n"
 	 "length. Nothing can be taken or released while it is alive.",
 	 NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot batch_slots[] = {
-	{Py_tp_doc, "The events of one receive.\n\n"
-		    "Iterating takes events out, one by one: from then on the event's buffer is released on\n"
-		    "its own. What is left in the batch can be used as a whole (write_to, iovecs, lengths,\n"
-		    "offsets) and is released as a whole: by release(), at the end of a with block, or with\n"
-		    "the last reference."},
+	{Py_tp_doc,
+	 "The events of one receive.\n\n"
+	 "Iterating takes events out, one by one: from then on the event's buffer is released on\n"
+	 "its own. What is left in the batch can be used as a whole (write_to, iovecs, lengths,\n"
+	 "offsets) and is released as a whole: by release(), at the end of a with block, or with\n"
+	 "the last reference."},
 	{Py_tp_dealloc, batch_dealloc},
 	{Py_tp_traverse, batch_traverse},
 	{Py_tp_clear, batch_clear},

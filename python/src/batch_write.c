@@ -19,7 +19,8 @@ static int fill(const struct cursor *from, struct iovec *vectors)
 	size_t skip = from->skip;
 	int count = 0;
 
-	for (const struct zrx_event *event = from->event; event < from->end && count < VECTORS; event++) {
+	for (const struct zrx_event *event = from->event; event < from->end && count < VECTORS;
+	     event++) {
 		if (event->kind == ZRX_EVENT_DATA)
 			vectors[count++] = (struct iovec){
 				.iov_base = (char *)event->buffer.data + skip,
@@ -92,18 +93,31 @@ static int write_all(struct cursor *cursor, int fd, uint64_t *total)
 	}
 }
 
-PyObject *zpy_batch_write_to(PyObject *object, PyObject *descriptor)
+/* What a buffered file has not written yet comes before what is written past it. */
+static int flush(PyObject *file)
+{
+	PyObject *done;
+
+	if (PyLong_Check(file) || !PyObject_HasAttrString(file, "flush"))
+		return 0;
+	done = PyObject_CallMethod(file, "flush", NULL);
+	Py_XDECREF(done);
+	return done ? 0 : -1;
+}
+
+PyObject *zpy_batch_write_to(PyObject *object, PyObject *file)
 {
 	struct zpy_batch *self = (struct zpy_batch *)object;
 	struct cursor cursor = {.end = self->events + self->count};
-	int fd = PyObject_AsFileDescriptor(descriptor);
+	int fd = flush(file) < 0 ? -1 : PyObject_AsFileDescriptor(file);
 	uint64_t total = 0;
 	int result;
 
 	if (fd < 0)
 		return NULL;
-	if (self->dmabuf_fd >= 0) {
-		PyErr_SetString(PyExc_BufferError, "a dma-buf has no CPU view: use offsets and lengths");
+	if (self->area->dmabuf_fd >= 0) {
+		PyErr_SetString(PyExc_BufferError,
+				"a dma-buf has no CPU view: use offsets and lengths");
 		return NULL;
 	}
 	zpy_batch_pin(self);

@@ -8,25 +8,24 @@
 #define RELEASED (-1)
 
 struct zpy_buffer {
-	PyObject_HEAD
-	struct zrx_buffer raw;
+	PyObject_HEAD struct zrx_buffer raw;
 	PyObject *weakrefs;
+	struct zpy_area *area;
 	_Atomic int64_t exports; /* views that are alive, or RELEASED */
-	int dmabuf_fd;
 };
 
-PyObject *zpy_buffer_new(const struct zrx_buffer *raw, int dmabuf_fd)
+PyObject *zpy_buffer_new(const struct zrx_buffer *raw, struct zpy_area *area)
 {
 	struct zpy_buffer *self = PyObject_New(struct zpy_buffer, zpy.buffer);
 
 	if (!self) {
-		zrx_buffer_release(raw, 1);
+		zpy_area_release(area, raw);
 		return NULL;
 	}
 	self->raw = *raw;
 	self->weakrefs = NULL;
+	self->area = zpy_area_get(area);
 	atomic_init(&self->exports, 0);
-	self->dmabuf_fd = dmabuf_fd;
 	return (PyObject *)self;
 }
 
@@ -38,7 +37,8 @@ static void buffer_dealloc(PyObject *object)
 	if (self->weakrefs)
 		PyObject_ClearWeakRefs(object);
 	if (atomic_load_explicit(&self->exports, memory_order_relaxed) != RELEASED)
-		zrx_buffer_release(&self->raw, 1);
+		zpy_area_release(self->area, &self->raw);
+	zpy_area_put(self->area);
 	PyObject_Free(self);
 	Py_DECREF(type);
 }
@@ -53,7 +53,7 @@ static int refuse_view(struct zpy_buffer *self, int flags)
 {
 	if (flags & PyBUF_WRITABLE)
 		PyErr_SetString(PyExc_BufferError, "received bytes are read-only");
-	else if (self->dmabuf_fd >= 0)
+	else if (self->area->dmabuf_fd >= 0)
 		PyErr_SetString(PyExc_BufferError,
 				"a dma-buf has no CPU view: use offset and length within fd");
 	else
@@ -74,8 +74,8 @@ static int buffer_get(PyObject *object, Py_buffer *view, int flags)
 			PyErr_SetString(PyExc_ValueError, "the buffer was released");
 			return -1;
 		}
-	} while (!atomic_compare_exchange_weak_explicit(&self->exports, &exports, exports + 1,
-							memory_order_acq_rel, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&self->exports, &exports, exports + 1, memory_order_acq_rel, memory_order_relaxed));
 	return PyBuffer_FillInfo(view, object, (void *)self->raw.data, self->raw.length, 1, flags);
 }
 
@@ -89,23 +89,21 @@ static void buffer_put(PyObject *object, Py_buffer *view)
 
 /* ---- release ---- */
 
-static PyObject *release(struct zpy_buffer *self, int again)
+/* Returns 0 if the buffer was released now, else how many views are alive, or RELEASED. */
+static int64_t mark_released(struct zpy_buffer *self)
 {
 	int64_t exports = 0;
+
+	atomic_compare_exchange_strong_explicit(&self->exports, &exports, RELEASED,
+						memory_order_acq_rel, memory_order_acquire);
+	return exports;
+}
+
+static PyObject *give_back(struct zpy_buffer *self)
+{
 	int result;
 
-	if (!atomic_compare_exchange_strong_explicit(&self->exports, &exports, RELEASED,
-						     memory_order_acq_rel, memory_order_acquire)) {
-		if (exports != RELEASED)
-			return PyErr_Format(PyExc_BufferError,
-					    "cannot release: %lld view(s) of the buffer are alive",
-					    (long long)exports);
-		if (again)
-			Py_RETURN_NONE;
-		PyErr_SetString(PyExc_ValueError, "the buffer was released already");
-		return NULL;
-	}
-	result = zrx_buffer_release(&self->raw, 1);
+	result = zpy_area_release(self->area, &self->raw);
 	if (result < 0) {
 		zpy_raise_new(result, ZRX_STAGE_NONE, "the core refused the release", "");
 		return NULL;
@@ -113,10 +111,25 @@ static PyObject *release(struct zpy_buffer *self, int again)
 	Py_RETURN_NONE;
 }
 
-static PyObject *buffer_release(PyObject *self, PyObject *unused)
+static PyObject *refuse_alive(int64_t exports)
 {
+	return PyErr_Format(PyExc_BufferError,
+			    "cannot release: %lld view(s) of the buffer are alive",
+			    (long long)exports);
+}
+
+static PyObject *buffer_release(PyObject *object, PyObject *unused)
+{
+	struct zpy_buffer *self = (struct zpy_buffer *)object;
+	int64_t exports = mark_released(self);
+
 	(void)unused;
-	return release((struct zpy_buffer *)self, 0);
+	if (!exports)
+		return give_back(self);
+	if (exports != RELEASED)
+		return refuse_alive(exports);
+	PyErr_SetString(PyExc_ValueError, "the buffer was released already");
+	return NULL;
 }
 
 static PyObject *buffer_enter(PyObject *self, PyObject *unused)
@@ -125,10 +138,17 @@ static PyObject *buffer_enter(PyObject *self, PyObject *unused)
 	return Py_NewRef(self);
 }
 
-static PyObject *buffer_exit(PyObject *self, PyObject *exception)
+/* When the block raised, its traceback often holds a view: the exception matters more than that. */
+static PyObject *buffer_exit(PyObject *object, PyObject *exception)
 {
-	(void)exception;
-	return release((struct zpy_buffer *)self, 1);
+	struct zpy_buffer *self = (struct zpy_buffer *)object;
+	int64_t exports = mark_released(self);
+
+	if (!exports)
+		return give_back(self);
+	if (exports != RELEASED && !zpy_is_raised(exception))
+		return refuse_alive(exports);
+	Py_RETURN_NONE;
 }
 
 /* ---- facts ---- */
@@ -155,14 +175,14 @@ static PyObject *get_address(PyObject *self, void *closure)
 	struct zpy_buffer *buffer = (struct zpy_buffer *)self;
 
 	(void)closure;
-	if (buffer->dmabuf_fd >= 0)
+	if (buffer->area->dmabuf_fd >= 0)
 		Py_RETURN_NONE;
 	return PyLong_FromVoidPtr((void *)buffer->raw.data);
 }
 
 static PyObject *get_fd(PyObject *self, void *closure)
 {
-	int fd = ((struct zpy_buffer *)self)->dmabuf_fd;
+	int fd = ((struct zpy_buffer *)self)->area->dmabuf_fd;
 
 	(void)closure;
 	if (fd < 0)
@@ -197,7 +217,8 @@ static PyGetSetDef buffer_getset[] = {
 	{"length", get_length, NULL, "Bytes.", NULL},
 	{"offset", get_offset, NULL, "Bytes from the start of the area.", NULL},
 	{"address", get_address, NULL, "Where the bytes are; None for a dma-buf.", NULL},
-	{"fd", get_fd, NULL, "The dma-buf that holds the bytes, as given to Receiver; else None.", NULL},
+	{"fd", get_fd, NULL, "The dma-buf that holds the bytes, as given to Receiver; else None.",
+	 NULL},
 	{"released", get_released, NULL, "Whether the memory was given back.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
@@ -208,11 +229,12 @@ static PyMemberDef buffer_members[] = {
 };
 
 static PyType_Slot buffer_slots[] = {
-	{Py_tp_doc, "Received bytes: a read-only view of memory that the kernel or the NIC filled.\n\n"
-		    "Use it wherever a bytes-like object is taken: memoryview, numpy.frombuffer,\n"
-		    "pyarrow.py_buffer, hashlib, struct, os.write. The bytes stay valid and unchanged until\n"
-		    "release(), the end of a with block, or the last reference, whatever happens to the\n"
-		    "socket or the receiver."},
+	{Py_tp_doc,
+	 "Received bytes: a read-only view of memory that the kernel or the NIC filled.\n\n"
+	 "Use it wherever a bytes-like object is taken: memoryview, numpy.frombuffer,\n"
+	 "pyarrow.py_buffer, hashlib, struct, os.write. The bytes stay valid and unchanged until\n"
+	 "release(), the end of a with block, or the last reference, whatever happens to the\n"
+	 "socket or the receiver."},
 	{Py_tp_dealloc, buffer_dealloc},
 	{Py_tp_repr, buffer_repr},
 	{Py_tp_methods, buffer_methods},

@@ -9,9 +9,8 @@
 #include "zpy.h"
 
 struct zpy_column {
-	PyObject_HEAD
-	struct zpy_batch *batch;
-	void *memory;       /* owned, or NULL where the batch's own is shown */
+	PyObject_HEAD struct zpy_batch *batch;
+	void *memory; /* owned, or NULL where the batch's own is shown */
 	const char *first;
 	const char *format;
 	Py_ssize_t item_bytes;
@@ -139,8 +138,9 @@ PyObject *zpy_batch_iovecs(PyObject *object, void *closure)
 	struct zpy_column *self;
 
 	(void)closure;
-	if (batch->dmabuf_fd >= 0) {
-		PyErr_SetString(PyExc_BufferError, "a dma-buf has no addresses: use offsets and lengths");
+	if (batch->area->dmabuf_fd >= 0) {
+		PyErr_SetString(PyExc_BufferError,
+				"a dma-buf has no addresses: use offsets and lengths");
 		return NULL;
 	}
 	self = column_new(batch);

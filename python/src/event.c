@@ -5,29 +5,27 @@
 #include "zpy.h"
 
 struct zpy_event {
-	PyObject_HEAD
-	PyObject *stream;
+	PyObject_HEAD PyObject *stream;
 	PyObject *kind;
 	PyObject *buffer; /* None unless kind is "data" */
 	int32_t error;
 	uint16_t flags;
 };
 
-PyObject *zpy_event_new(const struct zrx_event *raw, int dmabuf_fd)
+PyObject *zpy_event_new(const struct zrx_event *raw, struct zpy_area *area)
 {
 	PyObject *stream = (PyObject *)(uintptr_t)raw->tag;
 	PyObject *buffer;
 	struct zpy_event *self;
 
-	buffer = raw->kind == ZRX_EVENT_DATA ? zpy_buffer_new(&raw->buffer, dmabuf_fd)
+	buffer = raw->kind == ZRX_EVENT_DATA ? zpy_buffer_new(&raw->buffer, area)
 					     : Py_NewRef(Py_None);
 	self = buffer ? PyObject_GC_New(struct zpy_event, zpy.event) : NULL;
 	if (!self) {
 		Py_XDECREF(buffer);
-		Py_XDECREF(stream);
 		return NULL;
 	}
-	self->stream = stream ? stream : Py_NewRef(Py_None);
+	self->stream = Py_NewRef(stream ? stream : Py_None);
 	self->kind = Py_NewRef(zpy.kinds[raw->kind]);
 	self->buffer = buffer;
 	self->error = raw->error;
@@ -69,7 +67,7 @@ static PyObject *get_end(PyObject *object, void *closure)
 	(void)closure;
 	if (self->kind != zpy.kinds[ZRX_EVENT_END])
 		Py_RETURN_NONE;
-	return PyUnicode_FromString(self->flags & ZRX_END_LIMIT	    ? "limit"
+	return PyUnicode_FromString(self->flags & ZRX_END_LIMIT     ? "limit"
 				    : self->flags & ZRX_END_REMOVED ? "removed"
 								    : "peer");
 }
@@ -94,7 +92,8 @@ static PyObject *event_repr(PyObject *object)
 
 static PyMemberDef event_members[] = {
 	{"stream", T_OBJECT_EX, offsetof(struct zpy_event, stream), READONLY, "Whose event it is."},
-	{"kind", T_OBJECT_EX, offsetof(struct zpy_event, kind), READONLY, "\"data\", \"end\" or \"error\"."},
+	{"kind", T_OBJECT_EX, offsetof(struct zpy_event, kind), READONLY,
+	 "\"data\", \"end\" or \"error\"."},
 	{"buffer", T_OBJECT_EX, offsetof(struct zpy_event, buffer), READONLY,
 	 "The stream's next bytes; None unless kind is \"data\"."},
 	{NULL, 0, 0, 0, NULL},
@@ -102,9 +101,11 @@ static PyMemberDef event_members[] = {
 
 static PyGetSetDef event_getset[] = {
 	{"end", get_end, NULL,
-	 "How the stream ended: \"peer\" (the other side closed), \"limit\", \"removed\"; else None.", NULL},
-	{"error", get_error, NULL, "An OSError (ConnectionResetError, ...) if kind is \"error\"; else None.",
+	 "How the stream ended: \"peer\" (the other side closed), \"limit\", \"removed\"; else "
+	 "None.",
 	 NULL},
+	{"error", get_error, NULL,
+	 "An OSError (ConnectionResetError, ...) if kind is \"error\"; else None.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

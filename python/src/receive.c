@@ -71,7 +71,9 @@ static int read_arguments(PyObject *const *args, Py_ssize_t count, PyObject *nam
 		else if (PyUnicode_CompareWithASCIIString(name, "max_events") == 0)
 			result = read_capacity(value, &request->capacity);
 		else
-			result = (PyErr_Format(PyExc_TypeError, "receive: unexpected argument %R", name), -1);
+			result = (PyErr_Format(PyExc_TypeError, "receive: unexpected argument %R",
+					       name),
+				  -1);
 		if (result < 0)
 			return -1;
 	}
@@ -111,10 +113,12 @@ static int receive_once(struct zpy_receiver *self, struct zpy_batch *batch, uint
 	Py_BEGIN_ALLOW_THREADS
 	result = zrx_receiver_receive(core, batch->events, capacity, timeout_ns);
 	Py_END_ALLOW_THREADS
+	if (result < 0 && result != -EINTR) {
+		zpy_leave_and_raise(self);
+		return result;
+	}
 	if (result > 0)
 		adopt(self, batch, (uint32_t)result);
-	else if (result < 0 && result != -EINTR)
-		zpy_raise_last(self);
 	zpy_leave_owner(self);
 	return result;
 }
@@ -130,12 +134,13 @@ PyObject *zpy_receiver_receive(PyObject *object, PyObject *const *args, Py_ssize
 
 	if (read_arguments(args, count, names, &request) < 0)
 		return NULL;
-	batch = zpy_batch_new(request.capacity, self->dmabuf_fd);
+	batch = zpy_batch_new(request.capacity, self->area);
 	if (!batch)
 		return NULL;
 	if (request.timeout_ns > 0)
 		deadline_ns = now_ns() + request.timeout_ns;
-	while ((result = receive_once(self, batch, request.capacity, request.timeout_ns)) == -EINTR) {
+	while ((result = receive_once(self, batch, request.capacity, request.timeout_ns)) ==
+	       -EINTR) {
 		if (PyErr_CheckSignals() < 0)
 			break;
 		if (request.timeout_ns > 0) {

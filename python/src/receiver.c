@@ -15,15 +15,15 @@ static PyObject *receiver_new(PyTypeObject *type, PyObject *args, PyObject *keyw
 		return NULL;
 	atomic_init(&self->gate, 0);
 	self->forks = atomic_load(&zpy.forks);
-	self->dmabuf_fd = -1;
 	return (PyObject *)self;
 }
 
-void zpy_raise_last(struct zpy_receiver *self)
+void zpy_leave_and_raise(struct zpy_receiver *self)
 {
 	struct zrx_error error = ZRX_ERROR_INIT;
 
 	zrx_receiver_error(self->core, &error);
+	zpy_leave_owner(self);
 	zpy_raise(&error);
 }
 
@@ -67,19 +67,14 @@ static int use_memory(struct zrx_options *options, PyObject *memory)
 
 /* ---- open and close ---- */
 
-PyObject *zpy_receiver_open(PyObject *object, struct zrx_options *options, PyObject *memory)
+static int open_core(struct zpy_receiver *self, struct zrx_options *options, PyObject *memory)
 {
-	struct zpy_receiver *self = (struct zpy_receiver *)object;
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_receiver *core;
 	int result;
 
-	if (!PyObject_TypeCheck(object, zpy.receiver) || self->core) {
-		PyErr_SetString(PyExc_TypeError, "not a new Receiver");
-		return NULL;
-	}
 	if (memory != Py_None && use_memory(options, memory) < 0)
-		return NULL;
+		return -1;
 	Py_BEGIN_ALLOW_THREADS
 	result = zrx_receiver_open(&core, options, &error);
 	Py_END_ALLOW_THREADS
@@ -87,19 +82,55 @@ PyObject *zpy_receiver_open(PyObject *object, struct zrx_options *options, PyObj
 		if (memory != Py_None)
 			free_memory(NULL, 0, options->area_context);
 		zpy_raise(&error);
+		return -1;
+	}
+	self->forks = atomic_load(&zpy.forks);
+	atomic_store_explicit(&self->core, core, memory_order_release);
+	return 0;
+}
+
+PyObject *zpy_receiver_open(PyObject *object, struct zrx_options *options, PyObject *memory)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	uint32_t gate = 0;
+	int result;
+
+	/* The owner's bit keeps a second open out, and a close. */
+	if (!PyObject_TypeCheck(object, zpy.receiver) ||
+	    !atomic_compare_exchange_strong(&self->gate, &gate, ZPY_GATE_OWNER)) {
+		PyErr_SetString(PyExc_TypeError, "not a new Receiver");
 		return NULL;
 	}
-	self->core = core;
-	self->forks = atomic_load(&zpy.forks);
-	if (options->area_kind == ZRX_AREA_DMABUF)
-		self->dmabuf_fd = options->dmabuf_fd;
+	if (self->core) {
+		PyErr_SetString(PyExc_TypeError, "the Receiver is open");
+		result = -1;
+	} else {
+		self->area = zpy_area_new(options->area_kind == ZRX_AREA_DMABUF ? options->dmabuf_fd
+										: -1);
+		result = self->area ? open_core(self, options, memory) : -1;
+		if (result < 0) {
+			zpy_area_put(self->area);
+			self->area = NULL;
+		}
+	}
+	zpy_leave_owner(self);
+	if (result < 0)
+		return NULL;
 	Py_RETURN_NONE;
 }
 
 static void drop_streams(struct zpy_receiver *self)
 {
-	while (self->streams)
-		zpy_receiver_forget(self, self->streams);
+	struct zpy_stream *stream;
+
+	do {
+		ZPY_LOCK(self);
+		stream = (struct zpy_stream *)Py_XNewRef((PyObject *)self->streams);
+		ZPY_UNLOCK();
+		if (stream)
+			zpy_receiver_forget(self, stream);
+		Py_XDECREF(stream);
+	} while (stream);
 }
 
 /* Returns what the core's close does. The gate must be closed. */
@@ -108,7 +139,9 @@ static int close_core(struct zpy_receiver *self)
 	struct zrx_receiver *core = self->core;
 	int result = 0;
 
-	self->core = NULL;
+	atomic_store_explicit(&self->core, NULL, memory_order_release);
+	if (self->area)
+		atomic_store_explicit(&self->area->closed, 1, memory_order_relaxed);
 	/* In a forked child the ring is the parent's. */
 	if (core && self->forks == atomic_load(&zpy.forks)) {
 		Py_BEGIN_ALLOW_THREADS
@@ -122,16 +155,13 @@ static int close_core(struct zpy_receiver *self)
 static PyObject *receiver_close(PyObject *object, PyObject *unused)
 {
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
-	uint32_t gate = 0;
+	int entered = zpy_enter_last(self);
 
 	(void)unused;
-	if (!atomic_compare_exchange_strong(&self->gate, &gate, ZPY_GATE_CLOSED)) {
-		if (gate & ZPY_GATE_CLOSED)
-			Py_RETURN_FALSE;
-		zpy_raise_new(-EBUSY, ZRX_STAGE_THREAD, "a call on this receiver is running",
-			      "wake() it, and close the receiver where it is received from");
+	if (entered < 0)
 		return NULL;
-	}
+	if (!entered)
+		Py_RETURN_FALSE;
 	return PyBool_FromLong(close_core(self) == ZRX_CLOSE_DEFERRED);
 }
 
@@ -162,7 +192,8 @@ static void receiver_finalize(PyObject *object)
 		return;
 	PyErr_Fetch(&type, &value, &traceback);
 	if (self->forks == atomic_load(&zpy.forks) &&
-	    PyErr_ResourceWarning(object, 1, "unclosed receiver %R", object) < 0)
+	    PyErr_ResourceWarning(object, 1, "unclosed receiver: close it, or use a with block") <
+		    0)
 		PyErr_WriteUnraisable(object);
 	atomic_store(&self->gate, ZPY_GATE_CLOSED);
 	close_core(self);
@@ -185,11 +216,13 @@ static void receiver_dealloc(PyObject *object)
 	PyTypeObject *type = Py_TYPE(object);
 	freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
-	/* What is instantiated is zcrx.Receiver, a Python class, whose dealloc has run the finalizer. */
+	/* What is instantiated is zcrx.Receiver, a Python class, whose dealloc has run the
+	 * finalizer. */
 	PyObject_GC_UnTrack(object);
 	if (self->weakrefs)
 		PyObject_ClearWeakRefs(object);
 	drop_streams(self);
+	zpy_area_put(self->area);
 	free_object(object);
 	Py_DECREF(type);
 }
@@ -198,14 +231,17 @@ static void receiver_dealloc(PyObject *object)
 
 static void remember(struct zpy_receiver *self, struct zpy_stream *stream)
 {
+	ZPY_LOCK(self);
 	stream->next = self->streams;
 	if (stream->next)
 		stream->next->previous = stream;
 	self->streams = stream;
+	ZPY_UNLOCK();
 }
 
 void zpy_receiver_forget(struct zpy_receiver *self, struct zpy_stream *stream)
 {
+	ZPY_LOCK(self);
 	if (stream->previous)
 		stream->previous->next = stream->next;
 	else
@@ -213,8 +249,9 @@ void zpy_receiver_forget(struct zpy_receiver *self, struct zpy_stream *stream)
 	if (stream->next)
 		stream->next->previous = stream->previous;
 	stream->next = stream->previous = NULL;
-	stream->receiver = NULL;
-	Py_DECREF(stream);
+	ZPY_UNLOCK();
+	atomic_store_explicit(&stream->receiver, NULL, memory_order_relaxed);
+	Py_DECREF(stream); /* not under the lock: it may run the tag's destructor */
 }
 
 static PyObject *receiver_add(PyObject *object, PyObject *args)
@@ -237,17 +274,42 @@ static PyObject *receiver_add(PyObject *object, PyObject *args)
 		Py_DECREF(stream);
 		return NULL;
 	}
+	Py_BEGIN_ALLOW_THREADS /* setting a flow rule waits for the driver */
 	result = zrx_receiver_add(self->core, fd, &options, &stream->handle);
-	if (result < 0)
-		zpy_raise_last(self);
-	else
-		remember(self, stream);
-	zpy_leave_owner(self);
+	Py_END_ALLOW_THREADS
 	if (result < 0) {
+		zpy_leave_and_raise(self);
 		Py_DECREF(stream);
 		return NULL;
 	}
-	return Py_NewRef((PyObject *)stream);
+	Py_INCREF(stream);
+	remember(self, stream);
+	zpy_leave_owner(self);
+	return (PyObject *)stream;
+}
+
+/* Returns 0, -ENOENT if the stream was over, or -1 with an exception set. Leaves the receiver. */
+static int remove_stream(struct zpy_receiver *self, struct zpy_stream *stream)
+{
+	const void *receiver = atomic_load_explicit(&stream->receiver, memory_order_relaxed);
+	int result = -ENOENT;
+
+	if (receiver && receiver != self) {
+		zpy_leave_owner(self);
+		PyErr_SetString(PyExc_ValueError, "the stream belongs to another receiver");
+		return -1;
+	}
+	if (receiver) {
+		Py_BEGIN_ALLOW_THREADS /* undoing a flow rule waits for the driver */
+		result = zrx_receiver_remove(self->core, stream->handle);
+		Py_END_ALLOW_THREADS
+	}
+	if (result < 0 && result != -ENOENT) {
+		zpy_leave_and_raise(self);
+		return -1;
+	}
+	zpy_leave_owner(self);
+	return result;
 }
 
 static PyObject *receiver_remove(PyObject *object, PyObject *argument)
@@ -262,57 +324,59 @@ static PyObject *receiver_remove(PyObject *object, PyObject *argument)
 	}
 	if (!zpy_enter_owner(self))
 		return NULL;
-	if (stream->receiver && stream->receiver != self) {
-		PyErr_SetString(PyExc_ValueError, "the stream belongs to another receiver");
-		result = -EINVAL;
-	} else {
-		result = stream->receiver ? zrx_receiver_remove(self->core, stream->handle) : -ENOENT;
-		if (result < 0 && result != -ENOENT)
-			zpy_raise_last(self);
-	}
-	zpy_leave_owner(self);
-	if (result < 0 && result != -ENOENT)
-		return NULL;
-	return PyBool_FromLong(result == 0);
+	result = remove_stream(self, stream);
+	return result == -1 ? NULL : PyBool_FromLong(result == 0);
 }
 
 /* ---- facts ---- */
 
 static PyObject *get_closed(PyObject *object, void *closure)
 {
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+
 	(void)closure;
-	return PyBool_FromLong(!((struct zpy_receiver *)object)->core);
+	return PyBool_FromLong(!atomic_load_explicit(&self->core, memory_order_relaxed));
 }
 
 static PyObject *get_streams(PyObject *object, void *closure)
 {
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
 	PyObject *list = PyList_New(0);
+	int failed = 0;
 
 	(void)closure;
-	for (struct zpy_stream *stream = self->streams; list && stream; stream = stream->next)
-		if (PyList_Append(list, (PyObject *)stream) < 0)
-			Py_CLEAR(list);
+	if (!list)
+		return NULL;
+	ZPY_LOCK(self);
+	for (struct zpy_stream *stream = self->streams; stream && !failed; stream = stream->next)
+		failed = PyList_Append(list, (PyObject *)stream) < 0;
+	ZPY_UNLOCK();
+	if (failed)
+		Py_CLEAR(list);
 	return list;
 }
 
 static PyMethodDef receiver_methods[] = {
-	{"receive", (PyCFunction)(void (*)(void))zpy_receiver_receive, METH_FASTCALL | METH_KEYWORDS,
+	{"receive", (PyCFunction)(void (*)(void))zpy_receiver_receive,
+	 METH_FASTCALL | METH_KEYWORDS,
 	 "receive($self, /, timeout=None, *, max_events=64)\n--\n\n"
 	 "Receive events.\n\n"
 	 "timeout     seconds to wait; 0: not at all; None: for ever\n"
 	 "max_events  1 to 65536\n\n"
-	 "Returns a Batch; an empty one when the time is over or wake() was called. Other threads run\n"
+	 "Returns a Batch; an empty one when the time is over or wake() was called. Other threads "
+	 "run\n"
 	 "while it waits. Belongs to the thread that calls it first."},
 	{"_add", receiver_add, METH_VARARGS, "_add($self, fd, limit, tag, /)\n--\n\n"},
 	{"remove", receiver_remove, METH_O,
 	 "remove($self, stream, /)\n--\n\n"
-	 "Remove a stream: what the kernel has delivered still comes as data, then one end event.\n\n"
+	 "Remove a stream: what the kernel has delivered still comes as data, then one end "
+	 "event.\n\n"
 	 "Bytes that are still in the socket stay there. Returns False if it has ended already."},
 	{"close", receiver_close, METH_NOARGS,
 	 "close($self, /)\n--\n\n"
 	 "Close the receiver. Buffers that are out stay valid. A second close does nothing.\n\n"
-	 "Returns True if the ring has to be kept until the last of them is released, which is so when\n"
+	 "Returns True if the ring has to be kept until the last of them is released, which is so "
+	 "when\n"
 	 "it is closed on another thread than the one that received."},
 	{"__enter__", receiver_enter, METH_NOARGS, "__enter__($self, /)\n--\n\n"},
 	{"__exit__", receiver_exit, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\n"},
@@ -321,7 +385,8 @@ static PyMethodDef receiver_methods[] = {
 
 static PyGetSetDef receiver_getset[] = {
 	{"closed", get_closed, NULL, "Whether close() was called.", NULL},
-	{"streams", get_streams, NULL, "The streams that were added and have not ended, as a list.", NULL},
+	{"streams", get_streams, NULL, "The streams that were added and have not ended, as a list.",
+	 NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -345,6 +410,7 @@ static PyType_Slot receiver_slots[] = {
 PyType_Spec zpy_receiver_spec = {
 	.name = "zcrx._zcrx.Receiver",
 	.basicsize = sizeof(struct zpy_receiver),
-	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+		 Py_TPFLAGS_IMMUTABLETYPE,
 	.slots = receiver_slots,
 };

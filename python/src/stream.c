@@ -11,7 +11,7 @@ struct zpy_stream *zpy_stream_new(const void *receiver, int fd, uint64_t limit_b
 	self->handle = 0;
 	self->limit_bytes = limit_bytes;
 	self->tag = Py_NewRef(tag);
-	self->receiver = receiver;
+	atomic_init(&self->receiver, receiver);
 	self->next = NULL;
 	self->previous = NULL;
 	self->fd = fd;
@@ -52,10 +52,18 @@ static PyObject *get_limit(PyObject *self, void *closure)
 	return PyLong_FromUnsignedLongLong(limit);
 }
 
+/* Any thread asks; the owner's marks the end. */
+static int is_running(PyObject *self)
+{
+	struct zpy_stream *stream = (struct zpy_stream *)self;
+
+	return atomic_load_explicit(&stream->receiver, memory_order_relaxed) != NULL;
+}
+
 static PyObject *get_ended(PyObject *self, void *closure)
 {
 	(void)closure;
-	return PyBool_FromLong(!((struct zpy_stream *)self)->receiver);
+	return PyBool_FromLong(!is_running(self));
 }
 
 static PyObject *stream_repr(PyObject *object)
@@ -63,11 +71,12 @@ static PyObject *stream_repr(PyObject *object)
 	struct zpy_stream *self = (struct zpy_stream *)object;
 
 	return PyUnicode_FromFormat("<zcrx.Stream fd=%d%s>", self->fd,
-				    self->receiver ? "" : ", ended");
+				    is_running(object) ? "" : ", ended");
 }
 
 static PyMemberDef stream_members[] = {
-	{"tag", T_OBJECT, offsetof(struct zpy_stream, tag), READONLY, "What was given to Receiver.add."},
+	{"tag", T_OBJECT, offsetof(struct zpy_stream, tag), READONLY,
+	 "What was given to Receiver.add."},
 	{"fd", T_INT, offsetof(struct zpy_stream, fd), READONLY,
 	 "Number that the socket had when it was added."},
 	{NULL, 0, 0, 0, NULL},

@@ -25,12 +25,32 @@ struct zpy_module {
 	PyTypeObject *stream;
 	PyTypeObject *receiver;
 	PyObject *kinds[ZRX_EVENT_ERROR + 1]; /* "data", "end", "error" by ZRX_EVENT_* */
-	_Atomic uint32_t forks;               /* how many forks this process is away from the first */
+	_Atomic uint32_t forks; /* how many forks this process is away from the first */
 };
 extern struct zpy_module zpy;
 
 /* Create the types and add them to the module. Returns 0, or -1 with an exception set. */
 int zpy_module_exec(PyObject *module);
+
+/*
+ * Fields of an object that several threads use. With a GIL it is the lock: nothing between the two
+ * may run Python code.
+ */
+#ifdef Py_GIL_DISABLED
+#define ZPY_LOCK(object) Py_BEGIN_CRITICAL_SECTION(object)
+#define ZPY_UNLOCK()     Py_END_CRITICAL_SECTION()
+#else
+#define ZPY_LOCK(object) {
+#define ZPY_UNLOCK()     }
+#endif
+
+/* Whether the arguments of __exit__ tell of an exception. */
+static inline int zpy_is_raised(PyObject *arguments)
+{
+	PyObject *kind = PyTuple_Size(arguments) > 0 ? PyTuple_GetItem(arguments, 0) : NULL;
+
+	return kind && kind != Py_None;
+}
 
 /* ---- raise.c: all return with an exception set ---- */
 
@@ -39,10 +59,28 @@ void zpy_raise(const struct zrx_error *error);
 /* The same for an error that the skin itself found. code is a negative errno. */
 void zpy_raise_new(int code, uint32_t stage, const char *message, const char *hint);
 
+/* ---- area.c ---- */
+
+/* What a receiver shares with its batches and buffers. Each of them holds a reference. */
+struct zpy_area {
+	_Atomic uint32_t references;
+	_Atomic uint32_t closed; /* 1: the receiver is, and a release may wait */
+	int dmabuf_fd;           /* -1: memory that the CPU reads */
+};
+
+/* Returns NULL with an exception set if there is no memory. */
+struct zpy_area *zpy_area_new(int dmabuf_fd);
+/* NULL, of a receiver that was never opened, stays NULL. */
+struct zpy_area *zpy_area_get(struct zpy_area *area);
+void zpy_area_put(struct zpy_area *area);
+/* zrx_buffer_release and zrx_event_release; without the GIL where they may wait. */
+int zpy_area_release(struct zpy_area *area, const struct zrx_buffer *buffer);
+int zpy_area_release_events(struct zpy_area *area, const struct zrx_event *events, uint32_t count);
+
 /* ---- buffer.c ---- */
 
 /* Takes the buffer over: it is released even if this fails (NULL, exception set). */
-PyObject *zpy_buffer_new(const struct zrx_buffer *raw, int dmabuf_fd);
+PyObject *zpy_buffer_new(const struct zrx_buffer *raw, struct zpy_area *area);
 
 /* ---- stream.c ---- */
 
@@ -51,34 +89,35 @@ PyObject *zpy_buffer_new(const struct zrx_buffer *raw, int dmabuf_fd);
  * the pointer is the tag of the core's stream.
  */
 struct zpy_stream {
-	PyObject_HEAD
-	uint64_t handle;
+	PyObject_HEAD uint64_t handle;
 	uint64_t limit_bytes;
 	PyObject *tag;
-	const void *receiver; /* for comparison only; NULL once the stream is over */
-	struct zpy_stream *next;
+	const void *_Atomic receiver; /* for comparison only; NULL once the stream is over */
+	struct zpy_stream *next;      /* of the receiver's list. Under its ZPY_LOCK */
 	struct zpy_stream *previous;
 	int fd;
 };
 
-struct zpy_stream *zpy_stream_new(const void *receiver, int fd, uint64_t limit_bytes, PyObject *tag);
+struct zpy_stream *zpy_stream_new(const void *receiver, int fd, uint64_t limit_bytes,
+				  PyObject *tag);
 
 /* ---- event.c ---- */
 
-/* Takes over the event's buffer and the reference to its stream, even if this fails. */
-PyObject *zpy_event_new(const struct zrx_event *raw, int dmabuf_fd);
+/* Takes over the event's buffer, even if this fails. */
+PyObject *zpy_event_new(const struct zrx_event *raw, struct zpy_area *area);
 
 /* ---- batch.c ---- */
 
 struct zpy_batch {
-	PyObject_HEAD
-	struct zrx_event *events; /* tag: a reference to the stream, or NULL */
+	PyObject_HEAD struct zrx_event
+		*events; /* tag: a reference to the stream, or NULL; kept as long as the batch */
+	struct zpy_area *area;
 	uint32_t count;
-	int dmabuf_fd;
-	_Atomic uint64_t state; /* exports in the upper half, index of the next event in the lower */
+	_Atomic uint64_t
+		state; /* exports in the upper half, index of the next event in the lower */
 };
 
-struct zpy_batch *zpy_batch_new(uint32_t capacity, int dmabuf_fd);
+struct zpy_batch *zpy_batch_new(uint32_t capacity, struct zpy_area *area);
 
 static inline uint32_t zpy_batch_next(const struct zpy_batch *batch)
 {
@@ -112,13 +151,12 @@ PyObject *zpy_batch_iovecs(PyObject *self, void *closure);
 #define ZPY_GATE_OWNER  (1u << 30)
 
 struct zpy_receiver {
-	PyObject_HEAD
-	struct zrx_receiver *core;
-	struct zpy_stream *streams; /* those that are not over; each a reference */
+	PyObject_HEAD struct zrx_receiver *_Atomic core; /* NULL before open and after close */
+	struct zpy_area *area;
+	struct zpy_stream *streams; /* those that are not over; each a reference. Under ZPY_LOCK */
 	PyObject *weakrefs;
 	_Atomic uint32_t gate; /* ZPY_GATE_*, and how many calls of any thread run */
 	uint32_t forks;        /* zpy.forks when it was opened */
-	int dmabuf_fd;
 };
 
 /* For calls that any thread may make. Returns the core's handle, or NULL with an exception set. */
@@ -127,6 +165,9 @@ void zpy_leave(PyObject *receiver);
 /* For the owner's calls. */
 struct zrx_receiver *zpy_enter_owner(struct zpy_receiver *receiver);
 void zpy_leave_owner(struct zpy_receiver *receiver);
+/* For close. Returns 1 once no call runs and none will; 0 if it was closed before; -1 with an
+ * exception set. */
+int zpy_enter_last(struct zpy_receiver *receiver);
 
 /* ---- receive.c ---- */
 
@@ -135,8 +176,8 @@ PyObject *zpy_receiver_receive(PyObject *self, PyObject *const *args, Py_ssize_t
 
 /* ---- receiver.c ---- */
 
-/* Raise what the receiver's last failed call was about. */
-void zpy_raise_last(struct zpy_receiver *receiver);
+/* Leave an owner's call that failed, and raise what it was about. */
+void zpy_leave_and_raise(struct zpy_receiver *receiver);
 /* The stream's last event was delivered: drop the receiver's reference. */
 void zpy_receiver_forget(struct zpy_receiver *receiver, struct zpy_stream *stream);
 /* Open the core's receiver. memory: an object with a writable buffer to be the area, or None. */

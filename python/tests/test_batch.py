@@ -104,6 +104,23 @@ def test_write_to_a_file_and_a_full_socket(rx, batches, tmp_path):
         assert os.wait()[1] == 0
 
 
+def test_write_to_comes_after_what_a_buffered_file_holds(rx, batches, tmp_path):
+    with open(tmp_path / "out", "wb") as file:
+        file.write(b"header")
+        for batch in batches:
+            batch.write_to(file)
+        file.write(b"trailer")
+    assert (tmp_path / "out").read_bytes() == b"header" + DATA[:100000] + b"trailer"
+
+
+def test_iovecs_do_not_hide_what_a_with_block_raised(rx, batches):
+    with pytest.raises(KeyError), batches[0] as batch:
+        iovecs = batch.iovecs
+        raise KeyError
+    iovecs.release()
+    batch.release()
+
+
 def test_write_to_tells_the_error(rx, batches):
     reader, writer = os.pipe()
     os.close(reader)

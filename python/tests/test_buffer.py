@@ -177,3 +177,15 @@ def test_types_do_not_leak(rx, pair):
         turn()
     after = [sys.getrefcount(kind) for kind in (zcrx.Buffer, zcrx.Event, zcrx.Batch)]
     assert after == before
+
+
+def test_views_do_not_hide_what_a_with_block_raised(rx, pair):
+    buffer = one(rx, pair, b"data")
+    with pytest.raises(KeyError), buffer:
+        view = memoryview(buffer)
+        raise KeyError
+    assert not buffer.released
+    view.release()
+    with pytest.raises(BufferError), buffer:
+        view = memoryview(buffer)
+    view.release()
