@@ -36,7 +36,7 @@ test-python: python $(B)/tests/conformance ## test the Python package, and the c
 
 test-python-uml: python $(B)/tests/conformance ## test the Python package in UML, on engine zcrx-nodev too
 	tests/rig/vm/uml --timeout 900 --check-dmesg -- sh -c '\
-		$(B)/tests/conformance --executor "$(PY_EXECUTOR)" --fast --engine zcrx-nodev && \
+		$(B)/tests/conformance --executor "$(PY_EXECUTOR)" --fast --engine zcrx-nodev --jobs 3 && \
 		cd python/tests && $(abspath $(PY)) -m pytest -p no:cacheprovider -k zcrx-nodev'
 
 # In the guest of the NIC models, so with little data.

@@ -37,7 +37,7 @@ test-rust-large: rust-conformance ## run the scenarios that --fast leaves out
 	rust/with-cargo $(RUST_CONFORMANCE) --engine multishot,recv --scenario 'size-*'
 
 test-rust-uml: rust-conformance ## run them in UML, on engine zcrx-nodev
-	rust/with-cargo tests/rig/vm/uml --timeout 900 --check-dmesg -- $(RUST_CONFORMANCE) --fast --engine zcrx-nodev
+	rust/with-cargo tests/rig/vm/uml --timeout 900 --check-dmesg -- $(RUST_CONFORMANCE) --fast --engine zcrx-nodev --jobs 3
 
 test-rust-nic: rust-conformance ## run some of them, and the tests of feature nic, on modelled NICs by engine zcrx
 	rust/with-cargo rust/test-nic '$(RUST_CONFORMANCE)' '$(subst $() ,,$(RUST_NIC_SCENARIOS))'

@@ -62,12 +62,13 @@ class Executor:
     # ---- the receiver ----
 
     def hello(self) -> Iterator[str]:
+        yield "cannot through the iterator does not tell how it ended"
         yield f"own mappings {OWN_MAPPINGS}"
         return f"Python {sys.version.split()[0]}, zcrx {zcrx.__version__}"
 
     def open(self, *words: str) -> str:
         options: dict[str, Any] = dict(word.split("=") for word in words)
-        del options["batch"]
+        del options["batch"], options["through"]
         engine, interface = options.pop("engine"), options.pop("interface", None)
         options = {key: int(value) for key, value in options.items()}
         options["steer_port"] = options.get("steer_port") or None

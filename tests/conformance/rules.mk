@@ -49,7 +49,7 @@ test-conformance: conformance ## run the conformance scenarios on engines multis
 	$(B)/tests/conformance --engine multishot,recv --jobs 4
 
 test-conformance-uml: conformance ## run them in UML, on engine zcrx-nodev too
-	tests/rig/vm/uml --timeout 900 --check-dmesg -- $(B)/tests/conformance --engine zcrx-nodev,multishot,recv
+	tests/rig/vm/uml --timeout 900 --check-dmesg -- $(B)/tests/conformance --engine zcrx-nodev,multishot,recv --jobs 3
 
 test-conformance-nic: conformance ## run some of them on modelled NICs, by engine zcrx
 	$(Q)$(call conformance_nic,$(CONFORMANCE_RUNS),900,--scenario '$(subst $() ,,$(NIC_SCENARIOS))')

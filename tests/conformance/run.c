@@ -70,6 +70,14 @@ static const char *read_stats(struct run *run)
 
 /* ---- open and add ---- */
 
+static void check_engine(const struct run *run, const char *got)
+{
+	const char *engine = run->setup->engine;
+
+	CHECK(!strcmp(engine, "auto") || !strcmp(engine, got), "open: engine %.20s instead of %s",
+	      got, engine);
+}
+
 static void open_receiver(struct run *run)
 {
 	const struct scenario *s = run->scenario;
@@ -83,15 +91,17 @@ static void open_receiver(struct run *run)
 			 s->connections > NIC_RULES ? run->setup->executor->port : 0);
 	result = call(owner(run), NULL, NULL, &text,
 		      "open engine=%s area_bytes=%" PRIu64 " buffer_bytes=%" PRIu64
-		      " ring_entries=%" PRIu64 " refill_entries=%" PRIu64 " batch=%" PRIu64 "%s",
+		      " ring_entries=%" PRIu64 " refill_entries=%" PRIu64 " batch=%" PRIu64
+		      " through=%s%s",
 		      engine, s->area_bytes + (nic ? NIC_SHARE : 0), s->buffer_bytes,
-		      s->ring_entries, s->refill_entries, s->batch, steering);
+		      s->ring_entries, s->refill_entries, s->batch,
+		      s->iterate ? "iterator" : "events", steering);
 	if (result && run->setup->may_refuse)
 		stop(RUN_SKIPPED, "engine refused: %.900s", text);
 	CHECK(result == 0, "open: %s: %.900s", strerror(-result), text);
-	CHECK(!strcmp(engine, "auto") || !strcmp(engine, text), "open: engine %.20s instead of %s",
-	      text, engine);
 	run->open = 1;
+	if (!s->iterate)
+		check_engine(run, text);
 }
 
 static void add_stream(struct run *run, uint64_t number, uint64_t limit)
@@ -235,6 +245,25 @@ static int finished(struct run *run)
 		return run->quiet && stats_value(read_stats(run), "wakes");
 	}
 	return 1;
+}
+
+/* through=iterator: the one connection, by what the language has for that. */
+static void iterate(struct run *run)
+{
+	const char *text;
+	int result;
+
+	call_ok(owner(run), "accept 0 %" PRIu64, payload_start(run->scenario->seed, 0));
+	call_ok(owner(run), "go 0");
+	snprintf(run->ledger.streams[0].handle, WORD, "-");
+	run->ledger.added = 1;
+	disturb_start(&run->disturber, run->scenario, run->judge);
+	result = call(owner(run), take_event, run, &text, "iterate 0 %" PRIu64,
+		      run->scenario->limit);
+	disturb_stop(&run->disturber);
+	CHECK(result == 0, "iterate: %s: %.400s", strerror(-result), text);
+	check_engine(run, text);
+	ledger_check(&run->ledger);
 }
 
 /* Streams first to last - 1. */
@@ -399,7 +428,10 @@ static void run_once(const struct scenario *scenario, const struct run_setup *se
 	open_receiver(&run);
 	keeper_start(&run.keeper, scenario, judge);
 	run.sender = peer_start(scenario, setup->sender, setup->executor->port);
-	receive_all(&run);
+	if (scenario->iterate)
+		iterate(&run);
+	else
+		receive_all(&run);
 	finish(&run);
 	current = NULL;
 	ledger_close(&run.ledger);
@@ -415,27 +447,44 @@ struct hello {
 	struct judge *judge;
 };
 
-/* cannot KEY REASON | own threads | own mappings BYTES | ahead */
+static int has_key(const struct scenario *scenario, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (char *const *word = scenario->words; *word; word++)
+		if (!strncmp(*word, key, length) && (*word)[length] == '=')
+			return 1;
+	return 0;
+}
+
+/* Skips a scenario that gives all of these keys. */
+static void note_cannot(const struct scenario *scenario, const char *keys, const char *reason)
+{
+	char copy[WORD], *rest = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", keys);
+	for (char *key = strtok_r(copy, ",", &rest); key; key = strtok_r(NULL, ",", &rest))
+		if (!has_key(scenario, key))
+			return;
+	stop(RUN_SKIPPED, "%s: %s", keys, reason);
+}
+
+/* cannot KEY[,KEY...] REASON | own threads | own mappings BYTES | ahead */
 static void note_trait(void *context, char *line)
 {
 	const struct hello *hello = context;
 	struct judge *judge = hello->judge;
-	char key[WORD];
+	char keys[WORD];
 	int reason = 0;
 
-	if (sscanf(line, "cannot %39s %n", key, &reason) == 1 && reason) {
-		size_t length = strlen(key);
-
-		for (char *const *word = hello->scenario->words; *word; word++)
-			if (!strncmp(*word, key, length) && (*word)[length] == '=')
-				stop(RUN_SKIPPED, "%s: %s", key, line + reason);
-	} else if (!strcmp(line, "own threads")) {
+	if (sscanf(line, "cannot %39s %n", keys, &reason) == 1 && reason)
+		note_cannot(hello->scenario, keys, line + reason);
+	else if (!strcmp(line, "own threads"))
 		judge->any_threads = 1;
-	} else if (!strcmp(line, "ahead")) {
+	else if (!strcmp(line, "ahead"))
 		judge->ahead = 1;
-	} else if (sscanf(line, "own mappings %" SCNu64, &judge->own_mappings) != 1) {
+	else if (sscanf(line, "own mappings %" SCNu64, &judge->own_mappings) != 1)
 		fail("hello: answered by: %.200s", line);
-	}
 }
 
 void scenario_run(const struct scenario *scenario, const struct run_setup *setup)

@@ -62,6 +62,7 @@ CHOICE(flag, "0", "1")
 CHOICE(connect_choice, "together", "each")
 CHOICE(add_choice, "accept", "late")
 CHOICE(wait_choice, "receive", "poll")
+CHOICE(through_choice, "events", "iterator")
 CHOICE(order_choice, "fifo", "lifo", "random")
 CHOICE(rest_choice, "none", "recv", "add")
 CHOICE(close_choice, "owner", "thread")
@@ -142,6 +143,7 @@ static const struct key {
 	KEY(close_fd, flag),
 	KEY(batch, number),
 	KEY(timeout_ms, signed_number),
+	KEY_AS(through, through_choice, iterate),
 	KEY(wait, wait_choice),
 	KEY(hold, hold),
 	KEY(park_ms, number),

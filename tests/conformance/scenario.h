@@ -26,7 +26,8 @@ struct scenario {
 	uint64_t batch, hold_count, park_ms, release_batch, release_threads;
 	uint64_t remove_at, fork_at, wake_ms, signal_ms, until_bytes, closed_ms, repeat;
 	int64_t timeout_ms;
-	int connect_each, add_late, close_fd, double_release, close_on_thread, prefix, large;
+	int connect_each, add_late, close_fd, double_release, close_on_thread, prefix, large,
+		iterate;
 	enum wait_kind wait;
 	enum hold_kind hold;
 	enum order_kind order;

@@ -100,6 +100,7 @@ func (x *executor) hello(facts *strings.Builder, _ []string) (string, error) {
 	facts.WriteString("cannot wait the receiver's own thread waits; there is no descriptor to poll\n")
 	facts.WriteString("cannot fork_at a Go program cannot fork without exec\n")
 	facts.WriteString("cannot close Close always takes place on the receiver's own thread\n")
+	facts.WriteString("cannot through a Stream does not tell whether it ended by its limit\n")
 	facts.WriteString("own threads\nown mappings 18446744073709551615\nahead\n")
 	return runtime.Version() + ", zcrx " + zcrx.Version(), nil
 }

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use zcrx::Handle;
+use zcrx::{Handle, Stats};
 
 use crate::owner::Owner;
 use crate::views::Views;
@@ -72,12 +72,17 @@ impl Shared {
             "stats" => {
                 let stats = self.handle()?.stats();
                 let stats = stats.ok_or_else(|| Failure(libc::ENOTCONN, "closed".to_owned()))?;
-                return Ok(format!("{stats:?}").replace(": ", "=").replace([',', '{', '}'], ""));
+                return Ok(words_of(&stats));
             }
             _ => return Err(Failure(libc::ENOSYS, format!("no such request: {verb}"))),
         }
         Ok(String::new())
     }
+}
+
+/// The counters as NAME=VALUE.
+pub fn words_of(stats: &Stats) -> String {
+    format!("{stats:?}").replace(": ", "=").replace([',', '{', '}'], "")
 }
 
 /// Serve a channel to its end.

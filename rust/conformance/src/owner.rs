@@ -8,9 +8,10 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use zcrx::{End, Engine, Event, EventRef, Receiver, Steer, Stream, StreamOptions};
+use zcrx::{Buffers, Builder, End, Engine, Event, EventRef};
+use zcrx::{Receiver, Steer, Stream, StreamOptions};
 
-use crate::{Answer, Failure, Shared};
+use crate::{Answer, Failure, Shared, words_of};
 
 const LISTENER: i32 = 11;
 
@@ -25,6 +26,9 @@ pub struct Owner {
     shared: Arc<Shared>,
     listener: TcpListener,
     receiver: Option<Receiver>,
+    /// In place of the receiver: how its iterator opens one, and then that.
+    builder: Option<Builder>,
+    buffers: Option<Buffers>,
     connections: Vec<Connection>,
 }
 
@@ -36,7 +40,14 @@ impl Owner {
     pub fn new(shared: Arc<Shared>) -> Self {
         // SAFETY: the driver has opened it for this thread alone.
         let listener = unsafe { TcpListener::from_raw_fd(LISTENER) };
-        Self { shared, listener, receiver: None, connections: Vec::new() }
+        Self {
+            shared,
+            listener,
+            receiver: None,
+            builder: None,
+            buffers: None,
+            connections: Vec::new(),
+        }
     }
 
     pub fn run(&mut self, facts: &mut String, verb: &str, words: &[&str]) -> Answer {
@@ -45,6 +56,11 @@ impl Owner {
             ("hello", _) => return Ok(hello(facts)),
             ("settle", _) => {}
             ("open", _) => return self.open(words),
+            ("iterate", [_, limit]) => return self.iterate(facts, number(), limit.parse()?),
+            ("stats", _) if self.buffers.is_some() => {
+                return Ok(words_of(&self.buffers.as_ref().expect("there are some").stats()));
+            }
+            ("close", _) if self.buffers.take().is_some() => return Ok("done".to_owned()),
             ("close", _) => {
                 self.receiver = None;
                 let gone = self.shared.handle()?.stats().is_none();
@@ -93,16 +109,21 @@ impl Owner {
                 "refill_entries" => builder.refill_entries(value.parse()?),
                 "batch" => builder.batch(value.parse()?),
                 "interface" => builder.interface(value),
+                "through" => builder,
                 "steer_port" if value == "0" => builder,
                 "steer_port" => builder.steer(Steer::Port(value.parse()?)),
                 _ => return Err(no(key)),
             };
         }
+        self.connections.clear();
+        if words.contains(&"through=iterator") {
+            self.builder = Some(builder);
+            return Ok(String::new());
+        }
         let receiver = builder.open()?;
         let engine = receiver.info().engine;
         *self.shared.handle.lock().expect("no thread panics") = Some(receiver.handle());
         self.receiver = Some(receiver);
-        self.connections.clear();
         Ok(engine.to_string())
     }
 
@@ -187,6 +208,38 @@ impl Owner {
         Ok(())
     }
 
+    /// Receive one connection by an iterator that has a receiver of its own.
+    fn iterate(&mut self, facts: &mut String, number: usize, limit: u64) -> Answer {
+        let builder = self.builder.take().ok_or_else(|| no("builder"))?;
+        let options = StreamOptions::new().limit_bytes(limit);
+        let mut buffers = builder.buffers_with(self.socket(number)?, options)?;
+        let mut place = self.connection(number)?.place;
+        let mut failed = false;
+        for buffer in &mut buffers {
+            let fact = match buffer {
+                Ok(buffer) => {
+                    let good = self.shared.views.good(&buffer, place);
+                    place += buffer.len() as u64;
+                    format!("data - {number} {} {good} 0", buffer.len())
+                }
+                Err(error) => {
+                    failed = true;
+                    format!("error - {number} {}", error.errno())
+                }
+            };
+            writeln!(facts, "{fact}").expect("a String takes all");
+        }
+        match buffers.end() {
+            Some(end) => writeln!(facts, "end - {number} {}", how(end)),
+            None if failed => Ok(()),
+            None => writeln!(facts, "end - {number} unknown"),
+        }
+        .expect("a String takes all");
+        let engine = buffers.info().engine.to_string();
+        self.buffers = Some(buffers);
+        Ok(engine)
+    }
+
     fn poll(&self, timeout_ms: i32) -> Result<(), Failure> {
         let fd = self.receiver()?.as_raw_fd();
         let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
@@ -199,6 +252,7 @@ impl Owner {
 fn hello(facts: &mut String) -> String {
     facts.push_str("cannot double_release a Buffer is released by being moved\n");
     facts.push_str("cannot close a Receiver is not Send\n");
+    facts.push_str("cannot wake_ms,through a Buffers has no handle to wake it\n");
     facts.push_str("own mappings 1048576\n");
     format!("Rust, zcrx {}", env!("CARGO_PKG_VERSION"))
 }

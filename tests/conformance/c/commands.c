@@ -43,6 +43,7 @@ static void answer(FILE *out, int result, const char *text)
 static void hello(FILE *out, char *words)
 {
 	(void)words;
+	fputs("cannot through a C program receives events\n", out);
 	fprintf(out, "own mappings 1048576\nok C %s\n", zrx_version());
 }
 
@@ -64,7 +65,7 @@ static void set_option(struct zrx_options *options, uint64_t *batch, const char 
 		options->interface = value;
 	else if (!strcmp(key, "steer_port"))
 		options->steer_port = (uint32_t)number;
-	else
+	else if (!strcmp(key, "batch"))
 		*batch = number;
 }
 
