@@ -44,12 +44,17 @@ static inline void zrx_refill_drain(struct zrx_area *area)
 	zrx_refill_give(area, (struct zrx_chain){0});
 }
 
+/* How many entries the kernel has taken, modulo 2^32 and from where it began to count. */
+static inline uint32_t zrx_refill_taken(const struct zrx_refill *refill)
+{
+	/* Acquire pairs with the kernel's store-release of head: what it took, it has read. */
+	return atomic_load_explicit(refill->head, memory_order_acquire);
+}
+
 /* Entries that the kernel has not taken yet. */
 static inline uint32_t zrx_refill_pending(const struct zrx_refill *refill)
 {
-	/* Acquire pairs with the kernel's store-release of head: what it took, it has read. */
-	return atomic_load_explicit(refill->tail, memory_order_relaxed) -
-	       atomic_load_explicit(refill->head, memory_order_acquire);
+	return atomic_load_explicit(refill->tail, memory_order_relaxed) - zrx_refill_taken(refill);
 }
 
 static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)

@@ -38,7 +38,7 @@ struct zrx_stream {
 	uint32_t generation; /* never 0, so that a handle is never below 1 << 32 */
 	uint32_t hash_next;  /* index + 1 */
 	uint32_t rule;       /* NIC flow rule, 0: none */
-	uint32_t filled;     /* refill entries written when it was last armed (engine zcrx) */
+	uint32_t taken;      /* the refill ring's head when it was last armed (engine zcrx) */
 	int32_t fd;          /* our own duplicate */
 	int32_t error;       /* of the last event */
 	uint16_t end_flags;  /* likewise */

@@ -412,7 +412,7 @@ struct zrx_stream {
 	uint32_t generation; /* never 0, so that a handle is never below 1 << 32 */
 	uint32_t hash_next;  /* index + 1 */
 	uint32_t rule;       /* NIC flow rule, 0: none */
-	uint32_t filled;     /* refill entries written when it was last armed (engine zcrx) */
+	uint32_t taken;      /* the refill ring's head when it was last armed (engine zcrx) */
 	int32_t fd;          /* our own duplicate */
 	int32_t error;       /* of the last event */
 	uint16_t end_flags;  /* likewise */
@@ -1150,12 +1150,17 @@ static inline void zrx_refill_drain(struct zrx_area *area)
 	zrx_refill_give(area, (struct zrx_chain){0});
 }
 
+/* How many entries the kernel has taken, modulo 2^32 and from where it began to count. */
+static inline uint32_t zrx_refill_taken(const struct zrx_refill *refill)
+{
+	/* Acquire pairs with the kernel's store-release of head: what it took, it has read. */
+	return atomic_load_explicit(refill->head, memory_order_acquire);
+}
+
 /* Entries that the kernel has not taken yet. */
 static inline uint32_t zrx_refill_pending(const struct zrx_refill *refill)
 {
-	/* Acquire pairs with the kernel's store-release of head: what it took, it has read. */
-	return atomic_load_explicit(refill->tail, memory_order_relaxed) -
-	       atomic_load_explicit(refill->head, memory_order_acquire);
+	return atomic_load_explicit(refill->tail, memory_order_relaxed) - zrx_refill_taken(refill);
 }
 
 static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)
@@ -2381,7 +2386,8 @@ int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint
 struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_ifq queue;
-	uint64_t spent; /* of the refill entries written: those that are known to help no copy */
+	uint32_t spent; /* of the refill entries taken: the last that is known to have helped no
+			   copy */
 	uint64_t retry_ns;
 	/* When to look again although nothing completes (zrx_sys_now_ns); 0: no need. */
 	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
@@ -2468,6 +2474,7 @@ static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_erro
 		return result;
 	}
 	receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
+	state->spent = zrx_refill_taken(refill_of(receiver));
 	receiver->state = state;
 	zcrx_describe(receiver, state);
 	return 0;
@@ -2529,11 +2536,6 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 		zrx_nic_steer_remove(state->queue.nic, stream->rule);
 }
 
-static uint64_t filled(const struct zrx_receiver *receiver)
-{
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
-}
-
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
@@ -2546,7 +2548,7 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	if (!sqe)
 		return -EAGAIN;
 	state->arms_left--;
-	stream->filled = (uint32_t)filled(receiver);
+	stream->taken = zrx_refill_taken(refill_of(receiver));
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	if (stream->remaining != UINT64_MAX) {
@@ -2566,6 +2568,11 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 /* ---- chunks ---- */
 
+static uint64_t filled(const struct zrx_receiver *receiver)
+{
+	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+}
+
 /* Without a device each buffer has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
 {
@@ -2580,18 +2587,16 @@ static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvest
 	return taken < chunks ? (uint32_t)(chunks - taken) : 0;
 }
 
-/* On a queue the driver holds most chunks: all that can be told is what came back since. */
+/* On a queue the driver holds most chunks: all that can be told is what it took back since. */
 static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
 	const struct zcrx_state *state = receiver->state;
-	uint64_t returned = filled(receiver) - state->spent;
-
 	(void)stream;
 	if (state->nodev)
 		return nodev_free(receiver, 0);
 	if (state->retry)
 		return UINT32_MAX;
-	return returned < UINT32_MAX ? (uint32_t)returned : UINT32_MAX;
+	return zrx_refill_taken(refill_of(receiver)) - state->spent;
 }
 
 /*
@@ -2613,7 +2618,6 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	if (!due || zrx_ifq_flush(&state->queue, &state->ring))
 		return;
 	zrx_count(&state->flushes, 1);
-	state->spent -= pending;          /* copies may find them now */
 	zrx_refill_drain(receiver->area); /* there is room for the backlog now */
 }
 
@@ -2778,6 +2782,20 @@ static int part_done(const struct zrx_stream *stream)
 	       !(stream->flags & ZRX_STREAM_FRESH) && stream->remaining % LIMIT_PART == 0;
 }
 
+/*
+ * What the kernel had taken back when the stream was armed did not help. What it took since may: it
+ * may have taken it after the copy failed.
+ */
+static void copy_failed(struct zcrx_state *state, struct zrx_receiver *receiver,
+			const struct zrx_stream *stream)
+{
+	state->retry = 0;
+	if (stream->taken - state->spent <= INT32_MAX)
+		state->spent = stream->taken;
+	state->shortage = 1;
+	flush_if_due(state, receiver);
+}
+
 static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 		       struct zrx_stream *stream, const struct io_uring_cqe *cqe)
 {
@@ -2792,13 +2810,8 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	 */
 	if (result == -ENOSPC)
 		state->arms = 0;
-	if (result == -ENOMEM) {
-		state->retry = 0;
-		state->shortage = 1;
-		/* What came back after it was armed may have come after the copy failed. */
-		if (stream->filled == (uint32_t)filled(receiver))
-			state->spent = filled(receiver);
-	}
+	if (result == -ENOMEM)
+		copy_failed(state, receiver, stream);
 	if (result == 0 && part_done(stream))
 		result = -EINTR; /* the next part */
 	zrx_stream_final(receiver, stream, result);

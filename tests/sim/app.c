@@ -227,7 +227,9 @@ static int receive(struct zrx_event *events, uint32_t capacity, int64_t timeout_
 	int count;
 
 	sim_turns_restart();
+	app.receiving = 1;
 	count = zrx_receiver_receive(app.receiver, events, capacity, timeout_ns);
+	app.receiving = 0;
 	sim_trace("receive of %u, timeout %lld: %d", capacity, (long long)timeout_ns, count);
 	sim_step();
 	if (count > (int)capacity)
@@ -252,15 +254,18 @@ void app_wait_for_descriptor(void)
 {
 	struct zrx_event events[APP_BATCH];
 	uint32_t capacity = sim_between(1, app.capacity);
-	int fd = zrx_receiver_fd(app.receiver);
+	int fd = zrx_receiver_fd(app.receiver), count;
 
-	while (receive(events, capacity, 0) == (int)capacity) {
+	while ((count = receive(events, capacity, 0)) == (int)capacity) {
 		if (app.view_count > APP_VIEWS / 2)
 			app_release(app.view_count);
 	}
 	app_check_stats();
 	if (sim_fd_poll(fd))
 		return;
+	if (count == -ENOMEM)
+		sim_fail("what there was no memory for waits, and the descriptor is silent");
+	sim_world_sleeps(sim_uring_next_timer());
 	while (!sim_fd_wakes_sleeper(fd)) {
 		uint64_t next = sim_uring_next_timer();
 

@@ -44,6 +44,7 @@ struct app {
 	uint64_t bytes, buffers, ended;
 	uint32_t area_freed;
 	uint32_t leaps;          /* of time, in vain */
+	uint32_t receiving;      /* inside of a receive */
 	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */
 	struct app_stream streams[APP_STREAMS];
 	_Atomic uint32_t releasing; /* views whose release has begun */

@@ -8,6 +8,9 @@
 #include "zcrx_model.h"
 
 #define LEAPS_IN_VAIN 20u
+/* How long a receiver may sleep without a look at what nobody announces. */
+#define PARKED_NS  64000000u
+#define BACKLOG_NS 1000000u
 
 static int release_elsewhere(void)
 {
@@ -89,6 +92,57 @@ const char *app_owed(void)
 	return NULL;
 }
 
+/* Whether this stream, for which there is no request, would get bytes if there were one. */
+static int would_receive(const struct app_stream *stream)
+{
+	struct sim_socket *socket = stream->socket;
+
+	if (!stream->live || stream->removing || socket->requests || !socket->segment_count)
+		return 0;
+	if (app.engine == ZRX_ENGINE_MULTISHOT)
+		return !stream->limit && sim_receive_has_buffers();
+	return sim_socket_front(socket)->chunk < 0 && sim_zcrx_came_back();
+}
+
+/* Others that release, or wake, at this moment change what is so. */
+void sim_world_sleeps(uint64_t timer)
+{
+	uint64_t left = timer > sim.now_ns ? timer - sim.now_ns : 0;
+	struct zrx_stats stats = ZRX_STATS_INIT;
+
+	if (app.releasing || atomic_load(&app.receiver->area->wake_asked))
+		return;
+	zrx_receiver_stats(app.receiver, &stats);
+	for (uint32_t i = 0; stats.parked && i < app.stream_count; i++) {
+		if (would_receive(&app.streams[i]))
+			sim_fail("the receiver sleeps, and there are buffers for stream %u, which "
+				 "is parked",
+				 i);
+	}
+	if (app.engine == ZRX_ENGINE_ZCRX && stats.parked && (!timer || left > PARKED_NS))
+		sim_fail("the receiver sleeps for %llu ns without a look at what is parked",
+			 (unsigned long long)left);
+	if (stats.backlog && (!timer || left > BACKLOG_NS))
+		sim_fail("the receiver sleeps for %llu ns without a look at the backlog",
+			 (unsigned long long)left);
+}
+
+void sim_world_signalled(void)
+{
+	if (app.receiving && !app.polls && !others_running() && !sim.threads && !sim.inside)
+		sim_fail("a receive signals an eventfd, and nobody polls");
+}
+
+/* Somebody else's. */
+static void wake(void)
+{
+	uint32_t receiving = app.receiving;
+
+	app.receiving = 0;
+	zrx_receiver_wake(app.receiver);
+	app.receiving = receiving;
+}
+
 void sim_world_quiet(void)
 {
 	if (app_owed())
@@ -96,11 +150,11 @@ void sim_world_quiet(void)
 	if (atomic_load(&app.receiver->area->wake_asked))
 		sim_fail("deadlock: the receiver was woken, and sleeps for ever");
 	sim_trace("nothing left to do: wake");
-	zrx_receiver_wake(app.receiver);
+	wake();
 }
 
 void sim_world_leapt(void)
 {
 	if (++app.leaps % LEAPS_IN_VAIN == 0 && !app_owed())
-		zrx_receiver_wake(app.receiver);
+		wake();
 }

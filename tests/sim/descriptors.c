@@ -148,6 +148,7 @@ int zrx_sys_eventfd_open(void)
 
 void zrx_sys_eventfd_signal(int fd)
 {
+	sim_world_signalled();
 	sim_event_add(fd);
 	/* If the ring polls it. A real thread leaves that to the owner. */
 	if (!sim.threads || !others_running())

@@ -44,7 +44,9 @@ static int parse_range(const char *text, uint64_t *first, uint64_t *last)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--trace] FIRST[-LAST]\n");
+	fprintf(stderr, "usage: sim [--trace] [--all] FIRST[-LAST]...\n"
+			"  --trace  tell what happens\n"
+			"  --all    go on after a failure\n");
 	return 2;
 }
 
@@ -56,36 +58,49 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+static pid_t start(struct worker *worker, uint64_t first, uint64_t last, uint64_t stride)
+{
+	pid_t child = fork();
+
+	if (child)
+		return child;
+	work(worker, first, last, stride);
+	fflush(NULL);
+	_exit(0);
+}
+
 static void stop_all(const pid_t *children, long count)
 {
 	for (long i = 0; i < count; i++)
-		kill(children[i], SIGKILL);
+		if (children[i] > 0)
+			kill(children[i], SIGKILL);
 }
 
-/* Returns the number of workers that did not come to their end. The first failure stops the others.
- */
-static int run_all(struct worker *workers, long count, uint64_t first, uint64_t last)
+/* Returns the number of seeds that failed. The first stops the others, unless all are wanted. */
+static int run_all(struct worker *workers, long count, uint64_t first, uint64_t last, int all)
 {
-	pid_t children[WORKERS_MOST];
-	int failed = 0;
+	pid_t children[WORKERS_MOST], child;
+	int failed = 0, status;
 
-	for (long i = 0; i < count; i++) {
-		children[i] = fork();
-		if (children[i])
+	for (long i = 0; i < count; i++)
+		children[i] = start(&workers[i], first + (uint64_t)i, last, (uint64_t)count);
+	while ((child = wait(&status)) > 0) {
+		long i = 0;
+
+		while (children[i] != child)
+			i++;
+		children[i] = 0;
+		if (!status || (failed && !all))
 			continue;
-		work(&workers[i], first + (uint64_t)i, last, (uint64_t)count);
-		fflush(NULL);
-		_exit(0);
-	}
-	for (long i = 0; i < count; i++) {
-		int status;
-
-		wait(&status);
-		if (status && !failed++)
+		failed++;
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGABRT)
+			fprintf(stderr, "sim: seed %llu: ended by signal %d\n",
+				(unsigned long long)workers[i].seed, WTERMSIG(status));
+		if (!all)
 			stop_all(children, count);
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGABRT &&
-		    WTERMSIG(status) != SIGKILL)
-			fprintf(stderr, "sim: a worker ended by signal %d\n", WTERMSIG(status));
+		else if (workers[i].seed + (uint64_t)count <= last)
+			children[i] = start(&workers[i], workers[i].seed + (uint64_t)count, last,
+					    (uint64_t)count);
 	}
 	return failed;
 }
@@ -96,11 +111,17 @@ int main(int argc, char **argv)
 	uint64_t first, last, steps = 0, runs = 0;
 	struct worker *workers;
 	double began = now();
-	int failed;
+	int failed, all = 0;
 
-	if (argc == 3 && !strcmp(argv[1], "--trace"))
-		sim.tracing = 1;
-	else if (argc != 2)
+	for (; argc > 2 && argv[1][0] == '-'; argc--, argv++) {
+		if (!strcmp(argv[1], "--trace"))
+			sim.tracing = 1;
+		else if (!strcmp(argv[1], "--all"))
+			all = 1;
+		else
+			return usage();
+	}
+	if (argc != 2)
 		return usage();
 	if (!parse_range(argv[argc - 1], &first, &last))
 		return usage();
@@ -112,7 +133,7 @@ int main(int argc, char **argv)
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (workers == MAP_FAILED)
 		return 1;
-	failed = run_all(workers, count, first, last);
+	failed = run_all(workers, count, first, last, all);
 	for (long i = 0; i < count; i++) {
 		steps += workers[i].steps;
 		runs += workers[i].runs;

@@ -11,6 +11,8 @@
 
 #define REGIONS_MAX 64
 #define ALIGNMENT   4096
+#define LARGE       65536
+#define HUGE_BYTES  (2u << 20)
 
 struct region {
 	void *heap; /* what to free; NULL: no region */
@@ -38,9 +40,15 @@ void sim_memory_check_empty(void)
 	}
 }
 
+/* Of large allocations there are few: one in two. */
+static uint32_t shortage(size_t size)
+{
+	return sim.kernel.short_memory && size >= LARGE ? 50 : sim.kernel.short_memory;
+}
+
 void *zrx_sys_alloc(size_t size)
 {
-	if (sim_chance(sim.kernel.short_memory)) {
+	if (sim_chance(shortage(size))) {
 		sim_trace("an allocation of %zu bytes fails", size);
 		return NULL;
 	}
@@ -64,7 +72,9 @@ static void *new_region(size_t size, int *error)
 		return NULL;
 	}
 	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	if (posix_memalign(&address, ALIGNMENT, size))
+	/* On the border of a huge page, which the core looks at: not wherever this process has
+	 * room. */
+	if (posix_memalign(&address, size < HUGE_BYTES ? ALIGNMENT : HUGE_BYTES, size))
 		abort();
 	memset(address, 0, size);
 	pthread_mutex_lock(&lock);

@@ -109,6 +109,11 @@ void sim_world_maybe(void);
 /* Nothing will happen any more, and the receiver sleeps for ever: fails if there is work, wakes it
  * if not. */
 void sim_world_quiet(void);
+/* The receiver, or its event loop, is about to sleep until a completion or this time (0: no timer).
+ */
+void sim_world_sleeps(uint64_t timer);
+/* It signals an eventfd. */
+void sim_world_signalled(void);
 /* Time passed until a timer was due. */
 void sim_world_leapt(void);
 /* The kernel unmaps or reuses memory: fails if a view of it is out. */

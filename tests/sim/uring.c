@@ -552,12 +552,14 @@ static void leap(uint64_t to)
 /* Returns 0 when there is a completion, or why the wait is over. */
 static int sleep_for_one(uint64_t deadline)
 {
-	for (;;) {
+	for (int first = 1;; first = 0) {
 		uint64_t next;
 
 		run();
 		if (completions_ready())
 			return 0;
+		if (first && !something_ready())
+			sim_world_sleeps(sim_uring_next_timer());
 		if (sim_chance(sim.kernel.interrupted))
 			return -EINTR;
 		if (something_ready())

@@ -89,6 +89,8 @@ void sim_receive_begin(void);
 int sim_receive_register(void *argument);
 void sim_receive_unregister(void);
 void sim_receive(struct sim_request *request);
+/* Whether there are buffers in it for a receive. */
+int sim_receive_has_buffers(void);
 /* See what the user has put into the buffer ring. */
 void sim_receive_look(void);
 

@@ -71,6 +71,11 @@ void sim_receive_look(void)
 	}
 }
 
+int sim_receive_has_buffers(void)
+{
+	return buffers.ring && buffers.head != buffers.seen;
+}
+
 /* Take res bytes of the front buffer. Returns the completion's flags. */
 static uint32_t consume(int64_t res)
 {

@@ -38,6 +38,7 @@ static struct ifq {
 	int32_t filling;
 	uint32_t filled;
 	uint32_t nodev;
+	uint32_t came_back; /* by a flush, since a copy last found no chunk */
 	/* events */
 	uint32_t wanted, fired, due;
 	uint64_t user_data;
@@ -134,6 +135,11 @@ int sim_zcrx_starved(const struct sim_socket *socket)
 	       !ifq.users && !ifq.stacked[FREE_LIST] && !ifq.stacked[POOL];
 }
 
+int sim_zcrx_came_back(void)
+{
+	return ifq.area && ifq.came_back && ifq.stacked[FREE_LIST];
+}
+
 void sim_zcrx_scrub(void)
 {
 	ifq.area = NULL;
@@ -195,6 +201,7 @@ static int flush(void)
 {
 	uint32_t count = take_entries(ifq.entry_count, 0);
 
+	ifq.came_back |= count && ifq.stacked[FREE_LIST];
 	sim_trace("flush takes %u entries", count);
 	return 0;
 }
@@ -273,8 +280,10 @@ static int copy(struct sim_request *request, uint32_t most)
 	uint32_t length = segment->length;
 	int32_t index = get(FREE_LIST);
 
-	if (index < 0)
+	if (index < 0) {
+		ifq.came_back = 0;
 		return -ENOMEM;
+	}
 	if (length > sim.kernel.page_bytes)
 		length = sim.kernel.page_bytes;
 	if (length > most)

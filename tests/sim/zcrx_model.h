@@ -38,6 +38,8 @@ void sim_zcrx_relent(void);
  * nothing that a receiver could do helps.
  */
 int sim_zcrx_starved(const struct sim_socket *socket);
+/* A flush brought back chunks since a copy last found none, and one of them is free. */
+int sim_zcrx_came_back(void);
 /* The ring dies: what the user holds goes back to the free list. */
 void sim_zcrx_scrub(void);
 
