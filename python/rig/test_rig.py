@@ -183,6 +183,33 @@ def test_batches_in_a_dmabuf(sock):
             assert memory[first : first + length] == payload(length)
 
 
+def test_a_reader_refuses_a_dmabuf(sock):
+    """It must not take what it cannot read for the end."""
+    with (
+        dmabuf(AREA_BYTES) as (fd, _),
+        zcrx.Receiver("zcrx", INTERFACE, area_bytes=AREA_BYTES, dmabuf=fd) as rx,
+        rx.stream(sock, timeout=20) as buffers,
+    ):
+        sock.sendall(b"!")
+        reader = zcrx.Reader(buffers)
+        for read in (reader.read_some, reader.read_exactly):
+            with pytest.raises(BufferError, match="no CPU view"):
+                read(1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_puts_the_nic_back(number):
+    before = settings_of_nic()
+    arguments = ["recv", "--engine", "zcrx", "--interface", INTERFACE, "--area-bytes", str(AREA_BYTES)]
+    command = [sys.executable, "-m", "zcrx", *arguments, "--listen", f"[{LOCAL}]:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("listening on")
+        assert settings_of_nic() != before
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    assert settings_of_nic() == before
+
+
 def test_setup_and_restore(command):
     before = settings_of_nic()
     status, dry = command("nic", "setup", INTERFACE, "--queue", "1")

@@ -150,12 +150,68 @@ def test_leaving_early_gives_the_socket_back(run, engine, pair, send):
         pass
 
 
-def test_close_ends_waiting_tasks(run, engine, pair):
+@pytest.mark.parametrize("waits", [True, False])
+def test_close_is_not_taken_for_the_end(run, engine, pair, waits):
+    """Half an upload must not look like a whole one."""
+    pair[1].sendall(b"half")
+
     async def main():
         receiver = zcrx.aio.Receiver(engine)
-        task = asyncio.create_task(collect(receiver.stream(pair[0])))
-        await asyncio.sleep(0.02)
+        source = receiver.stream(pair[0])
+        got = bytes(await anext(source))
+        task = asyncio.create_task(collect(source))
+        if waits:
+            await asyncio.sleep(0.02)
         receiver.close()
-        return await task
+        for _ in range(2):
+            with pytest.raises(zcrx.ClosedError, match="before the stream ended"):
+                await (task if not task.done() else anext(source))
+        assert source.end is None
+        return got
 
-    assert run(main()) == b""
+    assert run(main()) == b"half"
+
+
+def test_aclose_is_told_to_a_task_that_waits(run, engine, pair):
+    async def main(owned):
+        receiver = zcrx.aio.Receiver(engine)
+        source = zcrx.aio.stream(pair[0], engine=engine) if owned else receiver.stream(pair[0])
+        task = asyncio.create_task(collect(source))
+        await asyncio.sleep(0.02)
+        await source.aclose()
+        with pytest.raises(zcrx.ClosedError, match="aclose"):
+            await task
+        with pytest.raises(StopAsyncIteration):
+            await anext(source)
+        assert source.end == "removed"
+        receiver.close()
+
+    run(main(True))
+    run(main(False))
+
+
+@pytest.mark.parametrize(("limit", "end"), [(None, "peer"), (3, "limit")])
+def test_the_end_is_told(run, engine, pair, limit, end):
+    pair[1].sendall(b"data")
+    pair[1].shutdown(socket.SHUT_WR)
+
+    async def main():
+        source = zcrx.aio.stream(pair[0], engine=engine, limit=limit)
+        assert source.end is None
+        assert await collect(source) == b"data"[:limit]
+        assert source.end == end
+
+    run(main())
+
+
+def test_a_reset_is_raised_each_time(run, engine, pair):
+    async def main():
+        source = zcrx.aio.stream(pair[0], engine=engine)
+        pair[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        pair[1].close()
+        for _ in range(2):
+            with pytest.raises(ConnectionResetError):
+                await anext(source)
+        assert source.end is None
+
+    run(main())

@@ -61,7 +61,7 @@ def one_socket(code: str, sock: socket.socket, capsys) -> None:
     thread.start()
     execute(code.replace("9000", str(port)))
     thread.join()
-    assert capsys.readouterr().out == f"{hashlib.sha256(DATA).hexdigest()} True\n"
+    assert capsys.readouterr().out == f"{hashlib.sha256(DATA).hexdigest()} peer\n"
 
 
 def many_sockets(code: str, sock: socket.socket, capsys) -> None:

@@ -11,6 +11,7 @@ import pickle
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import sysconfig
@@ -136,16 +137,115 @@ def test_stream(rx, pair, send):
     assert got == data
 
 
-def test_stream_times_out_and_raises_resets(rx, pairs):
-    receiver, sender = pairs()
-    with pytest.raises(TimeoutError):
-        list(rx.stream(receiver, timeout=0.05))
-    assert rx.streams == []
+def test_stream_raises_resets_each_time(rx, pairs):
     receiver, sender = pairs()
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sender.close()
-    with pytest.raises(ConnectionResetError):
-        list(rx.stream(receiver))
+    buffers = rx.stream(receiver)
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            next(buffers)
+    assert buffers.end is None
+
+
+def test_stream_goes_on_after_a_timeout(rx, pair):
+    receiver, sender = pair
+    buffers = rx.stream(receiver, timeout=0.05)
+    with pytest.raises(TimeoutError, match=r"0\.05 s"):
+        next(buffers)
+    sender.sendall(b"late")
+    sender.shutdown(socket.SHUT_WR)
+    assert bytes(next(buffers)) == b"late"
+    assert list(buffers) == []
+    assert buffers.end == "peer"
+
+
+def test_a_wake_is_not_a_timeout(rx, pair):
+    """The wake comes before any data; what is sent after it still arrives."""
+    receiver, sender = pair
+    rx.wake()
+    timer = threading.Timer(0.2, sender.sendall, (b"data",))
+    timer.start()
+    with rx.stream(receiver, timeout=100) as buffers:
+        assert bytes(next(buffers)) == b"data"
+    timer.join()
+
+
+@pytest.mark.parametrize(("limit", "end"), [(None, "peer"), (3, "limit")])
+def test_the_end_is_told(rx, pair, limit, end):
+    pair[1].sendall(b"data")
+    pair[1].shutdown(socket.SHUT_WR)
+    reader = zcrx.Reader(buffers := rx.stream(pair[0], limit=limit))
+    assert (buffers.end, reader.end) == (None, None)
+    assert bytes(reader.read_some(1)) == b"d"
+    assert reader.end is None
+    assert b"".join(bytes(piece) for piece in reader) == b"data"[1:limit]
+    assert (buffers.end, reader.end) == (end, end)
+
+
+def test_a_closed_iterator_gives_the_socket_back(rx, pair):
+    receiver, sender = pair
+    with rx.stream(receiver) as buffers:
+        sender.sendall(b"first")
+        next(buffers).release()
+    assert buffers.end == "removed"
+    assert next(buffers, None) is None
+    buffers.close()
+    sender.sendall(b"second")
+    assert receiver.recv(6) == b"second"
+    rx.add(receiver)
+
+
+def test_a_stream_has_the_receiver_for_itself(rx, pairs):
+    """The iterator would hand out the other socket's data as its own."""
+    with rx.stream(pairs()[0]):
+        with pytest.raises(ValueError, match="for itself"):
+            rx.add(pairs()[0])
+        with pytest.raises(ValueError, match="other streams"):
+            rx.stream(pairs()[0])
+
+
+def test_a_reader_goes_on_after_a_timeout(rx, pair):
+    receiver, sender = pair
+    reader = zcrx.Reader(rx.stream(receiver, timeout=0.05))
+    sender.sendall(b"0123")
+    with pytest.raises(TimeoutError):
+        reader.read_exactly(8)
+    sender.sendall(b"4567")
+    sender.shutdown(socket.SHUT_WR)
+    assert bytes(reader.read_exactly(8)) == b"01234567"
+    assert bytes(reader.read_some(1)) == b""
+    assert reader.end == "peer"
+
+
+def test_a_reader_passes_no_buffer_over_that_cannot_be_viewed(rx, pair):
+    """As those of a dma-buf; here one that was released."""
+    pair[1].sendall(b"data")
+    pair[1].shutdown(socket.SHUT_WR)
+    buffers = list(rx.stream(pair[0]))
+    buffers[0].release()
+    reader = zcrx.Reader([*buffers, *buffers])
+    for _ in range(3):
+        with pytest.raises(ValueError, match="released"):
+            reader.read_some(1)
+
+
+def test_tls_is_refused(rx, pair):
+    """Its descriptor yields ciphertext."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    options = {"server_hostname": "localhost", "do_handshake_on_connect": False}
+
+    class FromAnotherLibrary:
+        def get_cipher_name(self) -> None: ...
+
+        def fileno(self) -> int:
+            return pair[1].fileno()
+
+    with context.wrap_socket(pair[0], **options) as secure, secure.makefile("rb") as file:
+        for wrong in (secure, file, FromAnotherLibrary()):
+            for use in (rx.add, rx.stream, lambda sock: zcrx.nic.prove("lo", sock)):
+                with pytest.raises(TypeError, match=r"encrypted.*MemoryBIO"):
+                    use(wrong)
 
 
 def test_leaving_a_stream_early_gives_the_socket_back(rx, pair, send):
@@ -355,3 +455,13 @@ def test_a_million_buffers_leak_nothing(pair):
     assert count >= MILLION
     assert late[0] - early[0] < 4096  # KiB
     assert late[1] - early[1] < 1000
+
+
+def test_prove_waits_for_any_time_that_is_given(pair):
+    """None of them is refused or wraps; here it ends at once, since loopback has no queue to take."""
+    for timeout in (0, 1e9, 1e300, float("inf")):
+        with pytest.raises(zcrx.Error):
+            zcrx.nic.prove("lo", pair[0], timeout=timeout)
+    for timeout in (-1, float("nan")):
+        with pytest.raises(ValueError, match="timeout"):
+            zcrx.nic.prove("lo", pair[0], timeout=timeout)

@@ -9,7 +9,8 @@ Receiver       sockets in, events out: add, receive, stream
 Batch, Event, Stream, Buffer
                what receive hands out; a Buffer is a bytes-like, read-only object over memory that the kernel
                or the NIC filled, valid until it is released
-Reader         exact reads and lines of work that ignore where buffers end
+Buffers        the buffers of one stream; its `end` tells how the stream ended
+Reader         reads of a given size, wherever buffers begin and end
 aio            the same for asyncio
 nic            looking at NICs, setting them up, proving that they do not copy
 probe          what this kernel lets this process do
@@ -21,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _control
+from ._buffers import Buffers
 from ._errors import BusyError, ClosedError, Error, PermissionDeniedError, ThreadError, UnavailableError
 from ._info import ENGINES, Capabilities, Check, Info, Refusal, Stats, probe
 from ._reader import Reader
@@ -37,6 +39,7 @@ __all__ = [
     "ENGINES",
     "Batch",
     "Buffer",
+    "Buffers",
     "BusyError",
     "Capabilities",
     "Check",

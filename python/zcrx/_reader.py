@@ -12,6 +12,10 @@ from ._zcrx import Buffer
 class Reader:
     """Reads of a given size from one stream's buffers: Reader(rx.stream(sock)).
 
+    What the stream raises (TimeoutError, ConnectionResetError) comes through; after TimeoutError the
+    same read can be tried again: nothing is lost. Buffers without a view by the
+    CPU (dma-buf) raise BufferError.
+
     Bytes that lie within one buffer are handed out as views of it, without a copy; only a read that
     straddles buffers copies, and copied_bytes counts what was.
 
@@ -20,16 +24,25 @@ class Reader:
 
     def __init__(self, buffers: Iterable[Buffer]) -> None:
         self._buffers: Iterator[Buffer] = iter(buffers)
+        self._next: Buffer | None = None  # not read yet
         self._rest = memoryview(b"")
         self.copied_bytes = 0
+
+    @property
+    def end(self) -> str | None:
+        """How the stream ended ("peer", "limit", "removed"); None before, or if the buffers do not tell."""
+        end: str | None = getattr(self._buffers, "end", None)
+        return None if self._rest or self._next is not None else end
 
     def _fill(self) -> bool:
         """Go on to the next buffer once the current one is used up. False at the end of the stream."""
         while not self._rest:
-            buffer = next(self._buffers, None)
-            if buffer is None:
+            if self._next is None:
+                self._next = next(self._buffers, None)
+            if self._next is None:
                 return False
-            self._rest = memoryview(buffer)
+            self._rest = memoryview(self._next)  # may raise: the buffer is then not taken for read
+            self._next = None
         return True
 
     def _cut(self, size: int) -> memoryview:
@@ -60,13 +73,17 @@ class Reader:
         return memoryview(copy).toreadonly()
 
     def readinto(self, target: bytearray | memoryview) -> int:
-        """Fill a writable buffer, by copying. Returns how many bytes there were: less at the end."""
+        """Fill a writable buffer, by copying. Returns how many bytes there were: fewer only at the end."""
         view = memoryview(target).cast("B")
         done = 0
-        while done < len(view) and self._fill():
-            piece = self._cut(len(view) - done)
-            view[done : done + len(piece)] = piece
-            done += len(piece)
+        try:
+            while done < len(view) and self._fill():
+                piece = self._cut(len(view) - done)
+                view[done : done + len(piece)] = piece
+                done += len(piece)
+        except BaseException:  # nothing is left of the buffer before: what was copied comes again
+            self._rest = memoryview(bytes(view[:done]))
+            raise
         self.copied_bytes += done
         return done
 

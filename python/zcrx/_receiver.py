@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from typing import Any, Protocol, Self
 
 from . import _control, _zcrx
+from ._buffers import Buffers
 from ._info import ENGINES, Info, Stats, read_info, read_stats
 
 _AREA_KINDS = {
@@ -52,8 +52,21 @@ def number(what: str, value: int, most: int = _UINT64) -> int:
     return value
 
 
+def _refuse_tls(sock: object) -> None:
+    """A TLS socket, of ssl or of others, or a file over one: its descriptor yields what is encrypted."""
+    raw = getattr(sock, "raw", None)
+    for inner in (sock, getattr(sock, "_sock", None), getattr(raw, "_sock", None)):
+        if any(callable(getattr(inner, name, None)) for name in ("cipher", "get_cipher_name")):
+            raise TypeError(
+                f"{type(inner).__name__} is encrypted: only ciphertext would be received. "
+                "Add the plain socket before TLS begins and decrypt its buffers by ssl.MemoryBIO "
+                "(SSLContext.wrap_bio), or read this one by recv()"
+            )
+
+
 def fileno(sock: HasFileno | int) -> int:
     """The descriptor of a socket."""
+    _refuse_tls(sock)
     fd = sock if isinstance(sock, int) and not isinstance(sock, bool) else getattr(sock, "fileno", None)
     if callable(fd):
         fd = fd()
@@ -98,7 +111,8 @@ class Receiver(_zcrx.Receiver):
     use after a fork; buffers may be read there.
     """
 
-    __slots__ = ()
+    __slots__ = ("_iterated",)  # the stream that an iterator of stream() has this receiver for, or None
+    _iterated: _zcrx.Stream | None
 
     def __init__(
         self,
@@ -118,6 +132,7 @@ class Receiver(_zcrx.Receiver):
         steer: str = "connection",
         steer_port: int | None = None,
     ) -> None:
+        self._iterated = None
         raw = nic_options(interface, queue, steer_port) if interface else _control.zrx_options()
         if queue is not None and not interface:
             raise ValueError("queue: only with an interface")
@@ -149,47 +164,32 @@ class Receiver(_zcrx.Receiver):
         While it is added, read the socket by no other means. It may be closed; but the receiver keeps
         the connection open until the stream ends, so tell the peer by shutdown().
         """
+        if self._iterated is not None and not self._iterated.ended:
+            raise ValueError(
+                "add() while stream() has the receiver for itself: its iterator would get this data"
+            )
         if limit == 0:
             raise ValueError("limit: at least 1, or None")
         return self._add(fileno(sock), 0 if limit is None else number("limit", limit), tag)
 
     def stream(
         self, sock: HasFileno | int, *, limit: int | None = None, timeout: float | None = None
-    ) -> Iterator[_zcrx.Buffer]:
-        """Receive one socket to its end: yields its buffers.
+    ) -> Buffers:
+        """Receive one socket to its end: an iterator of its buffers, whose `end` tells how it ended.
 
-        timeout  seconds without any data after which TimeoutError is raised
+        timeout  seconds without any data after which TimeoutError is raised; the stream goes on
 
-        A reset or another failure of the socket is raised as the OSError that it is. Needs the receiver for
-        itself. When the loop is left early the socket is removed: buffers that were received but not yet
-        yielded are let go, what is still in the socket stays there.
+        The receiver is for this one stream until it has ended or the iterator is closed; for several use
+        add() and receive().
         """
         if self.streams:
-            raise ValueError("stream() needs a receiver without other streams; use add() and receive()")
-        return self._buffers(self.add(sock, limit=limit), timeout)
-
-    def _buffers(self, stream: _zcrx.Stream, timeout: float | None) -> Iterator[_zcrx.Buffer]:
-        try:
-            while True:
-                batch = self.receive(timeout)
-                if not batch and timeout is not None:
-                    raise TimeoutError(f"no data for {timeout} s")
-                yield from batch.take()
-                for event in batch:
-                    if event.stream is not stream:
-                        raise RuntimeError("another socket was added while stream() ran")
-                    if event.error is not None:
-                        raise event.error
-                    return
-        finally:
-            if not stream.ended and not self.closed:
-                self._drop(stream)
-
-    def _drop(self, stream: _zcrx.Stream) -> None:
-        """Remove a stream and see to its end; what was delivered meanwhile is let go."""
-        if self.remove(stream):
-            while not stream.ended:
-                self.receive(1.0).release()
+            raise ValueError(
+                "stream() needs a receiver without other streams: let the iterator before it end "
+                "or close() it; for several sockets use add() and receive()"
+            )
+        buffers = Buffers(self, self.add(sock, limit=limit), timeout)
+        self._iterated = buffers._stream
+        return buffers
 
     @property
     def info(self) -> Info:

@@ -15,11 +15,13 @@ stops reading the sockets. Works under uvloop as well.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
 from . import _receiver
+from ._errors import ClosedError
 from ._receiver import HasFileno
 from ._zcrx import Buffer, Stream
 
@@ -30,10 +32,14 @@ _TURNS = 16  # batches taken at once before other tasks of the loop have their t
 
 
 class Source:
-    """The buffers of one socket, as an async iterator. It ends when the peer closes.
+    """The buffers of one socket, as an async iterator.
 
-    A reset or another failure of the socket is raised as the OSError that it is. Cancelling a task that waits
-    for the next buffer loses nothing.
+    When it is over `end` tells how: "peer" (the other side closed), "limit" or "removed". Only "peer" means
+    that everything the peer sent has come.
+
+    A reset or another failure of the socket is raised as the OSError that it is. ClosedError is raised if the
+    receiver is closed before the stream has ended, and to a task that waits while another calls aclose().
+    Cancelling a task that waits for the next buffer loses nothing.
     """
 
     def __init__(self, receiver: Receiver, owned: bool) -> None:
@@ -41,37 +47,60 @@ class Source:
         self._owned = owned  # the receiver is for this source alone, and closed with it
         self._ready: deque[Buffer] = deque()
         self._stream: Stream | None = None
+        self._end: str | None = None
         self._error: OSError | None = None
-        self._over = False
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def end(self) -> str | None:
+        """How the stream ended; None while there are buffers to come, or if it failed."""
+        return None if self._ready else self._end
+
+    @property
+    def _over(self) -> bool:
+        return self._end is not None or self._error is not None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Buffer:
         while not self._ready:
-            if self._closed or self._over:
-                self._finish()
+            if self._over:
+                if self._owned:
+                    self._receiver.close()
+                if self._error is not None:
+                    raise self._error
                 raise StopAsyncIteration
             await self._receiver._turn(self)
+            if self._closed:
+                raise ClosedError(errno.EBADF, "aclose() was called while this task waited for a buffer")
         return self._ready.popleft()
 
-    def _finish(self) -> None:
-        """At the end: close an own receiver, raise what ended the stream (once)."""
-        if self._owned:
-            self._receiver.close()
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _abandon(self) -> None:
+        """The receiver is being closed."""
+        if not self._over:
+            hint = "await the end of its streams first, or aclose() them"
+            self._error = ClosedError(
+                errno.EBADF, "the receiver was closed before the stream ended", hint=hint
+            )
+        self._wake()
 
     async def aclose(self) -> None:
         """Stop early: buffers that nobody took are released, the socket is the caller's alone again."""
         self._closed = True
         self._ready.clear()
+        self._wake()
         if self._owned:
+            if not self._over:
+                self._end = "removed"
             self._receiver.close()
-        elif self._stream is not None and not self._over:
+        elif not self._over and self._stream is not None:
             self._receiver._remove(self._stream)
             while not self._over:
                 await self._receiver._turn(self)
@@ -97,7 +126,10 @@ class Receiver:
         self._turns = 0
 
     def stream(self, sock: HasFileno | int, *, limit: int | None = None) -> Source:
-        """Add a connected socket; its buffers come from the Source that is returned."""
+        """Add a connected socket; its buffers come from the Source that is returned.
+
+        Not one that an asyncio transport reads: take it before open_connection or start_server would.
+        """
         return self._add(sock, limit, owned=False)
 
     def _add(self, sock: HasFileno | int, limit: int | None, owned: bool) -> Source:
@@ -126,7 +158,7 @@ class Receiver:
         for event in batch:
             source: Source = event.stream.tag
             if event.buffer is None:
-                source._over, source._error = True, event.error
+                source._end, source._error = event.end, event.error
             elif not source._closed:
                 source._ready.append(event.buffer)
         return True
@@ -144,13 +176,14 @@ class Receiver:
         if not self._watched:
             self._loop.add_reader(self._fd, self._readable)
             self._watched = True
-        source._waiter = self._loop.create_future()
+        waiter = source._waiter = self._loop.create_future()
         self._waiting.add(source)
         try:
-            await source._waiter
+            await waiter
         finally:
-            source._waiter = None
-            self._waiting.discard(source)
+            if source._waiter in (waiter, None):
+                source._waiter = None
+                self._waiting.discard(source)
 
     def _readable(self) -> None:
         if not self._waiting:  # nobody consumes: the ring stays ready, but must not keep the loop busy
@@ -167,8 +200,8 @@ class Receiver:
 
     def _wake(self) -> None:
         for source in self._waiting:
-            if (source._ready or source._over) and source._waiter is not None and not source._waiter.done():
-                source._waiter.set_result(None)
+            if source._ready or source._over:
+                source._wake()
 
     def _unwatch(self) -> None:
         if self._watched:
@@ -176,13 +209,12 @@ class Receiver:
             self._loop.remove_reader(self._fd)
 
     def close(self) -> None:
-        """Close the receiver. Buffers that are out stay valid; sources that wait are at their end."""
+        """Close the receiver. Buffers that are out stay valid; streams that go on raise ClosedError."""
         self._unwatch()
+        running: list[Source] = [stream.tag for stream in self._core.streams]
         self._core.close()
-        for source in self._waiting:
-            source._closed = True
-            if source._waiter is not None and not source._waiter.done():
-                source._waiter.set_result(None)
+        for source in running:
+            source._abandon()
 
     async def __aenter__(self) -> Self:
         return self

@@ -156,11 +156,12 @@ def prove(
     The NIC is set up for it, and is afterwards as it was. Raises what opening a Receiver raises, and
     zcrx.Error with errno ETIMEDOUT if not a byte came.
     """
-    if timeout is not None and not (timeout >= 0 and math.isfinite(timeout)):
+    if timeout is not None and not timeout >= 0:
         raise ValueError("timeout: seconds, 0 or more, or None")
     options = nic_options(interface, queue, None)
     options.area_bytes = number("area_bytes", area_bytes)
-    timeout_ns = -1 if timeout is None else min(math.ceil(timeout * 1e9), (1 << 63) - 1)
+    # More than a century is for ever.
+    timeout_ns = math.ceil(timeout * 1e9) if timeout is not None and timeout < 4e9 else -1
     raw = _control.zrx_nic_proof()
     _control.zrx_nic_prove(options, fileno(sock), number("limit", limit or 0), timeout_ns, raw)
     known = {name: getattr(raw, name) for name in Proof.__slots__ if name not in ("verdict", "checks")}
