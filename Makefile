@@ -129,6 +129,7 @@ lint-core: ## check the form of the C core, the scripts and the README
 	scripts/spdx
 	scripts/rooms
 	bindings/amalgamate --check
+	bindings/generate --check
 
 lint-tools: python ## check the form of the rigs' and tests' Python programs
 	$(Q)$(PY) -m ruff check --select B,C4,F,I,UP $(PY_FILES)

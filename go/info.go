@@ -32,31 +32,6 @@ func (s Stall) String() string {
 	return "unknown"
 }
 
-// Stats are counters since Open, unless said otherwise.
-type Stats struct {
-	Stall             Stall  // now
-	Bytes             uint64 // delivered
-	Buffers           uint64 // delivered
-	Released          uint64 // buffers given back
-	Outstanding       uint64 // buffers out, now
-	Streams           uint64 // added and not ended, now
-	Parked            uint64 // streams waiting for buffers, now
-	Parks             uint64 // times a stream had to wait for buffers
-	RearmsRingFull    uint64 // requests started again: the completion ring was full
-	RearmsNoBuffer    uint64 // ... the kernel had no buffer
-	RearmsSilent      uint64 // ... it may have stopped without saying so
-	RearmsInterrupted uint64 // ... interrupted, or ended early for no stated reason
-	Backlog           uint64 // released buffers waiting for room in the refill ring, now
-	BacklogHigh       uint64 // the most there ever were
-	Flushes           uint64 // refill ring drained on request
-	CopiedBytes       uint64 // by the kernel into the area; Unknown where it does not tell
-	CopiedBuffers     uint64 // likewise
-	AllocFailures     uint64 // times the driver found no chunk; Unknown where it does not tell
-	Waits             uint64 // receives that asked the kernel
-	Wakes             uint64 // receives that were woken
-	Forgotten         uint64 // taken buffers that were never released: the garbage collector gave them back
-}
-
 // Stats reads the counters; after Close, as they were then.
 func (rx *Receiver) Stats() Stats {
 	rx.life.RLock()
@@ -70,29 +45,7 @@ func (rx *Receiver) Stats() Stats {
 }
 
 func (rx *Receiver) readStats() Stats {
-	s := rx.handle.Stats()
-	return Stats{
-		Stall:             Stall(s.Stall),
-		Bytes:             s.Bytes,
-		Buffers:           s.Buffers,
-		Released:          s.Released,
-		Outstanding:       s.Outstanding,
-		Streams:           s.Streams,
-		Parked:            s.Parked,
-		Parks:             s.Parks,
-		RearmsRingFull:    s.RearmsRingFull,
-		RearmsNoBuffer:    s.RearmsNoBuffer,
-		RearmsSilent:      s.RearmsSilent,
-		RearmsInterrupted: s.RearmsInterrupted,
-		Backlog:           s.Backlog,
-		BacklogHigh:       s.BacklogHigh,
-		Flushes:           s.Flushes,
-		CopiedBytes:       s.CopiedBytes,
-		CopiedBuffers:     s.CopiedBuffers,
-		AllocFailures:     s.AllocFailures,
-		Waits:             s.Waits,
-		Wakes:             s.Wakes,
-	}
+	return newStats(rx.handle.Stats())
 }
 
 // Feature is something that newer kernels can.
@@ -108,40 +61,8 @@ const (
 	FeatureDeferTaskrun Feature = core.FeatureDeferTaskrun // completions made on the owner's thread, 6.1
 )
 
-// Info is what was opened.
-type Info struct {
-	Engine        Engine // never EngineAuto
-	ZeroCopy      bool   // payload of steered and split traffic is not copied
-	Features      Feature
-	Interface     string // empty: none
-	Queue         uint32
-	Area          Area // never AreaAuto
-	AreaBytes     uint64
-	BufferBytes   uint32 // largest buffer; also the chunk that the kernel manages
-	RingEntries   uint32 // of the completion ring; 0 for EngineRecv
-	RefillEntries uint32 // of the refill ring; 0 for EngineRecv
-	// Refused tells for each engine that is better than the one in use why it is not.
-	Refused map[Engine]error
-}
-
 // Info tells what was opened.
 func (rx *Receiver) Info() Info { return rx.info }
-
-func newInfo(i core.Info) Info {
-	return Info{
-		Engine:        Engine(i.Engine),
-		ZeroCopy:      i.ZeroCopy,
-		Features:      Feature(i.Features),
-		Interface:     i.Interface,
-		Queue:         i.Queue,
-		Area:          Area(i.AreaKind),
-		AreaBytes:     i.AreaBytes,
-		BufferBytes:   i.BufferBytes,
-		RingEntries:   i.RingEntries,
-		RefillEntries: i.RefillEntries,
-		Refused:       newRefused(i.Refused),
-	}
-}
 
 func newRefused(refusals []core.Refusal) map[Engine]error {
 	refused := make(map[Engine]error)

@@ -33,31 +33,6 @@ const (
 	NICBoundLease   NICBound = core.NICBoundLease   // another interface, which it is lent to
 )
 
-// NICReport is an interface and one of its receive queues, now.
-type NICReport struct {
-	Index       int     // of the interface
-	Queue       *uint32 // the one looked at; nil if a free one was asked for and there is none
-	QueueCount  uint32  // receive queues; 0 while the interface is down and does not tell
-	Driver      string
-	Firmware    string
-	RingEntries uint32   // of each receive queue; 0: not known
-	Split       NICSplit // header/data split
-	HDSThresh   uint32   // bytes: smaller packets are not split
-	NTuple      bool     // flow rules are on
-	Rules       uint32   // flow rules that there are
-	RSSEntries  uint32   // of the indirection table; 0: there is none
-	RSSToQueue  uint32   // those that lead to the queue
-	Bound       NICBound // of the queue
-	NAPI        uint32   // of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not known
-	Checks      []Check  // what zero-copy needs, and how it stands
-}
-
-// NICStep is one change of a plan.
-type NICStep struct {
-	Setting string // "rss", "tcp-data-split", "hds-thresh", "ntuple", "rule", ...
-	Command string // the equivalent ethtool line
-}
-
 // NICPlan is what setting an interface up would change.
 type NICPlan struct {
 	Queue uint32 // which receive queue would be taken
@@ -71,26 +46,8 @@ func InspectNIC(name string, queue *uint32) (*NICReport, error) {
 	if failure.Code != 0 {
 		return nil, newOpError(opInspect, failure)
 	}
-	report := &NICReport{
-		Index:       int(r.Index),
-		QueueCount:  r.QueueCount,
-		Driver:      r.Driver,
-		Firmware:    r.Firmware,
-		RingEntries: r.RingEntries,
-		Split:       NICSplit(r.Split),
-		HDSThresh:   r.HDSThresh,
-		NTuple:      r.NTuple,
-		Rules:       r.Rules,
-		RSSEntries:  r.RSSEntries,
-		RSSToQueue:  r.RSSToQueue,
-		Bound:       NICBound(r.Bound),
-		NAPI:        r.NAPI,
-		Checks:      newChecks(r.Checks),
-	}
-	if r.Queue != core.NICFreeQueue {
-		report.Queue = &r.Queue
-	}
-	return report, nil
+	report := newNICReport(r)
+	return &report, nil
 }
 
 // PlanNIC tells what [Open] or [ApplyNIC] would change with these options, of which Interface, Queue, Steer and
@@ -103,7 +60,7 @@ func PlanNIC(options Options) (*NICPlan, error) {
 	}
 	plan := &NICPlan{Queue: queue}
 	for _, step := range steps {
-		plan.Steps = append(plan.Steps, NICStep(step))
+		plan.Steps = append(plan.Steps, newNICStep(step))
 	}
 	return plan, nil
 }
@@ -146,4 +103,11 @@ func queueNumber(queue *uint32) uint32 {
 		return core.NICFreeQueue
 	}
 	return *queue
+}
+
+func queuePointer(number uint32) *uint32 {
+	if number == core.NICFreeQueue {
+		return nil
+	}
+	return &number
 }

@@ -53,7 +53,7 @@ extern "C" {
 #define ZRX_API
 #endif
 
-/* Version of the library in use, "0.1.0". Static memory. Any thread. Since 0.1. */
+/* Version of the library in use: major.minor.patch. Static memory. Any thread. Since 0.1. */
 ZRX_API const char *zrx_version(void);
 
 /* ---- Engines ------------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ ZRX_API const char *zrx_stage_name(uint32_t stage);
 struct zrx_error {
 	uint32_t size;
 	int32_t code;          /* negative errno, as returned; 0: no error */
-	uint32_t stage;        /* ZRX_STAGE_* */
+	uint32_t stage;        /* what the library was about: ZRX_STAGE_* */
 	uint32_t reserved;     /* zero */
 	char message[240];     /* what was wrong, and where */
 	char kernel_text[128]; /* the kernel's own explanation, if it gave one */
@@ -393,27 +393,27 @@ ZRX_API int zrx_event_release(const struct zrx_event *events, uint32_t count);
 /* Counters since open, unless said otherwise. Bytes and counts. */
 struct zrx_stats {
 	uint32_t size;
-	uint32_t stall;               /* ZRX_STALL_*, now */
-	uint64_t bytes;               /* delivered */
-	uint64_t buffers;             /* delivered */
-	uint64_t released;            /* buffers given back */
-	uint64_t outstanding;         /* buffers out, now */
-	uint64_t streams;             /* added and not ended, now */
-	uint64_t parked;              /* streams waiting for buffers, now */
-	uint64_t parks;               /* times a stream had to wait for buffers */
-	uint64_t rearms_ring_full;    /* requests started again: completion ring was full (ENOSPC, overflow) */
-	uint64_t rearms_no_buffer;    /* ... the kernel had no buffer (ENOBUFS, ENOMEM) */
-	uint64_t rearms_silent;       /* ... it may have stopped without saying so */
-	uint64_t rearms_interrupted;  /* ... EINTR, ECANCELED, or ended early for no stated reason */
-	uint64_t backlog;             /* released buffers waiting for room in the refill ring, now */
-	uint64_t backlog_high;        /* the most there ever were */
-	uint64_t flushes;             /* refill ring drained on request (ZCRX_CTRL_FLUSH_RQ) */
-	uint64_t copied_bytes;        /* by the kernel into the area; on zcrx what its counters show (7.2+,
-					 fragments only, not bytes of packet heads); else ZRX_UNKNOWN */
-	uint64_t copied_buffers;      /* likewise */
-	uint64_t alloc_failures;      /* times the driver found no chunk (7.2+); else ZRX_UNKNOWN */
-	uint64_t waits;               /* receives that asked the kernel (system calls) */
-	uint64_t wakes;               /* receives that were woken */
+	uint32_t stall;              /* why streams make no progress, now: ZRX_STALL_* */
+	uint64_t bytes;              /* bytes delivered */
+	uint64_t buffers;            /* buffers delivered */
+	uint64_t released;           /* buffers given back */
+	uint64_t outstanding;        /* buffers out, now */
+	uint64_t streams;            /* streams added and not ended, now */
+	uint64_t parked;             /* streams waiting for buffers, now */
+	uint64_t parks;              /* times a stream had to wait for buffers */
+	uint64_t rearms_ring_full;   /* requests started again: the completion ring was full (ENOSPC, overflow) */
+	uint64_t rearms_no_buffer;   /* requests started again: the kernel had no buffer (ENOBUFS, ENOMEM) */
+	uint64_t rearms_silent;      /* requests started again: they may have stopped without saying so */
+	uint64_t rearms_interrupted; /* requests started again: EINTR, ECANCELED, or ended early for no stated reason */
+	uint64_t backlog;            /* released buffers waiting for room in the refill ring, now */
+	uint64_t backlog_high;       /* the most that ever waited so */
+	uint64_t flushes;            /* times the refill ring was drained on request (ZCRX_CTRL_FLUSH_RQ) */
+	uint64_t copied_bytes;       /* bytes copied by the kernel into the area; on zcrx what its counters show (7.2+,
+					fragments only, not bytes of packet heads); else ZRX_UNKNOWN */
+	uint64_t copied_buffers;     /* buffers that it copied into; else ZRX_UNKNOWN */
+	uint64_t alloc_failures;     /* times the driver found no chunk (7.2+); else ZRX_UNKNOWN */
+	uint64_t waits;              /* receives that asked the kernel (system calls) */
+	uint64_t wakes;              /* receives that were woken */
 };
 #define ZRX_STATS_INIT {sizeof(struct zrx_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
@@ -432,16 +432,16 @@ ZRX_API int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_s
 /* What was opened. */
 struct zrx_info {
 	uint32_t size;
-	uint32_t engine;         /* ZRX_ENGINE_*, never AUTO */
+	uint32_t engine;         /* the engine in use, never AUTO: ZRX_ENGINE_* */
 	uint32_t zero_copy;      /* 1: payload of steered and split traffic is not copied */
-	uint32_t features;       /* ZRX_FEATURE_* in use */
-	char interface[16];      /* empty: none */
-	uint32_t queue;          /* 0 without interface */
-	uint32_t area_kind;      /* ZRX_AREA_*, never AUTO */
-	uint64_t area_bytes;
+	uint32_t features;       /* what of the kernel is in use: ZRX_FEATURE_* */
+	char interface[16];      /* name of the interface, if there is one */
+	uint32_t queue;          /* receive queue of the interface; 0 without one */
+	uint32_t area_kind;      /* what the area is made of, never AUTO: ZRX_AREA_* */
+	uint64_t area_bytes;     /* size of the area */
 	uint32_t buffer_bytes;   /* largest buffer; also the chunk that the kernel manages */
-	uint32_t ring_entries;   /* of the completion ring; 0 for engine recv */
-	uint32_t refill_entries; /* of the refill or provided-buffer ring; 0 for engine recv */
+	uint32_t ring_entries;   /* entries of the completion ring; 0 for engine recv */
+	uint32_t refill_entries; /* entries of the refill or provided-buffer ring; 0 for engine recv */
 	uint32_t reserved;       /* zero */
 };
 #define ZRX_INFO_INIT {sizeof(struct zrx_info), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0}
@@ -467,7 +467,7 @@ ZRX_API int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t e
 
 /* One precondition. 512 bytes in every release: the stride of an array is ABI. */
 struct zrx_check {
-	uint32_t state;    /* ZRX_CHECK_* */
+	uint32_t state;    /* how it stands: ZRX_CHECK_* */
 	uint32_t reserved; /* zero */
 	char name[40];     /* short and stable: "kernel", "cap_net_admin", "io_uring", "memlock", ... */
 	char detail[208];  /* what is, in words */
@@ -482,11 +482,12 @@ struct zrx_capabilities {
 	uint32_t check_capacity;  /* in: entries of checks */
 	struct zrx_check *checks; /* in: array for the checks; NULL: none are wanted */
 	uint32_t check_count;     /* how many there are; the first check_capacity are written */
-	uint32_t engines;         /* bit (1 << ZRX_ENGINE_x) is set for each engine that can be opened here;
-				     for zcrx: given a capable interface */
-	uint32_t features;        /* ZRX_FEATURE_* that the kernel has */
-	uint32_t page_bytes;
-	uint32_t kernel_version;  /* major << 16 | minor << 8 | patch; for display, not for decisions */
+	uint32_t engines;         /* engines that can be opened here (zcrx: given a capable interface): bits
+				     (1 << ZRX_ENGINE_x) */
+	uint32_t features;        /* what the kernel has: ZRX_FEATURE_* */
+	uint32_t page_bytes;      /* size of a page */
+	uint32_t kernel_version;  /* version of the kernel, for display, not for decisions: major << 16 | minor << 8 |
+				     patch */
 	uint32_t reserved;        /* zero */
 };
 
@@ -535,20 +536,20 @@ struct zrx_nic_report {
 	uint32_t check_capacity;  /* in: entries of checks */
 	struct zrx_check *checks; /* in: array for the checks; NULL: none are wanted */
 	uint32_t check_count;     /* how many there are; the first check_capacity are written */
-	uint32_t ifindex;
-	uint32_t queue;           /* the one looked at; ZRX_NIC_FREE_QUEUE if there is no free one */
-	uint32_t queue_count;     /* receive queues; 0 while the interface is down and does not tell */
-	char driver[32];
-	char firmware[32];
-	uint32_t ring_entries;    /* of each receive queue; 0: not known */
-	uint32_t split;           /* ZRX_NIC_SPLIT_* */
-	uint32_t hds_thresh;      /* bytes: smaller packets are not split */
+	uint32_t ifindex;         /* index of the interface */
+	uint32_t queue;           /* the queue looked at; ZRX_NIC_FREE_QUEUE if there is no free one */
+	uint32_t queue_count;     /* receive queues; 0: not told, while the interface is down */
+	char driver[32];          /* name of the driver */
+	char firmware[32];        /* version of the firmware */
+	uint32_t ring_entries;    /* entries of each receive queue; 0: not told */
+	uint32_t split;           /* header/data split: ZRX_NIC_SPLIT_* */
+	uint32_t hds_thresh;      /* packets smaller than so many bytes are not split */
 	uint32_t ntuple;          /* 1: flow rules are on */
 	uint32_t rules;           /* flow rules that there are */
-	uint32_t rss_entries;     /* of the indirection table; 0: none */
-	uint32_t rss_to_queue;    /* ... that lead to the queue */
-	uint32_t bound;           /* ZRX_NIC_BOUND_* of the queue */
-	uint32_t napi_id;         /* of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not known */
+	uint32_t rss_entries;     /* entries of the RSS table; 0: there is none */
+	uint32_t rss_to_queue;    /* those of them that lead to the queue */
+	uint32_t bound;           /* who feeds the queue with memory: ZRX_NIC_BOUND_* */
+	uint32_t napi_id;         /* NAPI id of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not told */
 	uint32_t reserved;        /* zero */
 };
 
@@ -565,7 +566,7 @@ ZRX_API int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_ni
 
 /* One change of a plan. 256 bytes in every release: the stride of an array is ABI. */
 struct zrx_nic_step {
-	char setting[40];  /* "rss", "tcp-data-split", "hds-thresh", "ntuple", "rss-context", "rule" */
+	char setting[40];  /* "rss", "tcp-data-split", "hds-thresh", "ntuple", "rss-context" or "rule" */
 	char command[216]; /* the equivalent ethtool line */
 };
 
@@ -624,30 +625,30 @@ ZRX_API int zrx_nic_restore(const char *interface, struct zrx_error *error);
 
 #define ZRX_PROOF_CHECKS 10 /* room for the checks of this release */
 
-/* What became of one stream that was received through a queue. Counts are of that time alone. */
+/* What became of one stream that was received through a queue, by counts of that time alone. */
 struct zrx_nic_proof {
 	uint32_t size;
 	uint32_t check_capacity;  /* in: entries of checks */
 	struct zrx_check *checks; /* in: array for the checks, which are the reasons; NULL: none are wanted */
 	uint32_t check_count;     /* how many there are; the first check_capacity are written */
-	uint32_t verdict;         /* ZRX_PROOF_* */
-	uint64_t bytes;           /* received */
-	uint64_t buffers;         /* ... in so many buffers */
-	uint64_t copied_bytes;    /* counted by the kernel (7.2+; else ZRX_UNKNOWN): payload that lay in memory
-				     other than the area. Not in it: payload in the linear part of a packet */
-	uint64_t copied_buffers;  /* likewise */
+	uint32_t verdict;         /* what it comes to: ZRX_PROOF_* */
+	uint64_t bytes;           /* bytes received */
+	uint64_t buffers;         /* buffers received */
+	uint64_t copied_bytes;    /* payload that lay in memory other than the area, as the kernel counts it (7.2+);
+				     payload in the linear part of a packet is not in it; else ZRX_UNKNOWN */
+	uint64_t copied_buffers;  /* buffers that it was copied into; else ZRX_UNKNOWN */
 	uint64_t chunks;          /* chunks of the area that the stream's buffers began */
 	uint64_t nic_chunks;      /* chunks that the driver took from the area, at least: so many of them were
 				     the NIC's to write, linear part or not; ZRX_UNKNOWN without CONFIG_PAGE_POOL_STATS */
-	uint64_t queue_bytes;     /* that the queue received, headers included; ZRX_UNKNOWN: not told */
-	uint64_t queue_packets;   /* likewise, before the driver merges any */
-	uint64_t early_bytes;     /* that lay in the socket before its flow was led to the queue */
+	uint64_t queue_bytes;     /* bytes that the queue received, headers included; else ZRX_UNKNOWN */
+	uint64_t queue_packets;   /* packets that the queue received, before the driver merges any; else ZRX_UNKNOWN */
+	uint64_t early_bytes;     /* bytes that lay in the socket before its flow was led to the queue */
 	uint64_t alloc_failures;  /* times the driver found no chunk (7.2+); else ZRX_UNKNOWN */
 	uint32_t queue;           /* receive queue of the interface */
-	uint32_t queue_napi_id;   /* 0: not told */
-	uint32_t socket_napi_id;  /* on which the socket's last packet came; 0: on none (a peer on this machine) */
-	uint32_t mtu;             /* of the interface, bytes; 0: not told */
-	uint32_t buffer_bytes;    /* the chunk */
+	uint32_t queue_napi_id;   /* NAPI id of the queue; 0: not told */
+	uint32_t socket_napi_id;  /* NAPI id on which the socket's last packet came; 0: not told, or a peer on this machine */
+	uint32_t mtu;             /* MTU of the interface, bytes; 0: not told */
+	uint32_t buffer_bytes;    /* size of a chunk */
 	uint32_t reserved;        /* zero */
 };
 

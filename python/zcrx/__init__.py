@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING
 from . import _control
 from ._buffers import Buffers
 from ._errors import BusyError, ClosedError, Error, PermissionDeniedError, ThreadError, UnavailableError
-from ._info import ENGINES, Capabilities, Check, Info, Refusal, Stats, probe
+from ._info import probe
 from ._reader import Reader
 from ._receiver import Receiver
+from ._structs import Capabilities, Check, Info, Refusal, Stats
+from ._values import ENGINES
 from ._zcrx import Batch, Buffer, Event, Stream
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from typing import Any, Protocol, Self
 
 from . import _control, _zcrx
 from ._buffers import Buffers
-from ._info import ENGINES, Info, Stats, read_info, read_stats
+from ._info import read_info, read_stats
+from ._structs import Info, Stats
+from ._values import ENGINES
 
 _AREA_KINDS = {
     "auto": _control.ZRX_AREA_AUTO,

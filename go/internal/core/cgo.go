@@ -121,28 +121,7 @@ func (r Receiver) Stats() Stats {
 	var s C.struct_zrx_stats
 	s.size = C.sizeof_struct_zrx_stats
 	C.zrx_receiver_stats(r.c(), &s)
-	return Stats{
-		Stall:             uint32(s.stall),
-		Bytes:             uint64(s.bytes),
-		Buffers:           uint64(s.buffers),
-		Released:          uint64(s.released),
-		Outstanding:       uint64(s.outstanding),
-		Streams:           uint64(s.streams),
-		Parked:            uint64(s.parked),
-		Parks:             uint64(s.parks),
-		RearmsRingFull:    uint64(s.rearms_ring_full),
-		RearmsNoBuffer:    uint64(s.rearms_no_buffer),
-		RearmsSilent:      uint64(s.rearms_silent),
-		RearmsInterrupted: uint64(s.rearms_interrupted),
-		Backlog:           uint64(s.backlog),
-		BacklogHigh:       uint64(s.backlog_high),
-		Flushes:           uint64(s.flushes),
-		CopiedBytes:       uint64(s.copied_bytes),
-		CopiedBuffers:     uint64(s.copied_buffers),
-		AllocFailures:     uint64(s.alloc_failures),
-		Waits:             uint64(s.waits),
-		Wakes:             uint64(s.wakes),
-	}
+	return goStats(&s)
 }
 
 // Info tells what was opened.
@@ -150,19 +129,7 @@ func (r Receiver) Info() Info {
 	var i C.struct_zrx_info
 	i.size = C.sizeof_struct_zrx_info
 	C.zrx_receiver_info(r.c(), &i)
-	return Info{
-		Engine:        uint32(i.engine),
-		ZeroCopy:      i.zero_copy != 0,
-		Features:      uint32(i.features),
-		Interface:     C.GoString(&i._interface[0]),
-		Queue:         uint32(i.queue),
-		AreaKind:      uint32(i.area_kind),
-		AreaBytes:     uint64(i.area_bytes),
-		BufferBytes:   uint32(i.buffer_bytes),
-		RingEntries:   uint32(i.ring_entries),
-		RefillEntries: uint32(i.refill_entries),
-		Refused:       r.refused(),
-	}
+	return goInfo(&i, r.refused())
 }
 
 // refused tells for each engine that is better than the one in use why it is not.
@@ -197,20 +164,14 @@ func Probe() (Capabilities, int) {
 	if code := C.zrx_probe(&c); code != 0 {
 		return Capabilities{}, int(code)
 	}
-	out := Capabilities{
-		Engines:       uint32(c.engines),
-		Features:      uint32(c.features),
-		PageBytes:     uint32(c.page_bytes),
-		KernelVersion: uint32(c.kernel_version),
-		Checks:        goChecks(checks, min(c.check_count, ProbeChecks)),
-	}
+	var refused []Refusal
 	for engine := range uint32(EngineCount) {
 		failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
 		if C.zrx_probe_refusal(C.uint32_t(engine), &failure) == 1 {
-			out.Refused = append(out.Refused, Refusal{engine, goError(&failure)})
+			refused = append(refused, Refusal{engine, goError(&failure)})
 		}
 	}
-	return out, 0
+	return goCapabilities(&c, refused, goChecks(checks, min(c.check_count, ProbeChecks))), 0
 }
 
 // Version is that of the C library in use.
@@ -231,16 +192,6 @@ func EngineByName(name string) (uint32, int) {
 	return uint32(engine), int(code)
 }
 
-func goError(e *C.struct_zrx_error) Error {
-	return Error{
-		Code:       int32(e.code),
-		Stage:      uint32(e.stage),
-		Message:    C.GoString(&e.message[0]),
-		KernelText: C.GoString(&e.kernel_text[0]),
-		Hint:       C.GoString(&e.hint[0]),
-	}
-}
-
 // newChecks makes room for checks outside of Go's heap, until free is called.
 func newChecks(capacity int) (checks *C.struct_zrx_check, free func()) {
 	memory := C.calloc(C.size_t(capacity), C.sizeof_struct_zrx_check)
@@ -250,13 +201,7 @@ func newChecks(capacity int) (checks *C.struct_zrx_check, free func()) {
 func goChecks(checks *C.struct_zrx_check, count C.uint32_t) (out []Check) {
 	list := unsafe.Slice(checks, count)
 	for i := range list {
-		check := &list[i]
-		out = append(out, Check{
-			State:  uint32(check.state),
-			Name:   C.GoString(&check.name[0]),
-			Detail: C.GoString(&check.detail[0]),
-			Hint:   C.GoString(&check.hint[0]),
-		})
+		out = append(out, goCheck(&list[i]))
 	}
 	return out
 }

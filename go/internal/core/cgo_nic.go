@@ -19,23 +19,7 @@ func InspectNIC(name string, queue uint32) (NICReport, Error) {
 	if C.zrx_nic_inspect(text, C.uint32_t(queue), &r, &failure) != 0 {
 		return NICReport{}, goError(&failure)
 	}
-	return NICReport{
-		Index:       uint32(r.ifindex),
-		Queue:       uint32(r.queue),
-		QueueCount:  uint32(r.queue_count),
-		Driver:      C.GoString(&r.driver[0]),
-		Firmware:    C.GoString(&r.firmware[0]),
-		RingEntries: uint32(r.ring_entries),
-		Split:       uint32(r.split),
-		HDSThresh:   uint32(r.hds_thresh),
-		NTuple:      r.ntuple != 0,
-		Rules:       uint32(r.rules),
-		RSSEntries:  uint32(r.rss_entries),
-		RSSToQueue:  uint32(r.rss_to_queue),
-		Bound:       uint32(r.bound),
-		NAPI:        uint32(r.napi_id),
-		Checks:      goChecks(checks, min(r.check_count, NICChecks)),
-	}, Error{}
+	return goNICReport(&r, goChecks(checks, min(r.check_count, NICChecks))), Error{}
 }
 
 // PlanNIC tells what a set-up would change, and which queue it would take.
@@ -50,7 +34,7 @@ func PlanNIC(o *Options) (steps []NICStep, queue uint32, err Error) {
 		return nil, 0, goError(&failure)
 	}
 	for i := range list[:min(count, NICSteps)] {
-		steps = append(steps, NICStep{C.GoString(&list[i].setting[0]), C.GoString(&list[i].command[0])})
+		steps = append(steps, goNICStep(&list[i]))
 	}
 	return steps, uint32(taken), Error{}
 }

@@ -34,23 +34,5 @@ func ProveNIC(o *Options, fd uintptr, limit uint64, timeoutNS int64) (NICProof, 
 	if C.prove(options, C.int(fd), C.uint64_t(limit), C.int64_t(timeoutNS), &p, &failure) != 0 {
 		return NICProof{}, goError(&failure)
 	}
-	return NICProof{
-		Verdict:       uint32(p.verdict),
-		Bytes:         uint64(p.bytes),
-		Buffers:       uint64(p.buffers),
-		CopiedBytes:   uint64(p.copied_bytes),
-		CopiedBuffers: uint64(p.copied_buffers),
-		Chunks:        uint64(p.chunks),
-		NICChunks:     uint64(p.nic_chunks),
-		QueueBytes:    uint64(p.queue_bytes),
-		QueuePackets:  uint64(p.queue_packets),
-		EarlyBytes:    uint64(p.early_bytes),
-		AllocFailures: uint64(p.alloc_failures),
-		Queue:         uint32(p.queue),
-		QueueNAPI:     uint32(p.queue_napi_id),
-		SocketNAPI:    uint32(p.socket_napi_id),
-		MTU:           uint32(p.mtu),
-		BufferBytes:   uint32(p.buffer_bytes),
-		Checks:        goChecks(checks, min(p.check_count, ProofChecks)),
-	}, Error{}
+	return goNICProof(&p, goChecks(checks, min(p.check_count, ProofChecks))), Error{}
 }

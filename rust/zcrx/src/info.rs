@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 use zcrx_sys as sys;
 
-use crate::error::text;
-use crate::{AreaKind, Engine, Error};
+use crate::{Engine, Error, Info};
 
 /// A set of features of the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +33,10 @@ impl Features {
     /// Completions made on the owner's thread (6.1).
     pub const DEFER_TASKRUN: Self = Self(sys::ZRX_FEATURE_DEFER_TASKRUN);
 
+    pub(crate) fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
     /// Whether all of these are in it.
     pub fn contains(self, features: Self) -> bool {
         self.0 & features.0 == features.0
@@ -57,32 +60,6 @@ pub struct Refusal {
     pub error: Error,
 }
 
-/// What was opened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Info {
-    /// The engine in use, never `Auto`.
-    pub engine: Engine,
-    /// Whether payload of steered and split traffic is not copied.
-    pub zero_copy: bool,
-    /// What of the kernel is in use.
-    pub features: Features,
-    /// Interface and queue of engine `zcrx`.
-    pub interface: Option<(String, u32)>,
-    /// What the area is made of, never `Auto`.
-    pub area_kind: AreaKind,
-    /// Its size.
-    pub area_bytes: u64,
-    /// The largest buffer.
-    pub buffer_bytes: u32,
-    /// Of the completion ring; 0 for engine `recv`.
-    pub ring_entries: u32,
-    /// Of the refill or provided-buffer ring; 0 for engine `recv`.
-    pub refill_entries: u32,
-    /// Each better engine that was not used.
-    pub refused: Vec<Refusal>,
-}
-
 impl Info {
     /// # Safety
     ///
@@ -91,27 +68,12 @@ impl Info {
         let mut raw = sys::zrx_info::init();
         // SAFETY: open, and raw.size is set: it cannot fail.
         unsafe { sys::zrx_receiver_info(receiver, &mut raw) };
-        let interface = text(&raw.interface);
-        Self {
-            engine: Engine::from_raw(raw.engine),
-            zero_copy: raw.zero_copy != 0,
-            features: features(raw.features),
-            interface: if interface.is_empty() { None } else { Some((interface, raw.queue)) },
-            area_kind: AreaKind::from_raw(raw.area_kind),
-            area_bytes: raw.area_bytes,
-            buffer_bytes: raw.buffer_bytes,
-            ring_entries: raw.ring_entries,
-            refill_entries: raw.refill_entries,
-            refused: refusals(|engine, error| {
-                // SAFETY: open, and the error's size is set.
-                unsafe { sys::zrx_receiver_refusal(receiver, engine, error) }
-            }),
-        }
+        let refused = refusals(|engine, error| {
+            // SAFETY: open, and the error's size is set.
+            unsafe { sys::zrx_receiver_refusal(receiver, engine, error) }
+        });
+        Self::from_raw(&raw, refused)
     }
-}
-
-pub(crate) fn features(raw: u32) -> Features {
-    Features(raw)
 }
 
 /// Of each engine that `ask` says was refused.

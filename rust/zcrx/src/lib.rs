@@ -20,8 +20,10 @@ mod reader;
 mod receiver;
 mod stats;
 mod stream;
+mod structs;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+mod values;
 
 pub use batch::{Events, Iter};
 pub use buffer::Buffer;
@@ -29,10 +31,11 @@ pub use engine::Engine;
 pub use error::{Error, Result, Stage};
 pub use event::{End, Event, EventRef};
 pub use handle::Handle;
-pub use info::{Features, Info, Refusal};
+pub use info::{Features, Refusal};
 pub use options::{AreaKind, Builder, Steer};
-pub use probe::{Capabilities, Check, CheckState, probe};
+pub use probe::{CheckState, probe};
 pub use reader::{Buffers, Reader};
 pub use receiver::Receiver;
-pub use stats::{Stall, Stats};
+pub use stats::Stall;
 pub use stream::{Stream, StreamOptions};
+pub use structs::{Capabilities, Check, Info, Stats};

@@ -7,6 +7,7 @@
 //! real stream that nothing is copied ([`Setup::prove`]).
 
 mod proof;
+mod structs;
 
 use std::ffi::{CString, c_char};
 use std::mem;
@@ -14,11 +15,11 @@ use std::ptr;
 
 use zcrx_sys as sys;
 
-use crate::error::text;
 use crate::options::EINVAL;
 use crate::{Check, Error, Result, Stage, Steer};
 
-pub use proof::{Proof, Verdict};
+pub use proof::Verdict;
+pub use structs::{Proof, Report, Step};
 
 /// Whether a NIC puts headers and payload apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,48 +33,14 @@ pub enum Split {
     On,
 }
 
-/// One interface and one of its receive queues, now.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Report {
-    /// The queue looked at; `None` if a free one was asked for and there is none.
-    pub queue: Option<u32>,
-    /// Receive queues; 0 while the interface is down and does not tell.
-    pub queue_count: u32,
-    /// Name of the driver.
-    pub driver: String,
-    /// Version of the firmware.
-    pub firmware: String,
-    /// Entries of each receive queue; 0: not known.
-    pub ring_entries: u32,
-    /// Header/data split.
-    pub split: Split,
-    /// Packets smaller than so many bytes are not split.
-    pub hds_thresh: u32,
-    /// Whether flow rules are on.
-    pub ntuple: bool,
-    /// Flow rules that there are.
-    pub rules: u32,
-    /// Entries of the RSS table; 0: there is none.
-    pub rss_entries: u32,
-    /// Those that lead to the queue.
-    pub rss_to_queue: u32,
-    /// Whether something feeds the queue with memory already.
-    pub bound: bool,
-    /// The queue's NAPI id, as `SO_INCOMING_NAPI_ID` tells it; 0: not known.
-    pub napi_id: u32,
-    /// What zero-copy needs, and how it stands.
-    pub checks: Vec<Check>,
-}
-
-/// One change that a set-up makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Step {
-    /// `"rss"`, `"tcp-data-split"`, `"hds-thresh"`, `"ntuple"`, `"rule"`, ...
-    pub setting: String,
-    /// The equivalent `ethtool` line.
-    pub command: String,
+impl Split {
+    pub(crate) fn from_raw(raw: u32) -> Self {
+        match raw {
+            sys::ZRX_NIC_SPLIT_OFF => Self::Off,
+            sys::ZRX_NIC_SPLIT_ON => Self::On,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// Look at an interface, and at one of its queues or at one that is free. Changes nothing; needs no rights.
@@ -94,26 +61,7 @@ pub fn inspect(interface: &str, queue: Option<u32>) -> Result<Report> {
         // SAFETY: all of them live until the call returns.
         unsafe { sys::zrx_nic_inspect(interface.as_ptr(), number(queue), &mut raw, error) }
     })?;
-    Ok(Report {
-        queue: Some(raw.queue).filter(|queue| *queue != sys::ZRX_NIC_FREE_QUEUE),
-        queue_count: raw.queue_count,
-        driver: text(&raw.driver),
-        firmware: text(&raw.firmware),
-        ring_entries: raw.ring_entries,
-        split: match raw.split {
-            sys::ZRX_NIC_SPLIT_OFF => Split::Off,
-            sys::ZRX_NIC_SPLIT_ON => Split::On,
-            _ => Split::Unknown,
-        },
-        hds_thresh: raw.hds_thresh,
-        ntuple: raw.ntuple != 0,
-        rules: raw.rules,
-        rss_entries: raw.rss_entries,
-        rss_to_queue: raw.rss_to_queue,
-        bound: raw.bound != 0,
-        napi_id: raw.napi_id,
-        checks: Check::list(&checks, raw.check_count),
-    })
+    Ok(Report::from_raw(&raw, Check::list(&checks, raw.check_count)))
 }
 
 /// Undo what processes that died have left, on one interface or on all. Returns how many set-ups were undone.
@@ -161,12 +109,7 @@ impl Setup {
             // SAFETY: all of them live until the call returns.
             unsafe { sys::zrx_nic_plan(&options, first, capacity, &mut queue, error) }
         })?;
-        let steps = steps.iter().take(count);
-        let step = |raw: &sys::zrx_nic_step| Step {
-            setting: text(&raw.setting),
-            command: text(&raw.command),
-        };
-        Ok((steps.map(step).collect(), queue))
+        Ok((steps.iter().take(count).map(Step::from_raw).collect(), queue))
     }
 
     /// Set the NIC up, for receivers with [`Builder::nic_prepared`](crate::Builder::nic_prepared) and the queue that this

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Which structs the packages have of the header's, and what of them is not as the header says.
+
+A field needs no line here: its C type and its comment tell its kind. Each language knows what to make of a kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from generator.header import Field, Struct
+
+# The kind of a field whose comment names these constants.
+CONSTANTS = {
+    "ENGINE": "engine",
+    "STAGE": "stage",
+    "STALL": "stall",
+    "FEATURE": "features",
+    "AREA": "area",
+    "CHECK": "check_state",
+    "NIC_SPLIT": "split",
+    "NIC_BOUND": "bound",
+    "PROOF": "verdict",
+}
+# Inputs, and what is nothing to anybody.
+LEFT_OUT = ("size", "reserved", "check_capacity", "checks", "check_count")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What of one field is not as the header says; by language, or "" for all."""
+
+    kind: dict[str, str] = field(default_factory=dict)
+    name: dict[str, str] = field(default_factory=dict)
+    doc: dict[str, str] = field(default_factory=dict)
+    omit: tuple[str, ...] = ()  # languages that do not have it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One struct."""
+
+    # All but rules and extra are by language. One without a name has no such struct.
+    name: dict[str, str]
+    # Without: the first sentence of the header's comment.
+    doc: dict[str, str] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
+    # Fields that come by other calls: "checks", "refused".
+    extra: tuple[str, ...] = ()
+    # Fields of which only the language knows: name, type, doc.
+    own: dict[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    # These come first.
+    first: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A field as one language has it."""
+
+    c: Field
+    kind: str
+    name: str
+    doc: str
+
+
+UNTOLD = "None: the kernel does not tell."
+
+
+def everywhere(name: str, nic: str = "") -> dict[str, str]:
+    """The same name in all languages, but that Go has no module for what is a NIC's."""
+    return {"go-core": nic + name, "go": nic + name, "rust": name, "python": name}
+
+
+PLANS = {
+    "zrx_error": Plan(
+        name={"go-core": "Error", "python": "Refusal"},
+        doc={"python": "Why an engine is not used, or cannot be."},
+        rules={"code": Rule(kind={"python": "errno"}, name={"python": "errno"}, doc={"python": "positive"})},
+    ),
+    "zrx_stats": Plan(
+        name=everywhere("Stats"),
+        doc={
+            "go": "Stats are counters since Open, unless said otherwise.",
+            "python": f"Counters since open; those with *now* are of this moment. {UNTOLD}",
+        },
+        own={
+            "go": (
+                (
+                    "Forgotten",
+                    "uint64",
+                    "taken buffers that were never released: the garbage collector gave them back",
+                ),
+            )
+        },
+    ),
+    "zrx_info": Plan(
+        name=everywhere("Info"),
+        doc={
+            "go": "Info is what was opened.",
+            "python": "What was opened. refused tells, for each better engine, why it is not the one in use.",
+        },
+        rules={
+            "interface": Rule(
+                kind={"rust": "interface_queue", "python": "interface"},
+                doc={"rust": "interface and receive queue, where the engine has one"},
+            ),
+            "queue": Rule(
+                kind={"python": "queue_of_interface"},
+                doc={"python": "receive queue of the interface; None without one"},
+                omit=("rust",),
+            ),
+            "area_kind": Rule(name={"go-core": "Area", "go": "Area"}),
+        },
+        extra=("refused",),
+    ),
+    "zrx_check": Plan(
+        name=everywhere("Check"),
+        doc={
+            "go": "Check is one precondition.",
+            "python": 'One precondition: state is "ok", "missing", "warning" or "unknown".',
+        },
+        first={"python": ("name",)},
+    ),
+    "zrx_capabilities": Plan(
+        name=everywhere("Capabilities"),
+        doc={"go": "Capabilities are what this kernel lets this process do."},
+        rules={
+            "engines": Rule(kind={"": "engine_set"}),
+            "page_bytes": Rule(kind={"": "page_bytes"}),
+            "kernel_version": Rule(
+                kind={"": "kernel_version"}, name={"go-core": "Kernel", "go": "Kernel", "python": "kernel"}
+            ),
+        },
+        extra=("refused", "checks"),
+    ),
+    "zrx_nic_report": Plan(
+        name=everywhere("Report", nic="NIC"),
+        doc={
+            "go": "NICReport is an interface and one of its receive queues, now.",
+            "python": "One interface and one of its receive queues, now. None: not told, or there is none.",
+        },
+        rules={
+            "ifindex": Rule(kind={"": "ifindex"}, name={"go-core": "Index", "go": "Index"}),
+            "queue": Rule(kind={"": "free_queue"}),
+            "queue_count": Rule(kind={"rust": "number"}),
+            "bound": Rule(doc={"rust": "whether something feeds the queue with memory already"}),
+            "ring_entries": Rule(kind={"rust": "number"}),
+            "napi_id": Rule(kind={"rust": "number"}, name={"go-core": "NAPI", "go": "NAPI"}),
+        },
+        extra=("checks",),
+        own={"python": (("interface", "str", ""),)},
+        first={"python": ("driver", "firmware")},
+    ),
+    "zrx_nic_step": Plan(
+        name=everywhere("Step", nic="NIC"),
+        doc={"go": "NICStep is one change of a plan."},
+    ),
+    "zrx_nic_proof": Plan(
+        name=everywhere("Proof", nic="NIC"),
+        doc={
+            "go": "NICProof is what became of one stream that was received through a queue.",
+            "python": (
+                "What became of one stream that was received through a queue; checks are the reasons.\n\n"
+                'verdict: "zero-copy" (at most one byte in a thousand was copied), "partly", "copied" (nine in ten,\n'
+                f'or more), or "undecided": nothing that this kernel counts decides it. {UNTOLD}'
+            ),
+        },
+        rules={
+            "queue_napi_id": Rule(name={"go-core": "QueueNAPI", "go": "QueueNAPI"}),
+            "socket_napi_id": Rule(name={"go-core": "SocketNAPI", "go": "SocketNAPI"}),
+        },
+        extra=("checks",),
+    ),
+}
+
+# Options, handles, and what the hot paths hand out: each package has its own types for them.
+UNMAPPED = ("zrx_options", "zrx_stream_options", "zrx_buffer", "zrx_event")
+
+
+def kind_of(c: Field) -> str:
+    named = re.search(r"ZRX_(\w+)_\*", c.comment)
+    if named:
+        if named[1] not in CONSTANTS:
+            raise SystemExit(
+                f"generate: {c.name} is one of ZRX_{named[1]}_*, for which mapping.py has no kind"
+            )
+        return CONSTANTS[named[1]]
+    if "ZRX_UNKNOWN" in c.comment:
+        return "unknown"
+    if "0: not told" in c.comment:
+        return "told"
+    if c.comment.startswith("1: "):
+        return "flag"
+    return "text" if c.type == "char" else "number"
+
+
+def words(comment: str, kind: str, none: dict[str, str]) -> str:
+    """The comment without what is C's: none has by kind what stands for a value that is not there."""
+    comment = re.sub(r": (ZRX_\w+_\*|bits \(1 <<.*|major <<.*)$", "", comment).removeprefix("1: ")
+    if kind in none:
+        comment = re.sub(r"ZRX_UNKNOWN|ZRX_NIC_FREE_QUEUE|0(?=: not told)", none[kind], comment)
+    return comment
+
+
+def mapped(struct: Struct, language: str, none: dict[str, str] | None = None) -> Iterator[Mapped]:
+    """The fields that a language has of a struct."""
+    plan = PLANS[struct.name]
+    first = plan.first.get(language, ())
+    fields = [c for c in struct.fields if c.name not in LEFT_OUT]
+    fields.sort(key=lambda c: first.index(c.name) if c.name in first else len(first))
+    for c in fields:
+        rule = plan.rules.get(c.name, Rule())
+        if language in rule.omit:
+            continue
+        kind = rule.kind.get(language) or rule.kind.get("") or kind_of(c)
+        doc = rule.doc.get(language) or words(c.comment, kind, none or {})
+        yield Mapped(c, kind, rule.name.get(language, c.name), doc)
+
+
+def documented(struct: Struct, language: str) -> str:
+    return PLANS[struct.name].doc.get(language) or struct.comment.split(". ")[0].removesuffix(".") + "."
