@@ -128,6 +128,8 @@ static int get_memory(struct zrx_area *area, const struct zrx_options *options,
 
 static void put_memory(struct zrx_area *area)
 {
+	if (area->lost)
+		return;
 	if (area->kind == ZRX_AREA_CALLER) {
 		if (area->free)
 			area->free(area->base, area->bytes, area->free_context);

@@ -38,7 +38,9 @@ struct zrx_area {
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
 	struct zrx_receiver *receiver; /* until it is destroyed */
-	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
+	struct zrx_receiver *deferred; /* closed while its ring was needed: goes with the last
+					  buffer */
+	uint32_t lost; /* a NIC may write into the memory for ever: it is nobody's to free */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
 

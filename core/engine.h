@@ -87,12 +87,23 @@ struct zrx_engine {
 	int (*restless)(struct zrx_receiver *receiver);
 
 	/*
-	 * Cancel every request and see its end: after it the kernel writes nothing into the area.
+	 * Cancel every request and see its end: after it no request writes into the area. Returns
+	 * 0; 1 where the end of the ring could still overwrite buffers that are out, so that it has
+	 * to wait for them; or a negative errno.
 	 */
 	int (*stop)(struct zrx_receiver *receiver);
 
-	/* Any thread, after stop or where nothing can be out: let go of ring, queue and NIC. */
-	void (*close)(struct zrx_receiver *receiver);
+	/*
+	 * Any thread (NULL: nothing to do): the receiver is closed, its ring stays for buffers that
+	 * are out. Lead nothing more to it.
+	 */
+	void (*retire)(struct zrx_receiver *receiver);
+
+	/*
+	 * Any thread, after stop or where nothing can be out: let go of ring, queue and NIC.
+	 * Returns 0, or -EBUSY if the NIC may still write into the area.
+	 */
+	int (*close)(struct zrx_receiver *receiver);
 
 	/* Any thread: the counters that only the engine knows. */
 	void (*stats)(const struct zrx_receiver *receiver, struct zrx_stats *stats);

@@ -153,12 +153,13 @@ static int multishot_start(struct zrx_receiver *receiver)
 	return zrx_ring_start(&state->ring);
 }
 
-static void multishot_close(struct zrx_receiver *receiver)
+static int multishot_close(struct zrx_receiver *receiver)
 {
 	struct multishot_state *state = receiver->state;
 
 	zrx_ring_close(&state->ring, receiver);
 	free_state(state);
+	return 0;
 }
 
 static int multishot_stop(struct zrx_receiver *receiver)

@@ -191,7 +191,7 @@ static int recv_stop(struct zrx_receiver *receiver)
 	return 0;
 }
 
-static void recv_close(struct zrx_receiver *receiver)
+static int recv_close(struct zrx_receiver *receiver)
 {
 	struct recv_state *state = receiver->state;
 
@@ -201,6 +201,7 @@ static void recv_close(struct zrx_receiver *receiver)
 	zrx_fork_allow();
 	zrx_chunks_close(&state->chunks);
 	zrx_sys_free(state);
+	return 0;
 }
 
 static void recv_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)

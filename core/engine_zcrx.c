@@ -71,12 +71,30 @@ static void zcrx_describe(struct zrx_receiver *receiver, const struct zcrx_state
 			 receiver->options.interface);
 }
 
-/* Ring first: closing it takes the area off the queue; then the NIC may be put back. */
-static void close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
+/*
+ * Ring first: closing it takes the area off the queue; then the NIC may be put back. Returns 0, or
+ * -EBUSY if the queue is still bound.
+ */
+static int close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	zrx_ring_close(&state->ring, receiver);
 	zrx_ifq_forget(&state->queue);
-	zrx_nic_release(state->queue.nic);
+	return zrx_nic_release(state->queue.nic, state->queue.registered);
+}
+
+/* The kernel did register the area, and does not let it go: the caller may not have it back. */
+static int open_undone(struct zcrx_state *state, struct zrx_receiver *receiver, int result,
+		       struct zrx_error *error)
+{
+	if (!close_queue(state, receiver))
+		return result;
+	receiver->area->lost = 1;
+	return zrx_error_set(
+		error, -EBUSY, ZRX_STAGE_QUEUE,
+		"keep area_memory, if it was given, mapped and unused; zcrx nic restore",
+		"%s: queue %u stays bound after a failed open: the NIC may still write "
+		"into the area",
+		receiver->options.interface, receiver->info.queue);
 }
 
 static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, int nodev,
@@ -92,9 +110,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 		return result;
 	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
 				  nodev, error);
-	if (result)
-		close_queue(state, receiver);
-	return result;
+	return result ? open_undone(state, receiver, result, error) : 0;
 }
 
 static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
@@ -143,16 +159,32 @@ static int zcrx_start(struct zrx_receiver *receiver)
 static int zcrx_stop(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
+	int result = zrx_ring_stop(&state->ring);
 
-	return zrx_ring_stop(&state->ring);
+	if (result || state->nodev)
+		return result;
+	/*
+	 * Kernels before 7.2 give what is out back to the driver before they stop the queue, and
+	 * the NIC writes over it. Who has no events is not known to stop the queue first.
+	 */
+	return !(state->queue.features & ZRX_FEATURE_EVENTS);
 }
 
-static void zcrx_close(struct zrx_receiver *receiver)
+static void zcrx_retire(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
 
-	close_queue(state, receiver);
+	if (!state->nodev)
+		zrx_nic_retire(state->queue.nic);
+}
+
+static int zcrx_close(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+	int result = close_queue(state, receiver);
+
 	zrx_sys_free(state);
+	return result;
 }
 
 /* ---- streams ---- */
@@ -534,6 +566,7 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.collect = zcrx_collect,
 	.restless = zcrx_restless,
 	.stop = zcrx_stop,
+	.retire = zcrx_retire,
 	.close = zcrx_close,
 	.stats = zcrx_stats,
 };

@@ -210,6 +210,7 @@ static int register_queue(struct zrx_ifq *queue, struct zrx_ring *ring, struct z
 	}
 	if (result)
 		return explain(result, receiver, nodev, rxq, rx_buf_len, error);
+	queue->registered = 1;
 	if (!queue->region)
 		result = map_kernel_region(queue, ring, &registration.region, error);
 	if (result)
@@ -240,11 +241,11 @@ int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_re
 		result = map_region(queue, error);
 	if (!result && !nodev)
 		result = zrx_nic_acquire(&queue->nic, &receiver->options, &ifindex, &rxq, error);
+	receiver->info.queue = rxq;
 	if (!result)
 		result = register_queue(queue, ring, refill, receiver, nodev, ifindex, rxq, error);
 	if (!result && !nodev)
 		result = zrx_nic_bound(queue->nic, error);
-	receiver->info.queue = rxq;
 	return result;
 }
 

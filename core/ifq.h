@@ -20,6 +20,7 @@ struct zrx_ifq {
 	const struct zrx_uapi_zcrx_stats *stats; /* written by the kernel; NULL: none */
 	size_t stats_offset;
 	struct zrx_nic *nic; /* NULL without a device */
+	int registered;      /* the kernel has the area */
 };
 
 /* Ask the kernel what its zcrx can do: ZRX_FEATURE_*. */

@@ -160,7 +160,8 @@ static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t 
 		if (!zrx_nic_device_queue(device, journal->queue, &found) &&
 		    found.bound & ZRX_BOUND_IO_URING &&
 		    zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
-			result = zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE, "close it first",
+			result = zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE,
+					       "close it, and release the buffers that are out",
 					       "%s: a receiver is bound to queue %u", device->name,
 					       journal->queue);
 		else

@@ -233,7 +233,7 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 		     int64_t timeout_ns, struct zrx_error *error)
 {
 	struct zrx_nic_state state;
-	int result = prove_open(prove, options, error);
+	int result = prove_open(prove, options, error), closed;
 
 	if (result)
 		return result;
@@ -248,7 +248,11 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 		prove_count(prove);
 	}
 	prove_release(prove);
-	zrx_receiver_close(prove->receiver);
+	closed = zrx_receiver_close(prove->receiver);
+	if (!result && closed < 0)
+		result = zrx_error_set(error, closed, ZRX_STAGE_QUEUE, "zcrx nic restore",
+				       "%s: queue %u is still bound after its ring was closed",
+				       prove->info.interface, prove->info.queue);
 	if (result)
 		return result;
 	state = (struct zrx_nic_state){prove->info.interface, prove->report.split,

@@ -56,15 +56,27 @@ static void receiver_close_stream(void *context, struct zrx_stream *stream)
 	zrx_sys_close(stream->fd);
 }
 
-void zrx_receiver_destroy(struct zrx_receiver *receiver)
+/* The references to the sockets of streams that have not ended. */
+static void receiver_drop_streams(struct zrx_receiver *receiver)
 {
-	receiver->engine->close(receiver);
+	zrx_fork_hold();
+	zrx_streams_each(&receiver->streams, receiver_close_stream, NULL);
+	zrx_streams_destroy(&receiver->streams);
+	zrx_fork_allow();
+}
+
+int zrx_receiver_destroy(struct zrx_receiver *receiver)
+{
+	int result = receiver->engine->close(receiver);
+
+	if (result)
+		receiver->area->lost = 1;
+	receiver_drop_streams(receiver);
 	zrx_fork_hold();
 	receiver->area->receiver = NULL;
-	zrx_streams_each(&receiver->streams, receiver_close_stream, NULL);
 	zrx_fork_allow();
-	zrx_streams_destroy(&receiver->streams);
 	zrx_sys_free(receiver);
+	return result;
 }
 
 /*
@@ -80,14 +92,14 @@ static int can_stop(const struct zrx_receiver *receiver)
 int zrx_receiver_close(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area;
-	int stopped;
+	int stopped, result;
 
 	if (!receiver)
 		return 0;
 	area = receiver->area;
 	if (area->forked) /* the parent's */
 		return 0;
-	stopped = can_stop(receiver) && receiver->engine->stop(receiver) == 0;
+	stopped = can_stop(receiver) ? receiver->engine->stop(receiver) : -EPERM;
 	/*
 	 * Release: a thread that sees it closed does not touch the ring; others hold the refill
 	 * lock.
@@ -96,12 +108,19 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	atomic_store_explicit(&area->waiting, 0, memory_order_seq_cst);
 	if (area->refill)
 		zrx_refill_close(area->refill);
-	if (stopped || atomic_load_explicit(&area->references, memory_order_acquire) == 1) {
-		zrx_receiver_destroy(receiver);
+	if (!stopped || atomic_load_explicit(&area->references, memory_order_acquire) == 1) {
+		result = zrx_receiver_destroy(receiver);
 		zrx_area_put(area, 1);
-		return 0;
+		return result;
 	}
-	/* A dying ring may still copy into chunks that are out: it has to live until none is. */
+	/*
+	 * A dying ring gives chunks that are out back, to requests that still run or to the NIC: it
+	 * has to live until none is.
+	 */
+	if (receiver->engine->retire)
+		receiver->engine->retire(receiver);
+	if (stopped > 0)
+		receiver_drop_streams(receiver);
 	area->deferred = receiver;
 	zrx_area_put(area, 1);
 	return ZRX_CLOSE_DEFERRED;

@@ -161,7 +161,10 @@ static inline int zrx_any_parked(const struct zrx_receiver *receiver)
 /* The lists of parked streams have changed: tell the stats. */
 void zrx_parked_changed(struct zrx_receiver *receiver);
 
-/* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */
-void zrx_receiver_destroy(struct zrx_receiver *receiver);
+/*
+ * Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area.
+ * Returns 0, or -EBUSY if the NIC has not let go of the area's memory, which is then kept for ever.
+ */
+int zrx_receiver_destroy(struct zrx_receiver *receiver);
 
 #endif

@@ -148,7 +148,9 @@ struct zrx_area {
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
 	struct zrx_receiver *receiver; /* until it is destroyed */
-	struct zrx_receiver *deferred; /* closed elsewhere: freed with the last buffer */
+	struct zrx_receiver *deferred; /* closed while its ring was needed: goes with the last
+					  buffer */
+	uint32_t lost; /* a NIC may write into the memory for ever: it is nobody's to free */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
 
@@ -348,12 +350,23 @@ struct zrx_engine {
 	int (*restless)(struct zrx_receiver *receiver);
 
 	/*
-	 * Cancel every request and see its end: after it the kernel writes nothing into the area.
+	 * Cancel every request and see its end: after it no request writes into the area. Returns
+	 * 0; 1 where the end of the ring could still overwrite buffers that are out, so that it has
+	 * to wait for them; or a negative errno.
 	 */
 	int (*stop)(struct zrx_receiver *receiver);
 
-	/* Any thread, after stop or where nothing can be out: let go of ring, queue and NIC. */
-	void (*close)(struct zrx_receiver *receiver);
+	/*
+	 * Any thread (NULL: nothing to do): the receiver is closed, its ring stays for buffers that
+	 * are out. Lead nothing more to it.
+	 */
+	void (*retire)(struct zrx_receiver *receiver);
+
+	/*
+	 * Any thread, after stop or where nothing can be out: let go of ring, queue and NIC.
+	 * Returns 0, or -EBUSY if the NIC may still write into the area.
+	 */
+	int (*close)(struct zrx_receiver *receiver);
 
 	/* Any thread: the counters that only the engine knows. */
 	void (*stats)(const struct zrx_receiver *receiver, struct zrx_stats *stats);
@@ -618,8 +631,11 @@ static inline int zrx_any_parked(const struct zrx_receiver *receiver)
 /* The lists of parked streams have changed: tell the stats. */
 void zrx_parked_changed(struct zrx_receiver *receiver);
 
-/* Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area. */
-void zrx_receiver_destroy(struct zrx_receiver *receiver);
+/*
+ * Free a receiver whose owner is done with it, or cannot be: ring, NIC, tables. Not its area.
+ * Returns 0, or -EBUSY if the NIC has not let go of the area's memory, which is then kept for ever.
+ */
+int zrx_receiver_destroy(struct zrx_receiver *receiver);
 
 #endif
 /* ---- kernel/sys.h ---- */
@@ -809,6 +825,8 @@ static int get_memory(struct zrx_area *area, const struct zrx_options *options,
 
 static void put_memory(struct zrx_area *area)
 {
+	if (area->lost)
+		return;
 	if (area->kind == ZRX_AREA_CALLER) {
 		if (area->free)
 			area->free(area->base, area->bytes, area->free_context);
@@ -1750,12 +1768,13 @@ static int multishot_start(struct zrx_receiver *receiver)
 	return zrx_ring_start(&state->ring);
 }
 
-static void multishot_close(struct zrx_receiver *receiver)
+static int multishot_close(struct zrx_receiver *receiver)
 {
 	struct multishot_state *state = receiver->state;
 
 	zrx_ring_close(&state->ring, receiver);
 	free_state(state);
+	return 0;
 }
 
 static int multishot_stop(struct zrx_receiver *receiver)
@@ -2227,7 +2246,7 @@ static int recv_stop(struct zrx_receiver *receiver)
 	return 0;
 }
 
-static void recv_close(struct zrx_receiver *receiver)
+static int recv_close(struct zrx_receiver *receiver)
 {
 	struct recv_state *state = receiver->state;
 
@@ -2237,6 +2256,7 @@ static void recv_close(struct zrx_receiver *receiver)
 	zrx_fork_allow();
 	zrx_chunks_close(&state->chunks);
 	zrx_sys_free(state);
+	return 0;
 }
 
 static void recv_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)
@@ -2278,8 +2298,8 @@ const struct zrx_engine zrx_engine_recv = {
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
  * Order of calls: acquire, (register the queue), bound, admit, steer_add and steer_remove as
- * sockets come and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or
- * whoever closes it.
+ * sockets come and go, perhaps retire, (close the ring), release. Not thread-safe: the receiver's
+ * owner calls, or whoever closes it.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -2316,10 +2336,17 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule);
 
 /*
- * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has
- * taken the queue from the area. Frees nic. NULL does nothing.
+ * The queue stays bound, but nothing more is received: remove the flow rules, leave the port to
+ * those who share it. What cannot be done now is done by release.
  */
-void zrx_nic_release(struct zrx_nic *nic);
+void zrx_nic_retire(struct zrx_nic *nic);
+
+/*
+ * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has
+ * taken the queue from the area. registered: it had been given to it. Frees nic. NULL does nothing.
+ * Returns 0, or -EBUSY if the queue is still bound, so that the NIC may write into the area.
+ */
+int zrx_nic_release(struct zrx_nic *nic, int registered);
 
 /*
  * Why a registration on this queue failed: fills error with stage queue, the precondition that does
@@ -2349,6 +2376,7 @@ struct zrx_ifq {
 	const struct zrx_uapi_zcrx_stats *stats; /* written by the kernel; NULL: none */
 	size_t stats_offset;
 	struct zrx_nic *nic; /* NULL without a device */
+	int registered;      /* the kernel has the area */
 };
 
 /* Ask the kernel what its zcrx can do: ZRX_FEATURE_*. */
@@ -2428,12 +2456,30 @@ static void zcrx_describe(struct zrx_receiver *receiver, const struct zcrx_state
 			 receiver->options.interface);
 }
 
-/* Ring first: closing it takes the area off the queue; then the NIC may be put back. */
-static void close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
+/*
+ * Ring first: closing it takes the area off the queue; then the NIC may be put back. Returns 0, or
+ * -EBUSY if the queue is still bound.
+ */
+static int close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	zrx_ring_close(&state->ring, receiver);
 	zrx_ifq_forget(&state->queue);
-	zrx_nic_release(state->queue.nic);
+	return zrx_nic_release(state->queue.nic, state->queue.registered);
+}
+
+/* The kernel did register the area, and does not let it go: the caller may not have it back. */
+static int open_undone(struct zcrx_state *state, struct zrx_receiver *receiver, int result,
+		       struct zrx_error *error)
+{
+	if (!close_queue(state, receiver))
+		return result;
+	receiver->area->lost = 1;
+	return zrx_error_set(
+		error, -EBUSY, ZRX_STAGE_QUEUE,
+		"keep area_memory, if it was given, mapped and unused; zcrx nic restore",
+		"%s: queue %u stays bound after a failed open: the NIC may still write "
+		"into the area",
+		receiver->options.interface, receiver->info.queue);
 }
 
 static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, int nodev,
@@ -2449,9 +2495,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 		return result;
 	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
 				  nodev, error);
-	if (result)
-		close_queue(state, receiver);
-	return result;
+	return result ? open_undone(state, receiver, result, error) : 0;
 }
 
 static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
@@ -2500,16 +2544,32 @@ static int zcrx_start(struct zrx_receiver *receiver)
 static int zcrx_stop(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
+	int result = zrx_ring_stop(&state->ring);
 
-	return zrx_ring_stop(&state->ring);
+	if (result || state->nodev)
+		return result;
+	/*
+	 * Kernels before 7.2 give what is out back to the driver before they stop the queue, and
+	 * the NIC writes over it. Who has no events is not known to stop the queue first.
+	 */
+	return !(state->queue.features & ZRX_FEATURE_EVENTS);
 }
 
-static void zcrx_close(struct zrx_receiver *receiver)
+static void zcrx_retire(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
 
-	close_queue(state, receiver);
+	if (!state->nodev)
+		zrx_nic_retire(state->queue.nic);
+}
+
+static int zcrx_close(struct zrx_receiver *receiver)
+{
+	struct zcrx_state *state = receiver->state;
+	int result = close_queue(state, receiver);
+
 	zrx_sys_free(state);
+	return result;
 }
 
 /* ---- streams ---- */
@@ -2891,6 +2951,7 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.collect = zcrx_collect,
 	.restless = zcrx_restless,
 	.stop = zcrx_stop,
+	.retire = zcrx_retire,
 	.close = zcrx_close,
 	.stats = zcrx_stats,
 };
@@ -3341,6 +3402,7 @@ static int register_queue(struct zrx_ifq *queue, struct zrx_ring *ring, struct z
 	}
 	if (result)
 		return explain(result, receiver, nodev, rxq, rx_buf_len, error);
+	queue->registered = 1;
 	if (!queue->region)
 		result = map_kernel_region(queue, ring, &registration.region, error);
 	if (result)
@@ -3371,11 +3433,11 @@ int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_re
 		result = map_region(queue, error);
 	if (!result && !nodev)
 		result = zrx_nic_acquire(&queue->nic, &receiver->options, &ifindex, &rxq, error);
+	receiver->info.queue = rxq;
 	if (!result)
 		result = register_queue(queue, ring, refill, receiver, nodev, ifindex, rxq, error);
 	if (!result && !nodev)
 		result = zrx_nic_bound(queue->nic, error);
-	receiver->info.queue = rxq;
 	return result;
 }
 
@@ -4345,6 +4407,8 @@ struct zrx_claim {
 	int directory;
 	struct zrx_journal_file file;
 	uint32_t queue;
+	uint32_t port;        /* that it shares; 0: none */
+	uint32_t still_bound; /* found by the drop: the kernel has not let the queue go */
 	uint64_t net_space;
 	struct zrx_claim_rule *rules; /* index: the number in the journal */
 	uint32_t rule_count;
@@ -4378,6 +4442,12 @@ void zrx_claim_unsteer_all(struct zrx_claim *claim);
  * claims' queues do not take, where they have asked for the same port. Until the claim is dropped.
  */
 int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
+
+/* Lead no flow to the queue any more, by whatever rule. What fails is left to the drop. */
+void zrx_claim_retire(struct zrx_claim *claim);
+
+/* Its part of that: leave the port to the other claims. */
+void zrx_claim_leave_port(struct zrx_claim *claim);
 
 /* Its part of zrx_claim_plan. directory < 0: nobody has ever claimed anything. */
 int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,
@@ -4574,7 +4644,8 @@ static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t 
 		if (!zrx_nic_device_queue(device, journal->queue, &found) &&
 		    found.bound & ZRX_BOUND_IO_URING &&
 		    zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
-			result = zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE, "close it first",
+			result = zrx_error_set(error, -EBUSY, ZRX_STAGE_QUEUE,
+					       "close it, and release the buffers that are out",
 					       "%s: a receiver is bound to queue %u", device->name,
 					       journal->queue);
 		else
@@ -5117,7 +5188,7 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 		     int64_t timeout_ns, struct zrx_error *error)
 {
 	struct zrx_nic_state state;
-	int result = prove_open(prove, options, error);
+	int result = prove_open(prove, options, error), closed;
 
 	if (result)
 		return result;
@@ -5132,7 +5203,11 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 		prove_count(prove);
 	}
 	prove_release(prove);
-	zrx_receiver_close(prove->receiver);
+	closed = zrx_receiver_close(prove->receiver);
+	if (!result && closed < 0)
+		result = zrx_error_set(error, closed, ZRX_STAGE_QUEUE, "zcrx nic restore",
+				       "%s: queue %u is still bound after its ring was closed",
+				       prove->info.interface, prove->info.queue);
 	if (result)
 		return result;
 	state = (struct zrx_nic_state){prove->info.interface, prove->report.split,
@@ -5219,15 +5294,27 @@ static void receiver_close_stream(void *context, struct zrx_stream *stream)
 	zrx_sys_close(stream->fd);
 }
 
-void zrx_receiver_destroy(struct zrx_receiver *receiver)
+/* The references to the sockets of streams that have not ended. */
+static void receiver_drop_streams(struct zrx_receiver *receiver)
 {
-	receiver->engine->close(receiver);
+	zrx_fork_hold();
+	zrx_streams_each(&receiver->streams, receiver_close_stream, NULL);
+	zrx_streams_destroy(&receiver->streams);
+	zrx_fork_allow();
+}
+
+int zrx_receiver_destroy(struct zrx_receiver *receiver)
+{
+	int result = receiver->engine->close(receiver);
+
+	if (result)
+		receiver->area->lost = 1;
+	receiver_drop_streams(receiver);
 	zrx_fork_hold();
 	receiver->area->receiver = NULL;
-	zrx_streams_each(&receiver->streams, receiver_close_stream, NULL);
 	zrx_fork_allow();
-	zrx_streams_destroy(&receiver->streams);
 	zrx_sys_free(receiver);
+	return result;
 }
 
 /*
@@ -5243,14 +5330,14 @@ static int can_stop(const struct zrx_receiver *receiver)
 int zrx_receiver_close(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area;
-	int stopped;
+	int stopped, result;
 
 	if (!receiver)
 		return 0;
 	area = receiver->area;
 	if (area->forked) /* the parent's */
 		return 0;
-	stopped = can_stop(receiver) && receiver->engine->stop(receiver) == 0;
+	stopped = can_stop(receiver) ? receiver->engine->stop(receiver) : -EPERM;
 	/*
 	 * Release: a thread that sees it closed does not touch the ring; others hold the refill
 	 * lock.
@@ -5259,12 +5346,19 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	atomic_store_explicit(&area->waiting, 0, memory_order_seq_cst);
 	if (area->refill)
 		zrx_refill_close(area->refill);
-	if (stopped || atomic_load_explicit(&area->references, memory_order_acquire) == 1) {
-		zrx_receiver_destroy(receiver);
+	if (!stopped || atomic_load_explicit(&area->references, memory_order_acquire) == 1) {
+		result = zrx_receiver_destroy(receiver);
 		zrx_area_put(area, 1);
-		return 0;
+		return result;
 	}
-	/* A dying ring may still copy into chunks that are out: it has to live until none is. */
+	/*
+	 * A dying ring gives chunks that are out back, to requests that still run or to the NIC: it
+	 * has to live until none is.
+	 */
+	if (receiver->engine->retire)
+		receiver->engine->retire(receiver);
+	if (stopped > 0)
+		receiver_drop_streams(receiver);
 	area->deferred = receiver;
 	zrx_area_put(area, 1);
 	return ZRX_CLOSE_DEFERRED;
@@ -8567,12 +8661,25 @@ void zrx_claim_leave(struct zrx_claim *claim)
 	free(claim->rules);
 }
 
+void zrx_claim_retire(struct zrx_claim *claim)
+{
+	for (uint32_t i = claim->rule_count; i-- > 0;) {
+		if (!claim->rules[i].uses)
+			continue;
+		claim->rules[i].uses = 1;
+		zrx_claim_unsteer(claim, i);
+	}
+	if (claim->port)
+		zrx_claim_leave_port(claim);
+}
+
 int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 {
 	uint32_t alive;
 	int lock, result;
 
 	result = zrx_claim_wait_unbound(claim->device, claim->queue, ZRX_UNBIND_OWN_MS);
+	claim->still_bound = result != 0;
 	if (result)
 		zrx_error_set(error, result, ZRX_STAGE_QUEUE, "zcrx nic restore",
 			      "%s: queue %u is still bound after its ring was closed",
@@ -8706,8 +8813,23 @@ static void port_withdraw(struct zrx_claim *claim, struct zrx_sharers *sharers,
 			  const struct zrx_sharers *others)
 {
 	sharers->alive = others->alive;
-	if (!zrx_share_settle(claim->device, sharers))
-		zrx_journal_port(&claim->file, 0);
+	if (!zrx_share_settle(claim->device, sharers) && !zrx_journal_port(&claim->file, 0))
+		claim->port = 0;
+}
+
+void zrx_claim_leave_port(struct zrx_claim *claim)
+{
+	struct zrx_sharers sharers, others;
+	uint16_t port = (uint16_t)claim->port;
+	uint32_t ifindex = claim->device->ifindex;
+	int lock = zrx_claim_lock(claim, NULL);
+
+	if (lock < 0)
+		return;
+	if (!port_look(claim->directory, ifindex, port, NULL, &sharers) &&
+	    !port_look(claim->directory, ifindex, port, claim->file.name, &others))
+		port_withdraw(claim, &sharers, &others);
+	close(lock);
 }
 
 static int port_join(struct zrx_claim *claim, uint16_t port, struct zrx_port_plan *plan)
@@ -8722,6 +8844,7 @@ static int port_join(struct zrx_claim *claim, uint16_t port, struct zrx_port_pla
 		result = zrx_journal_port(&claim->file, port);
 	if (result)
 		return result;
+	claim->port = port;
 	sharers = others;
 	zrx_queue_set_add(&sharers.alive, claim->queue);
 	zrx_queue_set_add(&sharers.all, claim->queue);
@@ -12102,7 +12225,7 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 	if (!result)
 		result = nic_prepare(acquired, options, error);
 	if (result) {
-		zrx_nic_release(acquired);
+		zrx_nic_release(acquired, 0);
 		return result;
 	}
 	*ifindex = acquired->device->ifindex;
@@ -12175,15 +12298,28 @@ void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule)
 		zrx_claim_unsteer(&nic->claim, rule);
 }
 
-void zrx_nic_release(struct zrx_nic *nic)
+void zrx_nic_retire(struct zrx_nic *nic)
 {
-	if (!nic)
-		return;
-	/* What cannot be undone now stays in the journal; there is nobody left to tell. */
 	if (nic->claimed)
+		zrx_claim_retire(&nic->claim);
+}
+
+int zrx_nic_release(struct zrx_nic *nic, int registered)
+{
+	int result = 0;
+
+	if (!nic)
+		return 0;
+	if (nic->claimed) {
+		/* What cannot be undone now stays in the journal. */
 		zrx_claim_drop(&nic->claim, NULL);
+		result = nic->claim.still_bound ? -EBUSY : 0;
+	} else if (registered) {
+		result = zrx_claim_wait_unbound(nic->device, nic->queue, ZRX_UNBIND_OWN_MS);
+	}
 	zrx_nic_device_close(nic->device);
 	free(nic);
+	return registered ? result : 0;
 }
 /* ---- kernel/nic/queue.c ---- */
 /* SPDX-License-Identifier: MIT */

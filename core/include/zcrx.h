@@ -177,7 +177,8 @@ struct zrx_options {
 	void (*area_free)(void *memory, uint64_t bytes, void *context);
 				   /* ZRX_AREA_CALLER: called once, when nothing uses the memory any
 				      more, on whichever thread let go last; NULL: not called. Not called
-				      when open fails */
+				      when open fails, nor if the kernel does not let go of the memory
+				      (zrx_receiver_close, -EBUSY) */
 	void *area_context;        /* passed to area_free */
 	int32_t dmabuf_fd;         /* ZRX_AREA_DMABUF: duplicated, the caller keeps its own */
 	uint32_t nic_mode;         /* ZRX_NIC_* */
@@ -206,8 +207,15 @@ struct zrx_area; /* what a buffer belongs to; outlives its receiver */
 
 /*
  * A view of received bytes. The caller may copy the struct; it is released once, by any copy.
- * data is NULL where the memory has no CPU view (dma-buf): offset and length then say where
- * in the dma-buf the bytes are.
+ *
+ * data is NULL where the memory has no CPU view: in an area of kind ZRX_AREA_DMABUF whose exporter
+ * cannot be mapped (device memory, as a rule). All calls of this library work on such buffers, none
+ * reads them; offset and length say where in the dma-buf the bytes are, for the device that has
+ * it. Who needs to read the bytes checks data, of the first buffer already, and takes NULL for an
+ * error, never for the end of the stream: a copy has to be made by the device (or by a mapping of the
+ * caller's own, if the exporter offers one in another way), or the area has to be of another kind. Where
+ * data is not NULL for a dma-buf, it is a read-only mapping; memory that is not coherent needs
+ * DMA_BUF_IOCTL_SYNC around each read.
  */
 struct zrx_buffer {
 	const void *data;
@@ -255,7 +263,9 @@ struct zrx_event {
  *   -ENOMEM      the area cannot be had or pinned: raise RLIMIT_MEMLOCK or vm.nr_hugepages
  *   -ENODEV      no interface of this name
  *   -ERANGE      no such queue
- *   -EEXIST, -EBUSY  the queue is bound already; the message says by whom if that can be found
+ *   -EEXIST, -EBUSY  the queue is bound already; the message says by whom if that can be found. (Or, stage
+ *                queue, it was bound and the kernel does not let go of it after a failure: area_memory must then
+ *                stay mapped and unused. The message says so.)
  *   -EINVAL, -E2BIG  options: the message names the field
  * On failure nothing is left behind: no fd, mapping, NIC setting or rule.
  *
@@ -270,14 +280,29 @@ ZRX_API int zrx_receiver_open(struct zrx_receiver **receiver, const struct zrx_o
 /*
  * Close a receiver. The handle is gone in any case. Buffers that are out stay valid and unchanged; the
  * area is freed with the last of them. Events not yet received are lost; sockets stay open and are the
- * caller's. NULL does nothing.
+ * caller's. NULL does nothing. No call may run on the handle at the same time, or later.
  *
- * Returns 0; or ZRX_CLOSE_DEFERRED when it is called on another thread than the owner, or after the
- * owner has exited, while buffers are out: the kernel lets only the owner cancel its requests, so the
- * ring (and the NIC queue, and the reference to each added socket) is kept until the last buffer is
- * released, and goes then. No call may run on the handle at the same time, or later.
+ * Returns 0, or
+ *   ZRX_CLOSE_DEFERRED  buffers are out, and the end of the ring could overwrite them: it is kept, and the
+ *              NIC queue with it, until the last of them is released. So it is
+ *              - on engine zcrx where the kernel is not known to stop the queue before it takes the chunks
+ *                back that are out (Linux 7.2 is; zrx_info.features without ZRX_FEATURE_EVENTS is not). Every
+ *                request is cancelled and the sockets are let go; flow rules are removed and a shared
+ *                steer_port is left to the others, at close;
+ *              - when called on another thread than the owner, or after the owner has exited: the kernel lets
+ *                only the owner cancel its requests, so the reference to each added socket is kept, too.
+ *              Until then the queue counts as bound and claimed: other receivers choose another, and
+ *              zrx_nic_undo gives -EBUSY. The caller need do nothing but release.
+ *   -EBUSY     the ring is closed, but the kernel has not let go of the queue within 10 s, so that the NIC may
+ *              still write into the area: its memory is leaked, never unmapped and never given to area_free;
+ *              the caller's own must stay mapped and unused until the process ends. `zcrx nic restore` puts
+ *              the NIC back later. Nobody can be told of that by a release that closes a deferred receiver:
+ *              area_free is then not called.
  *
- * Blocks until the kernel has let go of each request: microseconds. Since 0.1.
+ * Blocks until the kernel has let go of each request (microseconds) and, on engine zcrx, of the queue, and the
+ * NIC is as it was: as a rule milliseconds, as long as the driver takes, at most some 10 s. After
+ * ZRX_CLOSE_DEFERRED it is the last release that blocks so, on whichever thread it runs; without CAP_NET_ADMIN
+ * there, what it cannot put back is left to `zcrx nic restore` or to the next receiver. Since 0.1.
  */
 ZRX_API int zrx_receiver_close(struct zrx_receiver *receiver);
 
@@ -365,6 +390,8 @@ ZRX_API int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_e
 /*
  * Release buffers: give their bytes back to the kernel. Any order, any thread, no system call in the
  * common case, no allocation; never waits for the receiving thread. The memory must not be read afterwards.
+ * Only the last release after a deferred close blocks: it closes the ring, and waits for the NIC
+ * (zrx_receiver_close).
  *
  * Returns 0 when all were released, or the first error; the others are released nevertheless:
  *   -EALREADY  released before (a bug of the caller; nothing was changed)
@@ -604,7 +631,8 @@ ZRX_API int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue,
  * stays as it is.
  *
  * Returns how many set-ups were undone (0: there was none), or -EBUSY while a receiver is bound to the queue:
- * close it first (a queue that is just being let go is waited for). Any thread. Blocks, as above. Since 0.1.
+ * close it first, and release its buffers where that was deferred (a queue that is just being let go is waited
+ * for). Any thread. Blocks, as above. Since 0.1.
  */
 ZRX_API int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error);
 

@@ -71,7 +71,7 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 	if (!result)
 		result = nic_prepare(acquired, options, error);
 	if (result) {
-		zrx_nic_release(acquired);
+		zrx_nic_release(acquired, 0);
 		return result;
 	}
 	*ifindex = acquired->device->ifindex;
@@ -144,13 +144,26 @@ void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule)
 		zrx_claim_unsteer(&nic->claim, rule);
 }
 
-void zrx_nic_release(struct zrx_nic *nic)
+void zrx_nic_retire(struct zrx_nic *nic)
 {
-	if (!nic)
-		return;
-	/* What cannot be undone now stays in the journal; there is nobody left to tell. */
 	if (nic->claimed)
+		zrx_claim_retire(&nic->claim);
+}
+
+int zrx_nic_release(struct zrx_nic *nic, int registered)
+{
+	int result = 0;
+
+	if (!nic)
+		return 0;
+	if (nic->claimed) {
+		/* What cannot be undone now stays in the journal. */
 		zrx_claim_drop(&nic->claim, NULL);
+		result = nic->claim.still_bound ? -EBUSY : 0;
+	} else if (registered) {
+		result = zrx_claim_wait_unbound(nic->device, nic->queue, ZRX_UNBIND_OWN_MS);
+	}
 	zrx_nic_device_close(nic->device);
 	free(nic);
+	return registered ? result : 0;
 }

@@ -4,8 +4,8 @@
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
  * Order of calls: acquire, (register the queue), bound, admit, steer_add and steer_remove as
- * sockets come and go, (close the ring), release. Not thread-safe: the receiver's owner calls, or
- * whoever closes it.
+ * sockets come and go, perhaps retire, (close the ring), release. Not thread-safe: the receiver's
+ * owner calls, or whoever closes it.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -44,10 +44,17 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule);
 
 /*
- * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has
- * taken the queue from the area. Frees nic. NULL does nothing.
+ * The queue stays bound, but nothing more is received: remove the flow rules, leave the port to
+ * those who share it. What cannot be done now is done by release.
  */
-void zrx_nic_release(struct zrx_nic *nic);
+void zrx_nic_retire(struct zrx_nic *nic);
+
+/*
+ * Undo everything, last step first, once the ring is closed: waits (bounded) until the kernel has
+ * taken the queue from the area. registered: it had been given to it. Frees nic. NULL does nothing.
+ * Returns 0, or -EBUSY if the queue is still bound, so that the NIC may write into the area.
+ */
+int zrx_nic_release(struct zrx_nic *nic, int registered);
 
 /*
  * Why a registration on this queue failed: fills error with stage queue, the precondition that does

@@ -20,6 +20,7 @@
 /* Only a bound, for a machine that has much else to do. */
 #define SECONDS      120
 #define KILL_SECONDS 10 /* and so much more for each kill */
+#define HELD_SECONDS 20 /* and for each repetition of close-held */
 
 struct scenario {
 	const char *name;
@@ -39,6 +40,8 @@ static const struct scenario scenarios[] = {
 	{"two-receivers", two_receivers},
 	{"buffers-held", buffers_held},
 	{"copies-starve", copies_starve},
+	{"close-held", views_held_across_close},
+	{"close-held-small-ring", views_held_small_ring},
 	{"packets-lost", packets_lost},
 	{"packets-late", packets_late},
 	{"packets-without-buffer", packets_without_buffer},
@@ -58,9 +61,11 @@ static const struct scenario scenarios[] = {
 };
 /* clang-format on */
 
-static const char usage[] = "usage: datapath [--scenario GLOB[,GLOB...]] [--kills N] [--list]\n"
-			    "  --scenario  only those whose name matches\n"
-			    "  --kills     how often receiver-killed kills\n";
+static const char usage[] =
+	"usage: datapath [--scenario GLOB[,GLOB...]] [--kills N] [--held N] [--list]\n"
+	"  --scenario  only those whose name matches\n"
+	"  --kills     how often receiver-killed kills\n"
+	"  --held      how often close-held closes\n";
 
 static void run(const void *argument)
 {
@@ -99,7 +104,8 @@ static double seconds(void)
 static int run_scenario(const struct scenario *scenario)
 {
 	struct process process = {run, scenario, rx_describe,
-				  SECONDS + KILL_SECONDS * receiver_kills};
+				  SECONDS + KILL_SECONDS * receiver_kills +
+					  HELD_SECONDS * held_repetitions};
 	double begun = seconds();
 	char reason[1100];
 
@@ -117,6 +123,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"scenario", required_argument, NULL, 's'},
 		{"kills", required_argument, NULL, 'k'},
+		{"held", required_argument, NULL, 'h'},
 		{"list", no_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0},
 	};
@@ -130,6 +137,8 @@ int main(int argc, char **argv)
 			globs = optarg;
 		} else if (option == 'k') {
 			receiver_kills = (unsigned)atoi(optarg);
+		} else if (option == 'h') {
+			held_repetitions = (unsigned)atoi(optarg);
 		} else if (option == 'l') {
 			list = 1;
 		} else {

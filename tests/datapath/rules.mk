@@ -26,11 +26,18 @@ datapath = failed=0; for run in $(1); do \
 			--log $(B)/datapath/$$run -- $(B)/tests/datapath $(3) || failed=1; \
 	done; exit $$failed
 
-.PHONY: test-datapath test-datapath-all
+# Where a closed ring gives views back to a NIC that still writes, and where the kernel stops the queue first.
+HELD_ALL := bnxt:6.16 bnxt:6.18 bnxt:7.3 gve:6.18 gve:7.3
+
+.PHONY: test-datapath test-datapath-all test-close-held-all
 test-datapath: $(B)/tests/datapath ## try on modelled NICs what is a NIC's own: areas, foreign queues, faults, kills
+	$(Q)$(call datapath,bnxt:6.18,300,--scenario close-held-small-ring --held 3)
 	$(Q)$(call datapath,$(DATAPATH_RUNS),900,--kills 10)
 
 test-datapath-all: $(B)/tests/datapath ## the same on every kernel and driver, with 100 kills
 	$(Q)$(call datapath,$(DATAPATH_ALL),1800,--kills 100)
+
+test-close-held-all: $(B)/tests/datapath ## close with views out 20 times, on kernels that stop the queue first and others
+	$(Q)$(call datapath,$(HELD_ALL),1800,--scenario 'close-held*' --held 20)
 
 -include $(DATAPATH_OBJECTS:.o=.d)

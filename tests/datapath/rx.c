@@ -166,15 +166,33 @@ void rx_until_ended(struct rx *rx)
 		rx_turn(rx, SECOND_NS);
 }
 
-void rx_release(struct rx *rx)
+size_t rx_changed(const struct rx *rx)
 {
+	size_t changed = 0;
+
 	for (size_t i = 0; i < rx->held_count; i++) {
-		check_bytes(rx, &rx->held[i]);
-		CHECK(!zrx_buffer_release(&rx->held[i].buffer, 1), "release");
+		const struct rx_held *held = &rx->held[i];
+
+		changed += payload_check(held->buffer.data, held->buffer.length, SEED, held->flow,
+					 held->offset) != held->buffer.length;
 	}
+	return changed;
+}
+
+void rx_forget(struct rx *rx)
+{
+	for (size_t i = 0; i < rx->held_count; i++)
+		CHECK(!zrx_buffer_release(&rx->held[i].buffer, 1), "release");
 	free(rx->held);
 	rx->held = NULL;
 	rx->held_count = rx->held_capacity = 0;
+}
+
+void rx_release(struct rx *rx)
+{
+	for (size_t i = 0; i < rx->held_count; i++)
+		check_bytes(rx, &rx->held[i]);
+	rx_forget(rx);
 }
 
 /* ---- what came out ---- */
@@ -215,6 +233,12 @@ void rx_check_uncopied(const struct rx *rx)
 	      stats.copied_buffers);
 }
 
+int rx_close_receiver(struct rx *rx)
+{
+	describe_too(NULL, rx);
+	return zrx_receiver_close(rx->receiver);
+}
+
 void rx_close(struct rx *rx)
 {
 	struct zrx_stats stats;
@@ -227,8 +251,7 @@ void rx_close(struct rx *rx)
 	stats = rx_stats(rx);
 	CHECK(!stats.outstanding && stats.released == stats.buffers,
 	      "%" PRIu64 " of %" PRIu64 " buffers are out", stats.outstanding, stats.buffers);
-	describe_too(NULL, rx);
-	result = zrx_receiver_close(rx->receiver);
+	result = rx_close_receiver(rx);
 	CHECK(!result, "close: %d", result);
 	/* Now that the receiver has let go of their sockets too, their senders see the end. */
 	for (uint32_t i = 0; i < rx->count; i++)

@@ -47,8 +47,12 @@ uint32_t rx_turn(struct rx *rx, int64_t timeout_ns);
 void rx_until(struct rx *rx, const struct flow *flow, uint64_t bytes);
 void rx_until_ended(struct rx *rx);
 
-/* Check what is held once more, and release it. */
+/* How many of the views that are held are not what they were. */
+size_t rx_changed(const struct rx *rx);
+
+/* Check what is held once more, and release it; or release it without a look. */
 void rx_release(struct rx *rx);
+void rx_forget(struct rx *rx);
 
 struct zrx_stats rx_stats(const struct rx *rx);
 
@@ -58,6 +62,9 @@ void rx_check_uncopied(const struct rx *rx);
 
 /* Close the flows and the receiver. */
 void rx_close(struct rx *rx);
+
+/* The receiver alone, whatever is held. Returns what zrx_receiver_close does. */
+int rx_close_receiver(struct rx *rx);
 
 /* One flow of that many bytes from its beginning to its end; the receiver stays open. */
 void rx_receive_one(struct rx *rx, const struct zrx_options *options, struct flow *flow,

@@ -20,6 +20,11 @@ void two_receivers(void);
 void buffers_held(void);
 void copies_starve(void);
 
+/* held.c */
+void views_held_across_close(void);
+void views_held_small_ring(void);
+extern unsigned held_repetitions;
+
 /* faults.c */
 void packets_lost(void);
 void packets_late(void);

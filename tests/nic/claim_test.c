@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +121,36 @@ static void test_steering(uint32_t chooses)
 	CHECK(zrx_claim_steer(&claim, &flow, &other, &error) == -ENOSPC, "a full table");
 	CHECK_HAS(error.hint, "ZRX_STEER_PORT");
 	CHECK(!zrx_claim_drop(&claim, NULL), "drop");
+	CHECK(!fake_differs(&before, &fake->state), "not as before");
+	scratch_close(directory);
+	fake_free(fake);
+}
+
+/* Closed while its queue has to stay bound, and then the kernel does not let it go. */
+static void test_retired(void)
+{
+	static const struct zrx_options by_connection = {.size = sizeof(by_connection)};
+	struct fake_nic *fake = fake_new();
+	int directory = scratch_open();
+	struct fake_state before = fake->state;
+	struct zrx_flow flow = {.family = 4, .peer_port = 1, .local_port = 80};
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_claim claim;
+	uint32_t rule;
+
+	CHECK(!take(&claim, fake, &by_connection), "take");
+	CHECK(!zrx_claim_steer(&claim, &flow, &rule, NULL), "steer");
+	CHECK(!zrx_claim_steer(&claim, &flow, &rule, NULL), "steer again");
+	fake->bound[claim.queue] = ZRX_BOUND_IO_URING;
+	zrx_claim_retire(&claim);
+	for (int i = 0; i < FAKE_RULES; i++)
+		CHECK(!fake->state.rule_used[i], "rule %d is still there", i);
+	CHECK(fake->state.split == ZRX_SPLIT_ON, "the NIC was put back while the queue is bound");
+	CHECK(zrx_claim_drop(&claim, &error) == -EBUSY && claim.still_bound, "drop: %d",
+	      error.code);
+	CHECK_HAS(error.message, "still bound");
+	memset(fake->bound, 0, sizeof(fake->bound));
+	CHECK(sweep(fake, directory) == 1, "sweep");
 	CHECK(!fake_differs(&before, &fake->state), "not as before");
 	scratch_close(directory);
 	fake_free(fake);
@@ -509,6 +540,7 @@ void test_claim(void)
 	test_set_before();
 	test_steering(0);
 	test_steering(1);
+	test_retired();
 	test_churn();
 	test_crowd();
 	test_two(1);

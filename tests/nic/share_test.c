@@ -311,8 +311,38 @@ static void test_number_used_again(void)
 	share_end(&share);
 }
 
+/* One is closed while its queue has to stay bound: its flows go, its queue stays taken. */
+static void test_retired(int other)
+{
+	struct share share = share_begin();
+	struct zrx_claim claims[3];
+	uint32_t queues[2];
+
+	CHECK(!join(&share, &claims[0], NULL), "the first");
+	if (other)
+		CHECK(!join(&share, &claims[1], NULL), "the second");
+	queues[0] = claims[1].queue;
+	share.fake->bound[claims[0].queue] = ZRX_BOUND_IO_URING;
+	zrx_claim_retire(&claims[0]);
+	CHECK(!claims[0].port, "the port is not left");
+	check_leads(&share, queues, (uint32_t)other, other ? 2 : 0, "one is retired");
+	CHECK(!join(&share, &claims[2], NULL), "a third");
+	CHECK(claims[2].queue != claims[0].queue, "the queue of the retired one was taken");
+	queues[other] = claims[2].queue;
+	check_leads(&share, queues, 1 + (uint32_t)other, 2, "without the retired one");
+	share.fake->unbind_after = share.fake->pauses + 2;
+	CHECK(!zrx_claim_drop(&claims[0], NULL) && !claims[0].still_bound, "drop");
+	check_leads(&share, queues, 1 + (uint32_t)other, 2, "after the retired one");
+	CHECK(!zrx_claim_drop(&claims[2], NULL), "drop the third");
+	if (other)
+		CHECK(!zrx_claim_drop(&claims[1], NULL), "drop the second");
+	share_end(&share);
+}
+
 void test_share(void)
 {
+	test_retired(0);
+	test_retired(1);
 	test_pair(0);
 	test_pair(1);
 	test_three();

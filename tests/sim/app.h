@@ -42,6 +42,7 @@ struct app {
 	uint32_t capacity;           /* of its receives, at most */
 	uint32_t stream_count, live;
 	uint64_t bytes, buffers, ended;
+	void *area_memory; /* the caller's; NULL: the library's own */
 	uint32_t area_freed;
 	uint32_t leaps;          /* of time, in vain */
 	uint32_t receiving;      /* inside of a receive */

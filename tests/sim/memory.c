@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "nic_model.h"
 #include "sim.h"
 #include "zcrx_model.h"
 
@@ -28,6 +29,16 @@ void sim_memory_begin(void)
 {
 	memset(regions, 0, sizeof(regions));
 	allocations = 0;
+}
+
+void sim_memory_lost(const void *address)
+{
+	for (int i = 0; i < REGIONS_MAX; i++) {
+		if (!regions[i].heap || regions[i].address != address)
+			continue;
+		free(regions[i].heap);
+		regions[i].heap = NULL;
+	}
 }
 
 void sim_memory_check_empty(void)
@@ -133,6 +144,7 @@ void zrx_sys_unmap(void *address, size_t size)
 
 	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 	sim_check_unused(address, size, "unmapped");
+	sim_nic_check_unbound(address, size, "unmapped");
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < REGIONS_MAX; i++) {
 		struct region *region = &regions[i];

@@ -52,7 +52,17 @@ MUTATIONS = [
         "atomic_fetch_add_explicit(&area->references, sink->buffers,",
         "(void)(",
     ),
-    Mutation("close-without-stop", "receiver.c", "receiver->engine->stop(receiver) == 0", "1"),
+    Mutation("close-without-stop", "receiver.c", "receiver->engine->stop(receiver) : -EPERM", "0 : -EPERM"),
+    Mutation(
+        "ring-gone-before-its-views",
+        "engine_zcrx.c",
+        "return !(state->queue.features & ZRX_FEATURE_EVENTS);",
+        "return 0;",
+    ),
+    Mutation("led-to-a-closed-queue", "receiver.c", "receiver->engine->retire(receiver);", ";"),
+    Mutation("sockets-kept", "receiver.c", "if (stopped > 0)", "if (0)"),
+    Mutation("freed-while-bound", "area.c", "if (area->lost)", "if (0)"),
+    Mutation("bound-and-not-told", "receiver.c", "receiver->area->lost = 1;", ";"),
     Mutation(
         "descriptor-kept", "receiver.c", "zrx_sys_close(stream->fd);\n\t\tzrx_stream_free", "zrx_stream_free"
     ),

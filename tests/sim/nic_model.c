@@ -11,6 +11,9 @@
 
 struct zrx_nic {
 	uint32_t held;
+	uint32_t retired;
+	const uint8_t *bound; /* the memory that its queue writes into; NULL: none */
+	uint64_t bytes;
 	uint32_t rules;
 };
 
@@ -78,15 +81,52 @@ void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule)
 		sim_fail("flow rule %u is removed, and there is none", rule);
 }
 
-void zrx_nic_release(struct zrx_nic *nic)
+void zrx_nic_retire(struct zrx_nic *nic)
+{
+	if (!nic->held || nic->retired)
+		sim_fail("a NIC is retired that is not in use");
+	nic->retired = 1;
+}
+
+void sim_nic_bind(const void *memory, uint64_t bytes)
+{
+	the_nic.bound = memory;
+	the_nic.bytes = bytes;
+}
+
+const void *sim_nic_bound(void)
+{
+	return the_nic.bound;
+}
+
+void sim_nic_check_unbound(const void *memory, size_t size, const char *why)
+{
+	const uint8_t *begin = memory, *bound = the_nic.bound;
+
+	if (bound && bound < begin + size && bound + the_nic.bytes > begin)
+		sim_fail("memory is %s while a queue is bound to it", why);
+}
+
+int sim_nic_leads(void)
+{
+	return the_nic.held && !the_nic.retired;
+}
+
+int zrx_nic_release(struct zrx_nic *nic, int registered)
 {
 	if (!nic)
-		return;
+		return 0;
 	if (!nic->held)
 		sim_fail("a NIC is released twice");
 	if (sim_uring.user)
 		sim_fail("the NIC is released before the ring is closed");
 	nic->held = 0;
+	if (!registered)
+		return 0;
+	if (sim_chance(sim.kernel.stays_bound))
+		return -EBUSY;
+	nic->bound = NULL;
+	return 0;
 }
 
 int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint32_t rx_buf_len,

@@ -40,6 +40,7 @@ static void free_area(void *memory, uint64_t bytes, void *context)
 	if (bytes != owner->area_bytes || owner->area_freed++)
 		sim_fail("the caller's area is given back wrongly");
 	sim_check_unused(memory, bytes, "given back");
+	sim_nic_check_unbound(memory, bytes, "given back");
 	free(memory);
 }
 
@@ -57,6 +58,7 @@ static void choose_area(struct zrx_options *options)
 		options->area_context = &app;
 		if (posix_memalign(&options->area_memory, 4096, app.area_bytes))
 			abort();
+		app.area_memory = options->area_memory;
 	}
 	options->ring_entries = 1u << sim_below(9);
 	if (sim_chance(60))
@@ -84,8 +86,11 @@ static int open_receiver(void)
 	}
 	if (!sim.kernel.short_memory || error.code != result || !error.stage)
 		sim_fail("open gives %d (stage %u: %s)", result, error.stage, error.message);
-	if (options.area_memory)
-		free(options.area_memory);
+	/* It may not be freed while the NIC has it, as after a close. */
+	if (sim_nic_bound() && result != -EBUSY)
+		sim_fail("open fails with %d, and the queue stays bound", result);
+	if (app.area_memory && !sim_nic_bound())
+		free(app.area_memory);
 	return 0;
 }
 
@@ -188,11 +193,33 @@ static void keep_the_last(uint32_t kept)
 		others_finish();
 }
 
+/*
+ * What close has to answer: whether the ring outlives it, for views that are out. On a queue it has
+ * to unless the kernel says that it stops the queue before it takes chunks back.
+ */
+static int expected_of_close(int elsewhere)
+{
+	int queue = app.engine == ZRX_ENGINE_ZCRX && !sim.kernel.events;
+
+	if (app.view_count && ((elsewhere && app.receiver->started) || queue))
+		return ZRX_CLOSE_DEFERRED;
+	return 0;
+}
+
+/* The ring stays, and nothing else does that need not. */
+static void check_retired(int elsewhere)
+{
+	if (sim_nic_leads())
+		sim_fail("flows are still led to the queue of a receiver that is closed");
+	for (uint32_t i = 0; !elsewhere && i < sim_socket_count; i++)
+		if (sim_sockets[i].requests || sim_sockets[i].descriptors != (app.app_fd[i] >= 0))
+			sim_fail("socket %u is still held by a receiver that is closed", i);
+}
+
 static void close_receiver(void)
 {
-	int elsewhere = sim_chance(30), started = app.receiver->started;
+	int elsewhere = sim_chance(30), expected = expected_of_close(elsewhere), result;
 	uint32_t out = app.view_count, begun = app.releasing;
-	int deferred = elsewhere && started && out, result;
 
 	keep_the_last(out);
 	if (elsewhere)
@@ -200,8 +227,12 @@ static void close_receiver(void)
 	result = zrx_receiver_close(app.receiver);
 	app.receiver = NULL;
 	sim_trace("close with %u views out%s: %d", out, elsewhere ? ", elsewhere" : "", result);
-	if (result != (deferred ? ZRX_CLOSE_DEFERRED : 0) && !(elsewhere && begun))
+	if (result == -EBUSY && !expected && sim_nic_bound())
+		return; /* the kernel has not let the queue go, and close says so */
+	if (result != expected && !begun)
 		sim_fail("close with %u views out gives %d", out, result);
+	if (result == ZRX_CLOSE_DEFERRED)
+		check_retired(elsewhere);
 }
 
 static void after_close(void)
@@ -221,8 +252,22 @@ static void after_close(void)
 	others_finish();
 }
 
+/* What the NIC may still write into is left where it is, and the caller not told to free it. */
+static void check_lost_area(void)
+{
+	if (!sim_nic_bound())
+		return;
+	if (app.area_freed)
+		sim_fail("the area was given back while the queue is bound to it");
+	if (app.area_memory)
+		free(app.area_memory);
+	else
+		sim_memory_lost(sim_nic_bound());
+}
+
 static void check_nothing_left(void)
 {
+	check_lost_area();
 	for (uint32_t i = 0; i < sim_socket_count; i++) {
 		if (app.app_fd[i] >= 0)
 			zrx_sys_close(app.app_fd[i]);

@@ -24,6 +24,7 @@ struct sim_kernel {
 	uint32_t rx_page_size;        /* 7.0 */
 	uint32_t nodev;               /* 7.1 */
 	uint32_t events;              /* 7.2 */
+	uint32_t stops_queue_first;   /* 7.2: a dying ring scrubs after its queue is stopped */
 	uint32_t requeues_early_stop; /* a delivery that was cut short is tried again by itself */
 	uint64_t area_token;
 
@@ -34,8 +35,9 @@ struct sim_kernel {
 	uint32_t partial_submit;
 	uint32_t short_read;
 	uint32_t late_cancel;
-	uint32_t copies;     /* on a NIC queue: payload that the NIC did not place in the area */
-	uint32_t pool_keeps; /* chunks of a flush that stay with the driver's page pool */
+	uint32_t copies;      /* on a NIC queue: payload that the NIC did not place in the area */
+	uint32_t pool_keeps;  /* chunks of a flush that stay with the driver's page pool */
+	uint32_t stays_bound; /* the queue of a closed ring, longer than anybody waits */
 };
 
 /* ---- random choices ---- */
@@ -125,6 +127,8 @@ uint32_t sim_views_out(void);
 
 void sim_memory_begin(void);
 void sim_memory_check_empty(void); /* nothing is allocated or mapped any more */
+/* The kernel writes into this memory for ever: it must be left mapped. */
+void sim_memory_lost(const void *address);
 
 /* ---- descriptors.c ---- */
 

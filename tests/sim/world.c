@@ -62,6 +62,8 @@ static void choose_kernel(struct sim_kernel *kernel)
 	kernel->rx_page_size = kernel->flush && sim_chance(60);
 	kernel->nodev = kernel->rx_page_size && sim_chance(80);
 	kernel->events = kernel->nodev && sim_chance(60);
+	/* Who has events does; of those before, nobody knows. */
+	kernel->stops_queue_first = kernel->events || (kernel->flush && sim_chance(30));
 	kernel->requeues_early_stop = sim_chance(50);
 	kernel->area_token = (uint64_t)sim_below(4) << ZRX_UAPI_AREA_SHIFT;
 	kernel->short_memory = sometimes(10);
@@ -72,6 +74,7 @@ static void choose_kernel(struct sim_kernel *kernel)
 	kernel->late_cancel = sim_chance(50) ? 60 : 0;
 	kernel->copies = sim_chance(50) ? sim_between(1, 100) : 0;
 	kernel->pool_keeps = sim_below(101);
+	kernel->stays_bound = sometimes(50);
 }
 
 void sim_begin(uint64_t seed)

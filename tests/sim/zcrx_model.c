@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nic_model.h"
 #include "sim.h"
 #include "tcp_model.h"
 #include "uring.h"
@@ -140,8 +141,29 @@ int sim_zcrx_came_back(void)
 	return ifq.area && ifq.came_back && ifq.stacked[FREE_LIST];
 }
 
+/*
+ * Kernels up to 6.18 do this while the driver still posts what comes back, and the NIC writes into
+ * it; newer ones have stopped the queue, so that nothing is written any more.
+ */
+static void give_back_all(void)
+{
+	for (uint32_t i = 0; i < ifq.count; i++) {
+		if (!ifq.chunks[i].users)
+			continue;
+		ifq.chunks[i].users = 0;
+		put_if_unused(i, 1);
+	}
+	ifq.users = 0;
+	if (ifq.tail) /* what lies in the refill ring is void */
+		ifq.taken = __atomic_load_n(ifq.tail, __ATOMIC_ACQUIRE);
+	for (uint32_t i = 0; i < sim_socket_count; i++)
+		sim_socket_arrive(&sim_sockets[i]);
+}
+
 void sim_zcrx_scrub(void)
 {
+	if (ifq.area && !ifq.nodev && !sim.kernel.stops_queue_first)
+		give_back_all();
 	ifq.area = NULL;
 }
 
@@ -482,6 +504,8 @@ static int register_ifq(struct zrx_uapi_ifq_reg *registration)
 	area->rq_area_token = sim.kernel.area_token;
 	for (uint32_t i = 0; i < ifq.count; i++)
 		put(i, FREE_LIST);
+	if (!ifq.nodev)
+		sim_nic_bind(ifq.area, area->len);
 	return 0;
 }
 

@@ -345,12 +345,25 @@ void zrx_claim_leave(struct zrx_claim *claim)
 	free(claim->rules);
 }
 
+void zrx_claim_retire(struct zrx_claim *claim)
+{
+	for (uint32_t i = claim->rule_count; i-- > 0;) {
+		if (!claim->rules[i].uses)
+			continue;
+		claim->rules[i].uses = 1;
+		zrx_claim_unsteer(claim, i);
+	}
+	if (claim->port)
+		zrx_claim_leave_port(claim);
+}
+
 int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 {
 	uint32_t alive;
 	int lock, result;
 
 	result = zrx_claim_wait_unbound(claim->device, claim->queue, ZRX_UNBIND_OWN_MS);
+	claim->still_bound = result != 0;
 	if (result)
 		zrx_error_set(error, result, ZRX_STAGE_QUEUE, "zcrx nic restore",
 			      "%s: queue %u is still bound after its ring was closed",

@@ -29,6 +29,8 @@ struct zrx_claim {
 	int directory;
 	struct zrx_journal_file file;
 	uint32_t queue;
+	uint32_t port;        /* that it shares; 0: none */
+	uint32_t still_bound; /* found by the drop: the kernel has not let the queue go */
 	uint64_t net_space;
 	struct zrx_claim_rule *rules; /* index: the number in the journal */
 	uint32_t rule_count;
@@ -62,6 +64,12 @@ void zrx_claim_unsteer_all(struct zrx_claim *claim);
  * claims' queues do not take, where they have asked for the same port. Until the claim is dropped.
  */
 int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_error *error);
+
+/* Lead no flow to the queue any more, by whatever rule. What fails is left to the drop. */
+void zrx_claim_retire(struct zrx_claim *claim);
+
+/* Its part of that: leave the port to the other claims. */
+void zrx_claim_leave_port(struct zrx_claim *claim);
 
 /* Its part of zrx_claim_plan. directory < 0: nobody has ever claimed anything. */
 int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,

@@ -71,8 +71,23 @@ static void port_withdraw(struct zrx_claim *claim, struct zrx_sharers *sharers,
 			  const struct zrx_sharers *others)
 {
 	sharers->alive = others->alive;
-	if (!zrx_share_settle(claim->device, sharers))
-		zrx_journal_port(&claim->file, 0);
+	if (!zrx_share_settle(claim->device, sharers) && !zrx_journal_port(&claim->file, 0))
+		claim->port = 0;
+}
+
+void zrx_claim_leave_port(struct zrx_claim *claim)
+{
+	struct zrx_sharers sharers, others;
+	uint16_t port = (uint16_t)claim->port;
+	uint32_t ifindex = claim->device->ifindex;
+	int lock = zrx_claim_lock(claim, NULL);
+
+	if (lock < 0)
+		return;
+	if (!port_look(claim->directory, ifindex, port, NULL, &sharers) &&
+	    !port_look(claim->directory, ifindex, port, claim->file.name, &others))
+		port_withdraw(claim, &sharers, &others);
+	close(lock);
 }
 
 static int port_join(struct zrx_claim *claim, uint16_t port, struct zrx_port_plan *plan)
@@ -87,6 +102,7 @@ static int port_join(struct zrx_claim *claim, uint16_t port, struct zrx_port_pla
 		result = zrx_journal_port(&claim->file, port);
 	if (result)
 		return result;
+	claim->port = port;
 	sharers = others;
 	zrx_queue_set_add(&sharers.alive, claim->queue);
 	zrx_queue_set_add(&sharers.all, claim->queue);

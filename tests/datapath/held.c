@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* Views that are held across close, while peers send on: none may change until it is released. */
+#include "nic.h"
+#include "payload.h"
+#include "rx.h"
+#include "scenarios.h"
+#include "verdict.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VIEWS       1000u /* at least ... */
+#define VIEWS_MOST  3000u /* ... and at most, about: the area has more chunks */
+#define AREA_BYTES  (64u << 20)
+#define FLOWING     2u /* when the receiver is closed ... */
+#define FLOWS       6u /* ... and those that are let go just before */
+#define BURST_BYTES (1u << 20)
+#define WATCHED_MS  1000
+#define SMALL_RING  32u /* descriptors: one that is posted again is soon written to */
+
+unsigned held_repetitions = 1;
+
+struct held_bench {
+	struct rx rx;
+	struct flow flows[FLOWS];
+	struct listener listener;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Somebody who looks at the NIC all the time, and so holds the lock that a closing queue needs. */
+static pid_t start_reader(void)
+{
+	pid_t reader = fork();
+	struct nic_state state;
+
+	CHECK(reader >= 0, "fork: %s", strerror(errno));
+	while (!reader)
+		nic_look(&state);
+	return reader;
+}
+
+static void stop_reader(pid_t reader)
+{
+	kill(reader, SIGKILL);
+	CHECK(waitpid(reader, NULL, 0) == reader, "the reader of settings is gone");
+}
+
+/* Two flow, and then all; what has come is kept. */
+static void begin(struct held_bench *bench)
+{
+	struct zrx_options options = rx_options();
+
+	options.area_bytes = AREA_BYTES;
+	listener_open(&bench->listener, AF_INET6);
+	rx_open(&bench->rx, &options);
+	for (unsigned i = 0; i < FLOWS; i++)
+		flow_connect(&bench->flows[i], &bench->listener, i, FLOW_ENDLESS);
+	listener_close(&bench->listener);
+	for (unsigned i = 0; i < FLOWS; i++)
+		rx_add(&bench->rx, &bench->flows[i]);
+	bench->rx.hold = 1;
+	for (unsigned i = 0; i < FLOWING; i++)
+		flow_go(&bench->flows[i]);
+	while (bench->rx.held_count < VIEWS)
+		rx_turn(&bench->rx, SECOND_NS);
+	/* In their first burst the new ones are at their fastest. */
+	for (unsigned i = FLOWING; i < FLOWS; i++)
+		flow_go(&bench->flows[i]);
+	while (bench->flows[FLOWS - 1].received < BURST_BYTES) {
+		bench->rx.hold = bench->rx.held_count < VIEWS_MOST;
+		rx_turn(&bench->rx, SECOND_NS);
+	}
+}
+
+/* Returns how many views have changed, at most, in the time that they are watched. */
+static size_t watch(const struct rx *rx)
+{
+	uint64_t until = now_ms() + WATCHED_MS;
+	size_t changed = 0;
+
+	while (now_ms() < until) {
+		size_t now = rx_changed(rx);
+
+		if (now > changed)
+			changed = now;
+	}
+	return changed;
+}
+
+/* Who closes on a kernel that is not known to stop the queue first leads nothing to it any more. */
+static void check_unsteered(uint32_t rules)
+{
+	struct nic_state state;
+
+	nic_look(&state);
+	CHECK(state.rules.count == rules, "%u flow rules after close, were %u before open",
+	      state.rules.count, rules);
+}
+
+/* Returns how many views have changed. */
+static size_t close_and_watch(void)
+{
+	struct held_bench bench;
+	struct nic_state before;
+	size_t changed;
+	int result, deferred;
+
+	nic_look(&before);
+	begin(&bench);
+	deferred = !(bench.rx.info.features & ZRX_FEATURE_EVENTS);
+	result = rx_close_receiver(&bench.rx);
+	changed = watch(&bench.rx);
+	if (changed)
+		rx_forget(&bench.rx);
+	CHECK(changed || result == (deferred ? ZRX_CLOSE_DEFERRED : 0), "close gives %d", result);
+	check_unsteered(before.rules.count);
+	rx_release(&bench.rx);
+	for (unsigned i = 0; i < FLOWS; i++)
+		flow_abandon(&bench.flows[i]);
+	nic_compare(&before);
+	return changed;
+}
+
+static void repeat(void)
+{
+	pid_t reader = start_reader();
+	unsigned repetitions = 0;
+	size_t changed, most = 0;
+
+	for (unsigned i = 0; i < held_repetitions; i++) {
+		changed = close_and_watch();
+		repetitions += changed != 0;
+		if (changed > most)
+			most = changed;
+	}
+	stop_reader(reader);
+	printf("%u of %u repetitions changed views\n", repetitions, held_repetitions);
+	CHECK(!repetitions, "in %u of %u repetitions views changed, in one %zu", repetitions,
+	      held_repetitions, most);
+}
+
+void views_held_across_close(void)
+{
+	repeat();
+}
+
+void views_held_small_ring(void)
+{
+	uint32_t entries = nic_set_rx_ring(SMALL_RING);
+
+	repeat();
+	nic_set_rx_ring(entries);
+}
