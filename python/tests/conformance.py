@@ -25,6 +25,7 @@ import zcrx
 CHANNELS, LISTENER, PAYLOAD = range(3, 11), 11, 12
 TABLE_BYTES = 65521
 OWN_MAPPINGS = 8 << 20
+PATIENCE_S = 20.0  # of an iterator
 
 
 @dataclass(slots=True)
@@ -62,7 +63,6 @@ class Executor:
     # ---- the receiver ----
 
     def hello(self) -> Iterator[str]:
-        yield "cannot through the iterator does not tell how it ended"
         yield f"own mappings {OWN_MAPPINGS}"
         return f"Python {sys.version.split()[0]}, zcrx {zcrx.__version__}"
 
@@ -136,6 +136,20 @@ class Executor:
             self.held[number] = held
         connection.place += length
         return f"data {whose} {length} {self.good(held.buffer, held.place)} {number}"
+
+    def iterate(self, number: str, limit: str) -> Iterator[str]:
+        connection = self.connections[int(number)]
+        buffers = self.receiver.stream(connection.sock, limit=int(limit) or None, timeout=PATIENCE_S)
+        try:
+            for buffer in buffers:
+                good = self.good(buffer, connection.place)
+                connection.place += len(buffer)
+                yield f"data - {number} {len(buffer)} {good} 0"
+        except OSError as error:
+            yield f"error - {number} {error.errno}"
+        else:
+            yield f"end - {number} {buffers.end}"
+        return str(self.receiver.info.engine)
 
     def poll(self, timeout_ms: str) -> None:
         poller = select.poll()

@@ -204,6 +204,26 @@ def test_the_end_is_told(run, engine, pair, limit, end):
     run(main())
 
 
+def test_a_reset_keeps_no_buffer(run, engine, pair):
+    async def read(source):
+        buffer = await anext(source)
+        pair[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        pair[1].close()
+        try:
+            await anext(source)
+        except ConnectionResetError:
+            return len(buffer)
+
+    async def main():
+        async with zcrx.aio.Receiver(engine) as receiver:
+            source = receiver.stream(pair[0])
+            pair[1].sendall(b"data")
+            assert await read(source) == 4
+            assert receiver.stats.outstanding == 0  # without a garbage collection
+
+    run(main())
+
+
 def test_a_reset_is_raised_each_time(run, engine, pair):
     async def main():
         source = zcrx.aio.stream(pair[0], engine=engine)

@@ -148,6 +148,24 @@ def test_stream_raises_resets_each_time(rx, pairs):
     assert buffers.end is None
 
 
+def test_a_reset_of_stream_keeps_no_buffer(rx, pairs):
+    receiver, sender = pairs()
+    buffers = rx.stream(receiver)
+    sender.sendall(b"data")
+
+    def read():
+        buffer = next(buffers)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sender.close()
+        try:
+            next(buffers)
+        except ConnectionResetError:
+            return len(buffer)
+
+    assert read() == 4
+    assert rx.stats.outstanding == 0  # without a garbage collection
+
+
 def test_stream_goes_on_after_a_timeout(rx, pair):
     receiver, sender = pair
     buffers = rx.stream(receiver, timeout=0.05)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import deque
 from types import TracebackType
@@ -46,7 +47,8 @@ class Buffers:
     def __next__(self) -> Buffer:
         while not self._ready:
             if self._error is not None:
-                raise self._error
+                # A copy: one that is kept here would keep the caller's frame, by its traceback.
+                raise copy.copy(self._error)
             if self._end is not None:
                 raise StopIteration
             self._fill()

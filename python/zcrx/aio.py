@@ -15,6 +15,7 @@ stops reading the sockets. Works under uvloop as well.
 from __future__ import annotations
 
 import asyncio
+import copy
 import errno
 from collections import deque
 from types import TracebackType
@@ -70,7 +71,8 @@ class Source:
                 if self._owned:
                     self._receiver.close()
                 if self._error is not None:
-                    raise self._error
+                    # A copy: one that is kept here would keep the caller's frame, by its traceback.
+                    raise copy.copy(self._error)
                 raise StopAsyncIteration
             await self._receiver._turn(self)
             if self._closed:
