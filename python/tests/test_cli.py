@@ -7,11 +7,13 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from programs import connect, free_port
 import zcrx
 import zcrx.nic
 from zcrx import cli
+from zcrx.cli import arguments, listen, view
 
 
 def zcrx_command(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -48,8 +51,9 @@ def test_recv_to_a_file(tmp_path, engine, sha256):
         with connect(port) as sock:
             sock.sendall(data)
         output, errors = process.communicate(timeout=100)
-    assert (process.returncode, errors) == (0, "")
     result = json.loads(output)
+    assert (process.returncode, errors) == (0, f"listening on {result['listening']}\n")
+    assert result["listening"] == f"127.0.0.1:{port}"
     assert path.read_bytes() == data
     assert result["bytes"] == len(data)
     assert result["engine"] == engine
@@ -106,17 +110,54 @@ def test_recv_tells_of_a_reset(tmp_path):
     assert "bytes in" in output
 
 
-def test_ctrl_c(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_signal_ends_it_in_order(tmp_path, number, connected):
+    """Closing puts the NIC back: python/rig has the same with one."""
     path = tmp_path / "out"
     with receiving("--output", str(path)) as (port, process):
-        sock = connect(port)
-        while not path.exists():
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=100)
-        sock.close()
-    assert process.returncode == 130
-    assert "Traceback" not in errors
+        assert process.stderr.readline() == f"listening on 127.0.0.1:{port}\n"
+        with contextlib.ExitStack() as stack:
+            if connected:
+                stack.enter_context(connect(port))
+                while not path.exists():
+                    time.sleep(0.01)
+            process.send_signal(number)
+            assert process.communicate(timeout=100) == ("", "")
+    assert process.returncode == 128 + number
+
+
+ORDERLY = """
+import os, signal, sys
+from zcrx import cli
+class Held:
+    def __enter__(self): pass
+    def __exit__(self, *exception):
+        os.kill(os.getpid(), signal.SIGTERM)  # again, while things are put back
+        print("closed", flush=True)
+def run(settings):
+    with Held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+cli.doctor.run = run
+sys.exit(cli.main(["doctor"]))
+"""
+
+
+def test_a_second_signal_does_not_disturb_the_closing():
+    done = subprocess.run([sys.executable, "-c", ORDERLY], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "closed\n", "")
+
+
+def test_nohup_is_respected(tmp_path):
+    command = ["nohup", sys.executable, "-m", "zcrx", "recv", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (line := process.stderr.readline()).startswith("listening on"):
+            assert line
+        process.send_signal(signal.SIGHUP)
+        connect(int(line.rpartition(":")[2])).close()
+        process.communicate(timeout=100)
+    assert process.returncode == 0
 
 
 def test_ctrl_c_in_a_benchmark():
@@ -185,6 +226,8 @@ def test_nic():
     [
         [],
         ["recv"],
+        ["recv", "--listen", "::1:9000"],
+        ["recv", "--listen", "127.0.0.1:0", "--output", ""],
         ["recv", "--listen", "nowhere"],
         ["recv", "--listen", "127.0.0.1:99999"],
         ["recv", "--listen", "127.0.0.1:0", "--engine", "fast"],
@@ -213,6 +256,195 @@ def test_prove_tells_that_nobody_came():
     done = zcrx_command("nic", "prove", "lo", "--listen", "127.0.0.1:0", "--timeout", "0.1")
     assert done.returncode == 1
     assert "nobody connected within 0.1 s" in done.stderr
+
+
+def port_of(process: subprocess.Popen[str]) -> int:
+    """The port that it says it listens at."""
+    line = process.stderr.readline()
+    assert line.startswith("listening on "), line
+    return int(line.rpartition(":")[2])
+
+
+def start(*arguments: str, **options) -> subprocess.Popen[str]:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen([sys.executable, "-m", "zcrx", *arguments], **options)
+
+
+needs_ipv6 = pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="a kernel without IPv6")
+
+
+@pytest.mark.parametrize(
+    ("listen", "peer"),
+    [
+        pytest.param("[::]:0", "127.0.0.1", marks=needs_ipv6),
+        pytest.param("[::]:0", "::1", marks=needs_ipv6),
+        pytest.param("[::1]:0", "::1", marks=needs_ipv6),
+        (":0", "127.0.0.1"),
+        ("localhost:0", "127.0.0.1"),
+        ("0.0.0.0:0", "127.0.0.1"),
+    ],
+)
+def test_listening(listen, peer):
+    with start("recv", "--listen", listen, "--json") as process:
+        port = port_of(process)
+        socket.create_connection((peer, port), timeout=100).close()
+        output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert json.loads(output)["listening"].endswith(f":{port}")
+
+
+def test_a_name_with_several_addresses(monkeypatch, capfd):
+    """The first that is this machine's is taken."""
+    addresses = [("192.0.2.1", 0), ("127.0.0.1", 0)]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *of, **named: found)
+    assert cli.main(["nic", "prove", "lo", "--listen", "name:0", "--timeout", "0.1"]) == 1
+    assert capfd.readouterr().err.startswith("listening on 127.0.0.1:")
+
+
+def test_an_address_with_a_scope():
+    assert arguments.address("[fe80::1%lo]:9000") == ("fe80::1%lo", 9000)
+    (_, address), *_ = listen.candidates("fe80::1%lo", 9000)
+    assert address == ("fe80::1", 9000, 0, socket.if_nametoindex("lo"))
+
+
+@pytest.mark.parametrize("listen", ["192.0.2.1:0", "no.such.name.invalid:0"])
+def test_an_address_that_is_not_here(listen):
+    done = zcrx_command("recv", "--listen", listen)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"zcrx: cannot listen on {listen[:-2]}")
+    assert done.stderr.count("\n") == 1
+
+
+@needs_ipv6
+def test_bench_over_ipv6():
+    arguments = ("--bytes", "1048576", "--rounds", "1", "--methods", "epoll,recv", "--json")
+    with start("bench", "--listen", "[::1]:0", *arguments) as process:
+        sent = zcrx_command("bench", "--send", f"[::1]:{port_of(process)}", "--bytes", "1048576")
+        output, _ = process.communicate(timeout=100)
+    assert (process.returncode, sent.returncode, sent.stderr) == (0, 0, "")
+    assert set(json.loads(output)["placements"]["same"]) == {"epoll", "recv"}
+
+
+def test_bench_tells_that_nobody_listens():
+    done = zcrx_command("bench", "--send", f"127.0.0.1:{free_port()}")
+    assert done.returncode == 1
+    assert "nobody listens" in done.stderr
+
+
+@pytest.mark.parametrize("sha256", [True, False])
+def test_recv_to_a_full_disk(sha256):
+    more = ["--sha256"] if sha256 else []
+    with start("recv", "--listen", "127.0.0.1:0", "--output", "/dev/full", *more) as process:
+        with contextlib.suppress(ConnectionError), connect(port_of(process)) as sock:
+            sock.sendall(bytes(1 << 20))
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert errors == "zcrx: [Errno 28] No space left on device: '/dev/full'\n"
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/proc/self/fd/1"])
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+@pytest.mark.parametrize("more", [[], ["--sha256"], ["--json"]])
+def test_recv_to_standard_output(tmp_path, name, kind, more):
+    data = os.urandom(1 << 20)
+    with contextlib.ExitStack() as stack:
+        target = subprocess.PIPE if kind == "pipe" else stack.enter_context(open(tmp_path / "out", "wb"))
+        arguments = ("recv", "--listen", "127.0.0.1:0", "--output", name, *more)
+        process = stack.enter_context(start(*arguments, stdout=target, text=None))
+        port = int(process.stderr.readline().rpartition(b":")[2])
+        with connect(port) as sock:
+            sock.sendall(data)
+        output, report = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert (output if kind == "pipe" else (tmp_path / "out").read_bytes()) == data
+    assert b"engine" in report
+
+
+def test_recv_of_several_to_standard_output():
+    done = zcrx_command("recv", "--listen", "127.0.0.1:0", "--output", "-", "--connections", "2")
+    assert done.returncode == 1
+    assert "a file for each" in done.stderr
+
+
+def test_recv_when_the_reader_has_left():
+    """As if by SIGPIPE: what it is for is gone, and no word is needed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start("recv", "--listen", "127.0.0.1:0", "--output", "-", stdout=writer) as process:
+        os.close(writer)
+        with contextlib.suppress(ConnectionError), connect(port_of(process)) as sock:
+            sock.sendall(bytes(1 << 20))
+        _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["completion", "bash"]])
+def test_output_that_cannot_be_written(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(*arguments, stdout=writer) as process:
+        os.close(writer)
+        assert process.communicate(timeout=100)[1] == ""
+    assert process.returncode == 128 + signal.SIGPIPE
+    with open("/dev/full", "wb") as full, start(*arguments, stdout=full) as process:
+        errors = process.communicate(timeout=100)[1]
+    assert (process.returncode, errors.count("\n")) == (1, 1)
+    assert "No space left" in errors
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_closed_standard_streams(tmp_path, closed):
+    """No socket and no file gets the number of one: what is said would be written into it."""
+    port = free_port()
+    command = f"exec {sys.executable} -m zcrx recv --listen 127.0.0.1:{port} --sha256"
+    command += f" --output {tmp_path}/out {closed}"
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True) as process:
+        with connect(port) as sock:
+            sock.sendall(b"data")
+        output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert (tmp_path / "out").read_bytes() == b"data"
+    assert output.startswith("engine ")
+
+
+def test_standard_output_that_is_closed():
+    command = f"exec {sys.executable} -m zcrx doctor >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (1, "zcrx: standard output is closed\n")
+
+
+def limited(soft: int, hard: int) -> dict[str, Callable[[], None]]:
+    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))}
+
+
+def test_recv_raises_the_limit_of_descriptors(tmp_path):
+    arguments = ("--connections", "40", "--output", str(tmp_path / "out"), "--json")
+    with start("recv", "--listen", "127.0.0.1:0", *arguments, **limited(64, 4096)) as process:
+        port = port_of(process)
+        socks = [connect(port) for _ in range(40)]
+        for sock in socks:
+            with sock:
+                sock.sendall(b"data")
+        output, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (0, "")
+    assert json.loads(output)["bytes"] == 160
+
+
+def test_recv_refuses_more_connections_than_descriptors():
+    done = zcrx_command("recv", "--listen", "127.0.0.1:0", "--connections", "500", **limited(64, 256))
+    assert done.returncode == 1
+    assert "256 are allowed" in done.stderr
+    fewer = int(done.stderr.split()[-1])
+    assert 50 < fewer < 128
+
+
+def test_tables_are_not_folded_in_a_pipe(monkeypatch, capsys):
+    check = zcrx.Check("name", "missing", "detail " * 40, "hint " * 40 + "[x]")
+    view.checks([check, check])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(check.detail in line and line.endswith("[x]") for line in lines[1:])
 
 
 def test_bench():

@@ -10,11 +10,14 @@ from .._receiver import UINT32, choose
 
 
 def address(text: str) -> tuple[str, int]:
-    """HOST:PORT, with brackets around an IPv6 address."""
+    """HOST:PORT, with brackets around an IPv6 address, which may have a scope: [fe80::1%eth0]:9000."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in host and bare == host:
+        raise argparse.ArgumentTypeError(f"{text!r}: an IPv6 address goes in brackets, [{host}]:{port}")
+    return bare, int(port)
 
 
 def engine(text: str) -> str:
@@ -39,6 +42,13 @@ def queue(text: str) -> int:
     if not 0 <= value <= UINT32:
         raise argparse.ArgumentTypeError(f"{value} is no queue")
     return value
+
+
+def filename(text: str) -> str:
+    """A file's name."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return text
 
 
 def positive(text: str) -> int:

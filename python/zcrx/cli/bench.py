@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import platform
 import socket
@@ -24,6 +25,7 @@ from .. import probe
 from . import view
 from .arguments import address, positive
 from .bench_methods import Outcome, receive
+from .listen import listen
 
 _GIVE_UP_S = 60
 _SENDER = "import sys; from zcrx.cli.bench import send; send(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))"
@@ -46,20 +48,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="FILE", help="write a PNG or SVG (needs matplotlib: zcrx[plot])")
 
 
-def send(host: str, port: int, count: int) -> None:
-    """Send so many bytes to whoever listens, again and again, until nobody does."""
+def send(host: str, port: int, count: int) -> int:
+    """Send so many bytes to whoever listens, again and again, until nobody does. Returns how often."""
     piece = bytes(1 << 20)
-    while True:
+    for sent in itertools.count():
         try:
             sock = socket.create_connection((host, port), timeout=_GIVE_UP_S)
         except ConnectionRefusedError:
-            return
+            return sent
         with sock, contextlib.suppress(ConnectionResetError, BrokenPipeError):
             left = count
             while left:
                 left -= sock.send(piece[: min(left, len(piece))])
             sock.shutdown(socket.SHUT_WR)
             sock.recv(1)  # until the other side has read everything
+    raise AssertionError("unreachable")
 
 
 def _methods(settings: argparse.Namespace) -> list[str]:
@@ -97,15 +100,23 @@ def _placed(settings: argparse.Namespace, placement: str, listener: socket.socke
         os.sched_setaffinity(0, before)
 
 
+def _accept(listener: socket.socket) -> socket.socket:
+    try:
+        return listener.accept()[0]
+    except TimeoutError:
+        raise TimeoutError(f"nobody connected within {_GIVE_UP_S} s: there, run zcrx bench --send") from None
+
+
 def _measure(settings: argparse.Namespace, placement: str, methods: list[str]) -> dict[str, list[Outcome]]:
     outcomes: dict[str, list[Outcome]] = {name: [] for name in methods}
-    with socket.create_server(settings.listen or ("127.0.0.1", 0)) as listener:
+    with contextlib.ExitStack() as stack:
+        where = settings.listen
+        listener = stack.enter_context(listen(where) if where else socket.create_server(("127.0.0.1", 0)))
         listener.settimeout(_GIVE_UP_S)
         with _placed(settings, placement, listener):
             for number in range(settings.rounds + 1):
                 for name in methods:
-                    sock, _ = listener.accept()
-                    with sock:
+                    with _accept(listener) as sock:
                         outcome = receive(name, sock, settings.interface)
                     if number:  # the first round is for warming up
                         outcomes[name].append(outcome)
@@ -150,7 +161,8 @@ def run(settings: argparse.Namespace) -> int:
     """Measure and tell; or send."""
     if settings.send:
         host, port = settings.send
-        send(host, port, settings.bytes)
+        if not send(host, port, settings.bytes):
+            raise ConnectionRefusedError(f"nobody listens at {host} port {port}")
         return 0
     methods = _methods(settings)
     placements = ("same", "apart") if settings.placement == "both" else (settings.placement,)

@@ -8,7 +8,6 @@ back by themselves; this is for looking, for setting up ahead of time, and for w
 from __future__ import annotations
 
 import argparse
-import socket
 from dataclasses import asdict
 
 from rich.markup import escape
@@ -16,6 +15,8 @@ from rich.markup import escape
 from .. import nic
 from . import view
 from .arguments import address, positive, queue, seconds
+from .ending import signals_wait
+from .listen import listen
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +64,7 @@ def _print(report: nic.Report | nic.Proof) -> None:
 
 def _prove(settings: argparse.Namespace) -> int:
     """0 if the stream was not copied, else 1."""
-    family = socket.AF_INET6 if ":" in settings.listen[0] else socket.AF_INET
-    with socket.create_server(settings.listen, family=family) as listener:
+    with listen(settings.listen) as listener:
         listener.settimeout(settings.timeout)
         try:
             sock, _ = listener.accept()
@@ -87,6 +87,11 @@ def _prove(settings: argparse.Namespace) -> int:
 
 
 def _setup(settings: argparse.Namespace) -> int:
+    with signals_wait():  # what was set up is told, with how to undo it
+        return _set_up(settings)
+
+
+def _set_up(settings: argparse.Namespace) -> int:
     steps, queue = nic.plan(settings.interface, settings.queue, settings.port)
     if settings.apply:
         queue = nic.apply(settings.interface, settings.queue, settings.port)

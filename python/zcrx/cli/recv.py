@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """receive connections to their end, into a file or nowhere
 
-With --json one object is printed: engine, reason, bytes, seconds, buffers, copied_bytes (null if unknown),
-and sha256 of each connection's data, if asked.
+With --json one object is printed: listening, engine, reason, bytes, seconds, buffers, copied_bytes (null if
+unknown), and sha256 of each connection's data, if asked. "listening on HOST:PORT" goes to standard error; so
+does the report if the data goes to standard output.
 """
 
 from __future__ import annotations
@@ -10,29 +11,39 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import resource
 import selectors
 import socket
 import sys
 import time
-from contextlib import ExitStack
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import FileIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
-from .. import ENGINES, Batch, Receiver
+from .. import ENGINES, Batch, Buffer, Receiver
 from . import view
-from .arguments import address, engine, positive, queue
+from .arguments import address, engine, filename, positive, queue
+from .listen import listen, name_of
 
 _PROGRESS_S = 0.2
 _BACKLOG = 4096
+_OWN_DESCRIPTORS = 16  # of the receiver, the listener, the selectors, with some to spare
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     parser.add_argument("--listen", type=address, required=True, metavar="HOST:PORT")
     target = parser.add_mutually_exclusive_group()
-    target.add_argument("--output", metavar="FILE", help="with several connections: FILE.0, FILE.1, ...")
+    target.add_argument(
+        "--output",
+        type=filename,
+        metavar="FILE",
+        help="with several connections: FILE.0, FILE.1, ...; -: standard output",
+    )
     target.add_argument("--discard", action="store_true", help="the default")
     parser.add_argument("--connections", type=positive, default=1, metavar="N")
     parser.add_argument(
@@ -45,6 +56,16 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one object")
 
 
+@contextmanager
+def _naming(file: FileIO) -> Iterator[None]:
+    """What fails names the file."""
+    try:
+        yield
+    except OSError as error:
+        name = "standard output" if isinstance(file.name, int) else file.name
+        raise OSError(error.errno, error.strerror, name) from None
+
+
 class Connection:
     """Where one connection's bytes go. Its socket and file are closed at its end, not at that of all."""
 
@@ -53,12 +74,21 @@ class Connection:
     ) -> None:
         self.number = number
         self.sock = sock
-        self.file: BinaryIO | None = None
+        self.file: FileIO | None = None
         self.hash = hashlib.sha256() if settings.sha256 else None
         self.error: OSError | None = None
         if settings.output:
-            name = settings.output if settings.connections == 1 else f"{settings.output}.{number}"
-            self.file = stack.enter_context(open(name, "wb", buffering=0))
+            self.file = stack.enter_context(_open(settings, number))
+
+    def write(self, buffer: Buffer) -> None:
+        """All of it to the file. On failure no view is left, so that the failure is what is told."""
+        if self.file is None:
+            return
+        with memoryview(buffer) as view, _naming(self.file):
+            done = 0
+            while done < len(view):
+                with view[done:] as rest:
+                    done += self.file.write(rest)
 
     def close(self, error: OSError | None) -> None:
         self.error = error
@@ -93,7 +123,8 @@ class Reception:
         if not self.settings.sha256 and not batch.has_ends and self.settings.connections == 1:
             file = self.connections[0].file
             if file:
-                batch.write_to(file)
+                with _naming(file):
+                    batch.write_to(file)
             batch.release()
             return
         for event in batch:
@@ -105,11 +136,7 @@ class Reception:
             with event.buffer as buffer:
                 if connection.hash:
                     connection.hash.update(buffer)
-                if connection.file:
-                    rest = memoryview(buffer)
-                    while rest:
-                        rest = rest[connection.file.write(rest) :]
-                    rest.release()
+                connection.write(buffer)
 
     def run(self, listener: socket.socket, show: Any) -> None:
         with selectors.DefaultSelector() as selector:
@@ -135,10 +162,30 @@ class Reception:
                 self.accept(listener)
 
 
+def _open(settings: argparse.Namespace, number: int) -> FileIO:
+    """The file of one connection. Standard output stays as it is: opened anew it would be cut to nothing."""
+    if settings.to_stdout:
+        return FileIO(os.dup(1), "wb")
+    name = settings.output if settings.connections == 1 else f"{settings.output}.{number}"
+    return FileIO(name, "wb")
+
+
+def _is_stdout(path: str | None) -> bool:
+    """Whether the data goes where the report would."""
+    if path == "-":
+        return True
+    try:
+        return path is not None and os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
+
+
 def _check_output(settings: argparse.Namespace) -> None:
     """What cannot be written is told now, not when a sender has come."""
     path = settings.output
-    if not path:
+    if settings.to_stdout and settings.connections > 1:
+        raise ValueError("--output: several connections need a file for each, not standard output")
+    if not path or settings.to_stdout:
         return
     if settings.connections > 1 or not os.path.exists(path):
         path = os.path.dirname(path) or "."
@@ -148,11 +195,18 @@ def _check_output(settings: argparse.Namespace) -> None:
         raise ValueError(f"--output: {path} is not there, or may not be written")
 
 
-def _listen(settings: argparse.Namespace, stack: ExitStack) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.listen[0] else socket.AF_INET
-    backlog = min(settings.connections, _BACKLOG)
-    listener = socket.create_server(settings.listen, family=family, backlog=backlog, reuse_port=False)
-    return stack.enter_context(listener)
+def _allow_descriptors(settings: argparse.Namespace) -> None:
+    """Enough for all connections at once: one too many would end the others."""
+    each = 3 if settings.output else 2  # the socket, the receiver's reference to it, the file
+    needed = len(os.listdir("/proc/self/fd")) + _OWN_DESCRIPTORS + each * settings.connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise ValueError(
+            f"--connections {settings.connections}: they need {needed} descriptors, and {hard} are allowed; "
+            f"raise the limit (ulimit -Hn {needed}), or take {(hard - needed) // each + settings.connections}"
+        )
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _progress(settings: argparse.Namespace, stack: ExitStack) -> Any:
@@ -173,9 +227,10 @@ def _progress(settings: argparse.Namespace, stack: ExitStack) -> Any:
     return show
 
 
-def _result(reception: Reception) -> dict[str, Any]:
+def _result(reception: Reception, listening: str) -> dict[str, Any]:
     info, stats = reception.receiver.info, reception.receiver.stats
     result: dict[str, Any] = {
+        "listening": listening,
         "engine": info.engine,
         "reason": info.reason,
         "bytes": stats.bytes,
@@ -188,29 +243,32 @@ def _result(reception: Reception) -> dict[str, Any]:
     return result
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any], file: TextIO) -> None:
     because = f", because {result['reason']}" if result["reason"] else ""
     rate = result["bytes"] / result["seconds"] / 1e9 if result["seconds"] else 0.0
-    print(f"engine {result['engine']}{because}")
-    print(
-        f"{result['bytes']} bytes in {result['buffers']} buffers, {result['seconds']:.3f} s, {rate:.3f} GB/s"
-    )
-    for number, digest in enumerate(result.get("sha256", [])):
-        print(f"{digest}  connection {number}")
+    lines = [
+        f"engine {result['engine']}{because}",
+        f"{result['bytes']} bytes in {result['buffers']} buffers, {result['seconds']:.3f} s, {rate:.3f} GB/s",
+    ]
+    lines += [f"{digest}  connection {number}" for number, digest in enumerate(result.get("sha256", []))]
+    print("\n".join(lines), file=file, flush=True)
 
 
 def run(settings: argparse.Namespace) -> int:
     """Receive; 1 if a connection ended in an error."""
+    settings.to_stdout = _is_stdout(settings.output)
     _check_output(settings)
+    _allow_descriptors(settings)
     with ExitStack() as stack:
         options = {"area_bytes": settings.area_bytes, "queue": settings.queue}
         receiver = stack.enter_context(Receiver(settings.engine, settings.interface, **options))
-        listener = _listen(settings, stack)
+        listener = stack.enter_context(listen(settings.listen, min(settings.connections, _BACKLOG)))
+        listening = name_of(listener)
         reception = Reception(settings, receiver, stack)
         with ExitStack() as shown:
             reception.run(listener, _progress(settings, shown))
-        result = _result(reception)
-    (view.print_json if settings.json else _print)(result)
+        result = _result(reception, listening)
+    (view.print_json if settings.json else _print)(result, sys.stderr if settings.to_stdout else sys.stdout)
     failures = [c for c in reception.connections if c.error]
     for connection in failures:
         view.complain(f"connection {connection.number}: {connection.error}")

@@ -6,20 +6,27 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from .. import Check
 
 _COLOURS = {"ok": "green", "missing": "red", "warning": "yellow", "unknown": "dim"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with status 1: what it means is decided in one place, for all output."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output; wide lines are not broken where no terminal is."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    return _Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
 
 
 def complain(message: str, hint: str = "") -> None:
@@ -30,9 +37,9 @@ def complain(message: str, hint: str = "") -> None:
         err.print(f"  try: {escape(hint)}")
 
 
-def print_json(value: Any) -> None:
-    """One object, one line."""
-    print(json.dumps(value), flush=True)
+def print_json(value: Any, file: TextIO | None = None) -> None:
+    """One object, one line; on standard output unless a file is given."""
+    print(json.dumps(value), file=file, flush=True)
 
 
 def state(name: str) -> str:
@@ -42,12 +49,23 @@ def state(name: str) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table; the cells may carry markup."""
+    if not sys.stdout.isatty():
+        _print_plain([columns, *rows])
+        return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(grid)
+    _Console(highlight=False).print(grid)
+
+
+def _print_plain(rows: Sequence[Sequence[str]]) -> None:
+    """For programs and files: columns that are aligned, lines that are never broken."""
+    cells = [[Text.from_markup(cell).plain for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def checks(of: Iterable[Check]) -> None:
