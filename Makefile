@@ -36,7 +36,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 TESTS := test-house test-unit test-examples test-sim test-fault test-abi test-install test-mutations sanitize fuzz test-amalgamation test-conformance-driver test-conformance \
 	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
-	test-nic test-nic-setup test-datapath test-conformance-nic
+	test-nic test-nic-setup test-datapath test-conformance-nic test-builds-short
 PACKAGE_TESTS := test-python test-python-uml test-python-nic \
 	$(call with,cargo,rust test-rust-uml test-rust-nic) $(call with,go,go test-go-conformance test-go-packaging test-go-uml test-go-nic)
 
@@ -76,7 +76,7 @@ deps-core:
 	$(Q)$(DEPS) core
 
 deps-test:
-	$(Q)$(DEPS) core test check uml nic python rust go
+	$(Q)$(DEPS) core test check uml nic python rust go builds
 
 demo: ## install what is missing, build, and receive real files on every engine
 	$(Q)$(DEPS) core demo uml nic

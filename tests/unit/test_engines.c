@@ -58,8 +58,8 @@ static void test_turnover(uint32_t engine)
 	struct zrx_options options = ZRX_OPTIONS_INIT;
 	struct rig rig;
 
-	options.area_bytes = 128 << 10;
-	options.buffer_bytes = 4096;
+	options.buffer_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	options.area_bytes = 32ull * options.buffer_bytes;
 	rig_open(&rig, engine, &options);
 	for (int i = 0; i < 100; i++) {
 		size_t left = sizeof(bytes);

@@ -51,7 +51,8 @@ def check_tools() -> None:
 class Apt:
     """Package lists of some suites, kept in a directory of their own."""
 
-    def __init__(self, directory: Path, suites: Sequence[str]) -> None:
+    def __init__(self, directory: Path, suites: Sequence[str], architecture: str = "") -> None:
+        """ARCHITECTURE: of the packages, where it is not this machine's."""
         check_tools()
         self.directory = directory
         self._archives = directory / "var/cache/apt/archives"
@@ -64,7 +65,9 @@ class Apt:
             "".join(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n" for suite in suites)
         )
         self._config = directory / "apt.conf"
-        self._config.write_text(_download_settings() + _private_settings(directory))
+        self._config.write_text(
+            _download_settings() + _private_settings(directory) + _architecture(architecture)
+        )
 
     def update(self) -> None:
         """Fetch the package lists."""
@@ -118,6 +121,10 @@ def _private_settings(directory: Path) -> str:
         'APT::Install-Recommends "false";\n'
         'APT::Sandbox::User "root";\n'
     )
+
+
+def _architecture(name: str) -> str:
+    return f'APT::Architecture "{name}";\nAPT::Architectures {{ "{name}"; }};\n' if name else ""
 
 
 def _os_release() -> dict[str, str]:

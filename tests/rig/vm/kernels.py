@@ -21,6 +21,8 @@ from vmlinux import extract_vmlinux
 
 SUITES = ("sid", "trixie-backports", "experimental")
 FLAVOURS = ("amd64", "cloud-amd64")
+# Of other machines: booted by tests/builds/guest. 16k is the size of a page.
+FOREIGN = {"arm64": "arm64", "arm64-16k": "arm64"}
 # Newer packages of a kernel are split.
 PARTS = ("image", "binary", "modules", "base")
 # No virtual machine here has such devices, and they are most of the size.
@@ -28,7 +30,9 @@ UNNEEDED = tuple(
     f"./*lib/modules/*/kernel/{part}"
     for part in ("sound", "drivers/gpu", "drivers/media", "drivers/net/wireless", "drivers/staging")
 )
-IMAGE = re.compile(r"linux-image-(?P<version>\d[^-]*(?:-rc\d+)?)-(?P<flavour>cloud-amd64|amd64)")
+IMAGE = re.compile(
+    r"linux-image-(?P<version>\d[^-]*(?:-rc\d+)?)-(?P<flavour>cloud-amd64|amd64|arm64-16k|arm64)"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Kernel:
 
     @property
     def vmlinux(self) -> Path:
-        """The kernel itself, as an ELF file."""
+        """The kernel itself: what QEMU boots."""
         return self.directory / "vmlinux"
 
     @property
@@ -72,7 +76,7 @@ class Kernel:
 
 def available_kernels() -> list[Kernel]:
     """What the mirror has now, oldest first."""
-    with locked("apt-kernels"):
+    with locked(_lists()):
         return _available(_apt())
 
 
@@ -86,8 +90,9 @@ def fetched_kernel(prefix: str, flavour: str) -> Kernel:
     """The newest kernel of that version: of the cache, or else of the mirror."""
     if cached := _newest(cached_kernels(), prefix, flavour):
         return cached
-    with locked("apt-kernels"):
-        apt = _apt()
+    architecture = FOREIGN.get(flavour, "")
+    with locked(_lists(architecture)):
+        apt = _apt(architecture)
         kernel = _newest(_available(apt), prefix, flavour)
         if not kernel:
             raise VmError(f"the mirror has no kernel {prefix} {flavour} (see kernels.py list)")
@@ -95,8 +100,12 @@ def fetched_kernel(prefix: str, flavour: str) -> Kernel:
     return kernel
 
 
-def _apt() -> Apt:
-    apt = Apt(cache_directory() / "apt-kernels", SUITES)
+def _lists(architecture: str = "") -> str:
+    return "-".join(("apt-kernels", *filter(None, [architecture])))
+
+
+def _apt(architecture: str = "") -> Apt:
+    apt = Apt(cache_directory() / _lists(architecture), SUITES, architecture)
     apt.update()
     return apt
 
@@ -129,7 +138,10 @@ def _make(apt: Apt, kernel: Kernel, directory: Path) -> None:
     images = [directory / place for place in places if (directory / place).exists()]
     if not images:
         raise VmError(f"no image in Debian's packages of {kernel.release}")
-    extract_vmlinux(images[0], directory / "vmlinux")
+    if kernel.flavour in FOREIGN:
+        (directory / "vmlinux").symlink_to(images[0].relative_to(directory))
+    else:
+        extract_vmlinux(images[0], directory / "vmlinux")
 
 
 def main(arguments: list[str]) -> int:
@@ -139,7 +151,7 @@ def main(arguments: list[str]) -> int:
     verbs.add_parser("list", help="what the mirror has")
     fetch = verbs.add_parser("fetch", help="unpack one into the cache, print where it is")
     fetch.add_argument("version", help="or its beginning: 7.2")
-    fetch.add_argument("--flavour", choices=FLAVOURS, default=FLAVOURS[0])
+    fetch.add_argument("--flavour", choices=(*FLAVOURS, *FOREIGN), default=FLAVOURS[0])
     options = parser.parse_args(arguments)
     try:
         if options.verb == "list":
