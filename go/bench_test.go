@@ -47,7 +47,7 @@ func BenchmarkTake(b *testing.B) {
 	c := new(counters)
 	b.ReportAllocs()
 	for b.Loop() {
-		taken := takeRaw(core.Buffer{}, c)
+		taken := takeRaw(core.Buffer{}, c, false)
 		if taken.owner.giveUp(taken.generation()) {
 			taken.owner.taken.out = false
 			owners.Put(taken.owner)

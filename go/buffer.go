@@ -17,8 +17,10 @@ import (
 // it the caller's until [Buffer.Release], from any goroutine, whatever happens to its connection, stream or
 // receiver. Using a Buffer after that panics; it never shows other data.
 //
-// A slice that [Buffer.Bytes] gave is not guarded: do not use it longer than its buffer, and keep the Buffer as long
-// as the slice is used.
+// A slice that [Buffer.Bytes] returned must not be used after Release: that cannot be detected.
+//
+// A taken Buffer that the garbage collector finds without a Release is counted in [Stats].Forgotten. If its bytes were never
+// asked for, its memory is given back; else a slice of it may still be in use, and the memory stays out for good.
 type Buffer struct {
 	data  unsafe.Pointer // nil where the memory has no CPU view
 	owner *owner
@@ -36,13 +38,15 @@ type owner struct {
 	generation uint32 // read atomically; written so by ReleaseAll, plainly by the thread that lends
 	lent       *core.Event
 	counters   *counters
-	taken      *taken // nil: lent
+	taken      *taken       // nil: lent
+	shown      *atomic.Bool // Bytes was called: in taken, or, for lent buffers, of any of them
 }
 
 // taken is what the cleanup of an owner needs; it does not keep the owner alive.
 type taken struct {
 	raw      core.Buffer
 	out      bool
+	shown    atomic.Bool // a slice of the memory may be in use
 	counters *counters
 }
 
@@ -55,22 +59,29 @@ var owners = sync.Pool{New: newOwner}
 
 func newOwner() any {
 	o := &owner{taken: new(taken)}
+	o.shown = &o.taken.shown
 	runtime.AddCleanup(o, reclaim, o.taken)
 	return o
 }
 
-// reclaim runs when nobody has an owner any more: neither a program its buffers, nor the pool.
+// reclaim runs when an owner is unreachable: no Buffer has it, nor the pool. The garbage collector does not follow slices of
+// the area, which is not its memory: such a slice may be in use although the Buffer is gone.
 func reclaim(t *taken) {
-	if t.out {
-		t.counters.forgotten.Add(1)
+	if !t.out {
+		return
+	}
+	t.counters.forgotten.Add(1)
+	if !t.shown.Load() {
 		core.ReleaseBuffers([]core.Buffer{t.raw})
 	}
 }
 
-func takeRaw(raw core.Buffer, c *counters) Buffer {
+// takeRaw makes a taken buffer; shown says whether a slice of its memory may have been given out before.
+func takeRaw(raw core.Buffer, c *counters, shown bool) Buffer {
 	o := owners.Get().(*owner)
 	o.taken.raw = raw
 	o.taken.counters = c
+	o.taken.shown.Store(shown)
 	o.taken.out = true
 	return Buffer{raw.Data, o, mark(raw.Length, atomic.LoadUint32(&o.generation))}
 }
@@ -91,9 +102,13 @@ func (b *Buffer) stale() {
 	panic("zcrx: lent Buffer used after its event; Take it")
 }
 
-// Bytes are the received bytes. They must not be written. Memory without a CPU view (AreaDMABuf) has none: see Offset.
+// Bytes are the received bytes. They must not be written, nor used after Release. Memory without a CPU view (AreaDMABuf)
+// has none: see Offset.
 func (b Buffer) Bytes() []byte {
 	b.check()
+	if b.data != nil && !b.owner.shown.Load() {
+		b.owner.shown.Store(true)
+	}
 	return unsafe.Slice((*byte)(b.data), b.viewed())
 }
 
@@ -135,7 +150,7 @@ func (b Buffer) Take() Buffer {
 	if lent.Buffer.Area == nil {
 		panic("zcrx: lent Buffer taken twice")
 	}
-	own := takeRaw(lent.Buffer, b.owner.counters)
+	own := takeRaw(lent.Buffer, b.owner.counters, b.owner.shown.Load())
 	lent.Buffer.Area = nil // passed over when the batch is released
 	return own
 }

@@ -118,7 +118,7 @@ func TestStaleBuffersPanic(t *testing.T) {
 
 func TestForgottenBuffersComeBackAndAreCounted(t *testing.T) {
 	rx := open(t, zcrx.Options{BufferBytes: 4096})
-	buffers := takeAll(t, rx, pattern(1<<20))
+	buffers := takeAll(t, rx, pattern(1<<20)) // without a look at their bytes
 	forgotten := uint64(len(buffers) - 3)
 	kept := buffers[:3:3]
 	want := joined(kept)
@@ -138,6 +138,58 @@ func TestForgottenBuffersComeBackAndAreCounted(t *testing.T) {
 		t.Error(err)
 	}
 	_ = buffers
+}
+
+// A slice of the area is not the garbage collector's: it must stay as it is although its Buffer is gone.
+func TestBytesOfForgottenBuffersAreNeverReused(t *testing.T) {
+	ways := map[string]func(b zcrx.Buffer) []byte{
+		"after Take":  func(b zcrx.Buffer) []byte { return b.Take().Bytes() },
+		"before Take": func(b zcrx.Buffer) []byte { bytes := b.Bytes(); b.Take(); return bytes },
+	}
+	for name, take := range ways {
+		rx := open(t, zcrx.Options{BufferBytes: 4096, AreaBytes: 1 << 20})
+		sender, receiver := pair(t)
+		if _, err := rx.Add(receiver); err != nil {
+			t.Fatal(err)
+		}
+		want := pattern(100000)
+		var kept [][]byte
+		size := 0
+		sender.Write(want)
+		err := rx.Receive(bounded(t), func(e zcrx.Event) error {
+			kept = append(kept, take(e.Buffer))
+			if size += len(kept[len(kept)-1]); size == len(want) {
+				return zcrx.ErrStop
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the garbage collector finds the buffers", func() bool {
+			runtime.GC()
+			return rx.Stats().Forgotten == uint64(len(kept))
+		})
+		if out := rx.Stats().Outstanding; out != uint64(len(kept)) {
+			t.Errorf("%s: %d of %d buffers are out", name, out, len(kept))
+		}
+		go func() { // often as much as the area: all that was given back is written again
+			sender.Write(make([]byte, 8<<20))
+			sender.CloseWrite()
+		}()
+		err = rx.Receive(bounded(t), func(e zcrx.Event) error {
+			if e.Kind != zcrx.Data {
+				return zcrx.ErrStop
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(bytes.Join(kept, nil), want) {
+			t.Errorf("%s: slices that are in use were written to", name)
+		}
+	}
 }
 
 func TestReleaseFromManyGoroutinesUnderTheGarbageCollector(t *testing.T) {

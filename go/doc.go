@@ -25,8 +25,9 @@
 // unchanged whatever happens to its connection, stream or receiver: also after [Receiver.Close].
 //
 // A Buffer that is used too late panics; it does not show other bytes. A second release is refused with [ErrReleased]. A taken buffer
-// that is forgotten is given back by the garbage collector, and counted in [Stats].Forgotten. What cannot be guarded is
-// the slice of [Buffer.Bytes]: use it no longer than its Buffer.
+// that is forgotten is counted in [Stats].Forgotten when the garbage collector finds it. Its memory is given back only if its bytes
+// were never asked for: a slice may be in use still, which the garbage collector cannot see. So each forgotten Release
+// may cost memory of the area until the process ends. What cannot be detected is a slice that is used after Release.
 //
 // When all buffers are out, streams wait; they go on by themselves when some come back. Nothing is lost.
 //

@@ -28,17 +28,20 @@ func (rx *Receiver) run(started chan<- struct{}) {
 			return
 		}
 		switch {
-		case rx.consumer != nil && rx.consumer.cancelled.Load():
+		case rx.consumerIsIdle() && rx.consumer.cancelled.Load():
 			rx.finishConsumer(outcome{cancelled: true})
-		case rx.consumer != nil && len(rx.backlog) > 0:
+		case rx.consumerIsIdle() && len(rx.backlog) > 0:
 			rx.serveBacklog()
-		case rx.consumer != nil || rx.readers > 0:
+		case rx.consumerIsIdle() || rx.readers > 0:
 			rx.receive()
 		default:
 			<-rx.work
 		}
 	}
 }
+
+// consumerIsIdle says whether there is a consumer that can be served. One of Events cannot while its loop has a batch.
+func (rx *Receiver) consumerIsIdle() bool { return rx.consumer != nil && !rx.consumer.busy }
 
 func (rx *Receiver) onOwnThread() bool { return threadID() == rx.thread && !rx.gone.Load() }
 
@@ -161,15 +164,17 @@ func (rx *Receiver) route(events []core.Event) {
 // serve hands routed events to the consumer and releases what it is done with; it returns those that are left.
 func (rx *Receiver) serve(events []core.Event) []core.Event {
 	events = withoutTaken(events)
-	if rx.consumer == nil || len(events) == 0 {
+	if !rx.consumerIsIdle() || len(events) == 0 {
 		return events
+	}
+	if rx.consumer.batches != nil {
+		rx.consumer.handOver(events)
+		return nil
 	}
 	rx.inHand = events
 	served, result := rx.consumer.deliver(events)
-	if len(rx.inHand) > 0 { // else they are the consumer's to release
-		core.ReleaseEvents(events[:served])
-		rx.inHand = nil
-	}
+	core.ReleaseEvents(events[:served])
+	rx.inHand = nil
 	if result.over {
 		rx.finishConsumer(result)
 	}
@@ -220,10 +225,9 @@ func (rx *Receiver) shutdown() {
 	rx.last = rx.readStats()
 	rx.handle.Close()
 	rx.life.Unlock()
-	if rx.batch != nil {
-		core.FreeEvents(rx.batch)
-	}
+	core.FreeEvents(rx.batch)
 	if rx.consumer != nil {
+		rx.consumer.abandon()
 		rx.finishConsumer(outcome{over: true, err: reason})
 	}
 	for _, c := range rx.commands {

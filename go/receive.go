@@ -38,12 +38,13 @@ func (rx *Receiver) Receive(ctx context.Context, f func(Event) error) error {
 
 // Events is [Receiver.Receive] as an iterator, in the caller's goroutine; the error, if there is one, comes last. A lent buffer
 // is valid until the loop's next turn. It costs one change of threads per batch.
+//
+// The loop's body may use the receiver and its Streams, close them, and wait for a Stream's data: Streams are served while it
+// runs. What comes for the loop itself meanwhile waits for its next turn, and holds its buffers.
 func (rx *Receiver) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		c := newConsumer(rx)
-		c.batches = make(chan []core.Event)
-		c.served = make(chan int)
-		c.orphaned = make(chan struct{})
+		c.batches = make(chan []core.Event, 1)
 		stop, err := c.start(ctx)
 		if err != nil {
 			yield(Event{}, err)
@@ -61,16 +62,16 @@ func (rx *Receiver) Events(ctx context.Context) iter.Seq2[Event, error] {
 // consumer is one Receive or Events under way.
 type consumer struct {
 	rx        *Receiver
-	lender    owner // of the event in hand
+	lender    owner       // of the event in hand
+	shown     atomic.Bool // the lender's
 	f         func(Event) error
 	cancelled atomic.Bool
 	done      chan outcome
 
-	// Events only: batches on their way there, and how many of each were served on their way back.
-	batches  chan []core.Event
-	served   chan int
-	orphaned chan struct{} // closed when the receiver closed while a batch was there
-	orphan   []core.Event  // then: the receiver's batch, for this side to free
+	// Events only.
+	batches chan []core.Event // to the goroutine that iterates; it has room for one
+	hand    []core.Event      // the batch there, a copy; unchanged while busy
+	busy    bool              // the owner's thread alone: a batch is there
 }
 
 // outcome is how a consumer ended, or that it did not.
@@ -92,6 +93,7 @@ func (o *outcome) error(ctx context.Context) error {
 func newConsumer(rx *Receiver) *consumer {
 	c := &consumer{rx: rx, done: make(chan outcome, 1)}
 	c.lender.counters = rx.counters
+	c.lender.shown = &c.shown
 	return c
 }
 
@@ -119,11 +121,8 @@ func (c *consumer) start(ctx context.Context) (stop func() bool, err error) {
 	}), nil
 }
 
-// deliver runs on the owner's thread. It returns how many of the events are done with.
+// deliver calls f with the events, on the owner's thread. It returns how many of them are done with.
 func (c *consumer) deliver(events []core.Event) (served int, result outcome) {
-	if c.batches != nil {
-		return c.handOver(events)
-	}
 	var e Event
 	f := c.f
 	finished := false
@@ -181,25 +180,23 @@ func (c *consumer) lend(raw *core.Event, e *Event) {
 	e.Err = endError(raw)
 }
 
-// handOver gives a batch to the goroutine of Events, and does what is asked of the owner's thread until it is back. A
-// Close may come from the loop's own body: so closing does not wait for the batch, but leaves it behind.
-func (c *consumer) handOver(events []core.Event) (served int, result outcome) {
-	c.batches <- events
-	for !c.rx.closing {
-		select {
-		case served = <-c.served:
-			if served < 0 {
-				return -served - 1, outcome{over: true}
-			}
-			return served, outcome{}
-		case <-c.rx.work:
-			c.rx.obey()
-		}
-	}
-	c.orphan, c.rx.batch, c.rx.inHand = c.rx.batch, nil, nil
+// handOver gives a copy of a batch to the goroutine of Events. The owner's thread goes on meanwhile: it carries out
+// commands and receives for Streams, since the loop's body may wait for either. What comes for this consumer waits.
+func (c *consumer) handOver(events []core.Event) {
+	c.hand = append(c.hand[:0], events...)
+	c.busy = true
+	c.batches <- c.hand // there is room: the batch before was handed back
+}
+
+// abandon runs on the owner's thread when the receiver is closed: a loop that has a batch gets no more events of it. One
+// that has not taken its batch yet does not get it.
+func (c *consumer) abandon() {
 	c.cancelled.Store(true)
-	close(c.orphaned)
-	return len(events), outcome{}
+	select {
+	case events := <-c.batches:
+		core.ReleaseEvents(events)
+	default:
+	}
 }
 
 // iterate runs in the goroutine of Events. The result is empty if the loop was left.
@@ -242,15 +239,21 @@ func (c *consumer) iterateBatch(events []core.Event, yield func(Event, error) bo
 	return true
 }
 
-// handBack tells the owner's thread how many events were served: n to go on, -n-1 if the loop was left.
+// handBack ends the owner's wait for a batch: what was not served comes again, before what has come since. If the
+// receiver was closed meanwhile, all of the batch is released.
 func (c *consumer) handBack(events []core.Event, served int, more bool) {
-	if !more {
-		served = -served - 1
-	}
-	select {
-	case c.served <- served:
-	case <-c.orphaned:
+	err := <-c.rx.post(func() error {
+		core.ReleaseEvents(events[:served])
+		if left := withoutTaken(events[served:]); len(left) > 0 {
+			c.rx.backlog = append(append([]core.Event(nil), left...), c.rx.backlog...)
+		}
+		c.busy = false
+		if !more {
+			c.rx.finishConsumer(outcome{})
+		}
+		return nil
+	})
+	if err != nil {
 		core.ReleaseEvents(events)
-		core.FreeEvents(c.orphan)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"runtime"
 	"slices"
@@ -218,6 +219,85 @@ func TestEventsBodyUsesTheReceiver(t *testing.T) {
 	}
 	if turns != 2 {
 		t.Errorf("%d turns", turns)
+	}
+}
+
+// The loop's body is an ordinary goroutine: it may wait for Streams of the same receiver.
+func TestEventsBodyWaitsForStreams(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
+		rx := open(t, zcrx.Options{Engine: engine})
+		sender, receiver := pair(t)
+		if _, err := rx.Add(receiver); err != nil {
+			t.Fatal(err)
+		}
+		other, s := stream(t, rx)
+		sender.Write([]byte("a"))
+		var got []byte
+		done := make(chan error, 1)
+		go func() {
+			for e, err := range rx.Events(bounded(t)) {
+				got = append(got, e.Bytes()...)
+				if err != nil || e.Kind != zcrx.Data {
+					done <- err
+					return
+				}
+				if len(got) > 1 {
+					continue
+				}
+				sender.Write([]byte("b")) // comes while the body runs, and waits for the next turn
+				other.Write([]byte("data"))
+				if _, err := io.ReadFull(s, make([]byte, 4)); err != nil {
+					t.Error("Read: ", err)
+				}
+				if err := s.Close(); err != nil {
+					t.Error("Close: ", err)
+				}
+				sender.Write([]byte("c"))
+				sender.CloseWrite()
+			}
+		}()
+		select {
+		case err := <-done:
+			if err != nil || string(got) != "abc" {
+				t.Errorf("%q, %v", got, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("hangs")
+		}
+		if out := rx.Stats().Outstanding; out != 0 {
+			t.Errorf("%d buffers out", out)
+		}
+	})
+}
+
+// A loop that is in its body when another goroutine closes the receiver gets no more events, and gives back those it has.
+func TestCloseWhileEventsBodyRuns(t *testing.T) {
+	rx := open(t, zcrx.Options{BufferBytes: 4096})
+	sender, receiver := pair(t)
+	if _, err := rx.Add(receiver); err != nil {
+		t.Fatal(err)
+	}
+	sender.Write(pattern(100000))
+	var last error
+	for e, err := range rx.Events(bounded(t)) {
+		if err != nil {
+			last = err
+			continue
+		}
+		if last = errors.New("an event after Close"); e.Kind != zcrx.Data {
+			t.Fatal(e.Kind)
+		}
+		closed := make(chan error)
+		go func() { closed <- rx.Close() }()
+		if err := <-closed; err != nil {
+			t.Fatal(err)
+		}
+		if len(e.Bytes()) == 0 || e.Bytes()[0] != pattern(1)[0] {
+			t.Error("the event in hand has lost its bytes")
+		}
+	}
+	if !errors.Is(last, zcrx.ErrClosed) {
+		t.Error(last)
 	}
 }
 

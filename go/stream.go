@@ -463,7 +463,7 @@ func (s *Stream) Next() (Buffer, error) {
 		return Buffer{}, err
 	}
 	s.drop(s.at - s.spent)
-	b := takeRaw(s.reading[s.at], s.rx.counters)
+	b := takeRaw(s.reading[s.at], s.rx.counters, false)
 	b.data = unsafe.Pointer(unsafe.SliceData(rest))
 	b.mark = mark(uint32(len(rest)), b.generation())
 	s.credit(s.reading[s.at : s.at+1])
