@@ -58,6 +58,6 @@
 //
 //	apt install gcc pkg-config liburing-dev libmnl-dev
 //
-// The build tag zcrx_system links an installed libzcrx instead. On other systems than Linux the package compiles, and Open returns
-// [ErrUnsupported].
+// The build tag zcrx_system links an installed libzcrx instead. On other systems than Linux, and with CGO_ENABLED=0, the package
+// compiles, and Open returns [ErrUnsupported] and says what to do.
 package zcrx

@@ -71,14 +71,15 @@ func (e *OpError) Is(target error) bool {
 	case ErrNotTCP:
 		return e.Op == opAdd && (e.Errno == syscall.EPROTONOSUPPORT || e.Errno == syscall.ENOTSOCK)
 	case ErrAdded:
-		return e.Op == opAdd && e.Errno == syscall.EEXIST
+		return e.Op == opAdd && e.Errno == syscall.EEXIST && e.Stage == stageSocket // else a flow rule that exists
 	case ErrNoStream:
 		return e.Op == opRemove && e.Errno == syscall.ENOENT
-	case ErrUnsupported:
-		return !supported // where it is supported, the errno decides
 	}
 	return false
 }
+
+// stageSocket is OpError.Stage of what is about the connection itself.
+var stageSocket = core.StageName(core.StageSocket)
 
 const (
 	opOpen    = "open"

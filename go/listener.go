@@ -7,25 +7,27 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
 // Listener accepts connections that are read through a receiver, and written as before. Any server that takes a net.Listener
-// can sit on it; an http.Server then reads requests and their bodies through views.
+// can use it; an http.Server then reads requests and their bodies through views.
 type Listener struct {
 	net.Listener
+
+	// OnFallback, if set, is called by Accept for each connection that is handed out as it was accepted, with the reason. Set
+	// it before the first Accept.
+	OnFallback func(conn net.Conn, reason error)
+
 	rx      *Receiver
 	options []StreamOption
 }
 
 // NewListener wraps a listener of TCP connections. Closing it closes the listener only: the receiver serves the connections that
 // there are until it is closed itself.
-//
-// A connection that cannot be read through the receiver because it is not plain TCP (Multipath TCP, say) is handed out as it
-// is. One that arrives at the queue of another receiver, which alone could read it, is closed: have one listener, or port, for
-// each receiver on a NIC.
 func NewListener(listener net.Listener, rx *Receiver, options ...StreamOption) *Listener {
-	return &Listener{listener, rx, options}
+	return &Listener{Listener: listener, rx: rx, options: options}
 }
 
 // Listen listens as net.Listen does, but without Multipath TCP, which zcrx cannot receive.
@@ -39,27 +41,50 @@ func Listen(ctx context.Context, network, address string, rx *Receiver, options 
 	return NewListener(listener, rx, options...), nil
 }
 
-// Accept waits for the next connection: a *[Conn], or what the wrapped listener gave if it is not plain TCP.
+// Accept waits for the next connection: a *[Conn].
+//
+// One that cannot be added to the receiver (the NIC's table of flow rules is full, no descriptor is left, it is not plain TCP)
+// is handed out as the wrapped listener gave it: its Read copies. OnFallback tells of it.
+//
+// Where Read cannot do it either, because the connection's bytes arrive in the memory of a receiver, it is closed, and Accept
+// returns a temporary error (a net.Error), after which servers call Accept again. This happens where several receivers share
+// a port, and with flow rules that the receiver did not set for this connection.
 func (l *Listener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		stream, err := l.rx.Stream(conn, l.options...)
-		switch {
-		case err == nil:
-			return &Conn{conn, stream}, nil
-		case errors.Is(err, ErrNotTCP):
-			return conn, nil
-		}
-		conn.Close()
-		if errors.Is(err, ErrClosed) || errors.Is(err, ErrUnsupported) {
-			return nil, err // so would all others
-		}
-		// Reset by the peer before it was added, another receiver's, or no descriptor is left: its trouble alone.
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	stream, err := l.rx.Stream(conn, l.options...)
+	switch {
+	case err == nil:
+		return &Conn{conn, stream}, nil
+	case errors.Is(err, ErrClosed), errors.Is(err, errNoView): // so would all others
+		conn.Close()
+		return nil, err
+	case !l.rx.leavesReadable(err):
+		conn.Close()
+		return nil, acceptError{err}
+	}
+	if l.OnFallback != nil {
+		l.OnFallback(conn, err)
+	}
+	return conn, nil
 }
+
+// leavesReadable says whether a connection that could not be added can be read by Read: its bytes must not be led to a queue.
+func (rx *Receiver) leavesReadable(err error) bool {
+	if errors.Is(err, syscall.EXDEV) { // they arrive at the queue of another receiver
+		return false
+	}
+	return rx.info.Engine != EngineZCRX || rx.ownRules || errors.Is(err, ErrNotTCP)
+}
+
+// acceptError is about one connection. Servers that find an error temporary, as net/http does, go on.
+type acceptError struct{ error }
+
+func (e acceptError) Unwrap() error { return e.error }
+func (acceptError) Timeout() bool   { return false }
+func (acceptError) Temporary() bool { return true }
 
 // Conn is a connection that is read through a receiver. Only reading differs from the connection that it wraps.
 type Conn struct {

@@ -20,6 +20,7 @@ type Receiver struct {
 	handle   core.Receiver
 	counters *counters
 	info     Info
+	ownRules bool // each connection has a flow rule that Add sets; before that its bytes do not come to the queue
 
 	// The life of the handle: held for reading by whoever uses it off the owner's thread.
 	life   sync.RWMutex
@@ -79,6 +80,7 @@ func Open(options Options) (*Receiver, error) {
 		handle:   handle,
 		counters: new(counters),
 		info:     newInfo(handle.Info()),
+		ownRules: options.Steer == SteerConnection && !options.NICPrepared,
 		work:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		batch:    core.NewEvents(size),

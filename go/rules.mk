@@ -21,9 +21,10 @@ $(GO_EXECUTOR):
 	$(Q)mkdir -p $(@D)
 	$(GO) build -o $@ ./go/internal/conformance
 
-test-go: ## run the Go tests, also under the race detector
+test-go: ## run the Go tests, also under the race detector and without cgo
 	$(call with_go,$(GO) test -count=1 -timeout 300s $(GO_PACKAGE); \
-		$(GO) test -count=1 -timeout 300s -race -short ./go)
+		$(GO) test -count=1 -timeout 300s -race -short ./go; \
+		CGO_ENABLED=0 $(GO) test -count=1 -run TestWithoutTheLibrary ./go)
 
 test-go-conformance: ## run the conformance scenarios through Go on engines multishot and recv
 	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; \
@@ -62,6 +63,7 @@ lint-go: staticcheck-go ## check the Go sources
 	$(call with_go,test -z "$$(gofmt -l go)" || { gofmt -l go; exit 1; }; \
 		$(GO) vet $(GO_PACKAGE); \
 		$(GO) vet -tags nicrig ./go; \
+		CGO_ENABLED=0 $(GO) vet $(GO_PACKAGE); \
 		GOOS=darwin $(GO) vet $(GO_PACKAGE))
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2

@@ -21,7 +21,10 @@ import (
 // What comes is queued up to the option [Window]; then the connection is left alone until it is read, so that the
 // peer is slowed down as by a socket that nobody reads.
 //
-// A Stream has to be closed, as a net.Conn has: bytes that it has queued are not the garbage collector's.
+// Reads return io.EOF only when the connection has ended, or its [Limit] is reached; [Stream.End] tells which. When the receiver is
+// closed first, they return [ErrClosed].
+//
+// A Stream has to be closed, as a net.Conn has: the garbage collector does not free the bytes that it has queued.
 type Stream struct {
 	rx       *Receiver
 	source   source
@@ -39,12 +42,14 @@ type Stream struct {
 	limit    uint64 // bytes still to come; 0: no limit
 	arriving []core.Buffer
 	reason   error
+	flags    EndReason // if reason is io.EOF
 
 	// Shared by the owner's thread and the reader.
 	mutex       sync.Mutex
 	queue       []core.Buffer
-	end         error // after the queue; nil: not yet
-	heldBytes   int   // queued, or being read
+	end         error     // after the queue; nil: not yet
+	how         EndReason // if end is io.EOF
+	heldBytes   int       // queued, or being read
 	heldBuffers int
 	paused      bool
 	isClosed    bool
@@ -58,11 +63,13 @@ type Stream struct {
 	unreading bool          // the last call was ReadByte
 }
 
+var errNoView = fmt.Errorf("zcrx: the CPU cannot read a dma-buf, so a Stream cannot; receive Events: %w", ErrUnsupported)
+
 // Stream adds a TCP connection that is read by the stream's own methods instead of [Receiver.Receive]. As with
 // [Receiver.Add] the connection stays the caller's; Close of the stream does not close it.
 func (rx *Receiver) Stream(conn net.Conn, options ...StreamOption) (*Stream, error) {
 	if rx.info.Area == AreaDMABuf {
-		return nil, fmt.Errorf("zcrx: a dma-buf has no bytes for a Stream to read; receive Events: %w", ErrUnsupported)
+		return nil, errNoView
 	}
 	src, err := connSource(conn)
 	if err != nil {
@@ -123,6 +130,7 @@ func (s *Stream) accept(raw *core.Event) {
 		s.reason = errPaused
 	default:
 		s.reason = io.EOF
+		s.flags = EndReason(raw.Flags)
 	}
 }
 
@@ -144,6 +152,7 @@ func (s *Stream) publish() {
 		s.paused = true
 	} else if s.reason != nil {
 		s.end = s.reason
+		s.how = s.flags
 	}
 	resume := paused && !full && !discard
 	s.mutex.Unlock()
@@ -222,6 +231,14 @@ func (s *Stream) discard() {
 }
 
 // ---- the reader ----
+
+// End tells how the stream ended: [EndPeer] or [EndLimit]. It is false before the end has come from the kernel, which is before
+// the reader gets io.EOF, and for a stream that ended by an error: a reset, or a receiver that was closed ([ErrClosed]).
+func (s *Stream) End() (how EndReason, ended bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.how, s.end == io.EOF
+}
 
 // SetReadDeadline bounds reads that wait, also those that wait already. The zero time is no bound.
 func (s *Stream) SetReadDeadline(t time.Time) error {

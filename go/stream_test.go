@@ -41,9 +41,15 @@ func TestStreamReads(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
 		rx := open(t, zcrx.Options{Engine: engine})
 		sender, s := stream(t, rx)
+		if how, ended := s.End(); ended {
+			t.Errorf("before the end: %v", how)
+		}
 		send(sender, want)
 		if err := iotest.TestReader(s, want); err != nil {
 			t.Fatal(err)
+		}
+		if how, ended := s.End(); how != zcrx.EndPeer || !ended {
+			t.Errorf("after the end: %v, %v", how, ended)
 		}
 	})
 }
@@ -268,6 +274,9 @@ func TestStreamOfClosedReceiver(t *testing.T) {
 	if string(got) != "queued" || !errors.Is(err, zcrx.ErrClosed) {
 		t.Errorf("%q, %v", got, err)
 	}
+	if how, ended := s.End(); ended {
+		t.Errorf("after Close of the receiver: %v", how)
+	}
 }
 
 func TestStreamLimitAndReset(t *testing.T) {
@@ -282,6 +291,9 @@ func TestStreamLimitAndReset(t *testing.T) {
 	time.Sleep(20 * time.Millisecond) // so that the window is full
 	if got, err := io.ReadAll(s); err != nil || !bytes.Equal(got, want[:2<<20]) {
 		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	if how, ended := s.End(); how != zcrx.EndLimit || !ended {
+		t.Errorf("after the limit: %v, %v", how, ended)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -298,5 +310,8 @@ func TestStreamLimitAndReset(t *testing.T) {
 	sender.Close()
 	if _, err := io.ReadAll(s); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("after a reset: %v", err)
+	}
+	if how, ended := s.End(); ended {
+		t.Errorf("after a reset: %v", how)
 	}
 }

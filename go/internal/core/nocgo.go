@@ -4,6 +4,8 @@
 
 package core
 
-// zcrx is a C library: build with CGO_ENABLED=1, a C compiler, and the headers of liburing and libmnl
-// (Debian: apt install gcc pkg-config liburing-dev libmnl-dev). The name below is the error message.
-var _ = zcrx_needs_cgo__set_CGO_ENABLED_1_and_install_gcc_liburing_dev_libmnl_dev
+const (
+	refusalMessage = "this program was built without cgo, and so without the C library that zcrx is"
+	refusalHint    = "build it with CGO_ENABLED=1, a C compiler, liburing and libmnl " +
+		"(Debian: apt install gcc pkg-config liburing-dev libmnl-dev), or read the connection by Read"
+)

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 
-//go:build !linux
+//go:build !linux || !cgo
 
 package core
 
-// What a program finds on other systems than Linux: it compiles, and opening is refused.
+import "syscall"
 
-const enosys = 78 // the number does not matter: package zcrx turns every failed Open into ErrUnsupported here
+// What a program finds where the C library cannot be: it compiles, and opening is refused.
+
+const enosys = int(syscall.ENOSYS)
 
 var refusal = Error{
-	Code:    -enosys,
+	Code:    int32(-enosys),
 	Stage:   StageOptions,
-	Message: "zcrx is for Linux",
-	Hint:    "read the connection by Read",
+	Message: refusalMessage,
+	Hint:    refusalHint,
 }
 
 func NewEvents(count int) []Event                                 { return make([]Event, count) }

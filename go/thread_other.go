@@ -4,6 +4,4 @@
 
 package zcrx
 
-const supported = false
-
 func threadID() int { return -1 }

@@ -4,6 +4,4 @@ package zcrx
 
 import "syscall"
 
-const supported = true
-
 func threadID() int { return syscall.Gettid() }
