@@ -45,7 +45,13 @@ type connection struct {
 
 func parse() (s settings) {
 	flag.StringVar(&s.listen, "listen", "", "`HOST:PORT`; port 0 takes a free one, told on standard error")
-	flag.StringVar(&s.output, "output", "", "`FILE`; with more than one connection FILE.0, FILE.1, ... in the order of accept")
+	flag.Func("output", "`FILE`; with more than one connection FILE.0, FILE.1, ... in the order of accept; - is standard output, "+
+		"and the report then goes to standard error", func(name string) error {
+		if s.output = name; name == "" {
+			return errors.New("the name is empty")
+		}
+		return nil
+	})
 	flag.BoolVar(&s.discard, "discard", false, "write nothing (the default without -output)")
 	flag.IntVar(&s.connections, "connections", 1, "how many `N` to receive")
 	flag.BoolVar(&s.sha256, "sha256", false, "hash each connection's data")
@@ -60,24 +66,40 @@ func parse() (s settings) {
 	})
 	flag.Uint64Var(&s.options.AreaBytes, "area-bytes", 64<<20, "memory to receive into")
 	flag.Parse()
-	if s.listen == "" || s.connections < 1 || flag.NArg() > 0 || s.discard && s.output != "" {
+	if s.listen == "" || s.connections < 1 || flag.NArg() > 0 || s.discard && s.output != "" ||
+		s.toStandardOutput() && s.connections > 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
 	return s
 }
 
+// toStandardOutput says whether the data goes to the descriptor that there is: opening it by name would truncate a file, and
+// begin at its start.
+func (s *settings) toStandardOutput() bool {
+	switch s.output {
+	case "-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
+		return true
+	}
+	return false
+}
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("recv: ")
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	if err := run(ctx, parse()); err != nil {
-		log.Fatal(err)
+	signal.Ignore(syscall.SIGPIPE) // a closed output is an error like others
+	s := parse()
+	if err := run(untilSignal(), s); err != nil {
+		log.Print(err)
+		dieBy(err)
+		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, s settings) error {
+	if err := allowConnections(s.connections); err != nil {
+		return err
+	}
 	rx, err := zcrx.Open(s.options)
 	if err != nil {
 		return err
@@ -125,7 +147,11 @@ func accept(ctx context.Context, rx *zcrx.Receiver, listener net.Listener, conne
 
 func (c *connection) open(conn net.Conn, s *settings, number int) (err error) {
 	var sinks []io.Writer
-	if s.output != "" {
+	switch {
+	case s.toStandardOutput():
+		c.file = os.Stdout
+		sinks = append(sinks, c.file)
+	case s.output != "":
 		name := s.output
 		if s.connections > 1 {
 			name += "." + strconv.Itoa(number)
@@ -202,13 +228,18 @@ func report(rx *zcrx.Receiver, connections []connection, s *settings, took time.
 			r.SHA256 = append(r.SHA256, hex.EncodeToString(c.hash.Sum(nil)))
 		}
 	}
-	if s.json {
-		return json.NewEncoder(os.Stdout).Encode(r)
+	out := os.Stdout
+	if s.toStandardOutput() {
+		out = os.Stderr
 	}
-	fmt.Printf("engine %v; %s%d bytes in %d buffers, %.3f s, %.3f GB/s\n", r.Engine, r.Reason, r.Bytes, r.Buffers,
+	if s.json {
+		return json.NewEncoder(out).Encode(r)
+	}
+	text := fmt.Sprintf("engine %v; %s%d bytes in %d buffers, %.3f s, %.3f GB/s\n", r.Engine, r.Reason, r.Bytes, r.Buffers,
 		r.Seconds, float64(r.Bytes)/1e9/r.Seconds)
 	for i, sum := range r.SHA256 {
-		fmt.Printf("%s  connection %d\n", sum, i)
+		text += fmt.Sprintf("%s  connection %d\n", sum, i)
 	}
-	return nil
+	_, err := out.WriteString(text)
+	return err
 }
