@@ -28,7 +28,7 @@ type Stats struct {
 	AllocFailures     uint64 // times the driver found no chunk (7.2+); else Unknown
 	Waits             uint64 // receives that asked the kernel (system calls)
 	Wakes             uint64 // receives that were woken
-	Forgotten         uint64 // taken buffers that were never released: the garbage collector gave them back
+	Forgotten         uint64 // taken buffers that the garbage collector found without a Release; see Buffer
 }
 
 func newStats(c core.Stats) Stats {

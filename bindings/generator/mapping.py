@@ -90,7 +90,7 @@ PLANS = {
                 (
                     "Forgotten",
                     "uint64",
-                    "taken buffers that were never released: the garbage collector gave them back",
+                    "taken buffers that the garbage collector found without a Release; see Buffer",
                 ),
             )
         },
