@@ -9,10 +9,13 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +32,7 @@ struct settings {
 	uint64_t connections;
 	struct zrx_options options;
 	int sha256, json;
+	int to_stdout; /* the data goes there, and the report to standard error */
 };
 
 struct connection {
@@ -43,10 +47,47 @@ struct program {
 	struct settings settings;
 	struct zrx_receiver *receiver;
 	int listener;
+	char listening[NI_MAXHOST + 16]; /* HOST:PORT */
 	struct connection *connections;
 	uint64_t accepted, ended, failed;
 	uint64_t begun_ns, ended_ns, shown_ns;
 };
+
+/* ---- the end ---- */
+
+static struct zrx_receiver
+	*open_now; /* for whatever ends the program: closing it puts the NIC back */
+static volatile sig_atomic_t stopped; /* the signal that asked for the end */
+
+static void close_receiver(void)
+{
+	zrx_receiver_close(open_now);
+	open_now = NULL;
+}
+
+/* Nothing sleeps longer than a second, so that no wait has to be ended. */
+static void on_signal(int number)
+{
+	stopped = number;
+}
+
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal}, was;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		if (!sigaction(numbers[i], NULL, &was) && was.sa_handler != SIG_IGN) /* nohup */
+			sigaction(numbers[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	atexit(close_receiver);
+}
+
+static void end_if_stopped(void)
+{
+	if (stopped)
+		exit(128 + stopped);
+}
 
 __attribute__((noreturn)) static void die(const char *what, const char *why)
 {
@@ -71,6 +112,7 @@ static const char usage[] =
 	"               [--sha256] [--json]\n"
 	"  With more than one connection the files are FILE.0, FILE.1, ... in the order of "
 	"accept.\n"
+	"  FILE - is standard output; the report then goes to standard error.\n"
 	"  Port 0 takes a free one; \"listening on HOST:PORT\" goes to standard error.\n";
 
 static const struct option long_options[] = {
@@ -95,6 +137,15 @@ static uint64_t number(const char *text, uint64_t most)
 	if (end == text || *end || value > most)
 		usage_error();
 	return value;
+}
+
+/* Whether the data goes where the report would. */
+static int is_stdout(const char *path)
+{
+	struct stat there, here;
+
+	return !strcmp(path, "-") || (!stat(path, &there) && !fstat(STDOUT_FILENO, &here) &&
+				      there.st_dev == here.st_dev && there.st_ino == here.st_ino);
 }
 
 static struct settings parse_arguments(int argc, char **argv)
@@ -138,41 +189,82 @@ static struct settings parse_arguments(int argc, char **argv)
 		}
 	}
 	if (!settings.listen || !settings.connections || !strchr(settings.listen, ':') ||
-	    optind != argc)
+	    optind != argc || (settings.output && !*settings.output))
 		usage_error();
+	settings.to_stdout = settings.output && is_stdout(settings.output);
+	if (settings.to_stdout && settings.connections > 1)
+		die("--output", "several connections need a file for each, not standard output");
 	return settings;
 }
 
 /* ---- sockets and files ---- */
 
-/* Returns the port. */
+static int listen_at(const struct addrinfo *address)
+{
+	int listener = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1, off = 0;
+
+	if (listener < 0)
+		return -1;
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (address->ai_family == AF_INET6) /* [::] is for IPv4, too */
+		setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (!bind(listener, address->ai_addr, address->ai_addrlen) && !listen(listener, 1024))
+		return listener;
+	close(listener);
+	return -1;
+}
+
+/* At the first address of the host that can be had. Returns the port. */
 static uint32_t listen_on(struct program *program)
 {
 	char *host = program->settings.listen, *colon = strrchr(host, ':');
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *address;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *addresses;
 	struct sockaddr_storage bound;
 	socklen_t length = sizeof(bound);
-	char port[16] = "";
-	int on = 1, result;
+	char name[NI_MAXHOST] = "", port[16] = "";
+	int result;
 
 	*colon = '\0';
 	if (host[0] == '[' && colon[-1] == ']') { /* [IPv6] */
 		colon[-1] = '\0';
 		host++;
 	}
-	result = getaddrinfo(*host ? host : NULL, colon + 1, &hints, &address);
+	result = getaddrinfo(*host ? host : "::", colon + 1, &hints, &addresses);
 	if (result)
 		die(host, gai_strerror(result));
-	program->listener = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(program->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(program->listener, address->ai_addr, address->ai_addrlen) ||
-	    listen(program->listener, 1024))
+	program->listener = -1;
+	for (struct addrinfo *each = addresses; each && program->listener < 0; each = each->ai_next)
+		program->listener = listen_at(each);
+	if (program->listener < 0)
 		die("listen", strerror(errno));
-	freeaddrinfo(address);
+	freeaddrinfo(addresses);
 	getsockname(program->listener, (struct sockaddr *)&bound, &length);
-	getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof(port), NI_NUMERICSERV);
-	program->settings.listen = host; /* without brackets and port */
+	getnameinfo((struct sockaddr *)&bound, length, name, sizeof(name), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(program->listening, sizeof(program->listening),
+		 strchr(name, ':') ? "[%s]:%s" : "%s:%s", name, port);
 	return (uint32_t)number(port, 65535);
+}
+
+/* Enough for all connections: one too many would end the others. */
+static void allow_descriptors(const struct settings *settings)
+{
+	/* The socket, the receiver's reference to it, the file; and what the program itself has. */
+	uint64_t needed = settings->connections * (settings->output ? 3 : 2) + 32;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || needed <= limit.rlim_cur)
+		return;
+	if (needed > limit.rlim_max) {
+		fprintf(stderr,
+			"receive: %" PRIu64 " connections need %" PRIu64
+			" descriptors, and %" PRIu64 " are allowed: ulimit -Hn\n",
+			settings->connections, needed, (uint64_t)limit.rlim_max);
+		exit(1);
+	}
+	limit.rlim_cur = needed;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int open_output(const struct settings *settings, uint64_t connection)
@@ -182,6 +274,8 @@ static int open_output(const struct settings *settings, uint64_t connection)
 
 	if (!settings->output)
 		return -1;
+	if (settings->to_stdout)
+		return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
 	if (settings->connections == 1)
 		snprintf(path, sizeof(path), "%s", settings->output);
 	else
@@ -224,8 +318,13 @@ static void write_all(int file, struct iovec *parts, int count)
 	while (count) {
 		ssize_t written = writev(file, parts, count);
 
-		if (written < 0 && errno == EINTR)
+		if (written < 0 && errno == EINTR) {
+			end_if_stopped();
 			continue;
+		}
+		if (written < 0 &&
+		    errno == EPIPE) /* as if by SIGPIPE: nobody is there to be told */
+			exit(128 + SIGPIPE);
 		if (written < 0)
 			die("write", strerror(errno));
 		for (; count && (size_t)written >= parts->iov_len; parts++, count--)
@@ -319,44 +418,54 @@ static void describe_refusals(const struct zrx_receiver *receiver, char *text, s
 						   why.message);
 }
 
-static void print_json_string(const char *text)
+static void print_json_string(FILE *to, const char *text)
 {
-	putchar('"');
+	fputc('"', to);
 	for (; *text; text++) {
 		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
+			fprintf(to, "\\%c", *text);
 		else if ((unsigned char)*text < 0x20)
-			printf("\\u%04x", (unsigned)*text);
+			fprintf(to, "\\u%04x", (unsigned)*text);
 		else
-			putchar(*text);
+			fputc(*text, to);
 	}
-	putchar('"');
+	fputc('"', to);
 }
 
-static void print_digest(const struct connection *connection)
+static void print_digest(FILE *to, const struct connection *connection)
 {
 	for (unsigned i = 0; i < connection->digest_bytes; i++)
-		printf("%02x", connection->digest[i]);
+		fprintf(to, "%02x", connection->digest[i]);
 }
 
-static void print_json(const struct program *program, const char *engine, const char *reason,
-		       const struct zrx_stats *stats, double seconds)
+static void print_json(FILE *to, const struct program *program, const char *engine,
+		       const char *reason, const struct zrx_stats *stats, double seconds)
 {
-	printf("{\"engine\": \"%s\", \"reason\": ", engine);
-	print_json_string(reason);
-	printf(", \"bytes\": %" PRIu64 ", \"seconds\": %.6f, \"buffers\": %" PRIu64
-	       ", \"copied_bytes\": ",
-	       stats->bytes, seconds, stats->buffers);
+	fprintf(to, "{\"listening\": \"%s\", \"engine\": \"%s\", \"reason\": ", program->listening,
+		engine);
+	print_json_string(to, reason);
+	fprintf(to,
+		", \"bytes\": %" PRIu64 ", \"seconds\": %.6f, \"buffers\": %" PRIu64
+		", \"copied_bytes\": ",
+		stats->bytes, seconds, stats->buffers);
 	if (stats->copied_bytes == ZRX_UNKNOWN)
-		printf("null");
+		fprintf(to, "null");
 	else
-		printf("%" PRIu64, stats->copied_bytes);
+		fprintf(to, "%" PRIu64, stats->copied_bytes);
 	for (uint64_t i = 0; program->settings.sha256 && i < program->accepted; i++) {
-		printf("%s\"", i ? ", " : ", \"sha256\": [");
-		print_digest(&program->connections[i]);
-		putchar('"');
+		fprintf(to, "%s\"", i ? ", " : ", \"sha256\": [");
+		print_digest(to, &program->connections[i]);
+		fputc('"', to);
 	}
-	puts(program->settings.sha256 ? "]}" : "}");
+	fputs(program->settings.sha256 ? "]}\n" : "}\n", to);
+}
+
+static void end_output(FILE *to)
+{
+	if (fflush(to) && errno == EPIPE)
+		exit(128 + SIGPIPE);
+	if (ferror(to))
+		die("standard output", strerror(errno));
 }
 
 static void report(const struct program *program)
@@ -364,6 +473,7 @@ static void report(const struct program *program)
 	struct zrx_stats stats = ZRX_STATS_INIT;
 	struct zrx_info info = {.size = sizeof(info)};
 	double seconds = (double)(program->ended_ns - program->begun_ns) / 1e9;
+	FILE *to = program->settings.to_stdout ? stderr : stdout;
 	char reason[ZRX_ENGINE_COUNT * 300];
 
 	zrx_receiver_stats(program->receiver, &stats);
@@ -372,16 +482,18 @@ static void report(const struct program *program)
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	if (program->settings.json) {
-		print_json(program, zrx_engine_name(info.engine), reason, &stats, seconds);
+		print_json(to, program, zrx_engine_name(info.engine), reason, &stats, seconds);
+		end_output(to);
 		return;
 	}
-	printf("engine %s%s%s\n%" PRIu64 " bytes in %" PRIu64 " buffers, %.3f s, %.3f GB/s\n",
-	       zrx_engine_name(info.engine), *reason ? ", because " : "", reason, stats.bytes,
-	       stats.buffers, seconds, (double)stats.bytes / 1e9 / seconds);
+	fprintf(to, "engine %s%s%s\n%" PRIu64 " bytes in %" PRIu64 " buffers, %.3f s, %.3f GB/s\n",
+		zrx_engine_name(info.engine), *reason ? ", because " : "", reason, stats.bytes,
+		stats.buffers, seconds, (double)stats.bytes / 1e9 / seconds);
 	for (uint64_t i = 0; program->settings.sha256 && i < program->accepted; i++) {
-		print_digest(&program->connections[i]);
-		printf("  connection %" PRIu64 "\n", i);
+		print_digest(to, &program->connections[i]);
+		fprintf(to, "  connection %" PRIu64 "\n", i);
 	}
+	end_output(to);
 }
 
 /* ---- the loop ---- */
@@ -393,6 +505,7 @@ static int receive_batch(struct program *program, int64_t timeout_ns)
 
 	if (count < 0 && count != -EINTR)
 		die("receive", strerror(-count));
+	end_if_stopped();
 	if (count > 0)
 		take_events(program, events, (uint32_t)count);
 	show_progress(program);
@@ -410,6 +523,7 @@ static void accept_and_receive(struct program *program)
 	while (program->accepted < program->settings.connections) {
 		if (poll(polled, 2, 1000) < 0 && errno != EINTR)
 			die("poll", strerror(errno));
+		end_if_stopped();
 		if (polled[0].revents)
 			accept_connection(program);
 		while (receive_batch(program, 0) == BATCH)
@@ -433,6 +547,7 @@ static void open_receiver(struct program *program, uint32_t port)
 			error.hint);
 		exit(1);
 	}
+	open_now = program->receiver;
 	program->connections =
 		calloc(program->settings.connections + 1, sizeof(*program->connections));
 	if (!program->connections)
@@ -442,15 +557,21 @@ static void open_receiver(struct program *program, uint32_t port)
 int main(int argc, char **argv)
 {
 	struct program program = {.settings = parse_arguments(argc, argv)};
-	uint32_t port = listen_on(&program);
+	uint32_t port;
 
+	for (int fd = 0; fd < 3; fd++) /* no socket and no file gets the number of a closed one */
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", O_RDWR);
+	catch_signals();
+	allow_descriptors(&program.settings);
+	port = listen_on(&program);
 	open_receiver(&program, port);
-	fprintf(stderr, "listening on %s:%" PRIu32 "\n", program.settings.listen, port);
+	fprintf(stderr, "listening on %s\n", program.listening);
 	accept_and_receive(&program);
 	while (program.ended < program.accepted)
 		receive_batch(&program, PROGRESS_NS);
 	report(&program);
-	zrx_receiver_close(program.receiver);
+	close_receiver();
 	free(program.connections);
 	return program.failed != 0;
 }
