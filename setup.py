@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -47,7 +48,61 @@ def run_swig(folder: Path) -> Path:
     return wrapper
 
 
+INSTALL = """Install what is missing:
+  Debian, Ubuntu  apt install gcc libc6-dev liburing-dev libmnl-dev python3-dev
+  Fedora, RHEL    dnf install gcc liburing-devel libmnl-devel python3-devel
+  Alpine          apk add gcc musl-dev linux-headers liburing-dev libmnl-dev python3-dev
+  Arch            pacman -S gcc liburing libmnl python"""
+HEADERS = {"Python.h": "the headers of this Python", "liburing.h": "liburing", "libmnl/libmnl.h": "libmnl"}
+
+
+def compiles(compiler: list[str], text: str) -> bool:
+    folders = [f"-I{sysconfig.get_path(kind)}" for kind in ("include", "platinclude")]
+    flags = [*find_flags("--cflags", "liburing", []), *find_flags("--cflags", "libmnl", [])]
+    command = [
+        *compiler,
+        *os.environ.get("CFLAGS", "").split(),
+        *folders,
+        *flags,
+        "-fsyntax-only",
+        "-xc",
+        "-",
+    ]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False).returncode == 0
+
+
+def missing() -> list[str]:
+    """What the extension cannot be built without, and is not here."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    found = []
+    if not shutil.which("swig"):
+        found.append("swig: comes by itself, except with --no-build-isolation: pip install 'swig>=4.4,<5'")
+    if not shutil.which(compiler[0]):
+        found.append(f"a C compiler: there is no {compiler[0]}")
+    elif not compiles(compiler, "#include <stdio.h>\n"):
+        found.append(f"a C compiler with the C library's headers: {' '.join(compiler)} compiles nothing")
+    else:
+        absent = [name for name in HEADERS if not compiles(compiler, f"#include <{name}>\n")]
+        found += [f"{name}: {HEADERS[name]}" for name in absent]
+    return found
+
+
+def refuse_where_it_cannot_be_built() -> None:
+    """One clear text in place of what a compiler says about each line."""
+    if sys.platform != "linux" or sys.maxsize < 1 << 32:
+        here = f"{sys.platform}, {sys.maxsize.bit_length() + 1} bits"
+        raise SystemExit(f"zcrx runs on 64-bit Linux only: it is made of io_uring and epoll. This is {here}.")
+    if found := missing():
+        raise SystemExit(
+            "\n".join(["zcrx cannot be built here. Missing:", *(f"  {one}" for one in found), INSTALL])
+        )
+
+
 class BuildExtension(build_ext):
+    def run(self) -> None:
+        refuse_where_it_cannot_be_built()
+        super().run()
+
     def build_extension(self, ext: Extension) -> None:
         wrapper = run_swig(Path(self.build_temp) / "swig")
         ext.sources = [*ext.sources, str(wrapper)]
@@ -56,6 +111,7 @@ class BuildExtension(build_ext):
 
 class BuildPython(build_py):
     def run(self) -> None:
+        refuse_where_it_cannot_be_built()
         super().run()
         if not self.editable_mode:
             generated = Path(self.get_finalized_command("build").build_temp) / "swig"
