@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "area.h"
@@ -12,14 +13,77 @@
 
 #define HUGE_BYTES (2u << 20)
 
-static int map_hugetlb(struct zrx_area *area)
-{
-	int error = 0;
+/* Since 5.14; for C libraries that do not name it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
-	/* Shared: a forked child then reads the same pages instead of needing a second set. */
-	area->base = zrx_sys_map(area->bytes, MAP_SHARED | MAP_HUGETLB, &error);
-	area->kind = ZRX_AREA_HUGETLB;
-	return error;
+#define HUGE_SHIFT_FLAG 26 /* of mmap: where the logarithm of the page size goes */
+
+/*
+ * The pages are taken now. A cgroup's limit is met at the first touch, not by mmap: the NIC's
+ * registration would fail by it, and a copy die of SIGBUS.
+ */
+static int populate(struct zrx_area *area, uint32_t kind)
+{
+	int result = zrx_sys_advise(area->base, area->bytes, MADV_POPULATE_WRITE);
+
+	/* An older kernel cannot try: then only who names huge pages gets them. */
+	return result == -EINVAL && kind == ZRX_AREA_HUGETLB ? 0 : result;
+}
+
+/*
+ * Never the default size, which an area need not be a multiple of, and may be 1 GiB; the smallest
+ * first. All sizes of arm64, with any page, and of x86.
+ */
+static int map_hugetlb(struct zrx_area *area, uint32_t kind, int *mapped)
+{
+	static const uint32_t shifts[] = {21, 25, 29, 30};
+	int result = -ENOMEM;
+
+	*mapped = 0;
+	for (size_t i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
+		/* Shared: a forked child then reads the same pages and needs no second set. */
+		int flags = MAP_SHARED | MAP_HUGETLB | (int)(shifts[i] << HUGE_SHIFT_FLAG);
+		int error = 0;
+
+		if (area->bytes % (1ull << shifts[i]))
+			continue;
+		area->base = zrx_sys_map(area->bytes, flags, &error);
+		if (!area->base)
+			continue; /* no pages of this size, or no such size */
+		*mapped = 1;
+		area->kind = ZRX_AREA_HUGETLB;
+		result = populate(area, kind);
+		if (!result)
+			return 0;
+		zrx_sys_unmap(area->base, area->bytes);
+		area->base = NULL;
+	}
+	return result;
+}
+
+static int huge_refused(const struct zrx_area *area, int mapped, struct zrx_error *error)
+{
+	uint64_t pages = area->bytes / HUGE_BYTES;
+	char hint[200];
+
+	if (mapped)
+		return zrx_error_set(
+			error, -ENOMEM, ZRX_STAGE_AREA,
+			"raise the cgroup's limit of huge pages (hugetlb.2MB.max), or take "
+			"another kind of area",
+			"huge pages for %" PRIu64 " bytes are reserved, and cannot be used: a "
+			"limit of the cgroup or cpuset is in the way",
+			area->bytes);
+	snprintf(hint, sizeof(hint),
+		 "echo %" PRIu64 " > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages "
+		 "(where 2 MiB is the default size: sysctl -w vm.nr_hugepages=%" PRIu64 ")",
+		 pages, pages);
+	return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, hint,
+			     "cannot get %" PRIu64 " bytes of explicit huge pages: %" PRIu64
+			     " of 2 MiB are not free",
+			     area->bytes, pages);
 }
 
 /*
@@ -59,19 +123,16 @@ static int map_pages(struct zrx_area *area, int huge)
 
 static int map_anonymous(struct zrx_area *area, uint32_t kind, struct zrx_error *error)
 {
-	int result = -ENOMEM;
+	int result = -ENOMEM, mapped = 0;
 
 	if (kind == ZRX_AREA_HUGETLB && area->bytes % HUGE_BYTES)
 		return zrx_error_set(
 			error, -EINVAL, ZRX_STAGE_AREA, "set area_bytes to a multiple of 2 MiB",
 			"area_bytes %" PRIu64 " is no multiple of the huge page size", area->bytes);
 	if (kind == ZRX_AREA_AUTO || kind == ZRX_AREA_HUGETLB)
-		result = area->bytes % HUGE_BYTES ? -EINVAL : map_hugetlb(area);
+		result = map_hugetlb(area, kind, &mapped);
 	if (result && kind == ZRX_AREA_HUGETLB)
-		return zrx_error_set(error, result, ZRX_STAGE_AREA,
-				     "reserve huge pages: sysctl -w vm.nr_hugepages=N (2 MiB each)",
-				     "cannot get %" PRIu64 " bytes of explicit huge pages",
-				     area->bytes);
+		return huge_refused(area, mapped, error);
 	if (result)
 		result = map_pages(area, kind != ZRX_AREA_PAGES);
 	if (result)

@@ -129,7 +129,8 @@ struct zrx_error {
 
 /* zrx_options.area_kind and zrx_info.area_kind */
 #define ZRX_AREA_AUTO    0u /* explicit huge pages, else transparent ones, else pages */
-#define ZRX_AREA_HUGETLB 1u /* explicit huge pages (vm.nr_hugepages) or an error */
+#define ZRX_AREA_HUGETLB 1u /* explicit huge pages or an error that says what is in the way: of 2 MiB, else of
+			       the smallest larger size that divides area_bytes; taken at open */
 #define ZRX_AREA_THP     2u /* anonymous memory advised to be huge */
 #define ZRX_AREA_PAGES   3u /* anonymous memory in pages of the system's size */
 #define ZRX_AREA_CALLER  4u /* area_memory, provided by the caller */

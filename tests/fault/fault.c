@@ -143,7 +143,7 @@ static int open_receiver(void)
 	int result;
 
 	options.engine = run.engine;
-	options.area_bytes = 1 << 20;
+	options.area_bytes = 2 << 20; /* so that explicit huge pages are tried, too */
 	options.buffer_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
 	options.ring_entries = 64;
 	result = zrx_receiver_open(&run.receiver, &options, &error);

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+comma := ,
 UNIT_TESTS := $(patsubst tests/unit/test_%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_SHARED := $(B)/obj/tests/unit/net.o $(B)/obj/tests/unit/rig.o
 UNIT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/*.c))
@@ -9,6 +10,9 @@ unit: $(UNIT_TESTS) ## build the unit tests
 $(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(UNIT_SHARED) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
+
+# Its kernel has huge pages as it likes.
+$(B)/tests/unit/area_huge: LDLIBS += $(patsubst %,-Wl$(comma)--wrap=zrx_sys_%,map unmap advise)
 
 test-unit: unit ## run the unit tests: one program for each source file of the core
 	$(Q)failed=0; for test in $(UNIT_TESTS); do \
