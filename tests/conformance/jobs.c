@@ -49,8 +49,15 @@ static void run_task(const struct plan *plan, struct executor *executor, struct 
 {
 	const struct task *task = &plan->tasks[result->task];
 	struct job job = {
-		task->scenario,
-		{executor, task->engine, NULL, plan->sender, plan->may_refuse, plan->sanitized}};
+		.scenario = task->scenario,
+		.setup = {.executor = executor,
+			  .engine = task->engine,
+			  .interface = getenv("ZRX_RIG_IFACE"),
+			  .python = plan->python,
+			  .sender = plan->sender,
+			  .may_refuse = plan->may_refuse,
+			  .sanitized = plan->sanitized},
+	};
 	struct process process = {.run = run_job, .argument = &job, .describe = scenario_describe};
 	int status;
 
@@ -58,7 +65,6 @@ static void run_task(const struct plan *plan, struct executor *executor, struct 
 		snprintf(result->reason, sizeof(result->reason), "no executor");
 		return;
 	}
-	job.setup.interface = getenv("ZRX_RIG_IFACE");
 	process.seconds = task->scenario->large ? LARGE_SECONDS : SMALL_SECONDS;
 	if (plan->seconds)
 		process.seconds = plan->seconds;

@@ -25,6 +25,7 @@ struct plan {
 	const struct task *tasks;
 	unsigned count, workers;
 	const char *command; /* of the executor */
+	const char *python;  /* the sender's interpreter */
 	const char *sender;  /* path of the program */
 	unsigned seconds;    /* for each task; 0: as its size says */
 	int may_refuse, sanitized;

@@ -48,11 +48,27 @@ int peer_listen(uint16_t *port)
 	return fd;
 }
 
-pid_t peer_start(const struct scenario *scenario, const char *program, uint16_t port)
+const char *peer_interpreter(void)
 {
+	static char path[4096];
+	FILE *python = popen("python3 -c 'import sys; print(sys.executable)'", "re");
+
+	if (!python)
+		return NULL;
+	if (!fgets(path, sizeof(path), python))
+		path[0] = '\0';
+	path[strcspn(path, "\n")] = '\0';
+	return pclose(python) || !path[0] ? NULL : path;
+}
+
+pid_t peer_start(const struct scenario *scenario, const char *python, const char *program,
+		 uint16_t port)
+{
+	static char isolated[] = "-IS"; /* it imports the standard library only */
 	static char ip[] = "ip", netns[] = "netns", exec[] = "exec";
-	char *arguments[SCENARIO_WORDS + 8], where[128];
-	char *namespace = getenv("ZRX_RIG_PEER_NETNS"), *path = strdup(program);
+	char *arguments[SCENARIO_WORDS + 10], where[128];
+	char *namespace = getenv("ZRX_RIG_PEER_NETNS");
+	char *interpreter = strdup(python), *path = strdup(program);
 	unsigned count = 0;
 	pid_t sender;
 	int result;
@@ -64,11 +80,14 @@ pid_t peer_start(const struct scenario *scenario, const char *program, uint16_t 
 		arguments[count++] = exec;
 		arguments[count++] = namespace;
 	}
+	arguments[count++] = interpreter;
+	arguments[count++] = isolated;
 	arguments[count++] = path;
 	arguments[count++] = where;
 	memcpy(arguments + count, scenario->words, sizeof(scenario->words));
 	result = posix_spawnp(&sender, arguments[0], NULL, NULL, arguments, environ);
 	CHECK(!result, "cannot start %s: %s", arguments[0], strerror(result));
+	free(interpreter);
 	free(path);
 	return sender;
 }

@@ -12,8 +12,13 @@
  * -1. */
 int peer_listen(uint16_t *port);
 
-/* Start the sender at `program` with the scenario's words. */
-pid_t peer_start(const struct scenario *scenario, const char *program, uint16_t port);
+/* The interpreter that python3 stands for, found once: what PATH has may be a script that takes
+ * long to find it. NULL: there is none. */
+const char *peer_interpreter(void);
+
+/* Start the sender, a Python program, with the scenario's words. */
+pid_t peer_start(const struct scenario *scenario, const char *python, const char *program,
+		 uint16_t port);
 
 /* Wait for the sender; anything but success within 20 s fails the scenario. */
 void peer_wait(pid_t sender);

@@ -427,7 +427,7 @@ static void run_once(const struct scenario *scenario, const struct run_setup *se
 	current = &run;
 	open_receiver(&run);
 	keeper_start(&run.keeper, scenario, judge);
-	run.sender = peer_start(scenario, setup->sender, setup->executor->port);
+	run.sender = peer_start(scenario, setup->python, setup->sender, setup->executor->port);
 	if (scenario->iterate)
 		iterate(&run);
 	else

@@ -13,6 +13,7 @@ struct run_setup {
 	const struct executor *executor;
 	const char *engine;
 	const char *interface; /* NULL: none */
+	const char *python;    /* the sender's interpreter */
 	const char *sender;    /* path of the program */
 	int may_refuse;
 	int sanitized; /* the executor: its threads and mappings are not counted */

@@ -3,6 +3,7 @@
  * report. */
 #include "jobs.h"
 #include "payload.h"
+#include "peer.h"
 
 #include <fnmatch.h>
 #include <getopt.h>
@@ -208,6 +209,11 @@ static int run(struct settings *settings, const struct scenario_table *table)
 	struct plan plan = {.sender = sender, .report = report};
 	int well;
 
+	plan.python = peer_interpreter();
+	if (!plan.python) {
+		fputs("conformance: the sender needs python3\n", stderr);
+		return 2;
+	}
 	snprintf(sender, sizeof(sender), "%s/sender", settings->directory);
 	plan.command = settings->command ? settings->command : own_executor();
 	plan.workers = settings->jobs ? settings->jobs : 1;
