@@ -241,6 +241,32 @@ func (x *executor) report(e *zcrx.Event, hold bool) string {
 	return fmt.Sprintf("data %s %d %d %d\n", whose, h.buffer.Len(), good, id)
 }
 
+// iterate receives a connection by a Stream.
+func (x *executor) iterate(facts *strings.Builder, words []string) (string, error) {
+	c := x.of(words[0])
+	stream, err := x.rx.Stream(c.conn, zcrx.Limit(number(words[1])))
+	if err != nil {
+		return "", err
+	}
+	for buffer, failure := range stream.Buffers() {
+		if err = failure; err != nil {
+			break
+		}
+		fmt.Fprintf(facts, "data - %s %d %d 0\n", words[0], buffer.Len(), x.good(buffer.Bytes(), c.place))
+		c.place += uint64(buffer.Len())
+		if err := buffer.Release(); err != nil {
+			return "", err
+		}
+	}
+	var failed syscall.Errno
+	if how, ended := stream.End(); ended {
+		fmt.Fprintf(facts, "end - %s %s\n", words[0], how)
+	} else if errors.As(err, &failed) {
+		fmt.Fprintf(facts, "error - %s %d\n", words[0], failed)
+	}
+	return x.rx.Info().Engine.String(), stream.Close()
+}
+
 // ---- buffers ----
 
 // take takes buffers out and checks them once more.
