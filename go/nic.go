@@ -4,35 +4,6 @@ package zcrx
 
 import "github.com/zcrx/zcrx/go/internal/core"
 
-// NICSplit is whether a NIC puts headers and payload apart.
-type NICSplit uint32
-
-const (
-	NICSplitUnknown NICSplit = core.NICSplitUnknown // the driver does not tell, or cannot
-	NICSplitOff     NICSplit = core.NICSplitOff
-	NICSplitOn      NICSplit = core.NICSplitOn
-)
-
-func (s NICSplit) String() string {
-	switch s {
-	case NICSplitOff:
-		return "off"
-	case NICSplitOn:
-		return "on"
-	}
-	return "unknown"
-}
-
-// NICBound is who feeds a receive queue with memory; zero: the driver.
-type NICBound uint32
-
-const (
-	NICBoundIOUring NICBound = core.NICBoundIOUring // a receiver's area
-	NICBoundDMABuf  NICBound = core.NICBoundDMABuf  // device memory
-	NICBoundXSK     NICBound = core.NICBoundXSK     // an AF_XDP socket
-	NICBoundLease   NICBound = core.NICBoundLease   // another interface, which it is lent to
-)
-
 // NICPlan is what setting an interface up would change.
 type NICPlan struct {
 	Queue uint32 // which receive queue would be taken

@@ -9,28 +9,6 @@ import (
 	"github.com/zcrx/zcrx/go/internal/core"
 )
 
-// CheckState is how a precondition stands.
-type CheckState uint32
-
-const (
-	CheckOK      CheckState = core.CheckOK
-	CheckMissing CheckState = core.CheckMissing // zero-copy cannot work without it
-	CheckWarn    CheckState = core.CheckWarn    // works, but worse than it could
-	CheckUnknown CheckState = core.CheckUnknown // cannot be told from here
-)
-
-func (s CheckState) String() string {
-	switch s {
-	case CheckOK:
-		return "ok"
-	case CheckMissing:
-		return "missing"
-	case CheckWarn:
-		return "warn"
-	}
-	return "unknown"
-}
-
 // Probe asks the kernel what this process, with its rights and limits, can do. It changes nothing.
 func Probe() (*Capabilities, error) {
 	c, code := core.Probe()

@@ -9,28 +9,6 @@ import (
 	"github.com/zcrx/zcrx/go/internal/core"
 )
 
-// NICVerdict is what a [NICProof] comes to.
-type NICVerdict uint32
-
-const (
-	NICUndecided NICVerdict = core.ProofUndecided // nothing that this kernel counts decides it: the checks say what is missing
-	NICZeroCopy  NICVerdict = core.ProofZeroCopy  // at most one byte in a thousand was copied
-	NICPartly    NICVerdict = core.ProofPartly    // some were
-	NICCopied    NICVerdict = core.ProofCopied    // nine in ten, or more
-)
-
-func (v NICVerdict) String() string {
-	switch v {
-	case NICZeroCopy:
-		return "zero-copy"
-	case NICPartly:
-		return "partly"
-	case NICCopied:
-		return "copied"
-	}
-	return "undecided"
-}
-
 // ProveNIC receives a real stream through a queue of options.Interface, drops it, and tells how much of it was copied, and why. The
 // connection's peer is on another machine and sends. It ends after limit bytes (0: at the stream's end) or when the timeout is
 // over (negative: never; ETIMEDOUT if not a byte came). The NIC is afterwards as it was. It blocks, and cannot be cancelled.

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.header import Header, Struct
-from generator.mapping import PLANS, Mapped, documented, mapped
+from generator.header import Constant, Header, Struct
+from generator.mapping import NAMES, PLANS, Mapped, Names, documented, mapped, members, word
 
 # Spelling of words that are not simply capitalised.
 INITIALISMS = {
@@ -81,7 +81,7 @@ def constants(header: Header) -> str:
             return f"1<<{text.removeprefix('UINT').removesuffix('_MAX')} - 1"
         return text.strip("()").replace("u", "")
 
-    rows = [(camel(name), f"= {value(text)}") for name, text in header.constants().items()]
+    rows = [(camel(name), f"= {value(constant.value)}") for name, constant in header.constants().items()]
     return TOP + "package core\n\nconst (\n" + "\n".join(columns(rows)) + "\n)\n"
 
 
@@ -139,15 +139,43 @@ def public_struct(struct: Struct) -> Iterator[str]:
     yield "}"
 
 
+def go_constant(names: Names, member: str) -> str:
+    return names.go_constants.get(member) or camel(f"{names.prefix}_{member}")
+
+
+def go_names(names: Names, constants: dict[str, Constant]) -> Iterator[str]:
+    kind = names.type["go"]
+    found = members(names, constants)
+    rows = [
+        (
+            go_constant(names, member),
+            f"{kind} = core.{camel(f'{names.prefix}_{member}')}",
+            f"// {constant.comment}",
+        )
+        for member, constant in found.items()
+    ]
+    yield from ("", f"// {kind} is {names.doc}.", f"type {kind} uint32", "", "const (")
+    yield from columns(rows)
+    yield ")"
+    if names.bits:
+        return
+    yield from ("", f"func (n {kind}) String() string {{", "\tswitch n {")
+    for member in found:
+        yield from (f"\tcase {go_constant(names, member)}:", f'\t\treturn "{word(names, "go", member)}"')
+    yield from ("\t}", f'\treturn "{names.rest.lower() or "unknown"}"', "}")
+
+
 def files(header: Header, structs: dict[str, Struct]) -> dict[str, str]:
     core = [struct for struct in structs.values() if "go-core" in PLANS[struct.name].name]
     public = [struct for struct in core if "go" in PLANS[struct.name].name]
     types = "\n".join(line for struct in core for line in core_struct(struct))
     conversions = "\n".join(line for struct in core for line in core_conversion(struct))
     shown = "\n".join(line for struct in public for line in public_struct(struct))
+    named = "\n".join(line for names in NAMES.values() for line in go_names(names, header.constants()))
     return {
         "go/internal/core/constants.go": constants(header),
         "go/internal/core/structs.go": TOP + "package core\n\n" + types.rstrip("\n") + "\n",
         "go/internal/core/cgo_structs.go": TOP + CGO_TOP + conversions + "\n",
         "go/structs.go": TOP + PUBLIC_TOP + shown + "\n",
+        "go/names.go": TOP + PUBLIC_TOP + named + "\n",
     }

@@ -16,7 +16,9 @@ FIELD = re.compile(
 )
 CALLBACK = re.compile(r"\s*void \(\*(?P<name>\w+)\)\([^)]*\);\s*(?:/\*(?P<comment>.*?)\*/)?", re.DOTALL)
 DEFINE = re.compile(
-    r"^#define ZRX_([A-Z0-9_]+)\s+(\(1u << \d+\)|\d+u?|UINT(?:32|64)_MAX)(?:\s|$)", re.MULTILINE
+    r"^#define ZRX_(?P<name>[A-Z0-9_]+)\s+(?P<value>\(1u << \d+\)|\d+u?|UINT(?:32|64)_MAX)"
+    r"(?:[ \t]*/\*(?P<comment>.*?)\*/|\s|$)",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -26,6 +28,18 @@ class Field:
     name: str
     length: str  # of an array; "" if it is none
     comment: str  # in one line; "" without
+
+
+@dataclass(frozen=True)
+class Constant:
+    value: str  # as it is written
+    comment: str
+
+    def number(self) -> int:
+        if self.value.startswith("UINT"):
+            return (1 << int(self.value.removeprefix("UINT").removesuffix("_MAX"))) - 1
+        base, _, shift = self.value.strip("()").replace("u", "").partition(" << ")
+        return int(base) << int(shift or 0)
 
 
 @dataclass(frozen=True)
@@ -68,10 +82,11 @@ class Header:
             name: Struct(name, one_line(comment), read_fields(name, body)) for comment, name, body in found
         }
 
-    def constants(self) -> dict[str, str]:
-        """Name without ZRX_, and value as it is written."""
-        return dict(DEFINE.findall(self.text))
+    def constants(self) -> dict[str, Constant]:
+        """By name without ZRX_."""
+        found = DEFINE.finditer(self.text)
+        return {match["name"]: Constant(match["value"], one_line(match["comment"])) for match in found}
 
     def version(self) -> str:
         constants = self.constants()
-        return ".".join(constants[f"VERSION_{part}"] for part in ("MAJOR", "MINOR", "PATCH"))
+        return ".".join(constants[f"VERSION_{part}"].value for part in ("MAJOR", "MINOR", "PATCH"))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from generator.header import Field, Struct
+from generator.header import Constant, Field, Struct
 
 # The kind of a field whose comment names these constants.
 CONSTANTS = {
@@ -23,6 +23,71 @@ CONSTANTS = {
     "NIC_SPLIT": "split",
     "NIC_BOUND": "bound",
     "PROOF": "verdict",
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Numbers that have names: the constants that begin with a prefix, and a type for them."""
+
+    prefix: str
+    doc: str
+    type: dict[str, str]  # by language
+    bits: bool = False  # a set of them
+    rest: str = ""  # the constant for numbers that are not known; "": there is none
+    none: str = ""  # the constant for which Rust has None
+    words: dict[str, dict[str, object]] = field(default_factory=dict)  # by language and constant
+    go_constants: dict[str, str] = field(default_factory=dict)  # where they are not the header's
+
+
+NAMES = {
+    "stall": Names(
+        prefix="STALL",
+        doc="why streams make no progress",
+        type={"go": "Stall", "rust": "Stall", "python": "STALLS"},
+        none="NONE",
+        words={"python": {"NONE": None}},
+    ),
+    "features": Names(
+        prefix="FEATURE",
+        doc="something that newer kernels can",
+        type={"go": "Feature", "python": "FEATURES"},
+        bits=True,
+        go_constants={"RX_BUF_LEN": "FeatureRxBufLen"},
+    ),
+    "check_state": Names(
+        prefix="CHECK",
+        doc="how a precondition stands",
+        type={"go": "CheckState", "rust": "CheckState", "python": "CHECK_STATES"},
+        rest="UNKNOWN",
+        words={"python": {"WARN": "warning"}},
+    ),
+    "split": Names(
+        prefix="NIC_SPLIT",
+        doc="whether a NIC puts headers and payload apart",
+        type={"go": "NICSplit", "rust": "Split", "python": "SPLITS"},
+        rest="UNKNOWN",
+        words={"python": {"UNKNOWN": None, "OFF": False, "ON": True}},
+    ),
+    "bound": Names(
+        prefix="NIC_BOUND",
+        doc="who feeds a receive queue with memory; zero: the driver",
+        type={"go": "NICBound", "python": "BOUND"},
+        bits=True,
+        words={"python": {"DMABUF": "dma-buf", "XSK": "AF_XDP"}},
+    ),
+    "verdict": Names(
+        prefix="PROOF",
+        doc="how much of a stream was copied",
+        type={"go": "NICVerdict", "rust": "Verdict", "python": "VERDICTS"},
+        rest="UNDECIDED",
+        go_constants={
+            "UNDECIDED": "NICUndecided",
+            "ZERO_COPY": "NICZeroCopy",
+            "PARTLY": "NICPartly",
+            "COPIED": "NICCopied",
+        },
+    ),
 }
 # Inputs, and what is nothing to anybody.
 LEFT_OUT = ("size", "reserved", "check_capacity", "checks", "check_count")
@@ -177,6 +242,22 @@ PLANS = {
 
 # Options, handles, and what the hot paths hand out: each package has its own types for them.
 UNMAPPED = ("zrx_options", "zrx_stream_options", "zrx_buffer", "zrx_event")
+
+
+def members(names: Names, constants: dict[str, Constant]) -> dict[str, Constant]:
+    """The constants of a type, by what follows the prefix."""
+    start = f"{names.prefix}_"
+    return {
+        name.removeprefix(start): constant
+        for name, constant in constants.items()
+        if name.startswith(start) and not name.endswith("_CHECKS")
+    }
+
+
+def word(names: Names, language: str, member: str) -> object:
+    """What a language calls it, where it has a word."""
+    usual = member.lower() if names.bits else member.lower().replace("_", "-")
+    return names.words.get(language, {}).get(member, usual)
 
 
 def kind_of(c: Field) -> str:

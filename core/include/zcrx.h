@@ -411,10 +411,10 @@ ZRX_API int zrx_event_release(const struct zrx_event *events, uint32_t count);
 /* ---- Information --------------------------------------------------------------------- */
 
 /* zrx_stats.stall */
-#define ZRX_STALL_NONE    0u
+#define ZRX_STALL_NONE    0u /* nothing stands still */
 #define ZRX_STALL_BUFFERS 1u /* every chunk is out: release buffers, or open with a larger area */
-#define ZRX_STALL_COPIES  2u /* zcrx: the kernel must copy (unsplit or unsteered flow) and the NIC holds
-				all free chunks: steer the flow, enable header/data split, or enlarge the area */
+#define ZRX_STALL_COPIES  2u /* the kernel must copy (an unsplit or unsteered flow) and the NIC holds all free
+				chunks: steer the flow, enable header/data split, or enlarge the area */
 
 #define ZRX_UNKNOWN UINT64_MAX /* the kernel does not tell */
 
@@ -449,10 +449,10 @@ struct zrx_stats {
 ZRX_API int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats);
 
 /* zrx_info.features */
-#define ZRX_FEATURE_FLUSH         (1u << 0) /* ZCRX_CTRL_FLUSH_RQ, 6.19 */
+#define ZRX_FEATURE_FLUSH         (1u << 0) /* the refill ring drained on request (ZCRX_CTRL_FLUSH_RQ), 6.19 */
 #define ZRX_FEATURE_EVENTS        (1u << 1) /* zcrx events and statistics, 7.2 */
 #define ZRX_FEATURE_RX_BUF_LEN    (1u << 2) /* buffers above a page, 7.0 */
-#define ZRX_FEATURE_NODEV         (1u << 3) /* ZCRX_REG_NODEV, 7.1 */
+#define ZRX_FEATURE_NODEV         (1u << 3) /* zcrx without a device (ZCRX_REG_NODEV), 7.1 */
 #define ZRX_FEATURE_DMABUF        (1u << 4) /* dma-buf areas, 6.16 */
 #define ZRX_FEATURE_INCREMENTAL   (1u << 5) /* provided buffers consumed bit by bit, 6.12 */
 #define ZRX_FEATURE_DEFER_TASKRUN (1u << 6) /* completions made on the owner's thread, 6.1 */
@@ -488,8 +488,8 @@ ZRX_API int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t e
 
 /* ---- Probe --------------------------------------------------------------------------- */
 
-#define ZRX_CHECK_OK      0u
-#define ZRX_CHECK_MISSING 1u /* and zero-copy cannot work without it */
+#define ZRX_CHECK_OK      0u /* as it should be */
+#define ZRX_CHECK_MISSING 1u /* zero-copy cannot work without it */
 #define ZRX_CHECK_WARN    2u /* works, but worse than it could */
 #define ZRX_CHECK_UNKNOWN 3u /* cannot be told from here */
 
@@ -546,8 +546,8 @@ ZRX_API int zrx_probe_refusal(uint32_t engine, struct zrx_error *refusal);
 
 /* zrx_nic_report.split */
 #define ZRX_NIC_SPLIT_UNKNOWN 0u /* the driver does not tell, or has no split */
-#define ZRX_NIC_SPLIT_OFF     1u
-#define ZRX_NIC_SPLIT_ON      2u
+#define ZRX_NIC_SPLIT_OFF     1u /* headers and payload stay together */
+#define ZRX_NIC_SPLIT_ON      2u /* they are put apart */
 
 /* zrx_nic_report.bound: who feeds the queue with memory */
 #define ZRX_NIC_BOUND_IO_URING (1u << 0) /* a zcrx area */

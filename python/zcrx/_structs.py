@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import _values
+from . import _names, _values
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Stats:
 
 def read_stats(raw: Any) -> Stats:
     return Stats(
-        stall=_values.STALLS[raw.stall],
+        stall=_names.STALLS[raw.stall],
         bytes=raw.bytes,
         buffers=raw.buffers,
         released=raw.released,
@@ -139,7 +139,7 @@ class Check:
 def read_check(raw: Any) -> Check:
     return Check(
         name=raw.name,
-        state=_values.CHECK_STATES[raw.state],
+        state=_names.CHECK_STATES[raw.state],
         detail=raw.detail,
         hint=raw.hint,
     )
@@ -199,7 +199,7 @@ def read_report(raw: Any, interface: str, checks: tuple[Check, ...]) -> Report:
         queue=_values.queue(raw.queue),
         queue_count=raw.queue_count or None,
         ring_entries=raw.ring_entries or None,
-        split=_values.SPLITS[raw.split],
+        split=_names.SPLITS[raw.split],
         hds_thresh=raw.hds_thresh,
         ntuple=bool(raw.ntuple),
         rules=raw.rules,
@@ -260,7 +260,7 @@ class Proof:
 
 def read_proof(raw: Any, checks: tuple[Check, ...]) -> Proof:
     return Proof(
-        verdict=_values.VERDICTS[raw.verdict],
+        verdict=_names.VERDICTS[raw.verdict],
         bytes=raw.bytes,
         buffers=raw.buffers,
         copied_bytes=_values.known(raw.copied_bytes),

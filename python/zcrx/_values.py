@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Values of the core's structs as Python has them: names for numbers, None for what is not told."""
+"""Values of the core's structs as Python has them: None for what is not told, sets for bits."""
 
 from __future__ import annotations
 
 from . import _control
+from ._names import BOUND, FEATURES
 
 ENGINES: tuple[str, ...] = tuple(_control.zrx_engine_name(i) for i in range(_control.ZRX_ENGINE_COUNT))
 """Names of the engines: "auto" and those that it chooses from."""
@@ -11,39 +12,6 @@ ENGINES: tuple[str, ...] = tuple(_control.zrx_engine_name(i) for i in range(_con
 AREAS = {
     getattr(_control, f"ZRX_AREA_{name.upper()}"): name
     for name in ("auto", "hugetlb", "thp", "pages", "caller", "dmabuf")
-}
-STALLS = {
-    _control.ZRX_STALL_NONE: None,
-    _control.ZRX_STALL_BUFFERS: "buffers",
-    _control.ZRX_STALL_COPIES: "copies",
-}
-CHECK_STATES = {
-    _control.ZRX_CHECK_OK: "ok",
-    _control.ZRX_CHECK_MISSING: "missing",
-    _control.ZRX_CHECK_WARN: "warning",
-    _control.ZRX_CHECK_UNKNOWN: "unknown",
-}
-SPLITS = {
-    _control.ZRX_NIC_SPLIT_UNKNOWN: None,
-    _control.ZRX_NIC_SPLIT_OFF: False,
-    _control.ZRX_NIC_SPLIT_ON: True,
-}
-VERDICTS = {
-    _control.ZRX_PROOF_UNDECIDED: "undecided",
-    _control.ZRX_PROOF_ZERO_COPY: "zero-copy",
-    _control.ZRX_PROOF_PARTLY: "partly",
-    _control.ZRX_PROOF_COPIED: "copied",
-}
-_BOUND = {
-    _control.ZRX_NIC_BOUND_IO_URING: "io_uring",
-    _control.ZRX_NIC_BOUND_DMABUF: "dma-buf",
-    _control.ZRX_NIC_BOUND_XSK: "AF_XDP",
-    _control.ZRX_NIC_BOUND_LEASE: "lease",
-}
-_FEATURES = {
-    getattr(_control, name): name.removeprefix("ZRX_FEATURE_").lower()
-    for name in dir(_control)
-    if name.startswith("ZRX_FEATURE_")
 }
 UNKNOWN = (1 << 64) - 1  # ZRX_UNKNOWN
 FREE_QUEUE = (1 << 32) - 1  # ZRX_NIC_FREE_QUEUE
@@ -62,11 +30,11 @@ def stage(number: int) -> str:
 
 
 def features(bits: int) -> frozenset[str]:
-    return frozenset(name for bit, name in _FEATURES.items() if bits & bit)
+    return frozenset(name for bit, name in FEATURES.items() if bits & bit)
 
 
 def bound(bits: int) -> tuple[str, ...]:
-    return tuple(name for bit, name in _BOUND.items() if bits & bit)
+    return tuple(name for bit, name in BOUND.items() if bits & bit)
 
 
 def engine_set(bits: int) -> tuple[str, ...]:

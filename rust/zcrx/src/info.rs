@@ -7,33 +7,8 @@ use crate::{Engine, Error, Info};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Features(u32);
 
-const FEATURES: [(Features, &str); 7] = [
-    (Features::FLUSH, "FLUSH"),
-    (Features::EVENTS, "EVENTS"),
-    (Features::RX_BUF_LEN, "RX_BUF_LEN"),
-    (Features::NODEV, "NODEV"),
-    (Features::DMABUF, "DMABUF"),
-    (Features::INCREMENTAL, "INCREMENTAL"),
-    (Features::DEFER_TASKRUN, "DEFER_TASKRUN"),
-];
-
 impl Features {
-    /// The refill ring can be drained on request (6.19).
-    pub const FLUSH: Self = Self(sys::ZRX_FEATURE_FLUSH);
-    /// Events and statistics of zcrx (7.2).
-    pub const EVENTS: Self = Self(sys::ZRX_FEATURE_EVENTS);
-    /// Buffers larger than a page (7.0).
-    pub const RX_BUF_LEN: Self = Self(sys::ZRX_FEATURE_RX_BUF_LEN);
-    /// zcrx without a device (7.1).
-    pub const NODEV: Self = Self(sys::ZRX_FEATURE_NODEV);
-    /// Areas in dma-bufs (6.16).
-    pub const DMABUF: Self = Self(sys::ZRX_FEATURE_DMABUF);
-    /// Provided buffers consumed bit by bit (6.12).
-    pub const INCREMENTAL: Self = Self(sys::ZRX_FEATURE_INCREMENTAL);
-    /// Completions made on the owner's thread (6.1).
-    pub const DEFER_TASKRUN: Self = Self(sys::ZRX_FEATURE_DEFER_TASKRUN);
-
-    pub(crate) fn from_raw(raw: u32) -> Self {
+    pub(crate) const fn from_raw(raw: u32) -> Self {
         Self(raw)
     }
 
@@ -45,7 +20,7 @@ impl Features {
 
 impl std::fmt::Debug for Features {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = FEATURES.iter().filter(|(feature, _)| self.contains(*feature));
+        let names = Self::NAMES.iter().filter(|(feature, _)| self.contains(*feature));
         f.debug_set().entries(names.map(|(_, name)| name)).finish()
     }
 }

@@ -18,30 +18,7 @@ use zcrx_sys as sys;
 use crate::options::EINVAL;
 use crate::{Check, Error, Result, Stage, Steer};
 
-pub use proof::Verdict;
-pub use structs::{Proof, Report, Step};
-
-/// Whether a NIC puts headers and payload apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Split {
-    /// The driver does not tell, or cannot.
-    Unknown,
-    /// It does not.
-    Off,
-    /// It does.
-    On,
-}
-
-impl Split {
-    pub(crate) fn from_raw(raw: u32) -> Self {
-        match raw {
-            sys::ZRX_NIC_SPLIT_OFF => Self::Off,
-            sys::ZRX_NIC_SPLIT_ON => Self::On,
-            _ => Self::Unknown,
-        }
-    }
-}
+pub use structs::{Proof, Report, Split, Step, Verdict};
 
 /// Look at an interface, and at one of its queues or at one that is free. Changes nothing; needs no rights.
 ///

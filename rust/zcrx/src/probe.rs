@@ -4,31 +4,6 @@ use zcrx_sys as sys;
 use crate::info::refusals;
 use crate::{Capabilities, Check};
 
-/// How a precondition stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CheckState {
-    /// As it should be.
-    Ok,
-    /// Zero-copy cannot work without it.
-    Missing,
-    /// Works, but worse than it could.
-    Warn,
-    /// It cannot be told from here.
-    Unknown,
-}
-
-impl CheckState {
-    pub(crate) fn from_raw(raw: u32) -> Self {
-        match raw {
-            sys::ZRX_CHECK_OK => Self::Ok,
-            sys::ZRX_CHECK_MISSING => Self::Missing,
-            sys::ZRX_CHECK_WARN => Self::Warn,
-            _ => Self::Unknown,
-        }
-    }
-}
-
 impl Check {
     /// Those that there is room for: a newer library may know more.
     pub(crate) fn list(raw: &[sys::zrx_check], count: u32) -> Vec<Self> {
@@ -69,6 +44,7 @@ pub fn probe() -> Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CheckState;
 
     #[test]
     fn more_checks_than_there_is_room_for_are_no_overrun() {

@@ -3,27 +3,6 @@ use zcrx_sys as sys;
 
 use crate::Stats;
 
-/// Why streams make no progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Stall {
-    /// Every buffer is out: release some, or open with a larger area.
-    Buffers,
-    /// The kernel must copy (an unsplit or unsteered flow) and the NIC holds all free chunks: steer the flow, enable
-    /// header/data split, or enlarge the area.
-    Copies,
-}
-
-impl Stall {
-    pub(crate) fn from_raw(raw: u32) -> Option<Self> {
-        match raw {
-            sys::ZRX_STALL_BUFFERS => Some(Self::Buffers),
-            sys::ZRX_STALL_COPIES => Some(Self::Copies),
-            _ => None,
-        }
-    }
-}
-
 impl Stats {
     /// # Safety
     ///
@@ -39,6 +18,7 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Stall;
 
     #[test]
     fn what_the_kernel_does_not_tell_is_none() {

@@ -3,7 +3,7 @@
 use zcrx_sys as sys;
 
 use crate::error::text;
-use crate::{AreaKind, CheckState, Engine, Features, Refusal, Stall, values};
+use crate::{AreaKind, Engine, Features, Refusal, values};
 
 /// Counters since open, unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,4 +180,77 @@ impl Capabilities {
             checks,
         }
     }
+}
+
+/// Why streams make no progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stall {
+    /// Every chunk is out: release buffers, or open with a larger area.
+    Buffers,
+    /// The kernel must copy (an unsplit or unsteered flow) and the NIC holds all free chunks: steer
+    /// the flow, enable header/data split, or enlarge the area.
+    Copies,
+}
+
+impl Stall {
+    pub(crate) fn from_raw(raw: u32) -> Option<Self> {
+        match raw {
+            sys::ZRX_STALL_BUFFERS => Some(Self::Buffers),
+            sys::ZRX_STALL_COPIES => Some(Self::Copies),
+            _ => None,
+        }
+    }
+}
+
+/// How a precondition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CheckState {
+    /// As it should be.
+    Ok,
+    /// Zero-copy cannot work without it.
+    Missing,
+    /// Works, but worse than it could.
+    Warn,
+    /// Cannot be told from here.
+    Unknown,
+}
+
+impl CheckState {
+    pub(crate) fn from_raw(raw: u32) -> Self {
+        match raw {
+            sys::ZRX_CHECK_OK => Self::Ok,
+            sys::ZRX_CHECK_MISSING => Self::Missing,
+            sys::ZRX_CHECK_WARN => Self::Warn,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Features {
+    /// The refill ring drained on request (ZCRX_CTRL_FLUSH_RQ), 6.19.
+    pub const FLUSH: Self = Self::from_raw(sys::ZRX_FEATURE_FLUSH);
+    /// Zcrx events and statistics, 7.2.
+    pub const EVENTS: Self = Self::from_raw(sys::ZRX_FEATURE_EVENTS);
+    /// Buffers above a page, 7.0.
+    pub const RX_BUF_LEN: Self = Self::from_raw(sys::ZRX_FEATURE_RX_BUF_LEN);
+    /// Zcrx without a device (ZCRX_REG_NODEV), 7.1.
+    pub const NODEV: Self = Self::from_raw(sys::ZRX_FEATURE_NODEV);
+    /// Dma-buf areas, 6.16.
+    pub const DMABUF: Self = Self::from_raw(sys::ZRX_FEATURE_DMABUF);
+    /// Provided buffers consumed bit by bit, 6.12.
+    pub const INCREMENTAL: Self = Self::from_raw(sys::ZRX_FEATURE_INCREMENTAL);
+    /// Completions made on the owner's thread, 6.1.
+    pub const DEFER_TASKRUN: Self = Self::from_raw(sys::ZRX_FEATURE_DEFER_TASKRUN);
+
+    pub(crate) const NAMES: [(Self, &str); 7] = [
+        (Self::FLUSH, "FLUSH"),
+        (Self::EVENTS, "EVENTS"),
+        (Self::RX_BUF_LEN, "RX_BUF_LEN"),
+        (Self::NODEV, "NODEV"),
+        (Self::DMABUF, "DMABUF"),
+        (Self::INCREMENTAL, "INCREMENTAL"),
+        (Self::DEFER_TASKRUN, "DEFER_TASKRUN"),
+    ];
 }

@@ -8,31 +8,6 @@ use super::{Proof, Setup, call, name};
 use crate::receiver::timeout_ns;
 use crate::{Check, Result};
 
-/// How much of a stream was copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// Nothing that this kernel counts decides it; the checks say what is missing.
-    Undecided,
-    /// At most one byte in a thousand.
-    ZeroCopy,
-    /// Some.
-    Partly,
-    /// Nine bytes in ten, or more.
-    Copied,
-}
-
-impl Verdict {
-    pub(crate) fn from_raw(raw: u32) -> Self {
-        match raw {
-            sys::ZRX_PROOF_ZERO_COPY => Self::ZeroCopy,
-            sys::ZRX_PROOF_PARTLY => Self::Partly,
-            sys::ZRX_PROOF_COPIED => Self::Copied,
-            _ => Self::Undecided,
-        }
-    }
-}
-
 impl Setup {
     /// Receive a real stream through the queue, drop it, and tell how much of it was copied, and why.
     ///
@@ -69,6 +44,7 @@ impl Setup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nic::Verdict;
 
     #[test]
     fn what_is_not_told_is_none() {
