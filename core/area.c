@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
@@ -288,9 +287,24 @@ void zrx_area_nudge(struct zrx_area *area)
 		zrx_sys_eventfd_signal(area->poll_fd);
 }
 
+uint64_t zrx_thread_number(void)
+{
+	static _Atomic uint64_t last;
+	static _Thread_local uint64_t number;
+
+	/* Relaxed: only that no two are the same counts. */
+	if (!number)
+		number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	return number;
+}
+
+int zrx_area_has_owner(const struct zrx_area *area)
+{
+	return atomic_load_explicit(&area->owner, memory_order_relaxed) != 0;
+}
+
 int zrx_area_owned(const struct zrx_area *area)
 {
 	/* Relaxed: only a thread's own store can make this true. */
-	return atomic_load_explicit(&area->owner, memory_order_relaxed) ==
-	       (uintptr_t)pthread_self();
+	return atomic_load_explicit(&area->owner, memory_order_relaxed) == zrx_thread_number();
 }

@@ -34,7 +34,7 @@ struct zrx_area {
 	void (*free)(void *memory, uint64_t bytes, void *context);
 	void *free_context;
 
-	_Atomic uintptr_t owner;       /* pthread_self of the receiving thread; 0: none yet */
+	_Atomic uint64_t owner;        /* zrx_thread_number of the receiving thread; 0: none yet */
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
 	struct zrx_receiver *receiver; /* until it is destroyed */
@@ -75,7 +75,14 @@ void zrx_area_abandon(struct zrx_area *area);
 /* Wake the owner, be it asleep in a receive or in a poll of its descriptor. Async-signal-safe. */
 void zrx_area_nudge(struct zrx_area *area);
 
-/* Whether the calling thread is the owner. */
+/*
+ * A number of the calling thread that no other thread of the process has, or will have:
+ * pthread_self and gettid are given again to later threads. Never 0. No system call.
+ */
+uint64_t zrx_thread_number(void);
+
+/* Whether there is an owner; whether the calling thread is it. */
+int zrx_area_has_owner(const struct zrx_area *area);
 int zrx_area_owned(const struct zrx_area *area);
 
 static inline uint32_t zrx_area_chunks(const struct zrx_area *area)

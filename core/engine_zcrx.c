@@ -284,7 +284,8 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	int due = state->shortage || zrx_any_parked(receiver);
 
 	state->shortage = 0;
-	if (!receiver->started || !(state->queue.features & ZRX_FEATURE_FLUSH) || !pending)
+	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
+	    !pending)
 		return;
 	if (state->nodev && (uint64_t)pending * FLUSH_PART >= zrx_area_chunks(receiver->area))
 		due = 1;
@@ -302,7 +303,7 @@ static void zcrx_collect(struct zrx_receiver *receiver)
 
 	zrx_refill_drain(receiver->area);
 	flush_if_due(state, receiver);
-	if (state->notice && receiver->started &&
+	if (state->notice && zrx_area_has_owner(receiver->area) &&
 	    !zrx_ifq_rearm_event(&state->queue, &state->ring, ZRX_UAPI_EVENT_ALLOC_FAIL))
 		state->notice = 0;
 }

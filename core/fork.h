@@ -8,6 +8,7 @@
 #define ZRX_FORK_H
 
 struct zrx_area;
+struct zrx_stream;
 
 /* Returns 0 or a negative errno. */
 int zrx_fork_watch(struct zrx_area *area);
@@ -19,6 +20,13 @@ int zrx_fork_watch(struct zrx_area *area);
  */
 void zrx_fork_hold(void);
 void zrx_fork_allow(void);
+
+/*
+ * Close a stream's own descriptor; it has none then. Not between the two above: the close of a
+ * socket that lingers (SO_LINGER) may take as long as it lingers, and other receivers wait for
+ * nothing so long. A fork waits until the descriptor is off the table.
+ */
+void zrx_fork_close_stream(struct zrx_stream *stream);
 
 /* While held. */
 void zrx_fork_unwatch(struct zrx_area *area);

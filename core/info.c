@@ -58,7 +58,15 @@ int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t engine,
 
 int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *error)
 {
-	return zrx_error_copy(error, &receiver->last);
+	struct zrx_error filled = ZRX_ERROR_INIT;
+
+	if (!zrx_check_thread(receiver))
+		return zrx_error_copy(error, &receiver->last);
+	/* What the owner's calls failed with is the owner's to read. */
+	zrx_error_set(&filled, -EPERM, ZRX_STAGE_THREAD,
+		      "call it on the thread that received first, or open one receiver per thread",
+		      "another thread owns this receiver");
+	return zrx_error_copy(error, &filled);
 }
 
 int zrx_receiver_fd(const struct zrx_receiver *receiver)

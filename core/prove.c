@@ -129,7 +129,11 @@ static int prove_has_stalled(const struct prove *prove)
 static int prove_receive(struct prove *prove, int64_t timeout_ns)
 {
 	struct zrx_event events[PROVE_BATCH];
-	int64_t deadline = prove_clock_ns() + timeout_ns;
+	int64_t deadline;
+
+	if (timeout_ns > INT64_MAX / 2) /* for ever; and the sum must not wrap */
+		timeout_ns = -1;
+	deadline = prove_clock_ns() + timeout_ns;
 
 	while (!prove->over && !prove->stalled) {
 		int64_t left = timeout_ns < 0 ? PROVE_SLICE_NS : deadline - prove_clock_ns();

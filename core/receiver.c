@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Open, close and receive. */
 #include <errno.h>
-#include <pthread.h>
-#include <unistd.h>
 
 #include "error.h"
 #include "fork.h"
@@ -13,6 +11,8 @@
 
 #define MAX_CAPACITY     65536u
 #define REFUSED_RETRY_NS 10000000
+/* Half of what the kernel's clock can say: it adds the timeout to the time, and must not wrap. */
+#define FOREVER_NS (INT64_MAX / 2)
 
 static int fail(struct zrx_receiver *receiver, int code, uint32_t stage, const char *hint,
 		const char *message)
@@ -53,14 +53,14 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 static void receiver_close_stream(void *context, struct zrx_stream *stream)
 {
 	(void)context;
-	zrx_sys_close(stream->fd);
+	zrx_fork_close_stream(stream);
 }
 
 /* The references to the sockets of streams that have not ended. */
 static void receiver_drop_streams(struct zrx_receiver *receiver)
 {
-	zrx_fork_hold();
 	zrx_streams_each(&receiver->streams, receiver_close_stream, NULL);
+	zrx_fork_hold();
 	zrx_streams_destroy(&receiver->streams);
 	zrx_fork_allow();
 }
@@ -79,16 +79,6 @@ int zrx_receiver_destroy(struct zrx_receiver *receiver)
 	return result;
 }
 
-/*
- * The kernel lets only the thread that enabled the ring cancel its requests. (pthread_self alone
- * could be a new thread with an old name.)
- */
-static int can_stop(const struct zrx_receiver *receiver)
-{
-	return !receiver->started ||
-	       (zrx_area_owned(receiver->area) && receiver->owner_tid == gettid());
-}
-
 int zrx_receiver_close(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area;
@@ -99,7 +89,10 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	area = receiver->area;
 	if (area->forked) /* the parent's */
 		return 0;
-	stopped = can_stop(receiver) ? receiver->engine->stop(receiver) : -EPERM;
+	/* The kernel lets only the thread that enabled the ring cancel its requests. */
+	stopped = zrx_check_thread(receiver);
+	if (!stopped)
+		stopped = receiver->engine->stop(receiver);
 	/*
 	 * Release: a thread that sees it closed does not touch the ring; others hold the refill
 	 * lock.
@@ -143,10 +136,8 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		if (receiver->engine->leave)
 			receiver->engine->leave(receiver, stream);
 		/* The request is over, so this was the last reference that the receiver held. */
-		zrx_fork_hold();
-		zrx_sys_close(stream->fd);
+		zrx_fork_close_stream(stream);
 		zrx_stream_free(&receiver->streams, stream);
-		zrx_fork_allow();
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -245,28 +236,24 @@ static void collect(struct zrx_receiver *receiver)
 
 /* ---- receive ---- */
 
+/* Of threads that receive first at the same time, one becomes the owner. */
 static int bind_owner(struct zrx_receiver *receiver)
 {
+	struct zrx_area *area = receiver->area;
+	uint64_t nobody = 0;
 	int result;
 
-	if (receiver->area->forked)
+	if (area->forked)
 		return -EPERM; /* the parent's: its rings are not even mapped here */
-	if (receiver->started) {
-		if (zrx_area_owned(receiver->area))
-			return 0;
-		return fail(receiver, -EPERM, ZRX_STAGE_THREAD,
-			    "receive on the thread that received first, or open one receiver per "
-			    "thread",
-			    "another thread owns this receiver");
-	}
+	/* Relaxed: a thread that finds itself here wrote all that it reads. */
+	if (!atomic_compare_exchange_strong_explicit(&area->owner, &nobody, zrx_thread_number(),
+						     memory_order_relaxed, memory_order_relaxed))
+		return nobody == zrx_thread_number() ? 0 : -EPERM;
 	result = receiver->engine->start(receiver);
-	if (result)
-		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
-	atomic_store_explicit(&receiver->area->owner, (uintptr_t)pthread_self(),
-			      memory_order_relaxed);
-	receiver->owner_tid = gettid();
-	receiver->started = 1;
-	return 0;
+	if (!result)
+		return 0;
+	atomic_store_explicit(&area->owner, 0, memory_order_relaxed);
+	return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
 }
 
 static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
@@ -388,6 +375,8 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	uint64_t deadline = 0;
 	int result;
 
+	if (receiver && zrx_check_thread(receiver))
+		return -EPERM;
 	if (!receiver || !events || !capacity || capacity > MAX_CAPACITY)
 		return receiver ? fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE,
 				       "capacity is 1 to 65536", "no room for events")
@@ -410,6 +399,8 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	}
 	if (woken(receiver))
 		timeout_ns = 0;
+	if (timeout_ns > FOREVER_NS)
+		timeout_ns = -1;
 	if (timeout_ns > 0)
 		deadline = zrx_sys_now_ns() + (uint64_t)timeout_ns;
 	for (;;) {

@@ -3,9 +3,9 @@
 #ifndef ZRX_RECEIVER_H
 #define ZRX_RECEIVER_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "area.h"
 #include "engine.h"
@@ -49,8 +49,6 @@ struct zrx_receiver {
 	struct zrx_stream_list parked[2];
 	uint32_t resume_first;       /* the list whose turn it is to be looked at first */
 	struct zrx_stream_list done; /* last event not yet received */
-	pid_t owner_tid;
-	int started;
 	int unsettled; /* the kernel did not take every request, or did not run what was due */
 	struct zrx_counters counters;
 	struct zrx_info info;
@@ -152,6 +150,14 @@ void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, i
 
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* 0, also before the first receive; -EPERM: another thread owns it. Changes nothing. */
+static inline int zrx_check_thread(const struct zrx_receiver *receiver)
+{
+	const struct zrx_area *area = receiver->area;
+
+	return zrx_area_has_owner(area) && !zrx_area_owned(area) ? -EPERM : 0;
+}
 
 static inline int zrx_any_parked(const struct zrx_receiver *receiver)
 {

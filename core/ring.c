@@ -13,6 +13,7 @@
 #define MAX_REQUESTS     256u
 #define STOP_ROUNDS      64
 #define STOP_PATIENCE_NS 100000000
+#define STOP_VAIN        10 /* rounds in which nothing ended: the kernel has lost completions */
 
 /* ---- open and close ---- */
 
@@ -227,6 +228,9 @@ int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t 
 	if (!ring->wake_armed)
 		timeout_ns = 0;
 	result = enter(ring, timeout_ns);
+	/* The kernel had no memory for a completion: what it was of never ends. */
+	if (IO_URING_READ_ONCE(*ring->uring.cq.koverflow))
+		return -EBADR;
 	/* With requests left over, or refused, the kernel returns before it runs completions. */
 	receiver->unsettled =
 		io_uring_sq_ready(&ring->uring) || result == -EBUSY || result == -EAGAIN;
@@ -277,8 +281,11 @@ static int request_stop(struct zrx_ring *ring)
 
 int zrx_ring_stop(struct zrx_ring *ring)
 {
+	int vain = 0;
+
 	reap(ring);
 	while (ring->in_flight) {
+		uint32_t before = ring->in_flight;
 		int result = request_stop(ring);
 
 		/*
@@ -294,6 +301,9 @@ int zrx_ring_stop(struct zrx_ring *ring)
 		}
 		if (!passing(result))
 			return result;
+		vain = ring->in_flight < before ? 0 : vain + 1;
+		if (vain == STOP_VAIN)
+			return -EBADR;
 	}
 	return 0;
 }

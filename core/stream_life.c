@@ -9,15 +9,6 @@
 #include "socket.h"
 #include "sys.h"
 
-static int check_thread(struct zrx_receiver *receiver)
-{
-	if (!receiver->started || zrx_area_owned(receiver->area))
-		return 0;
-	return zrx_error_set(&receiver->last, -EPERM, ZRX_STAGE_THREAD,
-			     "call it on the thread that receives",
-			     "another thread owns this receiver");
-}
-
 /* ---- add ---- */
 
 static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_options *given,
@@ -71,10 +62,8 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 
 static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	zrx_fork_hold();
-	zrx_sys_close(stream->fd);
+	zrx_fork_close_stream(stream);
 	zrx_stream_free(&receiver->streams, stream);
-	zrx_fork_allow();
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -83,10 +72,11 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	struct zrx_stream_options checked;
 	struct zrx_stream *stream;
 	uint64_t cookie = 0;
-	int result = check_thread(receiver);
+	int result = zrx_check_thread(receiver);
 
-	if (!result)
-		result = check_options(receiver, options, &checked);
+	if (result) /* what is kept for zrx_receiver_error is the owner's */
+		return result;
+	result = check_options(receiver, options, &checked);
 	if (!result)
 		result = zrx_socket_check(fd, &cookie, &receiver->last);
 	if (result)
@@ -111,7 +101,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	/*
 	 * An event loop that polls the descriptor has to be told that there is something to start.
 	 */
-	if (receiver->started && !receiver->queued.first)
+	if (zrx_area_has_owner(receiver->area) && !receiver->queued.first)
 		zrx_area_nudge(receiver->area);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_count(&receiver->counters.streams, 1);
@@ -216,7 +206,7 @@ void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream)
 int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = check_thread(receiver);
+	int result = zrx_check_thread(receiver);
 
 	if (result)
 		return result;
@@ -224,7 +214,7 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 	if (!stream || stream->state == ZRX_STREAM_DONE || stream->flags & ZRX_STREAM_REMOVING)
 		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
 				     "the stream has ended, or never was");
-	if (receiver->started && !receiver->cancels.first)
+	if (zrx_area_has_owner(receiver->area) && !receiver->cancels.first)
 		zrx_area_nudge(receiver->area);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {

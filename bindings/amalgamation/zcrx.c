@@ -8,7 +8,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
@@ -145,7 +144,7 @@ struct zrx_area {
 	void (*free)(void *memory, uint64_t bytes, void *context);
 	void *free_context;
 
-	_Atomic uintptr_t owner;       /* pthread_self of the receiving thread; 0: none yet */
+	_Atomic uint64_t owner;        /* zrx_thread_number of the receiving thread; 0: none yet */
 	_Atomic uint32_t closed;       /* release only counts */
 	uint32_t forked;               /* set in a child: touch nothing */
 	struct zrx_receiver *receiver; /* until it is destroyed */
@@ -186,7 +185,14 @@ void zrx_area_abandon(struct zrx_area *area);
 /* Wake the owner, be it asleep in a receive or in a poll of its descriptor. Async-signal-safe. */
 void zrx_area_nudge(struct zrx_area *area);
 
-/* Whether the calling thread is the owner. */
+/*
+ * A number of the calling thread that no other thread of the process has, or will have:
+ * pthread_self and gettid are given again to later threads. Never 0. No system call.
+ */
+uint64_t zrx_thread_number(void);
+
+/* Whether there is an owner; whether the calling thread is it. */
+int zrx_area_has_owner(const struct zrx_area *area);
 int zrx_area_owned(const struct zrx_area *area);
 
 static inline uint32_t zrx_area_chunks(const struct zrx_area *area)
@@ -238,6 +244,7 @@ int zrx_copy_out(void *to, const void *from, size_t size);
 #define ZRX_FORK_H
 
 struct zrx_area;
+struct zrx_stream;
 
 /* Returns 0 or a negative errno. */
 int zrx_fork_watch(struct zrx_area *area);
@@ -250,6 +257,13 @@ int zrx_fork_watch(struct zrx_area *area);
 void zrx_fork_hold(void);
 void zrx_fork_allow(void);
 
+/*
+ * Close a stream's own descriptor; it has none then. Not between the two above: the close of a
+ * socket that lingers (SO_LINGER) may take as long as it lingers, and other receivers wait for
+ * nothing so long. A fork waits until the descriptor is off the table.
+ */
+void zrx_fork_close_stream(struct zrx_stream *stream);
+
 /* While held. */
 void zrx_fork_unwatch(struct zrx_area *area);
 
@@ -260,9 +274,9 @@ void zrx_fork_unwatch(struct zrx_area *area);
 #ifndef ZRX_RECEIVER_H
 #define ZRX_RECEIVER_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* ---- core/engine.h ---- */
 /* SPDX-License-Identifier: MIT */
@@ -520,8 +534,6 @@ struct zrx_receiver {
 	struct zrx_stream_list parked[2];
 	uint32_t resume_first;       /* the list whose turn it is to be looked at first */
 	struct zrx_stream_list done; /* last event not yet received */
-	pid_t owner_tid;
-	int started;
 	int unsettled; /* the kernel did not take every request, or did not run what was due */
 	struct zrx_counters counters;
 	struct zrx_info info;
@@ -623,6 +635,14 @@ void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, i
 
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* 0, also before the first receive; -EPERM: another thread owns it. Changes nothing. */
+static inline int zrx_check_thread(const struct zrx_receiver *receiver)
+{
+	const struct zrx_area *area = receiver->area;
+
+	return zrx_area_has_owner(area) && !zrx_area_owned(area) ? -EPERM : 0;
+}
 
 static inline int zrx_any_parked(const struct zrx_receiver *receiver)
 {
@@ -985,11 +1005,26 @@ void zrx_area_nudge(struct zrx_area *area)
 		zrx_sys_eventfd_signal(area->poll_fd);
 }
 
+uint64_t zrx_thread_number(void)
+{
+	static _Atomic uint64_t last;
+	static _Thread_local uint64_t number;
+
+	/* Relaxed: only that no two are the same counts. */
+	if (!number)
+		number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	return number;
+}
+
+int zrx_area_has_owner(const struct zrx_area *area)
+{
+	return atomic_load_explicit(&area->owner, memory_order_relaxed) != 0;
+}
+
 int zrx_area_owned(const struct zrx_area *area)
 {
 	/* Relaxed: only a thread's own store can make this true. */
-	return atomic_load_explicit(&area->owner, memory_order_relaxed) ==
-	       (uintptr_t)pthread_self();
+	return atomic_load_explicit(&area->owner, memory_order_relaxed) == zrx_thread_number();
 }
 /* ---- core/buffer.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -2730,7 +2765,8 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	int due = state->shortage || zrx_any_parked(receiver);
 
 	state->shortage = 0;
-	if (!receiver->started || !(state->queue.features & ZRX_FEATURE_FLUSH) || !pending)
+	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
+	    !pending)
 		return;
 	if (state->nodev && (uint64_t)pending * FLUSH_PART >= zrx_area_chunks(receiver->area))
 		due = 1;
@@ -2748,7 +2784,7 @@ static void zcrx_collect(struct zrx_receiver *receiver)
 
 	zrx_refill_drain(receiver->area);
 	flush_if_due(state, receiver);
-	if (state->notice && receiver->started &&
+	if (state->notice && zrx_area_has_owner(receiver->area) &&
 	    !zrx_ifq_rearm_event(&state->queue, &state->ring, ZRX_UAPI_EVENT_ALLOC_FAIL))
 		state->notice = 0;
 }
@@ -3112,13 +3148,19 @@ void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct
 /* SPDX-License-Identifier: MIT */
 #include <pthread.h>
 #include <stddef.h>
+#include <time.h>
+
+#define CLOSE_PATIENCE_NS 100000000
 
 /*
  * The only mutable state of the library, and private to each copy of it: which areas a child has to
- * let go.
+ * let go. (And the numbers of threads in core/area.c.)
  */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct zrx_area *registry;
+/* Closes of streams' descriptors that are under way. Under the lock. */
+static unsigned closing;
+static pthread_cond_t closed = PTHREAD_COND_INITIALIZER;
 static pthread_once_t handlers_once = PTHREAD_ONCE_INIT;
 static int handlers_result;
 
@@ -3132,10 +3174,47 @@ void zrx_fork_allow(void)
 	pthread_mutex_unlock(&registry_lock);
 }
 
+void zrx_fork_close_stream(struct zrx_stream *stream)
+{
+	int fd = stream->fd;
+
+	zrx_fork_hold();
+	stream->fd = -1;
+	closing++;
+	zrx_fork_allow();
+	zrx_sys_close(fd);
+	zrx_fork_hold();
+	if (!--closing)
+		pthread_cond_broadcast(&closed);
+	zrx_fork_allow();
+}
+
+/*
+ * A close takes the descriptor off the table at once, and only then waits for a socket that
+ * lingers: after a moment those that are still at it are that far, and a child inherits nothing of
+ * theirs.
+ */
+static void before_fork(void)
+{
+	struct timespec until;
+	int result = 0;
+
+	zrx_fork_hold();
+	if (!closing)
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += CLOSE_PATIENCE_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (closing && !result)
+		result = pthread_cond_timedwait(&closed, &registry_lock, &until);
+}
+
 static void fork_close_stream(void *context, struct zrx_stream *stream)
 {
 	(void)context;
-	zrx_sys_close(stream->fd);
+	if (stream->fd >= 0)
+		zrx_sys_close(stream->fd);
 }
 
 static void after_fork_child(void)
@@ -3153,12 +3232,14 @@ static void after_fork_child(void)
 		zrx_sys_close(area->wake_fd);
 	}
 	registry = NULL;
+	closing = 0; /* those threads are the parent's */
+	closed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	zrx_fork_allow();
 }
 
 static void install_handlers(void)
 {
-	handlers_result = -pthread_atfork(zrx_fork_hold, zrx_fork_allow, after_fork_child);
+	handlers_result = -pthread_atfork(before_fork, zrx_fork_allow, after_fork_child);
 }
 
 int zrx_fork_watch(struct zrx_area *area)
@@ -3579,7 +3660,15 @@ int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t engine,
 
 int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *error)
 {
-	return zrx_error_copy(error, &receiver->last);
+	struct zrx_error filled = ZRX_ERROR_INIT;
+
+	if (!zrx_check_thread(receiver))
+		return zrx_error_copy(error, &receiver->last);
+	/* What the owner's calls failed with is the owner's to read. */
+	zrx_error_set(&filled, -EPERM, ZRX_STAGE_THREAD,
+		      "call it on the thread that received first, or open one receiver per thread",
+		      "another thread owns this receiver");
+	return zrx_error_copy(error, &filled);
 }
 
 int zrx_receiver_fd(const struct zrx_receiver *receiver)
@@ -5145,7 +5234,11 @@ static int prove_has_stalled(const struct prove *prove)
 static int prove_receive(struct prove *prove, int64_t timeout_ns)
 {
 	struct zrx_event events[PROVE_BATCH];
-	int64_t deadline = prove_clock_ns() + timeout_ns;
+	int64_t deadline;
+
+	if (timeout_ns > INT64_MAX / 2) /* for ever; and the sum must not wrap */
+		timeout_ns = -1;
+	deadline = prove_clock_ns() + timeout_ns;
 
 	while (!prove->over && !prove->stalled) {
 		int64_t left = timeout_ns < 0 ? PROVE_SLICE_NS : deadline - prove_clock_ns();
@@ -5307,11 +5400,11 @@ int zrx_nic_prove(const struct zrx_options *options, int fd, uint64_t limit_byte
 /* SPDX-License-Identifier: MIT */
 /* Open, close and receive. */
 #include <errno.h>
-#include <pthread.h>
-#include <unistd.h>
 
 #define MAX_CAPACITY     65536u
 #define REFUSED_RETRY_NS 10000000
+/* Half of what the kernel's clock can say: it adds the timeout to the time, and must not wrap. */
+#define FOREVER_NS (INT64_MAX / 2)
 
 static int fail(struct zrx_receiver *receiver, int code, uint32_t stage, const char *hint,
 		const char *message)
@@ -5352,14 +5445,14 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 static void receiver_close_stream(void *context, struct zrx_stream *stream)
 {
 	(void)context;
-	zrx_sys_close(stream->fd);
+	zrx_fork_close_stream(stream);
 }
 
 /* The references to the sockets of streams that have not ended. */
 static void receiver_drop_streams(struct zrx_receiver *receiver)
 {
-	zrx_fork_hold();
 	zrx_streams_each(&receiver->streams, receiver_close_stream, NULL);
+	zrx_fork_hold();
 	zrx_streams_destroy(&receiver->streams);
 	zrx_fork_allow();
 }
@@ -5378,16 +5471,6 @@ int zrx_receiver_destroy(struct zrx_receiver *receiver)
 	return result;
 }
 
-/*
- * The kernel lets only the thread that enabled the ring cancel its requests. (pthread_self alone
- * could be a new thread with an old name.)
- */
-static int can_stop(const struct zrx_receiver *receiver)
-{
-	return !receiver->started ||
-	       (zrx_area_owned(receiver->area) && receiver->owner_tid == gettid());
-}
-
 int zrx_receiver_close(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area;
@@ -5398,7 +5481,10 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	area = receiver->area;
 	if (area->forked) /* the parent's */
 		return 0;
-	stopped = can_stop(receiver) ? receiver->engine->stop(receiver) : -EPERM;
+	/* The kernel lets only the thread that enabled the ring cancel its requests. */
+	stopped = zrx_check_thread(receiver);
+	if (!stopped)
+		stopped = receiver->engine->stop(receiver);
 	/*
 	 * Release: a thread that sees it closed does not touch the ring; others hold the refill
 	 * lock.
@@ -5442,10 +5528,8 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		if (receiver->engine->leave)
 			receiver->engine->leave(receiver, stream);
 		/* The request is over, so this was the last reference that the receiver held. */
-		zrx_fork_hold();
-		zrx_sys_close(stream->fd);
+		zrx_fork_close_stream(stream);
 		zrx_stream_free(&receiver->streams, stream);
-		zrx_fork_allow();
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -5544,28 +5628,24 @@ static void collect(struct zrx_receiver *receiver)
 
 /* ---- receive ---- */
 
+/* Of threads that receive first at the same time, one becomes the owner. */
 static int bind_owner(struct zrx_receiver *receiver)
 {
+	struct zrx_area *area = receiver->area;
+	uint64_t nobody = 0;
 	int result;
 
-	if (receiver->area->forked)
+	if (area->forked)
 		return -EPERM; /* the parent's: its rings are not even mapped here */
-	if (receiver->started) {
-		if (zrx_area_owned(receiver->area))
-			return 0;
-		return fail(receiver, -EPERM, ZRX_STAGE_THREAD,
-			    "receive on the thread that received first, or open one receiver per "
-			    "thread",
-			    "another thread owns this receiver");
-	}
+	/* Relaxed: a thread that finds itself here wrote all that it reads. */
+	if (!atomic_compare_exchange_strong_explicit(&area->owner, &nobody, zrx_thread_number(),
+						     memory_order_relaxed, memory_order_relaxed))
+		return nobody == zrx_thread_number() ? 0 : -EPERM;
 	result = receiver->engine->start(receiver);
-	if (result)
-		return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
-	atomic_store_explicit(&receiver->area->owner, (uintptr_t)pthread_self(),
-			      memory_order_relaxed);
-	receiver->owner_tid = gettid();
-	receiver->started = 1;
-	return 0;
+	if (!result)
+		return 0;
+	atomic_store_explicit(&area->owner, 0, memory_order_relaxed);
+	return fail(receiver, result, ZRX_STAGE_RING, NULL, "cannot enable the ring");
 }
 
 static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
@@ -5687,6 +5767,8 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	uint64_t deadline = 0;
 	int result;
 
+	if (receiver && zrx_check_thread(receiver))
+		return -EPERM;
 	if (!receiver || !events || !capacity || capacity > MAX_CAPACITY)
 		return receiver ? fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE,
 				       "capacity is 1 to 65536", "no room for events")
@@ -5709,6 +5791,8 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	}
 	if (woken(receiver))
 		timeout_ns = 0;
+	if (timeout_ns > FOREVER_NS)
+		timeout_ns = -1;
 	if (timeout_ns > 0)
 		deadline = zrx_sys_now_ns() + (uint64_t)timeout_ns;
 	for (;;) {
@@ -5858,6 +5942,7 @@ void zrx_refill_close(struct zrx_refill *refill)
 #define MAX_REQUESTS     256u
 #define STOP_ROUNDS      64
 #define STOP_PATIENCE_NS 100000000
+#define STOP_VAIN        10 /* rounds in which nothing ended: the kernel has lost completions */
 
 /* ---- open and close ---- */
 
@@ -6072,6 +6157,9 @@ int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t 
 	if (!ring->wake_armed)
 		timeout_ns = 0;
 	result = enter(ring, timeout_ns);
+	/* The kernel had no memory for a completion: what it was of never ends. */
+	if (IO_URING_READ_ONCE(*ring->uring.cq.koverflow))
+		return -EBADR;
 	/* With requests left over, or refused, the kernel returns before it runs completions. */
 	receiver->unsettled =
 		io_uring_sq_ready(&ring->uring) || result == -EBUSY || result == -EAGAIN;
@@ -6122,8 +6210,11 @@ static int request_stop(struct zrx_ring *ring)
 
 int zrx_ring_stop(struct zrx_ring *ring)
 {
+	int vain = 0;
+
 	reap(ring);
 	while (ring->in_flight) {
+		uint32_t before = ring->in_flight;
 		int result = request_stop(ring);
 
 		/*
@@ -6139,6 +6230,9 @@ int zrx_ring_stop(struct zrx_ring *ring)
 		}
 		if (!passing(result))
 			return result;
+		vain = ring->in_flight < before ? 0 : vain + 1;
+		if (vain == STOP_VAIN)
+			return -EBADR;
 	}
 	return 0;
 }
@@ -6532,15 +6626,6 @@ void zrx_streams_destroy(struct zrx_streams *streams)
 /* A stream's life: added, armed, parked, kicked, removed, ended. */
 #include <errno.h>
 
-static int check_thread(struct zrx_receiver *receiver)
-{
-	if (!receiver->started || zrx_area_owned(receiver->area))
-		return 0;
-	return zrx_error_set(&receiver->last, -EPERM, ZRX_STAGE_THREAD,
-			     "call it on the thread that receives",
-			     "another thread owns this receiver");
-}
-
 /* ---- add ---- */
 
 static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_options *given,
@@ -6594,10 +6679,8 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 
 static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	zrx_fork_hold();
-	zrx_sys_close(stream->fd);
+	zrx_fork_close_stream(stream);
 	zrx_stream_free(&receiver->streams, stream);
-	zrx_fork_allow();
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -6606,10 +6689,11 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	struct zrx_stream_options checked;
 	struct zrx_stream *stream;
 	uint64_t cookie = 0;
-	int result = check_thread(receiver);
+	int result = zrx_check_thread(receiver);
 
-	if (!result)
-		result = check_options(receiver, options, &checked);
+	if (result) /* what is kept for zrx_receiver_error is the owner's */
+		return result;
+	result = check_options(receiver, options, &checked);
 	if (!result)
 		result = zrx_socket_check(fd, &cookie, &receiver->last);
 	if (result)
@@ -6634,7 +6718,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	/*
 	 * An event loop that polls the descriptor has to be told that there is something to start.
 	 */
-	if (receiver->started && !receiver->queued.first)
+	if (zrx_area_has_owner(receiver->area) && !receiver->queued.first)
 		zrx_area_nudge(receiver->area);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_count(&receiver->counters.streams, 1);
@@ -6739,7 +6823,7 @@ void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream)
 int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = check_thread(receiver);
+	int result = zrx_check_thread(receiver);
 
 	if (result)
 		return result;
@@ -6747,7 +6831,7 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 	if (!stream || stream->state == ZRX_STREAM_DONE || stream->flags & ZRX_STREAM_REMOVING)
 		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
 				     "the stream has ended, or never was");
-	if (receiver->started && !receiver->cancels.first)
+	if (zrx_area_has_owner(receiver->area) && !receiver->cancels.first)
 		zrx_area_nudge(receiver->area);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {

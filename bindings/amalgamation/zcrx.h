@@ -23,9 +23,10 @@
  *   Threads     A receiver belongs to the first thread that calls
  *               zrx_receiver_receive on it. add, remove, receive and close are
  *               that thread's. zrx_buffer_release, zrx_event_release,
- *               zrx_receiver_wake, zrx_receiver_stats and zrx_receiver_info may
- *               be called from any thread, at any time before close returns
- *               (the two releases: after it, too).
+ *               zrx_receiver_wake, zrx_receiver_fd, zrx_receiver_stats and
+ *               zrx_receiver_info may be called from any thread. The receiver's
+ *               have to return before close is called, which frees it; the two
+ *               releases may run at any time, beside it and after it.
  *   Processes   A forked child may read the buffers it inherited and may call
  *               release, which then does nothing; it must use nothing else.
  *   Output      The library never prints, aborts or exits.
@@ -352,19 +353,25 @@ ZRX_API int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t stream);
  *
  * events      array of capacity entries; the first `count` are written whole
  * capacity    1 to 65536; 64 to 256 is a good batch
- * timeout_ns  0: do not wait; negative: wait for ever; else at most so long
+ * timeout_ns  0: do not wait; negative: wait for ever (and so it is above INT64_MAX / 2); else at most so long
  *
  * Returns the count of events; 0 when the time is over or zrx_receiver_wake was called; or
  *   -EINTR   there were no events and a signal came (or the kernel ended the wait for reasons of its own,
  *            such as tearing down a ring this thread closed before): handle it, call again; nothing is lost
  *   -EPERM   another thread owns this receiver (stage thread)
  *   -EINVAL  capacity 0, too large, or events NULL
+ *   -ENOMEM  for what streams or buffers are kept in: free memory, call again; nothing is lost
  *   other    the ring itself failed, see zrx_receiver_error: close the receiver
  *
  * Every data event's buffer is the caller's until it is released. When none are left the streams
  * park by themselves and resume once buffers come back, even during this call.
  *
- * The first call binds the receiver to its thread. Since 0.1.
+ * Blocks for at most timeout_ns while there is no event. Beyond that: while the kernel runs what has completed, which
+ * is work and no wait; when a stream ends whose socket nobody else holds and that lingers (SO_LINGER), for as long as it
+ * does; and with engine zcrx, when a stream ends whose flow rule has to be removed, for the driver.
+ *
+ * The first call binds the receiver to its thread, for ever: no other thread takes over, not even after the owner has
+ * exited. Since 0.1.
  */
 ZRX_API int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events,
 				 uint32_t capacity, int64_t timeout_ns);
@@ -378,13 +385,14 @@ ZRX_API int zrx_receiver_fd(const struct zrx_receiver *receiver);
 
 /*
  * Make a receive that sleeps, or else the next one, return at once (with 0 if there is no event).
- * Several wakes may merge into one. Returns 0. Any thread; async-signal-safe. Does not block. Since 0.1.
+ * Several wakes may merge into one. Returns 0. Any thread; async-signal-safe. Does not block: it writes to an eventfd. Since
+ * 0.1.
  */
 ZRX_API int zrx_receiver_wake(struct zrx_receiver *receiver);
 
 /*
- * What the last failed add, remove or receive on this receiver was about. error->size must be set.
- * Returns 0, or -EINVAL. Owner's thread. Since 0.1.
+ * What the last failed add, remove or receive on this receiver was about; on a thread that is not the owner: that
+ * it is not. error->size must be set. Returns 0, or -EINVAL. Does not block. Since 0.1.
  */
 ZRX_API int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_error *error);
 
@@ -398,7 +406,8 @@ ZRX_API int zrx_receiver_error(const struct zrx_receiver *receiver, struct zrx_e
  *   -EALREADY  released before (a bug of the caller; nothing was changed)
  *   -EINVAL    not a buffer of this library
  * Detection of a second release holds while the receiver or any other of its buffers lives.
- * In a forked child it does nothing and returns 0. Since 0.1.
+ * In a forked child it does nothing and returns 0. Does not block, unless it is the last release after close, which
+ * frees what close left (see there). Since 0.1.
  */
 ZRX_API int zrx_buffer_release(const struct zrx_buffer *buffers, uint32_t count);
 
@@ -445,7 +454,10 @@ struct zrx_stats {
 };
 #define ZRX_STATS_INIT {sizeof(struct zrx_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* Read the counters. Returns 0, or -EINVAL if size is not set. Any thread. Does not block. Since 0.1. */
+/*
+ * Read the counters, one after the other. Returns 0, or -EINVAL if size is not set. Any thread. Does not block: no lock,
+ * no system call. Since 0.1.
+ */
 ZRX_API int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats);
 
 /* zrx_info.features */
@@ -474,7 +486,7 @@ struct zrx_info {
 };
 #define ZRX_INFO_INIT {sizeof(struct zrx_info), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0}
 
-/* Tell what was opened. Returns 0, or -EINVAL if size is not set. Any thread. Since 0.1. */
+/* Tell what was opened. Returns 0, or -EINVAL if size is not set. Any thread. Does not block, as above. Since 0.1. */
 ZRX_API int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info);
 
 /*

@@ -13,10 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-#define BYTES    (24u << 20)
-#define QUEUE    1u
-#define LOOK_NS  20000000
-#define FOR_EVER (-1)
+#define BYTES   (24u << 20)
+#define QUEUE   1u
+#define LOOK_NS 20000000
 
 /* Lets the sender go once the proof's receiver is ready for what it sends. */
 struct starter {
@@ -71,7 +70,7 @@ static struct zrx_nic_proof prove(uint32_t steer)
 	starter = (struct starter){.flow = &flow, .steered = steer == ZRX_STEER_CONNECTION};
 	nic_look(&starter.before);
 	thread_start(&thread, start_when_ready, &starter);
-	result = zrx_nic_prove(&options, flow.fd, 0, FOR_EVER, &proof, &error);
+	result = zrx_nic_prove(&options, flow.fd, 0, INT64_MAX, &proof, &error);
 	CHECK(!result, "%d: %s (%s)", result, error.message, error.hint);
 	pthread_join(thread, NULL);
 	if (find(&proof, "stall")) { /* before 6.19 the kernel cannot copy for ever */

@@ -46,6 +46,8 @@ struct app {
 	uint32_t area_freed;
 	uint32_t leaps;          /* of time, in vain */
 	uint32_t receiving;      /* inside of a receive */
+	uint32_t closing;        /* inside of a close */
+	uint32_t broken;         /* the ring has lost a completion: nothing is left but to close */
 	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */
 	struct app_stream streams[APP_STREAMS];
 	_Atomic uint32_t releasing; /* views whose release has begun */

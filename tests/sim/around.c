@@ -77,6 +77,9 @@ static const char *owed_by(const struct app_stream *stream)
 
 const char *app_owed(void)
 {
+	/* The receiver tells, and is good for nothing but to be closed. */
+	if (sim_uring.cq_overflow)
+		return NULL;
 	/* Views that only the owner would release may be all the chunks there are. */
 	if (app.view_count || app.releasing)
 		return NULL;
@@ -110,9 +113,11 @@ void sim_world_sleeps(uint64_t timer)
 	uint64_t left = timer > sim.now_ns ? timer - sim.now_ns : 0;
 	struct zrx_stats stats = ZRX_STATS_INIT;
 
-	if (app.releasing || atomic_load(&app.receiver->area->wake_asked))
+	if (app.closing || app.releasing || atomic_load(&app.receiver->area->wake_asked))
 		return;
 	zrx_receiver_stats(app.receiver, &stats);
+	if (sim_uring.cq_overflow)
+		sim_fail("the receiver sleeps, and a completion was lost");
 	for (uint32_t i = 0; stats.parked && i < app.stream_count; i++) {
 		if (would_receive(&app.streams[i]))
 			sim_fail("the receiver sleeps, and there are buffers for stream %u, which "

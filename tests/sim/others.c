@@ -8,7 +8,7 @@
 
 #define OTHERS         3
 #define STACK_BYTES    (256u << 10)
-#define ANOTHER_THREAD 1u
+#define ANOTHER_THREAD UINT64_MAX
 
 struct other {
 	ucontext_t context;
@@ -57,7 +57,7 @@ void others_begin(void)
  */
 static void run(struct other *other)
 {
-	uintptr_t saved = atomic_exchange(&app.area->owner, ANOTHER_THREAD);
+	uint64_t saved = atomic_exchange(&app.area->owner, ANOTHER_THREAD);
 	uint32_t inside = sim.inside;
 
 	sim.inside = 1;

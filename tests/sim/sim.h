@@ -32,6 +32,7 @@ struct sim_kernel {
 	uint32_t short_memory;  /* an allocation fails */
 	uint32_t interrupted;   /* a wait is interrupted */
 	uint32_t refuses_enter; /* EAGAIN, EBUSY */
+	uint32_t loses;         /* a completion for which there is neither room nor memory */
 	uint32_t partial_submit;
 	uint32_t short_read;
 	uint32_t late_cancel;
@@ -63,6 +64,7 @@ struct sim_world {
 	uint32_t inside;        /* the world is acting: no other action begins */
 	uint64_t seen_progress; /* what sim_turn compares */
 	uint32_t idle_turns;
+	uint32_t turns; /* in this call */
 	struct sim_kernel kernel;
 };
 

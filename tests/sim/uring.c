@@ -206,6 +206,11 @@ static void post_always(const struct sim_completion *completion)
 {
 	if (sim_uring_post(completion))
 		return;
+	if (sim_chance(sim.kernel.loses)) {
+		sim_trace("completion of %llx is lost", (unsigned long long)completion->user_data);
+		sim_uring.cq_overflow++;
+		return;
+	}
 	if (sim_uring.overflow_count == SIM_OVERFLOW)
 		sim_fail("more than %u completions overflowed", SIM_OVERFLOW);
 	sim_trace("completion of %llx overflows", (unsigned long long)completion->user_data);

@@ -7,6 +7,7 @@
 #include "sim.h"
 
 #define IDLE_TURNS_MOST 400
+#define TURNS_MOST      20000 /* in one call, whatever they bring */
 
 struct sim_world sim;
 
@@ -75,6 +76,7 @@ static void choose_kernel(struct sim_kernel *kernel)
 	kernel->copies = sim_chance(50) ? sim_between(1, 100) : 0;
 	kernel->pool_keeps = sim_below(101);
 	kernel->stays_bound = sometimes(50);
+	kernel->loses = sim_chance(5) ? sim_between(1, 20) : 0;
 }
 
 void sim_begin(uint64_t seed)
@@ -126,11 +128,13 @@ void sim_fail(const char *format, ...)
 
 void sim_turns_restart(void)
 {
-	sim.idle_turns = 0;
+	sim.idle_turns = sim.turns = 0;
 }
 
 void sim_turn(void)
 {
+	if (++sim.turns > TURNS_MOST)
+		sim_fail("a call does not come to its end");
 	if (sim.progress != sim.seen_progress)
 		sim.idle_turns = 0;
 	sim.seen_progress = sim.progress;

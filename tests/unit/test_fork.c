@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
+#include "net.h"
 #include "rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,10 +106,65 @@ static void test_child_opens_its_own(uint32_t engine)
 	rig_close(&rig);
 }
 
+static _Atomic int over; /* the close of the socket that lingers */
+
+/* A stream ends whose socket nobody else holds: its close waits until the peer has read. */
+static void *end_slowly(void *argument)
+{
+	struct rig *rig = argument;
+	struct zrx_event event;
+
+	CHECK_EQUAL(zrx_receiver_remove(rig->receiver, rig->stream), 0);
+	rig_receive(rig, &event, 1);
+	CHECK_EQUAL(event.flags, ZRX_END_REMOVED);
+	over = 1;
+	CHECK_EQUAL(zrx_receiver_close(rig->receiver), 0);
+	return NULL;
+}
+
+static void fill_and_linger(int fd)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	char bytes[4096] = {0};
+
+	CHECK(!setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* While it does, other receivers open and close, and the process forks. */
+static void test_lingering(uint32_t engine)
+{
+	struct rig slow, other;
+	pthread_t thread;
+	int before;
+	pid_t child;
+
+	rig_open(&slow, engine, NULL);
+	fill_and_linger(slow.pair[0]);
+	close(slow.pair[0]);
+	over = 0;
+	before = open_descriptors();
+	CHECK_EQUAL(pthread_create(&thread, NULL, end_slowly, &slow), 0);
+	while (open_descriptors() == before && !over)
+		usleep(1000);
+	CHECK(!over); /* so it does linger here */
+	rig_open(&other, engine, NULL);
+	rig_close(&other);
+	child = fork();
+	if (child == 0)
+		_exit(0);
+	wait_for(child);
+	CHECK(!over);
+	close(slow.pair[1]); /* with bytes unread: a reset, and there is nothing to wait for */
+	CHECK_EQUAL(pthread_join(thread, NULL), 0);
+}
+
 int main(void)
 {
 	for_each_engine(test_child_does_no_harm);
 	for_each_engine(test_child_keeps_nothing);
 	for_each_engine(test_child_opens_its_own);
+	for_each_engine(test_lingering);
 	return 0;
 }

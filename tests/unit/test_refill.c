@@ -131,7 +131,7 @@ static void test_freed(void)
 	area.slots.free = 0;
 	zrx_refill_give(&area, one(3));
 	CHECK_EQUAL(area.slots.freed, 4);
-	area.owner = (uintptr_t)pthread_self();
+	area.owner = zrx_thread_number();
 	zrx_refill_give(&area, one(5));
 	CHECK_EQUAL(area.slots.free, 6);
 	area.slots.free = 0;

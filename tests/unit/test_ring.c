@@ -122,6 +122,15 @@ static void test_stop_with_many_in_flight(void)
 	close_pair(pair);
 }
 
+/* The kernel had no memory for a completion, and told so once: closing gives up, and says so. */
+static void test_stop_with_one_lost(void)
+{
+	ring.in_flight++;
+	CHECK_EQUAL(zrx_ring_stop(&ring), -EBADR);
+	CHECK_EQUAL(ring.in_flight, 1);
+	ring.in_flight--;
+}
+
 int main(void)
 {
 	int descriptors = open_descriptors();
@@ -133,6 +142,7 @@ int main(void)
 	test_earlier_timer(1);
 	test_wake();
 	test_stop_with_many_in_flight();
+	test_stop_with_one_lost();
 	tear_down(descriptors);
 	return 0;
 }
