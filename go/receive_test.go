@@ -235,11 +235,13 @@ func TestEventsBodyWaitsForStreams(t *testing.T) {
 		var got []byte
 		done := make(chan error, 1)
 		go func() {
+			var last error
+			defer func() { done <- last }() // when the loop has given back what it had
 			for e, err := range rx.Events(bounded(t)) {
 				got = append(got, e.Bytes()...)
 				if err != nil || e.Kind != zcrx.Data {
-					done <- err
-					return
+					last = err
+					break
 				}
 				if len(got) > 1 {
 					continue

@@ -189,6 +189,46 @@ func TestNICWritesWhatAStreamReads(t *testing.T) {
 	}
 }
 
+// Once the card has no room for another rule, connections are read by copies.
+func TestNICListenerWithAFullRuleTable(t *testing.T) {
+	const more = 300 // than the modelled card has room for
+	rx := open(t, zcrx.Options{Engine: zcrx.EngineZCRX})
+	listener, err := zcrx.Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"), rx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var reason error
+	listener.OnFallback = func(_ net.Conn, err error) { reason = err }
+	for n := 0; reason == nil; n++ {
+		if n == more {
+			t.Fatalf("%d connections, and the table is not full", n)
+		}
+		sender, err := dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sender.Close()
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if reason == nil {
+			continue
+		}
+		if _, viewed := conn.(*zcrx.Conn); viewed {
+			t.Error("told of a connection that is read through the receiver")
+		}
+		want := pattern(100000)
+		send(sender.(*net.TCPConn), want)
+		if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		t.Logf("connection %d: %v", n, reason)
+	}
+}
+
 func TestNICProve(t *testing.T) {
 	sender, conn := pair(t)
 	size := 2 << 20

@@ -3,9 +3,10 @@
 #![cfg(feature = "nic")]
 
 use std::env;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -146,6 +147,31 @@ fn a_receiver_sets_up_and_puts_back_by_itself() {
     drop(rx);
     assert_eq!(settings(queue), before);
     assert_eq!(nic::restore(Some(&interface())).expect("nobody died"), 0);
+}
+
+#[test]
+#[ignore = "needs a NIC: make test-rust-nic"]
+fn the_command_puts_the_nic_back_at_a_signal() {
+    let queue = last_queue();
+    let before = settings(queue);
+    let mut path = env::current_exe().expect("the test's own path");
+    path.pop();
+    path.pop();
+    for signal in [libc::SIGHUP, libc::SIGTERM] {
+        let mut command = Command::new(path.join("examples/recv"));
+        command.args(["--listen", "127.0.0.1:0", "--interface", &interface()]);
+        command.args(["--engine", "zcrx", "--queue", &queue.to_string()]);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("started");
+        let mut said = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("text");
+        assert!(line.starts_with("listening on "), "{line}");
+        assert_ne!(settings(queue), before);
+        // SAFETY: only sends a signal.
+        assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+        assert_eq!(child.wait().expect("it ran").signal(), Some(signal));
+        assert_eq!(settings(queue), before);
+    }
 }
 
 #[test]
