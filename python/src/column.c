@@ -58,7 +58,8 @@ static int column_get(PyObject *object, Py_buffer *view, int flags)
 
 	view->obj = NULL;
 	if (flags & PyBUF_WRITABLE || (flags & PyBUF_STRIDES) != PyBUF_STRIDES) {
-		PyErr_SetString(PyExc_BufferError, "a read-only array with strides");
+		PyErr_SetString(PyExc_BufferError,
+				"the array is read-only, and needs a view that takes strides");
 		return -1;
 	}
 	view->buf = (void *)self->first;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From struct zrx_error to zcrx.Error: which class it is, is decided in zcrx/_errors.py. */
+/* From struct zrx_error to zcrx.Error. zcrx/_errors.py chooses the class. */
 #include <stdio.h>
 
 #include "zpy.h"

@@ -6,7 +6,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -91,8 +92,11 @@ def test_close_waits_for_calls_of_other_threads(engine, beside):
         assert rx.close() is False
 
 
-def another_runs(call: Callable[[], object]) -> bool:
-    """Whether another thread gets to run during a call that does not wait by itself."""
+GIVE_UP_S = 30  # where the GIL is never dropped; else a moment, or more on a busy machine
+
+
+def another_runs(calls: Iterable[Callable[[], object]]) -> bool:
+    """Whether another thread gets to run during calls that do not wait by themselves."""
     calling, ran = threading.Event(), threading.Event()
 
     def run() -> None:
@@ -105,27 +109,35 @@ def another_runs(call: Callable[[], object]) -> bool:
     sys.setswitchinterval(1000)  # the GIL goes to others only where it is dropped
     try:
         calling.set()
-        call()
-        return ran.is_set()
+        for call in calls:
+            call()
+            if ran.is_set():
+                return True
+        return False
     finally:
         sys.setswitchinterval(before)
         thread.join()
+
+
+def again(call: Callable[[], object]) -> Iterator[Callable[[], object]]:
+    deadline = time.monotonic() + GIVE_UP_S
+    while time.monotonic() < deadline:
+        yield call
 
 
 def test_other_threads_run_during_add(rx, pair):
     rx.add(pair[0])
 
     def add_again() -> None:
-        for _ in range(1000):
-            with contextlib.suppress(zcrx.Error):
-                rx.add(pair[0])
+        with contextlib.suppress(zcrx.Error):
+            rx.add(pair[0])
 
-    assert any(another_runs(add_again) for _ in range(100))
+    assert another_runs(again(add_again))
 
 
 def test_other_threads_run_during_remove(rx, pair):
     stream = rx.add(pair[0])
-    assert any(another_runs(lambda: [rx.remove(stream) for _ in range(1000)]) for _ in range(100))
+    assert another_runs(again(lambda: rx.remove(stream)))
 
 
 def test_other_threads_run_during_a_release_after_close(engine, pair):
@@ -142,6 +154,6 @@ def test_other_threads_run_during_a_release_after_close(engine, pair):
                 held += rx.receive(0).take()
                 if rx.stats.bytes == 4 << 20 and not stream.ended:
                     rx.receive(60).release()
-        return another_runs(lambda: [buffer.release() for buffer in held])
+        return another_runs(buffer.release for buffer in held)
 
-    assert any(release_after_close() for _ in range(50))
+    assert any(attempt() for attempt in again(release_after_close))

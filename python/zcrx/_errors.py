@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exceptions. The C module raises through from_core, so which class it is, is decided here alone."""
+"""Exceptions. The C module raises through from_core, which chooses the class."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Reader:
     Bytes that lie within one buffer are handed out as views of it, without a copy; only a read that
     straddles buffers copies, and copied_bytes counts what was.
 
-    A view that was handed out keeps its buffer; let go of it in time, or buffers run out.
+    A view keeps its buffer: drop views in time, or no buffer is left to receive into.
     """
 
     def __init__(self, buffers: Iterable[Buffer]) -> None:
@@ -52,7 +52,7 @@ class Reader:
     def read_some(self, most: int) -> memoryview:
         """From 1 to `most` bytes, never copied; empty at the end of the stream."""
         if most < 1:
-            raise ValueError("read_some: at least 1 byte")
+            raise ValueError("read_some: ask for at least 1 byte")
         return self._cut(most) if self._fill() else memoryview(b"")
 
     def read_exactly(self, size: int) -> memoryview:
@@ -61,7 +61,7 @@ class Reader:
         Raises EOFError if the stream ends before; what there was of it is lost.
         """
         if size < 0:
-            raise ValueError("read_exactly: a size below 0")
+            raise ValueError("read_exactly: the size must be 0 or more")
         if not size:
             return memoryview(b"")
         if self._fill() and size <= len(self._rest):

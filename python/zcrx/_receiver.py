@@ -137,9 +137,9 @@ class Receiver(_zcrx.Receiver):
         self._iterated = None
         raw = nic_options(interface, queue, steer_port) if interface else _control.zrx_options()
         if queue is not None and not interface:
-            raise ValueError("queue: only with an interface")
+            raise ValueError("queue: needs an interface")
         if steer_port is not None and not interface:
-            raise ValueError("steer_port: only with an interface")
+            raise ValueError("steer_port: needs an interface")
         raw.engine = choose("engine", engine, {name: i for i, name in enumerate(ENGINES)})
         raw.area_bytes = number("area_bytes", area_bytes)
         raw.buffer_bytes = number("buffer_bytes", buffer_bytes, UINT32)
@@ -152,7 +152,7 @@ class Receiver(_zcrx.Receiver):
             raw.flags |= _control.ZRX_REQUIRE_ZERO_COPY
         if dmabuf is not None:
             if area is not None:
-                raise ValueError("area, dmabuf: one of them")
+                raise ValueError("area and dmabuf exclude each other")
             raw.area_kind = _control.ZRX_AREA_DMABUF
             raw.dmabuf_fd = fileno(dmabuf)
         _control.receiver_open(self, raw, area)

@@ -40,7 +40,7 @@ def queue(text: str) -> int:
     """A receive queue's number."""
     value = int(text)
     if not 0 <= value <= UINT32:
-        raise argparse.ArgumentTypeError(f"{value} is no queue")
+        raise argparse.ArgumentTypeError(f"{value} is not the number of a queue")
     return value
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How `zcrx bench` receives: one connection to its end, by one method. Nobody looks at the payload."""
+"""How `zcrx bench` receives: one connection to its end, by one method. The payload is not read."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Connection:
         self.error = error
         if self.file:
             self.file.close()
-        self.sock.close()  # last: who sees it knows that the file is whole
+        self.sock.close()  # last: a peer may wait for it, and then read the file
 
 
 class Reception:
@@ -210,7 +210,7 @@ def _allow_descriptors(settings: argparse.Namespace) -> None:
 
 
 def _progress(settings: argparse.Namespace, stack: ExitStack) -> Any:
-    """A callable that shows how many bytes there are; silent where nobody looks."""
+    """A callable that shows how many bytes there are, if standard error is a terminal."""
     if settings.json or not sys.stderr.isatty():
         return lambda count: None
     columns = (TextColumn("received"), DownloadColumn(True), TransferSpeedColumn(), TimeElapsedColumn())
