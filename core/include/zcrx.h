@@ -71,7 +71,7 @@ ZRX_API const char *zrx_version(void);
  *             Needs Linux 6.0 and permission to use io_uring.
  * RECV        epoll and recv() into the area. One copy. Any Linux.
  * AUTO        ZCRX if an interface is named and everything it needs is there, else
- *             MULTISHOT, else RECV; zrx_receiver_info tells which, and why no better one.
+ *             MULTISHOT, else RECV; zrx_receiver_info tells which, zrx_receiver_refusal why no better one.
  */
 #define ZRX_ENGINE_AUTO       0u
 #define ZRX_ENGINE_ZCRX       1u
