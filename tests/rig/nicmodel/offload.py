@@ -63,11 +63,12 @@ def segment(frame: Frame) -> Iterator[Frame]:
         last = at + step >= len(payload)
         struct.pack_into(">I", template, tcp + 4, sequence + at & 0xFFFFFFFF)
         template[tcp + 13] = flags & ~(0 if last else FIN | PSH) & ~(CWR if number else 0)
-        _set_ip_length(template, headers, len(part), identification + number & 0xFFFF)
+        set_ip_length(template, headers, len(part), identification + number & 0xFFFF)
         yield Frame(b"".join((template, part)), 0, headers)
 
 
-def _set_ip_length(header: bytearray, headers: Headers, payload: int, identification: int) -> None:
+def set_ip_length(header: bytearray, headers: Headers, payload: int, identification: int) -> None:
+    """Write into a packet's headers how much payload follows them."""
     if headers.ethertype == IPV6:
         struct.pack_into(">H", header, 18, headers.length - ETHERNET_BYTES - IPV6_BYTES + payload)
         return

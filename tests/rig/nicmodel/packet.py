@@ -8,9 +8,10 @@ import struct
 ETHERNET_BYTES = 14
 IPV4, IPV6 = 0x0800, 0x86DD
 TCP, UDP = 6, 17
+IPV4_BYTES = 20
 IPV6_BYTES = 40
 UDP_BYTES = 8
-FIN, PSH, CWR = 0x01, 0x08, 0x80
+FIN, PSH, ACK, CWR = 0x01, 0x08, 0x10, 0x80
 
 
 class Headers:
@@ -34,7 +35,7 @@ class Headers:
         self.ports = b""  # source, then destination
         self.l4_offset = 0
         self.length = 0
-        if self.ethertype == IPV4 and len(data) >= ETHERNET_BYTES + 20:
+        if self.ethertype == IPV4 and len(data) >= ETHERNET_BYTES + IPV4_BYTES:
             self._parse_ipv4(data)
         elif self.ethertype == IPV6 and len(data) >= ETHERNET_BYTES + IPV6_BYTES:
             self._parse_ipv6(data)

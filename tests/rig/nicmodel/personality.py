@@ -44,6 +44,13 @@ class Personality(Card):
         """A frame arrives from the cable."""
         raise NotImplementedError
 
+    def next_due_ns(self) -> int | None:
+        """When the card does something by itself; None if it does not."""
+        return None
+
+    def advance(self, now_ns: int) -> None:
+        """Time passes."""
+
     def set_link(self, up: bool) -> None:
         """Carrier comes or goes, and the driver is told."""
         raise NotImplementedError

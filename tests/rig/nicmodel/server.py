@@ -98,7 +98,8 @@ class Server:
 
     def _timeout(self) -> float | None:
         """How long nothing happens by itself."""
-        due = [ns for ns in (self.cable.next_due_ns(), self.control.next_due_ns()) if ns is not None]
+        sources = (self.cable, self.control, *self.cards)
+        due = [ns for ns in (source.next_due_ns() for source in sources) if ns is not None]
         return max(0.0, (min(due) - time.monotonic_ns()) / 1e9) if due else None
 
     def _flush(self) -> None:
@@ -111,6 +112,8 @@ class Server:
             now = time.monotonic_ns()
             self.cable.advance(now)
             self.control.advance(now)
+            for card in self.cards:
+                card.advance(now)
             if not events:
                 self._flush()
             for key, _ in events:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from ..dma import DmaError
 from ..faults import Faults
+from .event_rings import CompletionRing, NotificationQueue
 from .hwrm import (
     COMMANDS,
     FAIL,
@@ -28,7 +29,7 @@ from .hwrm import (
     encode_error,
     encode_response,
 )
-from .rings import CompletionRing, NotificationQueue, Rings
+from .rings import Rings
 
 WINDOW_BYTES = 128
 TRIGGER = 0x100

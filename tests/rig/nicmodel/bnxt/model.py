@@ -9,10 +9,11 @@ from ..offload import Frame
 from ..pci import Identity
 from ..personality import Personality
 from .capabilities import CHIP_BCM57508, VECTORS, Capabilities
+from .event_rings import EventRing
 from .filters import Filters
 from .firmware import EVENT_LINK_STATUS_CHANGE, EVENT_RESET_NOTIFY, RESET_WAIT, Firmware
 from .hwrm import NO_COMPLETION_RING, Request, Values
-from .rings import DescriptorRing, EventRing, Rings
+from .rings import DescriptorRing, Rings
 from .rx import Receiver
 from .stats import Statistics
 from .steer import Steering
@@ -47,7 +48,7 @@ class Bnxt(Personality):
             number, self.mac, DOORBELL_BYTES, lambda: self.link_up, self._set_async_ring
         )
         steering = Steering(self.rings, self.vnics, self.filters, self.faults, self.counters)
-        self.receiver = Receiver(steering, self.faults, self.counters)
+        self.receiver = Receiver(self.rings, steering, self.faults, self.counters)
         transmitter = Transmitter(self.send, self.counters)
         self.rings.on_transmit = transmitter.run
         self.rings.on_posted = self.receiver.posted
@@ -97,6 +98,12 @@ class Bnxt(Personality):
 
     def receive(self, frame: Frame) -> None:
         self.receiver.receive(frame)
+
+    def next_due_ns(self) -> int | None:
+        return self.receiver.next_due_ns()
+
+    def advance(self, now_ns: int) -> None:
+        self.receiver.advance(now_ns)
 
     def set_link(self, up: bool) -> None:
         if up != self.link_up:

@@ -5,16 +5,21 @@ rx_agg_cmp; `bnxt.c`: bnxt_rx_pkt). Aggregates are `tpa`'s."""
 from __future__ import annotations
 
 import struct
+import time
 from collections import Counter
+from collections.abc import Callable
 
 from ..dma import DmaError
 from ..faults import OF_PACKETS, Faults
 from ..offload import Frame, chunks, segment, split_point
 from ..packet import IPV6, TCP, UDP
 from . import tpa
-from .rings import AggregationRing, RxRing
+from .aggregate import pushes
+from .capabilities import MAX_AGGREGATIONS
+from .parcel import Parcel
+from .rings import AggregationRing, Rings, RxRing
 from .stats import RX_BYTES, RX_PACKETS
-from .steer import Parcel, Steering
+from .steer import Steering
 
 ENTRY = struct.Struct("<IIII")
 TYPE_PACKET, TYPE_BUFFER = 17, 18
@@ -27,28 +32,85 @@ CHECKSUMS_GOOD, IS_IPV6 = 0x3, 0x100
 WAITING_FRAMES = 32  # what the card's own buffer holds while a ring is out of descriptors
 
 
+# A card ends an aggregate when nothing has come for some microseconds; the model's guest is slower.
+AGGREGATE_IDLE_NS = 2_000_000
+
+
 class Receiver:
-    def __init__(self, steering: Steering, faults: Faults, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        rings: Rings,
+        steering: Steering,
+        faults: Faults,
+        counters: Counter[str],
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._rings = rings
         self._steering = steering
         self._faults = faults
         self._counters = counters
+        self._now_ns = now_ns
+        self._aggregating: set[RxRing] = set()
 
     def receive(self, frame: Frame) -> None:
-        parcel = self._steering.steer(frame)
-        if parcel is None:
+        steered = self._steering.steer(frame)
+        if steered is None:
             return
-        damaged = self._faults.pending(OF_PACKETS, parcel.ring.logical_id)
-        if not frame.segment_bytes or (tpa.fits(parcel) and not damaged):
-            self._accept(parcel)
-            return
-        for packet in segment(frame):
-            self._accept(Parcel(packet, parcel.vnic, parcel.ring, parcel.completion, parcel.hash))
+        ring, parcel = steered
+        damaged = self._faults.pending(OF_PACKETS, ring.logical_id)
+        whole = not frame.segment_bytes or (tpa.fits(ring, parcel) and not damaged)
+        for packet in (frame,) if whole else segment(frame):
+            part = Parcel(packet, parcel.vnic, parcel.completion, parcel.hash)
+            if damaged or not tpa.aggregates(ring, part):
+                self._end(ring, packet.headers.flow)
+                self._accept(ring, part)
+            else:
+                self._aggregate(ring, part)
 
-    def _accept(self, parcel: Parcel) -> None:
+    def _aggregate(self, ring: RxRing, parcel: Parcel) -> None:
+        """Join it with what came before it of its flow, and pass on what is complete."""
+        flow = parcel.frame.headers.flow
+        aggregate = ring.aggregates.get(flow)
+        if aggregate is not None and not aggregate.takes(parcel):
+            self._end(ring, flow)
+            aggregate = None
+        if aggregate is None and (pushes(parcel.frame) or len(ring.aggregates) == MAX_AGGREGATIONS):
+            self._accept(ring, parcel)
+            return
+        if aggregate is None:
+            ring.aggregates[flow] = aggregate = tpa.begin(ring, parcel)
+            self._aggregating.add(ring)
+        else:
+            aggregate.add(parcel)
+        ring.last_frame_ns = self._now_ns()
+        if aggregate.is_complete:
+            self._end(ring, flow)
+
+    def _end(self, ring: RxRing, flow: bytes) -> None:
+        aggregate = ring.aggregates.pop(flow, None)
+        if aggregate is None:
+            return
+        if not ring.aggregates:
+            self._aggregating.discard(ring)
+        self._accept(ring, aggregate.joined())
+
+    def next_due_ns(self) -> int | None:
+        """When the next aggregate ends by itself."""
+        return min((ring.last_frame_ns + AGGREGATE_IDLE_NS for ring in self._aggregating), default=None)
+
+    def advance(self, now_ns: int) -> None:
+        """Time passes: end the aggregates of rings that have been idle."""
+        for ring in [ring for ring in self._aggregating if ring.last_frame_ns + AGGREGATE_IDLE_NS <= now_ns]:
+            if self._rings.get(ring.ident) is not ring:  # freed, and its aggregates with it
+                self._aggregating.discard(ring)
+                continue
+            for flow in list(ring.aggregates):
+                self._end(ring, flow)
+
+    def _accept(self, ring: RxRing, parcel: Parcel) -> None:
         """Place it; hold it for a moment if the ring is short; drop it if too much is held."""
-        ring = parcel.ring
         starved = self._faults.take("starve", ring.logical_id) is not None
-        if not starved and not ring.waiting and self._place(parcel):
+        if not starved and not ring.waiting and self._place(ring, parcel):
             return
         if not starved and len(ring.waiting) < WAITING_FRAMES:
             ring.waiting.append(parcel)
@@ -59,14 +121,14 @@ class Receiver:
 
     def posted(self, ring: RxRing) -> None:
         """The driver posted buffers: what waits for them goes first."""
-        while ring.waiting and self._place(ring.waiting[0]):
+        while ring.waiting and self._place(ring, ring.waiting[0]):
             ring.waiting.popleft()
 
-    def _place(self, parcel: Parcel) -> bool:
+    def _place(self, ring: RxRing, parcel: Parcel) -> bool:
         """False where buffers are missing; then nothing has happened."""
-        frame, ring = parcel.frame, parcel.ring
+        frame = parcel.frame
         try:
-            entries = tpa.place(parcel) if frame.segment_bytes else self._place_packet(parcel)
+            entries = tpa.place(ring, parcel) if frame.segment_bytes else self._place_packet(ring, parcel)
         except DmaError:
             self._counters["rx_dma_error"] += 1
             return True
@@ -82,9 +144,9 @@ class Receiver:
         parcel.completion.complete(entries)
         return True
 
-    def _head_bytes(self, parcel: Parcel) -> int:
+    def _head_bytes(self, ring: RxRing, parcel: Parcel) -> int:
         """How much goes to the header buffer: the headers, or as much as fits."""
-        frame, vnic, ring = parcel.frame, parcel.vnic, parcel.ring
+        frame, vnic = parcel.frame, parcel.vnic
         length = len(frame.data)
         if ring.aggregation is None:
             return length
@@ -94,11 +156,11 @@ class Receiver:
                 return split
         return min(length, vnic.jumbo_threshold, ring.buffer_bytes)
 
-    def _place_packet(self, parcel: Parcel) -> list[bytes] | None:
-        frame, ring, data = parcel.frame, parcel.ring, memoryview(parcel.frame.data)
+    def _place_packet(self, ring: RxRing, parcel: Parcel) -> list[bytes] | None:
+        frame, data = parcel.frame, memoryview(parcel.frame.data)
         if not ring.available:
             return None
-        head = self._head_bytes(parcel)
+        head = self._head_bytes(ring, parcel)
         if head > ring.buffer_bytes:
             self._counters["rx_does_not_fit"] += 1
             return []

@@ -5,26 +5,15 @@ bnxt_hwrm_cfa_ntuple_filter_alloc)."""
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from ..faults import Faults
 from ..offload import Frame
 from .filters import Filters
-from .rings import CompletionRing, Rings, RxRing
-from .vnic import Vnic, Vnics
+from .parcel import Parcel
+from .rings import Rings, RxRing
+from .vnic import Vnics
 
 FCS_BYTES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A frame and where it goes."""
-
-    frame: Frame
-    vnic: Vnic
-    ring: RxRing
-    completion: CompletionRing
-    hash: int | None
 
 
 class Steering:
@@ -37,8 +26,8 @@ class Steering:
         self._faults = faults
         self._counters = counters
 
-    def steer(self, frame: Frame) -> Parcel | None:
-        """None where the card drops the frame; the reason is counted."""
+    def steer(self, frame: Frame) -> tuple[RxRing, Parcel] | None:
+        """To which ring. None where the card drops the frame; the reason is counted."""
         headers = frame.headers
         vnic = self._filters.by_address(headers)
         if vnic is None:
@@ -59,19 +48,19 @@ class Steering:
         if ring is None or completion is None:
             self._drop("rx_no_ring", frame)
             return None
-        return self._misdirect(Parcel(frame, vnic, ring, completion, value))
+        return self._misdirect(ring, Parcel(frame, vnic, completion, value))
 
     def _drop(self, reason: str, frame: Frame) -> None:
         self._counters[reason] += frame.segments
 
-    def _misdirect(self, parcel: Parcel) -> Parcel:
+    def _misdirect(self, ring: RxRing, parcel: Parcel) -> tuple[RxRing, Parcel]:
         """Fault: the packet goes to another queue than it should."""
-        queue = self._faults.take("misdirect", parcel.ring.logical_id)
+        queue = self._faults.take("misdirect", ring.logical_id)
         if queue is None:
-            return parcel
-        for ring in self._rings:
-            if isinstance(ring, RxRing) and ring.logical_id == queue:
-                completion = self._rings.completion(self._vnics.completion_of(ring.ident) or 0)
+            return ring, parcel
+        for other in self._rings:
+            if isinstance(other, RxRing) and other.logical_id == queue:
+                completion = self._rings.completion(self._vnics.completion_of(other.ident) or 0)
                 if completion is not None:
-                    return Parcel(parcel.frame, parcel.vnic, ring, completion, parcel.hash)
-        return parcel
+                    return other, Parcel(parcel.frame, parcel.vnic, completion, parcel.hash)
+        return ring, parcel

@@ -7,8 +7,10 @@ from __future__ import annotations
 import struct
 
 from ..offload import chunks
-from ..packet import ETHERNET_BYTES, IPV6, TCP
-from .steer import Parcel
+from ..packet import ETHERNET_BYTES, IPV6
+from .aggregate import Aggregate, is_plain
+from .parcel import Parcel
+from .rings import RxRing
 
 ENTRY = struct.Struct("<IIII")
 TYPE_START, TYPE_END, TYPE_BUFFER = 19, 21, 22
@@ -28,20 +30,32 @@ AGGREGATIONS = 64
 START_DESCRIPTORS = 2  # a start takes two RX descriptors and uses one
 
 
-def fits(parcel: Parcel) -> bool:
-    """Whether the card aggregates these packets."""
-    frame, vnic, ring = parcel.frame, parcel.vnic, parcel.ring
+def _room(ring: RxRing) -> int:
+    """Bytes of payload that one aggregate can have."""
+    return MAX_BUFFERS * ring.aggregation.buffer_bytes if ring.aggregation else 0
+
+
+def aggregates(ring: RxRing, parcel: Parcel) -> bool:
+    """Whether the card joins this packet with others."""
+    vnic, headers = parcel.vnic, parcel.frame.headers
     if not vnic.aggregate or ring.aggregation is None or parcel.hash is None:
         return False
-    if frame.headers.protocol != TCP or frame.headers.ethertype not in vnic.split_ethertypes:
-        return False
-    buffers = -(-frame.payload_bytes // ring.aggregation.buffer_bytes)
-    return frame.segments <= min(vnic.max_segments, MAX_SEGMENTS) and buffers <= MAX_BUFFERS
+    return headers.ethertype in vnic.split_ethertypes and is_plain(parcel.frame)
 
 
-def place(parcel: Parcel) -> list[bytes] | None:
+def fits(ring: RxRing, parcel: Parcel) -> bool:
+    """Whether all packets of this frame are one aggregate."""
+    frame, most = parcel.frame, min(parcel.vnic.max_segments, MAX_SEGMENTS)
+    return aggregates(ring, parcel) and frame.segments <= most and frame.payload_bytes <= _room(ring)
+
+
+def begin(ring: RxRing, parcel: Parcel) -> Aggregate:
+    return Aggregate(parcel, min(parcel.vnic.max_segments, MAX_SEGMENTS), _room(ring))
+
+
+def place(ring: RxRing, parcel: Parcel) -> list[bytes] | None:
     """Place the aggregate; None where buffers are missing."""
-    frame, ring, headers = parcel.frame, parcel.ring, parcel.frame.headers
+    frame, headers = parcel.frame, parcel.frame.headers
     aggregation = ring.aggregation
     if aggregation is None or ring.available < START_DESCRIPTORS:
         return None

@@ -6,15 +6,12 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from ..dma import GuestMemory
 from ..pci import Bus, Interrupts
 from .adminq import ALREADY_EXISTS, INVALID_ARGUMENT, NOT_FOUND, OUT_OF_RANGE, AdminError
 from .device import MAX_QUEUES, MAX_RING_ENTRIES
-
-if TYPE_CHECKING:
-    from .rx import Parcel
+from .parcel import Parcel
 
 RESOURCES = struct.Struct(">QQIIIIB")  # counters, doorbell table, counts of both, stride, base vector
 CREATE_TX = struct.Struct(">IIQQIIQHH")

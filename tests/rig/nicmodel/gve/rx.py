@@ -6,13 +6,13 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..dma import DmaError, GuestMemory
 from ..faults import OF_PACKETS, Faults
 from ..offload import Frame, segment, split_point
 from .device import packet_type
 from .flows import Flows
+from .parcel import Parcel
 from .queues import Queues, RxQueue
 
 BUFFER = struct.Struct("<HHIQQQ")  # id, 0, 0, address, address for headers, 0
@@ -25,12 +25,6 @@ DONE, PACKET_END, CHECKSUMS_SEEN = 0x1, 0x2, 0x8
 GENERATION_AT = 4  # the word that makes an entry valid
 MAX_AGGREGATE_BUFFERS = 17
 WAITING_FRAMES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    frame: Frame
-    hash: int
 
 
 class Receiver:
