@@ -5,10 +5,12 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zcrx.h>
@@ -18,6 +20,7 @@
 struct server {
 	int epoll;
 	int listener;
+	int signals;
 	struct zrx_receiver *rx;
 	uint64_t *bytes; /* of each connection, by its tag */
 	unsigned accepted, over, connections;
@@ -42,6 +45,20 @@ static int open_listener(struct server *server, int port)
 	    listen(server->listener, SOMAXCONN))
 		return -errno;
 	return watch(server, server->listener);
+}
+
+/* Signals that end the program come as one more descriptor. */
+static int open_signals(struct server *server)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	server->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	return server->signals < 0 ? -errno : watch(server, server->signals);
 }
 
 static int accept_all(struct server *server)
@@ -102,6 +119,8 @@ static int serve(struct server *server)
 			return -errno;
 		if (count < 1)
 			continue;
+		if (ready.data.fd == server->signals)
+			return -EINTR;
 		result = ready.data.fd == server->listener ? accept_all(server)
 							   : receive_all(server);
 	}
@@ -122,7 +141,9 @@ int main(int argc, char **argv)
 		return perror("event_loop"), 1;
 	if (zrx_receiver_open(&server.rx, NULL, &error) < 0)
 		return fprintf(stderr, "%s\n%s\n", error.message, error.hint), 1;
-	result = open_listener(&server, atoi(argv[1]));
+	result = open_signals(&server);
+	if (!result)
+		result = open_listener(&server, atoi(argv[1]));
 	if (!result)
 		result = serve(&server);
 	if (result)

@@ -5,7 +5,9 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,12 +76,34 @@ static void *work(void *argument)
 	return NULL;
 }
 
+static struct zrx_receiver *rx;
+static volatile sig_atomic_t stopped;
+
+/* On whatever thread: the one that receives is woken. */
+static void stop(int signal_number)
+{
+	(void)signal_number;
+	stopped = 1;
+	if (rx)
+		zrx_receiver_wake(rx);
+}
+
+/* The second signal of its kind ends the program where it is. */
+static void catch_signals(void)
+{
+	const struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESETHAND};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
 /* Until the stream's last event. Returns 0, or its error. */
-static int receive(struct zrx_receiver *rx, struct queue *queue)
+static int receive(struct queue *queue)
 {
 	struct zrx_event events[BATCH];
 
-	for (;;) {
+	while (!stopped) {
 		int count = zrx_receiver_receive(rx, events, BATCH, -1);
 
 		if (count < 0 && count != -EINTR)
@@ -90,19 +114,33 @@ static int receive(struct zrx_receiver *rx, struct queue *queue)
 			put(queue, &events[i].buffer);
 		}
 	}
+	return -EINTR;
 }
 
+/* A signal that comes before the wait has begun ends it just as well: ppoll() lets it in. */
 static int accept_one(int port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 				      .sin_port = htons((uint16_t)port),
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	struct pollfd listener = {.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
+	sigset_t all, before;
+	int count;
 
-	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) ||
-	    listen(listener, 1))
+	if (listener.fd < 0 || bind(listener.fd, (struct sockaddr *)&address, sizeof(address)))
 		return -1;
-	return accept(listener, NULL, NULL);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	if (listen(listener.fd, 1))
+		return -1;
+	do
+		count = ppoll(&listener, 1, NULL, &before);
+	while (count < 0 && errno == EINTR && !stopped);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (count > 0)
+		return accept(listener.fd, NULL, NULL);
+	errno = EINTR;
+	return -1;
 }
 
 int main(int argc, char **argv)
@@ -110,7 +148,6 @@ int main(int argc, char **argv)
 	static struct queue queue = {.lock = PTHREAD_MUTEX_INITIALIZER,
 				     .changed = PTHREAD_COND_INITIALIZER};
 	struct zrx_error error = ZRX_ERROR_INIT;
-	struct zrx_receiver *rx;
 	pthread_t threads[MOST];
 	int workers = argc > 2 ? atoi(argv[2]) : 4, started = 0, fd, result;
 
@@ -118,14 +155,15 @@ int main(int argc, char **argv)
 		return fprintf(stderr, "usage: workers PORT [WORKERS (1 to %d)]\n", MOST), 2;
 	if (zrx_receiver_open(&rx, NULL, &error) < 0)
 		return fprintf(stderr, "%s\n%s\n", error.message, error.hint), 1;
+	catch_signals();
+	fd = accept_one(atoi(argv[1])); /* there is no other thread yet: a signal ends the wait */
 	while (started < workers && !pthread_create(&threads[started], NULL, work, &queue))
 		started++;
 	if (!started)
 		return fprintf(stderr, "workers: cannot start a thread\n"), 1;
-	fd = accept_one(atoi(argv[1]));
 	result = fd < 0 ? -errno : zrx_receiver_add(rx, fd, NULL, NULL);
 	if (!result)
-		result = receive(rx, &queue);
+		result = receive(&queue);
 	zrx_receiver_close(rx); /* buffers that still wait for a worker stay valid */
 	pthread_mutex_lock(&queue.lock);
 	queue.over = 1;

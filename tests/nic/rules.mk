@@ -26,7 +26,7 @@ $(B)/test-nic-setup: $(NIC_SETUP_OBJECTS) $(LIBZCRX)
 -include $(NIC_SETUP_OBJECTS:.o=.d)
 
 .PHONY: test-nic-setup
-test-nic-setup: $(B)/test-nic-setup ## set modelled NICs up on stock kernels, and put them back
+test-nic-setup: $(B)/test-nic-setup $(B)/examples/receive ## set modelled NICs up on stock kernels, and put them back
 	$(Q)for run in $(NIC_SETUP_RUNS); do \
 		tests/rig/nicmodel/rig --driver $${run%%:*} --kernel $${run##*:} --timeout 900 \
 			--log $(B)/nic-setup/$${run%%:*} -- $(CURDIR)/$(B)/test-nic-setup || exit 1; \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose things are: a rule that somebody put in the place of ours; a claim in another pid
- * namespace. */
+/*
+ * What is left behind, and whose it is: a rule that somebody put in the place of ours, a claim in
+ * another pid namespace, a program that a signal stops.
+ */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -161,9 +163,54 @@ static void test_other_namespace(const struct snapshot *before)
 	close(numbers[1]);
 }
 
+/* The example beside this program, which listens with a receiver open. Returns its process. */
+static pid_t start_example(void)
+{
+	static const char words[] = "listening on";
+	char path[4096] = "", text[256] = "";
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 32);
+	size_t done = 0;
+	int ends[2];
+	pid_t child;
+
+	CHECK(length > 0 && !pipe(ends), "pipe");
+	strcpy(strrchr(path, '/'), "/examples/receive");
+	child = fork();
+	if (!child) {
+		dup2(ends[1], STDERR_FILENO);
+		execl(path, path, "--listen", "[::]:0", "--discard", "--interface", rig_interface,
+		      "--engine", "zcrx", (char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	while (!strstr(text, words) && done < sizeof(text) - 1 &&
+	       (length = read(ends[0], text + done, sizeof(text) - 1 - done)) > 0)
+		done += (size_t)length;
+	CHECK(strstr(text, words), "%s says: %s", path, text);
+	close(ends[0]);
+	return child;
+}
+
+static void test_stopped_by_signal(const struct snapshot *before)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		pid_t child = start_example();
+		int status = 0;
+
+		kill(child, signals[i]);
+		CHECK(waitpid(child, &status, 0) == child, "wait");
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 128 + signals[i], "%s: status %x",
+		      strsignal(signals[i]), status);
+		rig_check_as_before(before, strsignal(signals[i]));
+	}
+}
+
 void test_ownership(const struct snapshot *before)
 {
 	for (int how = 0; how < 3; how++)
 		test_replaced(before, how);
 	test_other_namespace(before);
+	test_stopped_by_signal(before);
 }
