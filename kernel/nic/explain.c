@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Words for a refused registration. The kernel knows which precondition failed, but its sentence is
- * lost on this path: so each is looked at again, in the order in which the kernel checks them.
+ * Why a registration was refused. The kernel knows which precondition failed, but returns only an
+ * errno on this path: so each is read again, in the order in which the kernel checks them.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/utsname.h>
 
 #include "error.h"
 #include "nic/nic.h"
@@ -46,7 +47,9 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 	if (facts->rx_buf_len > facts->page_bytes)
 		return zrx_error_set(
 			error, -EINVAL, ZRX_STAGE_QUEUE,
-			"open with buffers of the page size, or boot Linux 7.0 or newer",
+			facts->kernel < ZRX_KERNEL(7, 0)
+				? "open with buffers of the page size, or boot Linux 7.0 or newer"
+				: "open with buffers of the page size (buffer_bytes 0)",
 			"%s: this kernel or driver %s does not take buffers of %u bytes",
 			facts->interface, facts->driver, facts->rx_buf_len);
 	return zrx_error_set(
@@ -139,6 +142,36 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 	return zrx_nic_explain_xdp(facts->interface, code, error);
 }
 
+/* A newer kernel is only advised where it is known to help. */
+static int explain_unreadable(const struct zrx_nic_case *facts, struct zrx_error *error)
+{
+	const struct zrx_nic_quirk *quirk = zrx_nic_quirk_find(facts->driver);
+	uint32_t first = quirk ? quirk->first_kernel : 0;
+	char hint[160];
+
+	if (facts->kernel < first)
+		snprintf(hint, sizeof(hint), "boot Linux %u.%u or newer, or use engine multishot",
+			 first / 1000, first % 1000);
+	else
+		snprintf(hint, sizeof(hint),
+			 "use engine multishot, or another NIC: bnxt_en, fbnic, gve and mlx5_core "
+			 "are drivers that can");
+	return zrx_error_set(error, -ENODATA, ZRX_STAGE_QUEUE, hint,
+			     "%s: driver %s, as this kernel has it, cannot take memory that it "
+			     "must not read",
+			     facts->interface, facts->driver);
+}
+
+static uint32_t explain_kernel(void)
+{
+	unsigned major, minor;
+	struct utsname name;
+
+	return !uname(&name) && sscanf(name.release, "%u.%u", &major, &minor) == 2
+		       ? ZRX_KERNEL(major, minor)
+		       : 0;
+}
+
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
 {
 	char hint[64];
@@ -158,11 +191,7 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	case EBUSY:
 		return explain_taken(facts, -errno_value, error);
 	case ENODATA:
-		return zrx_error_set(
-			error, -ENODATA, ZRX_STAGE_QUEUE,
-			"boot a newer kernel (gve: 6.18), or use engine multishot",
-			"%s: driver %s of this kernel cannot take memory that it must not read",
-			facts->interface, facts->driver);
+		return explain_unreadable(facts, error);
 	case ENETDOWN:
 		snprintf(hint, sizeof(hint), "ip link set dev %s up", facts->interface);
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_QUEUE, hint, "%s is down",
@@ -197,6 +226,7 @@ int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int er
 	struct zrx_nic_case facts = {.queue = queue, .rx_buf_len = rx_buf_len};
 
 	facts.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	facts.kernel = explain_kernel();
 	snprintf(facts.interface, sizeof(facts.interface), "%s", device->name);
 	explain_gather(device, &facts);
 	return zrx_nic_explain_case(&facts, errno_value, error);

@@ -16,6 +16,7 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
+	uint32_t kernel; /* the running one, ZRX_KERNEL(); 0: not told */
 	uint32_t xdp;    /* a program is attached */
 	uint32_t bound;  /* ZRX_BOUND_* */
 	int rings_error; /* rings could not be read */

@@ -79,7 +79,9 @@ static void inspect_queue(struct inspection *at)
 	if (at->queues_error) {
 		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queues",
 			      "the kernel does not list queues: %s", strerror(-at->queues_error));
-		zrx_check_hint(zrx_check_last(&at->list), "boot Linux 6.15 or newer");
+		zrx_check_hint(zrx_check_last(&at->list), at->queues_error == -EOPNOTSUPP
+								  ? "boot Linux 6.15 or newer"
+								  : "try again");
 		return;
 	}
 	if (!at->listed) {

@@ -8,7 +8,9 @@ static const struct zrx_nic_quirk quirks[] = {
 	{
 		.driver = "gve",
 		.first_queue = 1,
-		.source = "tried on Linux 6.18 to 7.3: binding queue 0 gives ERANGE",
+		.first_kernel = ZRX_KERNEL(6, 18),
+		.source = "tried on Linux 6.18 to 7.3: binding queue 0 gives ERANGE; on 6.16 and "
+			  "6.17 binding gives ENODATA",
 	},
 	{
 		.driver = "mlx5_core",

@@ -7,6 +7,7 @@
 #include "nic/nic.h"
 #include "nic/explain.h"
 #include "nic/holder.h"
+#include "nic/quirks.h"
 
 static struct zrx_nic_case good_case(void)
 {
@@ -17,6 +18,7 @@ static struct zrx_nic_case good_case(void)
 		.queue = 3,
 		.queue_count = 4,
 		.page_bytes = 4096,
+		.kernel = ZRX_KERNEL(6, 17),
 		.rings = {.split = ZRX_SPLIT_ON, .has_thresh = 1},
 	};
 
@@ -49,6 +51,8 @@ static void test_split_cases(void)
 	explain(&facts, EINVAL, "driver's own choice", "ethtool -G eth1 tcp-data-split on");
 	facts.rx_buf_len = 32768;
 	explain(&facts, EINVAL, "32768", "7.0");
+	facts.kernel = ZRX_KERNEL(7, 0);
+	explain(&facts, EINVAL, "32768", "(buffer_bytes 0)");
 	facts.rx_buf_len = 5000;
 	explain(&facts, EINVAL, "5000", "power of two");
 	facts.rings_error = -EOPNOTSUPP;
@@ -60,7 +64,7 @@ static void test_other_cases(void)
 	struct zrx_nic_case facts = good_case();
 
 	explain(&facts, ENODEV, "no interface \"eth1\"", "ip -br link");
-	explain(&facts, ENODATA, "bnxt_en", "6.18");
+	explain(&facts, ENODATA, "bnxt_en", "another NIC");
 	explain(&facts, ENETDOWN, "down", "ip link set dev eth1 up");
 	explain(&facts, EOPNOTSUPP, "queue management", "multishot");
 	facts.rx_buf_len = 65536;
@@ -71,6 +75,9 @@ static void test_other_cases(void)
 	strcpy(facts.driver, "gve");
 	facts.queue = 0;
 	explain(&facts, ERANGE, "below 1", "higher");
+	explain(&facts, ENODATA, "gve", "boot Linux 6.18");
+	facts.kernel = ZRX_KERNEL(7, 3);
+	explain(&facts, ENODATA, "gve", "another NIC");
 	facts.bus[0] = '\0';
 	strcpy(facts.driver, "veth");
 	explain(&facts, EOPNOTSUPP, "virtual interface of driver veth", "multishot");

@@ -36,7 +36,8 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	char hint[64];
 
 	if (count < 0)
-		return zrx_error_set(error, count, ZRX_STAGE_NIC, "boot Linux 6.15 or newer",
+		return zrx_error_set(error, count, ZRX_STAGE_NIC,
+				     count == -EOPNOTSUPP ? "boot Linux 6.15 or newer" : NULL,
 				     "%s: the kernel does not list queues: %s", device->name,
 				     strerror(-count));
 	snprintf(hint, sizeof(hint), "ip link set dev %s up", device->name);
