@@ -39,6 +39,10 @@ struct prove {
 	struct zrx_nic_proof proof;
 	struct zrx_check checks[ZRX_PROOF_CHECKS];
 	struct zrx_nic_traffic before;
+	struct zrx_nic_traffic after;
+	uint64_t pending; /* bytes in the socket at the end */
+	uint32_t steer;
+	uint32_t stall; /* ZRX_STALL_*, at the end */
 	int fd;
 	int over;
 	int stalled; /* the kernel can neither copy nor have what it copies into back */
@@ -60,6 +64,7 @@ static int prove_open(struct prove *prove, const struct zrx_options *options,
 				     "start from ZRX_OPTIONS_INIT, and name an interface",
 				     "unusable options");
 	checked.engine = ZRX_ENGINE_ZCRX;
+	prove->steer = checked.steer;
 	result = zrx_receiver_open(&prove->receiver, &checked, error);
 	if (result)
 		return result;
@@ -166,8 +171,9 @@ static uint64_t prove_difference(uint64_t before, uint64_t after)
  * Cards write their counters to memory now and then (bnxt: once a second): look again until the
  * queue's bytes are all there, or will not come.
  */
-static void prove_look(struct prove *prove, struct zrx_nic_traffic *after)
+static void prove_look(struct prove *prove)
 {
+	struct zrx_nic_traffic *after = &prove->after;
 	const struct timespec pause = {.tv_nsec = PROVE_LOOK_NS};
 
 	for (uint32_t looks = 0; looks < PROVE_LOOKS; looks++) {
@@ -183,20 +189,24 @@ static void prove_look(struct prove *prove, struct zrx_nic_traffic *after)
 static void prove_count(struct prove *prove)
 {
 	struct zrx_nic_proof *proof = &prove->proof;
-	struct zrx_nic_traffic after;
+	const struct zrx_nic_traffic *after = &prove->after;
 	struct zrx_stats stats = ZRX_STATS_INIT;
+	int pending = 0;
 	struct ifreq request = {0};
 	uint32_t napi_id = 0;
 	socklen_t length = sizeof(napi_id);
 
-	prove_look(prove, &after);
+	prove_look(prove);
 	zrx_receiver_stats(prove->receiver, &stats);
 	proof->copied_bytes = stats.copied_bytes;
 	proof->copied_buffers = stats.copied_buffers;
 	proof->alloc_failures = stats.alloc_failures;
-	proof->nic_chunks = prove_difference(prove->before.chunks, after.chunks);
-	proof->queue_bytes = prove_difference(prove->before.bytes, after.bytes);
-	proof->queue_packets = prove_difference(prove->before.packets, after.packets);
+	prove->stall = prove->stalled ? ZRX_STALL_COPIES : stats.stall;
+	if (!ioctl(prove->fd, FIONREAD, &pending) && pending > 0)
+		prove->pending = (uint64_t)pending;
+	proof->nic_chunks = prove_difference(prove->before.chunks, after->chunks);
+	proof->queue_bytes = prove_difference(prove->before.bytes, after->bytes);
+	proof->queue_packets = prove_difference(prove->before.packets, after->packets);
 	proof->queue = prove->info.queue;
 	proof->queue_napi_id = prove->report.napi_id;
 	proof->buffer_bytes = prove->info.buffer_bytes;
@@ -205,6 +215,23 @@ static void prove_count(struct prove *prove)
 	memcpy(request.ifr_name, prove->info.interface, sizeof(request.ifr_name));
 	if (!ioctl(prove->fd, SIOCGIFMTU, &request))
 		proof->mtu = (uint32_t)request.ifr_mtu;
+}
+
+static struct zrx_nic_state prove_state(const struct prove *prove)
+{
+	return (struct zrx_nic_state){
+		.interface = prove->info.interface,
+		.split = prove->report.split,
+		.hds_thresh = prove->report.hds_thresh,
+		.steer = prove->steer,
+		.stall = prove->stall,
+		.flushes = !!(prove->info.features & ZRX_FEATURE_FLUSH),
+		.ring_entries = prove->report.ring_entries,
+		.area_bytes = prove->info.area_bytes,
+		.pending = prove->pending,
+		.unsplit = prove_difference(prove->before.unsplit, prove->after.unsplit),
+		.starved = prove_difference(prove->before.starved, prove->after.starved),
+	};
 }
 
 static int prove_ended(const struct prove *prove, int result, struct zrx_error *error)
@@ -226,10 +253,11 @@ static int prove_ended(const struct prove *prove, int result, struct zrx_error *
 	if (prove->failed)
 		return zrx_error_set(error, prove->failed, ZRX_STAGE_RECEIVE, NULL,
 				     "the stream failed: %s", strerror(-prove->failed));
-	if (!prove->proof.bytes)
-		return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
-				     "have the peer send, and check that its route leads here",
-				     "not a byte came");
+	if (!prove->proof.bytes) {
+		struct zrx_nic_state state = prove_state(prove);
+
+		return zrx_nic_silence(&prove->proof, &state, error);
+	}
 	return 0;
 }
 
@@ -248,8 +276,9 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 		result = prove_add(prove, limit_bytes, error);
 	}
 	if (!result) {
-		result = prove_ended(prove, prove_receive(prove, timeout_ns), error);
+		result = prove_receive(prove, timeout_ns);
 		prove_count(prove);
+		result = prove_ended(prove, result, error);
 	}
 	prove_release(prove);
 	closed = zrx_receiver_close(prove->receiver);
@@ -259,8 +288,7 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 				       prove->info.interface, prove->info.queue);
 	if (result)
 		return result;
-	state = (struct zrx_nic_state){prove->info.interface, prove->report.split,
-				       prove->report.hds_thresh, prove->stalled};
+	state = prove_state(prove);
 	zrx_nic_verdict(&prove->proof, &state);
 	return 0;
 }

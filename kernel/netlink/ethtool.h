@@ -94,6 +94,10 @@ int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t locat
 /* The last location that is free; -ENOSPC. */
 int zrx_ethtool_free_place(const struct zrx_ethtool_rule_table *table, uint32_t *location);
 
+/* Packets of a receive queue that the NIC could not split, by the driver's count. -EOPNOTSUPP: it
+ * keeps none. */
+int zrx_ethtool_unsplit(int socket, const char *name, uint32_t queue, uint64_t *count);
+
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);
 /*

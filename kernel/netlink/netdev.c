@@ -37,6 +37,8 @@
 #define NETDEV_QSTATS_SCOPE       4u
 #define NETDEV_QSTATS_RX_PACKETS  8u
 #define NETDEV_QSTATS_RX_BYTES    9u
+#define NETDEV_QSTATS_ALLOC_FAIL  12u
+#define NETDEV_QSTATS_OVERRUNS    14u /* dropped by the device, for want of buffers */
 #define NETDEV_QSTATS_SCOPE_QUEUE 1u
 
 #define NETDEV_STATS_INFO           1u
@@ -184,16 +186,20 @@ struct netdev_queue_count {
 
 static int netdev_take_queue_stats(const struct nlmsghdr *message, void *context)
 {
-	const struct nlattr *table[NETDEV_QSTATS_RX_BYTES + 1];
+	const struct nlattr *table[NETDEV_QSTATS_OVERRUNS + 1];
 	struct netdev_queue_count *count = context;
 
-	zrx_genl_attributes(message, table, NETDEV_QSTATS_RX_BYTES);
+	zrx_genl_attributes(message, table, NETDEV_QSTATS_OVERRUNS);
 	if (!table[NETDEV_QSTATS_RX_BYTES] ||
 	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_TYPE]) != NETDEV_QUEUE_IS_RX ||
 	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_ID]) != count->queue)
 		return MNL_CB_OK;
 	count->stats->packets = zrx_genl_number(table[NETDEV_QSTATS_RX_PACKETS]);
 	count->stats->bytes = zrx_genl_number(table[NETDEV_QSTATS_RX_BYTES]);
+	count->stats->starved = table[NETDEV_QSTATS_ALLOC_FAIL] || table[NETDEV_QSTATS_OVERRUNS]
+					? zrx_genl_number(table[NETDEV_QSTATS_ALLOC_FAIL]) +
+						  zrx_genl_number(table[NETDEV_QSTATS_OVERRUNS])
+					: UINT64_MAX;
 	count->found = 1;
 	return MNL_CB_OK;
 }

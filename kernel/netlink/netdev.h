@@ -35,6 +35,7 @@ struct zrx_netdev_pool {
 struct zrx_netdev_queue_stats {
 	uint64_t packets;
 	uint64_t bytes;
+	uint64_t starved; /* times there was no buffer; UINT64_MAX: the driver does not tell */
 };
 
 struct zrx_netdev_pool_stats {

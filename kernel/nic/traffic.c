@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <unistd.h>
+#include <net/if.h>
+#include <sys/socket.h>
 
+#include "netlink/ethtool.h"
 #include "netlink/netdev.h"
 #include "nic/traffic.h"
 #include "zcrx.h"
@@ -39,17 +43,34 @@ static uint64_t traffic_chunks(struct zrx_genl *netdev, uint32_t ifindex, uint32
 	return chunks;
 }
 
+static uint64_t traffic_unsplit(uint32_t ifindex, uint32_t queue)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t count, unsplit = ZRX_UNKNOWN;
+	char name[IF_NAMESIZE];
+
+	if (fd < 0)
+		return ZRX_UNKNOWN;
+	if (if_indextoname(ifindex, name) && !zrx_ethtool_unsplit(fd, name, queue, &count))
+		unsplit = count;
+	close(fd);
+	return unsplit;
+}
+
 void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uint32_t queue,
 			  uint32_t napi_id)
 {
 	struct zrx_genl *netdev = malloc(sizeof(*netdev));
 	struct zrx_netdev_queue_stats stats;
 
-	*traffic = (struct zrx_nic_traffic){ZRX_UNKNOWN, ZRX_UNKNOWN, ZRX_UNKNOWN};
+	*traffic = (struct zrx_nic_traffic){ZRX_UNKNOWN, ZRX_UNKNOWN, ZRX_UNKNOWN, ZRX_UNKNOWN,
+					    ZRX_UNKNOWN};
+	traffic->unsplit = traffic_unsplit(ifindex, queue);
 	if (netdev && !zrx_genl_open(netdev, "netdev")) {
 		if (!zrx_netdev_queue_stats(netdev, ifindex, queue, &stats)) {
 			traffic->packets = stats.packets;
 			traffic->bytes = stats.bytes;
+			traffic->starved = stats.starved;
 		}
 		traffic->chunks = traffic_chunks(netdev, ifindex, napi_id);
 		zrx_genl_close(netdev);

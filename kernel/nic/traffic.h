@@ -15,6 +15,8 @@ struct zrx_nic_traffic {
 	 * with up to 64 (net/core/page_pool.c, page_pool_alloc_netmems).
 	 */
 	uint64_t chunks;
+	uint64_t unsplit; /* packets of the queue that the NIC could not split */
+	uint64_t starved; /* times the queue had no buffer */
 };
 
 /* Any part of it may stay unknown; never fails. napi_id: of the queue, 0 if not known. */

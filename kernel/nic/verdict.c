@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "check.h"
+#include "error.h"
 #include "nic/verdict.h"
 
 #define FEW_PART                                                                                \
@@ -27,47 +30,89 @@ static int judge_missed_queue(const struct zrx_nic_proof *proof)
 	       proof->socket_napi_id != proof->queue_napi_id;
 }
 
+static int judge_counted(uint64_t count)
+{
+	return count && count != ZRX_UNKNOWN;
+}
+
+#define UNSPLIT_HINT                                                                           \
+	"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN that the driver " \
+	"leaves in the packet"
+
+/* The flow came last by another queue than the one that it was to be led to. */
+static void judge_elsewhere(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+	const char *interface = judge->state->interface;
+	struct zrx_check *check = zrx_check_add(
+		&judge->list, ZRX_CHECK_MISSING, "steering",
+		"the last packet that was taken came by NAPI %u; queue %u has NAPI %u",
+		proof->socket_napi_id, proof->queue, proof->queue_napi_id);
+
+	if (judge_counted(judge->state->unsplit)) {
+		check->state = ZRX_CHECK_UNKNOWN;
+		zrx_check_hint(check, "see \"unsplit\": packets that reach queue %u are dropped",
+			       proof->queue);
+	} else if (judge->state->steer == ZRX_STEER_NONE) {
+		zrx_check_hint(check,
+			       "nothing was asked to lead it (ZRX_STEER_NONE): steer by "
+			       "connection or port, or set a rule: ethtool -N %s",
+			       interface);
+	} else {
+		zrx_check_hint(check,
+			       "look for a rule that comes first: ethtool -n %s; RSS contexts: "
+			       "ethtool -x %s context N",
+			       interface, interface);
+	}
+}
+
 static void judge_steering(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
 	const char *interface = judge->state->interface;
 
-	if (judge_missed_queue(proof)) {
-		zrx_check_hint(
-			zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
-				      "the flow arrives on NAPI %u; queue %u has NAPI %u",
-				      proof->socket_napi_id, proof->queue, proof->queue_napi_id),
-			"look for a rule that comes first: ethtool -n %s; RSS contexts: ethtool "
-			"-x %s context N",
-			interface, interface);
-	} else if (!proof->socket_napi_id) {
+	if (judge_missed_queue(proof))
+		judge_elsewhere(judge);
+	else if (!proof->socket_napi_id)
 		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
 					     "the last packet came through no NIC queue"),
 			       "send from another machine, or network namespace, over %s",
 			       interface);
-	} else if (!proof->queue_napi_id) {
+	else if (!proof->queue_napi_id)
 		zrx_check_hint(
 			zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "steering",
 				      "the driver does not tell which NAPI instance queue %u has",
 				      proof->queue),
 			"compare the queue's packets: ethtool -S %s", interface);
-	} else {
+	else
 		zrx_check_add(&judge->list, ZRX_CHECK_OK, "steering",
 			      "the flow arrives on queue %u (NAPI %u)", proof->queue,
 			      proof->queue_napi_id);
-	}
+}
+
+/* This call opens the receiver when the connection is there already: no steering is earlier. */
+static void judge_early(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+
 	if (proof->early_bytes)
-		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "early",
-					     "%" PRIu64
-					     " bytes came before the flow was led to the queue: "
-					     "they were copied",
-					     proof->early_bytes),
-			       "steer by listening port (ZRX_STEER_PORT) before accepting");
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "early",
+				      "%" PRIu64
+				      " bytes came before the flow was led to the queue: "
+				      "they were copied",
+				      proof->early_bytes),
+			judge->state->steer == ZRX_STEER_PORT
+				? "here: have the peer send later. A program that opens its "
+				  "receiver before it listens has none"
+				: "here: have the peer send later. In a program: steer by "
+				  "listening port (ZRX_STEER_PORT), and open before listening");
 }
 
 static void judge_queue(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
+	uint64_t due = proof->bytes - proof->bytes / MOST_PART;
 
 	if (proof->queue_bytes == ZRX_UNKNOWN) {
 		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "queue",
@@ -75,8 +120,9 @@ static void judge_queue(struct judge *judge)
 			       "look at ethtool -S %s", judge->state->interface);
 		return;
 	}
-	/* Packets that were on their way at either end of the counting may make up the part. */
-	if (proof->queue_bytes >= proof->bytes - proof->bytes / MOST_PART) {
+	/* Early bytes came by another; packets on their way at either end make up the part. */
+	due -= proof->early_bytes < due ? proof->early_bytes : due;
+	if (proof->queue_bytes >= due) {
 		zrx_check_add(&judge->list, ZRX_CHECK_OK, "queue",
 			      "it received %" PRIu64 " bytes in %" PRIu64 " packets",
 			      proof->queue_bytes, proof->queue_packets);
@@ -86,7 +132,9 @@ static void judge_queue(struct judge *judge)
 				     "it received %" PRIu64 " bytes, the stream had %" PRIu64
 				     ": the rest came by others",
 				     proof->queue_bytes, proof->bytes),
-		       "look for rules that lead it elsewhere: ethtool -n %s",
+		       judge->state->steer == ZRX_STEER_NONE
+			       ? "nothing was asked to lead it there: see what does: ethtool -n %s"
+			       : "look for rules that lead it elsewhere: ethtool -n %s",
 		       judge->state->interface);
 }
 
@@ -108,6 +156,38 @@ static void judge_split(struct judge *judge)
 			"ethtool -G %s tcp-data-split on", state->interface);
 }
 
+static void judge_unsplit(struct judge *judge)
+{
+	if (!judge_counted(judge->state->unsplit))
+		return;
+	zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "unsplit",
+				     "the NIC did not split %" PRIu64
+				     " packets of queue %u: they are copied, or dropped where the "
+				     "kernel cannot read them",
+				     judge->state->unsplit, judge->proof->queue),
+		       UNSPLIT_HINT);
+}
+
+/* Where the bytes that were copied came from, as far as something tells. */
+static void judge_copies_hint(struct judge *judge, struct zrx_check *check)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+
+	for (uint32_t i = 0; i < proof->check_count; i++)
+		if (&proof->checks[i] != check && proof->checks[i].state == ZRX_CHECK_MISSING) {
+			zrx_check_hint(check, "see the check \"%s\"", proof->checks[i].name);
+			return;
+		}
+	if (proof->early_bytes &&
+	    proof->copied_bytes <= proof->early_bytes + proof->bytes / FEW_PART)
+		zrx_check_hint(check, "they are those that came early: a longer sample, or a peer "
+				      "that sends later, has fewer");
+	else
+		zrx_check_hint(check, "queue and settings are as they should be: packets that the "
+				      "NIC did not split, or that came as the rule was set; a "
+				      "longer sample tells which");
+}
+
 static void judge_copies(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
@@ -127,7 +207,7 @@ static void judge_copies(struct judge *judge)
 			      " pieces (payload in a packet's linear part is not counted)",
 			      proof->copied_bytes, proof->bytes, proof->copied_buffers);
 	if (check->state != ZRX_CHECK_OK)
-		zrx_check_hint(check, "see to the checks that are not ok");
+		judge_copies_hint(judge, check);
 }
 
 /* Chunks that the stream began, and that the driver is not known to have taken. */
@@ -156,29 +236,46 @@ static void judge_linear(struct judge *judge)
 			      " chunks, the stream filled %" PRIu64,
 			      proof->nic_chunks, proof->chunks);
 	} else {
-		zrx_check_hint(
-			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "linear",
-				      "the driver is only known to have taken %" PRIu64
-				      " chunks, the stream filled %" PRIu64
-				      ": packets came unsplit, or missed the queue",
-				      proof->nic_chunks, proof->chunks),
-			"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN "
-			"that the driver leaves in the packet");
+		struct zrx_check *check = zrx_check_add(
+			&judge->list, ZRX_CHECK_WARN, "linear",
+			"the driver is only known to have taken %" PRIu64
+			" chunks, the stream filled %" PRIu64 ": packets %s",
+			proof->nic_chunks, proof->chunks,
+			judge_missed_queue(proof) ? "missed the queue"
+						  : "came unsplit, or before the rule was set");
+
+		if (judge_missed_queue(proof))
+			zrx_check_hint(check, "see the check \"steering\"");
+		else
+			zrx_check_hint(check, UNSPLIT_HINT);
 	}
+}
+
+static void judge_stall(struct judge *judge)
+{
+	const struct zrx_nic_state *state = judge->state;
+
+	if (state->stall != ZRX_STALL_COPIES)
+		return;
+	zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "stall",
+				     "it stopped after %" PRIu64 " bytes: %s", judge->proof->bytes,
+				     state->flushes
+					     ? "the kernel has to copy, and the NIC holds all "
+					       "chunks of the area"
+					     : "this kernel cannot go on copying once the area is "
+					       "used up"),
+		       state->flushes ? "a larger area (area_bytes), or a smaller NIC ring: "
+					"ethtool -G %s rx N"
+				      : "steer the flow to the queue of %s; boot Linux 6.19 or "
+					"newer, which can",
+		       state->interface);
 }
 
 static void judge_sizes(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
 
-	if (judge->state->stalled)
-		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "stall",
-					     "it stopped after %" PRIu64
-					     " bytes: this kernel cannot go on "
-					     "copying once the area is used up",
-					     proof->bytes),
-			       "steer the flow to the queue; boot Linux 6.19 or newer, which can");
-	if (proof->alloc_failures && proof->alloc_failures != ZRX_UNKNOWN)
+	if (judge_counted(proof->alloc_failures))
 		zrx_check_hint(
 			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
 				      "the driver found no chunk %" PRIu64 " times",
@@ -216,10 +313,67 @@ void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *st
 
 	proof->check_count = 0;
 	judge_steering(&judge);
+	judge_early(&judge);
 	judge_queue(&judge);
 	judge_split(&judge);
+	judge_unsplit(&judge);
 	judge_copies(&judge);
 	judge_linear(&judge);
+	judge_stall(&judge);
 	judge_sizes(&judge);
 	proof->verdict = judge_verdict(proof);
+}
+
+/* ---- not a byte ---- */
+
+static int silence_of_starved(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			      struct zrx_error *error)
+{
+	uint64_t times =
+		judge_counted(proof->alloc_failures) ? proof->alloc_failures : state->starved;
+	char hint[160];
+
+	snprintf(hint, sizeof(hint),
+		 "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
+		 state->interface);
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
+			     "not a byte came: packets reach queue %u, and the driver finds no "
+			     "chunk for them (%" PRIu64 " times); its ring has %u entries, the "
+			     "area %" PRIu64 " bytes",
+			     proof->queue, judge_counted(times) ? times : 0, state->ring_entries,
+			     state->area_bytes);
+}
+
+static int silence_of_copies(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			     struct zrx_error *error)
+{
+	char hint[160];
+
+	snprintf(hint, sizeof(hint),
+		 state->flushes
+			 ? "steer the flow to queue %u; or a larger area, or a smaller NIC ring"
+			 : "steer the flow to queue %u; or boot Linux 6.19 or newer",
+		 proof->queue);
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
+			     "not a byte came: %" PRIu64
+			     " bytes wait in the socket, which the kernel has to copy, and there "
+			     "is no chunk to copy them into",
+			     state->pending);
+}
+
+int zrx_nic_silence(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+		    struct zrx_error *error)
+{
+	if (judge_counted(state->unsplit))
+		return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, UNSPLIT_HINT,
+				     "not a byte came: the NIC did not split %" PRIu64
+				     " packets of queue %u, and the kernel cannot read them",
+				     state->unsplit, proof->queue);
+	if (state->stall == ZRX_STALL_COPIES)
+		return silence_of_copies(proof, state, error);
+	if (judge_counted(proof->alloc_failures) || judge_counted(state->starved))
+		return silence_of_starved(proof, state, error);
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
+			     "have the peer send, and check that its route leads here",
+			     "not a byte came");
 }

@@ -56,6 +56,7 @@ static const struct scenario scenarios[] = {
 	{"proof-of-zero-copy", proof_of_zero_copy},
 	{"proof-of-copies", proof_of_copies},
 	{"proof-of-unsplit", proof_of_unsplit},
+	{"proof-of-starvation", proof_of_starvation},
 	{"proof-of-silence", proof_of_silence},
 	{"receiver-killed", receiver_killed},
 };

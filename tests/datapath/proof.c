@@ -13,9 +13,11 @@
 #include <string.h>
 #include <time.h>
 
-#define BYTES   (24u << 20)
-#define QUEUE   1u
-#define LOOK_NS 20000000
+#define BYTES      (24u << 20)
+#define QUEUE      1u
+#define LOOK_NS    20000000
+#define SILENCE_NS (3 * SECOND_NS)
+#define TINY_AREA  (128u << 10)
 
 /* Lets the sender go once the proof's receiver is ready for what it sends. */
 struct starter {
@@ -133,20 +135,67 @@ void proof_of_copies(void)
 		expect(&proof, "copied", ZRX_CHECK_MISSING);
 }
 
-/* Payload beside the header: the kernel copies it uncounted, but it cannot pass for zero-copy. */
+/* A peer that sends, and nothing of it is received: *error tells why. */
+static void prove_nothing(struct zrx_options options, const char *words, const char *hint)
+{
+	struct zrx_nic_proof proof = {.size = sizeof(proof)};
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct listener listener;
+	struct starter starter;
+	struct flow flow;
+	pthread_t thread;
+	int result;
+
+	options.flags = ZRX_QUEUE;
+	options.queue = QUEUE;
+	options.steer = ZRX_STEER_CONNECTION;
+	listener_open(&listener, AF_INET6);
+	flow_connect(&flow, &listener, 0, BYTES);
+	listener_close(&listener);
+	starter = (struct starter){.flow = &flow, .steered = 1};
+	nic_look(&starter.before);
+	thread_start(&thread, start_when_ready, &starter);
+	result = zrx_nic_prove(&options, flow.fd, 0, SILENCE_NS, &proof, &error);
+	pthread_join(thread, NULL);
+	flow_abandon(&flow);
+	CHECK(result == -ETIMEDOUT, "%d: %s; %" PRIu64 " bytes", result, error.message,
+	      proof.bytes);
+	CHECK(strstr(error.message, words), "\"%s\" lacks \"%s\"", error.message, words);
+	CHECK(strstr(error.hint, hint), "\"%s\" lacks \"%s\"", error.hint, hint);
+	nic_compare(&starter.before);
+}
+
+/*
+ * Payload beside the header. bnxt_en passes such packets on: the kernel copies it uncounted, but it
+ * cannot pass for zero-copy. gve drops them.
+ */
 void proof_of_unsplit(void)
 {
 	struct zrx_nic_proof proof;
 
-	if (!nic_is("bnxt")) /* gve drops such packets */
-		return;
 	model_ask("\"do\": \"unsplit\", \"port\": 1, \"queue\": %u, \"count\": %u", QUEUE, BYTES);
+	if (nic_is("gve")) {
+		prove_nothing(rx_options(), "did not split", "plain TCP");
+		model_ask("\"do\": \"unsplit\", \"port\": 1, \"queue\": %u, \"count\": 0", QUEUE);
+		return;
+	}
 	proof = prove(ZRX_STEER_CONNECTION);
 	model_ask("\"do\": \"unsplit\", \"port\": 1, \"queue\": %u, \"count\": 0", QUEUE);
 	CHECK(proof.verdict != ZRX_PROOF_ZERO_COPY,
 	      "zero-copy, it says: %" PRIu64 " bytes were copied; %s", proof.copied_bytes,
 	      check_of(&proof, "linear")->detail);
 	expect(&proof, "steering", ZRX_CHECK_OK);
+}
+
+/* The driver wants more chunks for its ring than the area has. */
+void proof_of_starvation(void)
+{
+	struct zrx_options options = rx_options();
+	uint32_t entries = nic_set_rx_ring(nic_is("gve") ? 2048 : 1024);
+
+	options.area_bytes = TINY_AREA;
+	prove_nothing(options, "finds no chunk", "area_bytes");
+	nic_set_rx_ring(entries);
 }
 
 void proof_of_silence(void)

@@ -42,6 +42,7 @@ void ring_resized(void);
 void proof_of_zero_copy(void);
 void proof_of_copies(void);
 void proof_of_unsplit(void);
+void proof_of_starvation(void);
 void proof_of_silence(void);
 
 /* killed.c */

@@ -8,7 +8,16 @@
 #define BYTES  (64ull << 20)
 #define CHUNKS 16384u
 
-static const struct zrx_nic_state prepared = {"eth7", ZRX_NIC_SPLIT_ON, 0, 0};
+static const struct zrx_nic_state prepared = {
+	.interface = "eth7",
+	.split = ZRX_NIC_SPLIT_ON,
+	.steer = ZRX_STEER_CONNECTION,
+	.flushes = 1,
+	.ring_entries = 512,
+	.area_bytes = 64 << 20,
+	.unsplit = ZRX_UNKNOWN,
+	.starved = ZRX_UNKNOWN,
+};
 
 /* As it should be. Of one proof at a time. */
 static struct zrx_nic_proof good(void)
@@ -106,11 +115,12 @@ static void test_uncounted(void)
 
 static void test_reasons(void)
 {
-	const struct zrx_nic_state off = {"eth7", ZRX_NIC_SPLIT_OFF, 0, 0};
-	const struct zrx_nic_state late = {"eth7", ZRX_NIC_SPLIT_ON, 256, 0};
-	const struct zrx_nic_state stalled = {"eth7", ZRX_NIC_SPLIT_ON, 0, 1};
+	struct zrx_nic_state off = prepared, late = prepared, stalled = prepared;
 	struct zrx_nic_proof proof = good();
 
+	off.split = ZRX_NIC_SPLIT_OFF;
+	late.hds_thresh = 256;
+	stalled.stall = ZRX_STALL_COPIES;
 	expect(proof, &off, ZRX_PROOF_ZERO_COPY, "tcp-data-split");
 	expect(proof, &late, ZRX_PROOF_ZERO_COPY, "tcp-data-split");
 	expect(proof, &stalled, ZRX_PROOF_ZERO_COPY, "stall");
@@ -145,6 +155,108 @@ static void test_steering(void)
 	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "steering");
 }
 
+static void hint(struct zrx_nic_proof proof, const struct zrx_nic_state *state, const char *name,
+		 const char *has, const char *lacks)
+{
+	const struct zrx_check *check;
+
+	zrx_nic_verdict(&proof, state);
+	check = find(&proof, name);
+	CHECK(check->state != UINT32_MAX && check->state != ZRX_CHECK_OK, "%s: %s", name,
+	      check->detail);
+	CHECK_HAS(check->hint, has);
+	CHECK(!strstr(check->hint, lacks), "\"%s\" has \"%s\"", check->hint, lacks);
+}
+
+/* Early bytes alone, 2 in 1000: the hint is about them. */
+static void test_early(void)
+{
+	struct zrx_nic_state state = prepared;
+	struct zrx_nic_proof proof = good();
+
+	proof.early_bytes = proof.copied_bytes = BYTES / 500;
+	hint(proof, &state, "copied", "came early", "not ok");
+	hint(proof, &state, "early", "ZRX_STEER_PORT", "\"early\"");
+	state.steer = ZRX_STEER_PORT; /* the caller has it */
+	hint(proof, &state, "early", "have the peer send later", "ZRX_STEER_PORT");
+
+	/* They came by another queue, so they are not missing from this one. */
+	proof = good();
+	proof.early_bytes = BYTES / 2;
+	proof.queue_bytes = BYTES / 2;
+	expect(proof, &prepared, ZRX_PROOF_ZERO_COPY, "early");
+}
+
+/* Each cause is named where something tells of it, and no other is. */
+static void test_causes(void)
+{
+	struct zrx_nic_state state = prepared;
+	struct zrx_nic_proof proof = good();
+
+	/* Something else is named in the list: it is pointed at, and never the check itself. */
+	proof.copied_bytes = BYTES;
+	proof.socket_napi_id = 512;
+	hint(proof, &state, "copied", "\"steering\"", "\"copied\"");
+	proof.socket_napi_id = 515;
+	hint(proof, &state, "copied", "longer sample", "see");
+
+	/* A queue that was missed: by what, depends on what was asked for. */
+	proof.socket_napi_id = 512;
+	hint(proof, &state, "steering", "comes first", "ZRX_STEER_NONE");
+	state.steer = ZRX_STEER_NONE;
+	hint(proof, &state, "steering", "ZRX_STEER_NONE", "comes first");
+	state = prepared;
+	state.unsplit = 40;
+	hint(proof, &state, "steering", "\"unsplit\"", "comes first");
+	hint(proof, &state, "unsplit", "plain TCP", "comes first");
+	state.unsplit = 0;
+	hint(proof, &state, "steering", "comes first", "unsplit");
+
+	/* What cannot go on: before 6.19 the kernel; since, the NIC's ring is in the way. */
+	state = prepared;
+	state.stall = ZRX_STALL_COPIES;
+	hint(good(), &state, "stall", "ethtool -G eth7 rx", "6.19");
+	state.flushes = 0;
+	hint(good(), &state, "stall", "6.19", "ethtool -G");
+	state.stall = ZRX_STALL_BUFFERS; /* the call's own to release: no cause of anything */
+	expect(good(), &state, ZRX_PROOF_ZERO_COPY, NULL);
+}
+
+static void silence(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+		    const char *message, const char *has)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	CHECK(zrx_nic_silence(proof, state, &error) == -ETIMEDOUT, "%d", error.code);
+	CHECK_HAS(error.message, "not a byte came");
+	CHECK_HAS(error.message, message);
+	CHECK_HAS(error.hint, has);
+	CHECK(strstr(has, "route") || !strstr(error.hint, "route"), "%s", error.hint);
+}
+
+/* Not a byte came: a route is only blamed where nothing tells of packets. */
+static void test_silence(void)
+{
+	struct zrx_nic_state state = prepared;
+	struct zrx_nic_proof proof = good();
+
+	silence(&proof, &state, "", "route");
+	proof.alloc_failures = 7;
+	silence(&proof, &state, "finds no chunk for them (7 times)", "ethtool -G eth7 rx");
+	proof.alloc_failures = ZRX_UNKNOWN; /* before 7.2 */
+	silence(&proof, &state, "", "route");
+	state.starved = 9;
+	silence(&proof, &state, "(9 times); its ring has 512 entries", "area_bytes");
+	state.unsplit = 3;
+	silence(&proof, &state, "did not split 3 packets of queue 3", "plain TCP");
+	state = prepared;
+	state.stall = ZRX_STALL_COPIES;
+	state.pending = 4000;
+	silence(&proof, &state, "4000 bytes wait in the socket", "smaller NIC ring");
+	state.flushes = 0;
+	silence(&proof, &state, "4000 bytes wait in the socket", "6.19");
+}
+
 /* Of a proof, without a NIC: what a caller gets wrong. */
 static void test_refused(void)
 {
@@ -170,5 +282,8 @@ void test_verdict(void)
 	test_uncounted();
 	test_reasons();
 	test_steering();
+	test_early();
+	test_causes();
+	test_silence();
 	test_refused();
 }
