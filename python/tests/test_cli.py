@@ -222,6 +222,31 @@ def test_nic():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "scope"),
+    [
+        ([], "what dead processes left on any interface"),
+        (["lo"], "what dead processes left on lo, and set-ups of this command on all queues of it"),
+        (
+            ["lo", "--queue", "3"],
+            "what dead processes left on lo, and set-ups of this command on queue 3 of it",
+        ),
+    ],
+)
+def test_nic_restore_tells_its_scope(arguments: list[str], scope: str) -> None:
+    """Before and after, in the same words."""
+    assert zcrx_command("nic", "restore", *arguments).stdout == f"would undo {scope}; do it: --apply\n"
+    applied = zcrx_command("nic", "restore", *arguments, "--apply")
+    assert applied.stdout == f"0 set-up(s) undone: {scope}\n"
+
+
+def test_nic_restore_of_no_interface() -> None:
+    for more in [], ["--apply"]:
+        missing = zcrx_command("nic", "restore", "nosuch0", *more)
+        assert missing.returncode == 1
+        assert "nosuch0" in missing.stderr
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],

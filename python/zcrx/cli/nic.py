@@ -27,7 +27,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "prove", help="receive one connection, and tell how much of it was copied, and why"
     )
     setup = actions.add_parser("setup", help="prepare a queue; prints the plan unless --apply is given")
-    restore = actions.add_parser("restore", help="undo set-ups and what killed processes left")
+    restore = actions.add_parser(
+        "restore", help="undo what dead processes left, and, of an interface that is named, set-ups"
+    )
     for action in (show, prove, setup):
         action.add_argument("interface")
     restore.add_argument("interface", nargs="?", help="default: what dead processes left on any interface")
@@ -107,6 +109,14 @@ def _set_up(settings: argparse.Namespace) -> int:
     return 0
 
 
+def _restore_scope(settings: argparse.Namespace) -> str:
+    """What a restore is about: the same words before it and after it."""
+    if not settings.interface:
+        return "what dead processes left on any interface"
+    queues = "all queues" if settings.queue is None else f"queue {settings.queue}"
+    return f"what dead processes left on {settings.interface}, and set-ups of this command on {queues} of it"
+
+
 def _restore(settings: argparse.Namespace) -> int:
     if settings.queue is not None and not settings.interface:
         raise ValueError("--queue: only with an interface")
@@ -115,13 +125,14 @@ def _restore(settings: argparse.Namespace) -> int:
         undone = nic.restore(settings.interface)
         if settings.interface:
             undone += nic.undo(settings.interface, settings.queue)
+    elif settings.interface:
+        nic.inspect(settings.interface)  # an interface that is not there fails as with --apply
     if settings.json:
         view.print_json({"applied": settings.apply, "undone": undone})
     elif settings.apply:
-        print(f"{undone} set-up(s) undone")
+        print(f"{undone} set-up(s) undone: {_restore_scope(settings)}")
     else:
-        where = settings.interface or "all interfaces"
-        print(f"would undo set-ups of this command and of dead processes on {where}; do it: --apply")
+        print(f"would undo {_restore_scope(settings)}; do it: --apply")
     return 0
 
 
