@@ -53,6 +53,10 @@ static void judge_elsewhere(struct judge *judge)
 		check->state = ZRX_CHECK_UNKNOWN;
 		zrx_check_hint(check, "see \"unsplit\": packets that reach queue %u are dropped",
 			       proof->queue);
+	} else if (judge_counted(proof->alloc_failures) || judge_counted(judge->state->starved)) {
+		check->state = ZRX_CHECK_UNKNOWN;
+		zrx_check_hint(check, "packets reach queue %u and are dropped there: ethtool -S %s",
+			       proof->queue, interface);
 	} else if (judge->state->steer == ZRX_STEER_NONE) {
 		zrx_check_hint(check,
 			       "nothing was asked to lead it (ZRX_STEER_NONE): steer by "
@@ -326,11 +330,16 @@ void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *st
 
 /* ---- not a byte ---- */
 
-static int silence_of_starved(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
-			      struct zrx_error *error)
+/* The kernel's own count, where it has one; the driver's is of drops for whatever reason. */
+static uint64_t judge_shortages(const struct zrx_nic_proof *proof,
+				const struct zrx_nic_state *state)
 {
-	uint64_t times =
-		judge_counted(proof->alloc_failures) ? proof->alloc_failures : state->starved;
+	return proof->alloc_failures == ZRX_UNKNOWN ? state->starved : proof->alloc_failures;
+}
+
+static int silence_of_shortage(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			       struct zrx_error *error)
+{
 	char hint[160];
 
 	snprintf(hint, sizeof(hint),
@@ -340,8 +349,18 @@ static int silence_of_starved(const struct zrx_nic_proof *proof, const struct zr
 			     "not a byte came: packets reach queue %u, and the driver finds no "
 			     "chunk for them (%" PRIu64 " times); its ring has %u entries, the "
 			     "area %" PRIu64 " bytes",
-			     proof->queue, judge_counted(times) ? times : 0, state->ring_entries,
+			     proof->queue, judge_shortages(proof, state), state->ring_entries,
 			     state->area_bytes);
+}
+
+static int silence_of_drops(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			    struct zrx_error *error)
+{
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, UNSPLIT_HINT,
+			     "not a byte came: the driver dropped %" PRIu64
+			     " packets of queue %u, though it had chunks: as if the NIC did not "
+			     "split them, so that the kernel cannot read their headers",
+			     state->starved, proof->queue);
 }
 
 static int silence_of_copies(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
@@ -371,8 +390,10 @@ int zrx_nic_silence(const struct zrx_nic_proof *proof, const struct zrx_nic_stat
 				     state->unsplit, proof->queue);
 	if (state->stall == ZRX_STALL_COPIES)
 		return silence_of_copies(proof, state, error);
-	if (judge_counted(proof->alloc_failures) || judge_counted(state->starved))
-		return silence_of_starved(proof, state, error);
+	if (judge_counted(judge_shortages(proof, state)))
+		return silence_of_shortage(proof, state, error);
+	if (judge_counted(state->starved))
+		return silence_of_drops(proof, state, error);
 	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
 			     "have the peer send, and check that its route leads here",
 			     "not a byte came");

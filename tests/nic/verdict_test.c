@@ -211,6 +211,8 @@ static void test_causes(void)
 	hint(proof, &state, "unsplit", "plain TCP", "comes first");
 	state.unsplit = 0;
 	hint(proof, &state, "steering", "comes first", "unsplit");
+	state.starved = 12;
+	hint(proof, &state, "steering", "dropped there", "comes first");
 
 	/* What cannot go on: before 6.19 the kernel; since, the NIC's ring is in the way. */
 	state = prepared;
@@ -247,6 +249,8 @@ static void test_silence(void)
 	silence(&proof, &state, "", "route");
 	state.starved = 9;
 	silence(&proof, &state, "(9 times); its ring has 512 entries", "area_bytes");
+	proof.alloc_failures = 0; /* chunks were there */
+	silence(&proof, &state, "dropped 9 packets of queue 3, though it had chunks", "plain TCP");
 	state.unsplit = 3;
 	silence(&proof, &state, "did not split 3 packets of queue 3", "plain TCP");
 	state = prepared;
