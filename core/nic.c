@@ -140,7 +140,7 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	return result;
 }
 
-/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is
+/* Marks the persistent claims on a queue as ended; returns how many, or -EBUSY while one is
  * bound. */
 static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t queue,
 			 struct zrx_error *error)
@@ -233,7 +233,7 @@ int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error)
 	return result;
 }
 
-/* The journals of an interface that is gone have nothing to be undone on. */
+/* The interface is gone: its journals are of no use. */
 static int setup_forget(int directory, const struct zrx_journal_entry *entry)
 {
 	return zrx_journal_remove(directory, entry->name) ? 0 : 1;

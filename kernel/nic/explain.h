@@ -27,7 +27,7 @@ struct zrx_nic_case {
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
 
-/* The words for an interface with an XDP program. Returns code. */
+/* The error for an interface with an XDP program. Returns code. */
 int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error);
 
 /* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.

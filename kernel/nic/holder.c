@@ -95,7 +95,7 @@ int zrx_nic_holder_find(char *text, size_t size)
 	return found == 1 ? 0 : found ? -ENOTUNIQ : -ENOENT;
 }
 
-/* Its process is alive, and its number means something here. */
+/* Its process exists, in this pid namespace. */
 static int holder_can_be_named(const struct zrx_journal *journal, const struct zrx_owner *self)
 {
 	return !journal->owner.persistent && journal->owner.pid_space == self->pid_space &&

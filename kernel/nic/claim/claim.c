@@ -124,7 +124,7 @@ static void claim_look_at_rules(struct zrx_nic_device *device, struct zrx_queue_
 	free(table);
 }
 
-/* Not one that somebody's flow rules lead to: their sockets would no longer be able to read. */
+/* Not one to which flow rules lead: the sockets that they are for could not be read any more. */
 static uint32_t claim_free_queue(struct zrx_nic_device *device, const struct claim_view *view)
 {
 	struct zrx_queue_set used = view->taken;
@@ -371,7 +371,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 			      claim->device->name, claim->queue);
 	lock = zrx_claim_lock(claim, result ? NULL : error);
 	zrx_claim_unsteer_all(claim);
-	/* From here the sweep, ours or the next one's, treats this claim as a dead one's. */
+	/* From here on a sweep undoes this claim. */
 	if (zrx_journal_released(&claim->file) && !result)
 		result = -EIO;
 	if (lock < 0)

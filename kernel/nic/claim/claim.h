@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
- * NIC know of each other through their journals. A claim that is given up, or whose process died,
- * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
- * together they are a stack.
+ * A claim is the use of one queue of a NIC: settings, flow rules, and the journal of both. Claims
+ * on one NIC find each other by their journals. Settings are put back when no claim is in use any
+ * more, last claim first: each journal holds the settings that its claim found.
  */
 #ifndef ZRX_KERNEL_NIC_CLAIM_H
 #define ZRX_KERNEL_NIC_CLAIM_H
@@ -17,7 +16,7 @@ struct zrx_claim_rule {
 	struct zrx_flow flow;
 	uint32_t location;
 	uint32_t uses;
-	uint32_t stuck; /* could be neither set nor surely removed: its number stays taken */
+	uint32_t stuck; /* not set, and may not be removed: its number is not used again */
 };
 
 /* Who says where a flow rule goes. */
@@ -78,16 +77,16 @@ int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t p
 /* The lock of the NIC's set-ups, to be closed, or -errno. */
 int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error);
 
-/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
- * any more. */
+/* End the claim: wait until the queue is unbound, remove its rules, and put back settings that no
+ * other claim needs. */
 int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
-/* Forget a persistent claim; the NIC stays as it is. */
+/* Free a persistent claim, which stays in force. */
 void zrx_claim_leave(struct zrx_claim *claim);
 
 /*
- * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be
- * patient), and of one that may belong to somebody who is not going to close it.
+ * How long to wait for the kernel to unbind a queue: of a ring that was closed, which it will do,
+ * and of a ring that another process may keep open.
  */
 #define ZRX_UNBIND_OWN_MS   10000
 #define ZRX_UNBIND_OTHER_MS 2000
@@ -96,9 +95,9 @@ void zrx_claim_leave(struct zrx_claim *claim);
 int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms);
 
 /*
- * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone
- * for good; *alive is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was
- * done.
+ * Undo claims on this NIC that were ended, or whose process is gone. The caller holds the lock.
+ * Returns how many journals were removed; *alive is how many claims are in use. -EUCLEAN: a journal
+ * is damaged; nothing was done.
  */
 int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_space,
 		    uint32_t *alive, struct zrx_error *error);

@@ -19,7 +19,7 @@
 
 #define ZRX_JOURNAL_DIRECTORY "/run/zcrx"
 
-/* Who made a set-up, so that a dead owner is told from a live one though numbers are used again. */
+/* The process that made a set-up. Process numbers are used again, so the start time counts too. */
 struct zrx_owner {
 	uint32_t pid;
 	uint32_t persistent; /* outlives its process: until it is undone on request */
@@ -47,7 +47,7 @@ struct zrx_journal {
 	uint32_t ifindex;
 	uint32_t queue;
 	uint32_t steps;    /* begun: ZRX_STEP_* */
-	uint32_t released; /* by its owner: as good as dead */
+	uint32_t released; /* its owner has ended it */
 	uint32_t locked;   /* when it was loaded */
 	uint32_t port;     /* led to the queue, alone or shared with other claims; 0: none */
 	uint32_t context;  /* the RSS context, made or joined, that leads it there; 0: none */

@@ -330,7 +330,7 @@ int zrx_journal_directory_existing(const char *path)
 
 	if (fd < 0)
 		return -errno;
-	/* Whoever can write here decides what is done to the NIC with our rights. */
+	/* What is written here is carried out with this process' rights. */
 	if (fstat(fd, &status) || status.st_mode & S_IWOTH ||
 	    (status.st_uid != 0 && status.st_uid != geteuid())) {
 		close(fd);

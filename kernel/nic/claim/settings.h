@@ -41,7 +41,7 @@ struct zrx_nic_wish {
 	struct zrx_queue_set avoid; /* queues that must not inherit traffic */
 };
 
-/* Rings, with words for an interface that has none to set. */
+/* Read the ring parameters; error says so where the interface has none. */
 int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
 		       struct zrx_error *error);
 
@@ -52,7 +52,7 @@ int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings
 int zrx_nic_plan_make(const struct zrx_nic_settings *now, const struct zrx_nic_wish *wish,
 		      const char *interface, struct zrx_nic_plan *plan, struct zrx_error *error);
 
-/* "rss", ...: also the words of the journal. */
+/* "rss", ...: as the journal has it. */
 const char *zrx_nic_step_name(uint32_t step);
 
 /* The equivalent ethtool line of one step of a plan. */
@@ -60,8 +60,8 @@ void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const 
 			  char *text, size_t size);
 
 /*
- * Told about each step before it is taken; a failure stops there. kept: told once more, because it
- * turned out that the setting was so before, and is to stay.
+ * Called before each step, with kept 0: if it fails, the step is not taken. Called again with kept
+ * 1 after a step that changed nothing, which is therefore not to be undone.
  */
 typedef int (*zrx_nic_note)(void *context, uint32_t step, int kept);
 

@@ -178,7 +178,7 @@ static int share_create(struct zrx_nic_device *device, struct zrx_sharers *share
 	result = zrx_journal_context(file, plan->context);
 	if (!result)
 		result = device->ops->context_add(device, &plan->rss, &context);
-	if (!result && context != plan->context) { /* somebody else was faster */
+	if (!result && context != plan->context) { /* another process took that number meanwhile */
 		plan->context = context;
 		zrx_sharers_know_context(sharers, context);
 		result = zrx_journal_context(file, context);

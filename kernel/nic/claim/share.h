@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Claims that share a port. What leads the port's flows to their queues belongs to no single claim:
- * whenever one joins, leaves or is found dead, rules and context are made what the living need. The
- * NIC tells what there is, the journals tell whose it is; so whoever is interrupted, the next one
- * to come completes it.
+ * Claims that share a port. The rules and the RSS context that lead the port's flows to their
+ * queues belong to no single claim. Whenever a claim joins, leaves or is swept, what the NIC has is
+ * compared with what the claims in use need, and the difference is changed; an interrupted change
+ * is completed by the next claim that does so.
  */
 #ifndef ZRX_KERNEL_NIC_SHARE_H
 #define ZRX_KERNEL_NIC_SHARE_H
@@ -15,8 +15,8 @@
 /* All that the journals say about one port. */
 struct zrx_sharers {
 	uint16_t port;
-	struct zrx_queue_set alive; /* queues of living claims */
-	struct zrx_queue_set all;   /* the dead ones' too */
+	struct zrx_queue_set alive; /* queues of claims in use */
+	struct zrx_queue_set all;   /* and of those that were ended, or whose process is gone */
 	uint32_t contexts[ZRX_PORT_CONTEXTS];
 	uint32_t context_count;
 };
@@ -34,13 +34,13 @@ int zrx_share_plan(struct zrx_nic_device *device, const struct zrx_sharers *othe
 		   struct zrx_port_plan *plan);
 
 /*
- * Carry out that plan, and read back; sharers: the others and the one who joins, whose journal is
- * told of the context before it is made or changed.
+ * Carry out that plan, and read back. sharers: the others and the one that joins; the context is
+ * written to its journal before it is made or changed.
  */
 int zrx_share_apply(struct zrx_nic_device *device, struct zrx_sharers *sharers,
 		    struct zrx_port_plan *plan, struct zrx_journal_file *file);
 
-/* Make rules and contexts what the living sharers need; nothing new is made but rules. */
+/* Change rules and contexts to what the sharers in use need; no context is made. */
 int zrx_share_settle(struct zrx_nic_device *device, struct zrx_sharers *sharers);
 
 #endif /* ZRX_KERNEL_NIC_SHARE_H */

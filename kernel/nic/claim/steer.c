@@ -108,8 +108,8 @@ static int steer_insert(struct zrx_claim *claim, struct zrx_claim_rule *rule,
 }
 
 /*
- * After a refusal: it may have been taken nevertheless. What is not surely gone stays written.
- * -EEXIST says that somebody else has this rule: that one stays.
+ * After a refusal: some drivers have set the rule nevertheless. It stays in the journal unless it
+ * is known to be removed. After -EEXIST the rule is somebody else's, and stays.
  */
 static void steer_withdraw(struct zrx_claim *claim, struct zrx_claim_rule *rule, uint32_t number,
 			   int code)

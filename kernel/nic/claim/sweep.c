@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Undoing what dead claims have left. */
+/* Undoing claims that were ended, or whose process is gone. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *
 	return result == -EOPNOTSUPP ? 0 : result;
 }
 
-/* The living who share its port are led what was led to it. */
+/* Lead the port's flows to the claims in use that share it. */
 static int sweep_port(struct zrx_nic_device *device, const struct zrx_journal_entry *entries,
 		      int count, uint32_t port)
 {
@@ -98,7 +98,7 @@ static int sweep_one(struct zrx_nic_device *device, int directory,
 	int result;
 
 	if (!sweep_is_void(entry)) {
-		/* The kernel takes a dead process' queue back in its own time. */
+		/* The kernel unbinds the queue of a process some time after its end. */
 		if (zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
 			return zrx_error_set(
 				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
