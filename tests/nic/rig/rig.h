@@ -36,6 +36,7 @@ int rig_go_to_peer(void);
 
 void test_ports(const struct snapshot *before);
 void test_ownership(const struct snapshot *before);
+void test_full_table(const struct snapshot *before);
 void test_bad_input(const struct snapshot *before);
 void test_vanishing_interface(void); /* nothing can follow it */
 

@@ -332,6 +332,7 @@ int main(void)
 	test_together(&before);
 	test_ports(&before);
 	test_ownership(&before);
+	test_full_table(&before);
 	test_bad_input(&before);
 	test_set_by_hand();
 	test_vanishing_interface();
