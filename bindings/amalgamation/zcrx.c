@@ -3815,10 +3815,9 @@ static inline struct zrx_check *zrx_check_last(const struct zrx_check_list *list
 /* ---- kernel/nic/claim/claim.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * One queue of a NIC, claimed: the transaction around settings, rules and journal. Claims on one
- * NIC know of each other through their journals. A claim that is given up, or whose process died,
- * is undone when no other is alive, the youngest first: each journal holds what its claim found, so
- * together they are a stack.
+ * A claim is the use of one queue of a NIC: settings, flow rules, and the journal of both. Claims
+ * on one NIC find each other by their journals. Settings are put back when no claim is in use any
+ * more, last claim first: each journal holds the settings that its claim found.
  */
 #ifndef ZRX_KERNEL_NIC_CLAIM_H
 #define ZRX_KERNEL_NIC_CLAIM_H
@@ -3985,6 +3984,10 @@ int zrx_ethtool_lists(const struct zrx_ethtool_rule_table *table, uint32_t locat
 /* The last location that is free; -ENOSPC. */
 int zrx_ethtool_free_place(const struct zrx_ethtool_rule_table *table, uint32_t *location);
 
+/* Packets of a receive queue that the NIC could not split, by the driver's count. -EOPNOTSUPP: it
+ * keeps none. */
+int zrx_ethtool_unsplit(int socket, const char *name, uint32_t queue, uint64_t *count);
+
 /* By the family "ethtool". */
 int zrx_ethtool_rings(struct zrx_genl *ethtool, uint32_t ifindex, struct zrx_ethtool_rings *rings);
 /*
@@ -4032,6 +4035,7 @@ struct zrx_netdev_pool {
 struct zrx_netdev_queue_stats {
 	uint64_t packets;
 	uint64_t bytes;
+	uint64_t starved; /* times there was no buffer; UINT64_MAX: the driver does not tell */
 };
 
 struct zrx_netdev_pool_stats {
@@ -4287,7 +4291,7 @@ struct zrx_nic_wish {
 	struct zrx_queue_set avoid; /* queues that must not inherit traffic */
 };
 
-/* Rings, with words for an interface that has none to set. */
+/* Read the ring parameters; error says so where the interface has none. */
 int zrx_nic_split_read(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings,
 		       struct zrx_error *error);
 
@@ -4298,7 +4302,7 @@ int zrx_nic_settings_read(struct zrx_nic_device *device, struct zrx_nic_settings
 int zrx_nic_plan_make(const struct zrx_nic_settings *now, const struct zrx_nic_wish *wish,
 		      const char *interface, struct zrx_nic_plan *plan, struct zrx_error *error);
 
-/* "rss", ...: also the words of the journal. */
+/* "rss", ...: as the journal has it. */
 const char *zrx_nic_step_name(uint32_t step);
 
 /* The equivalent ethtool line of one step of a plan. */
@@ -4306,8 +4310,8 @@ void zrx_nic_step_command(uint32_t step, const struct zrx_nic_plan *plan, const 
 			  char *text, size_t size);
 
 /*
- * Told about each step before it is taken; a failure stops there. kept: told once more, because it
- * turned out that the setting was so before, and is to stay.
+ * Called before each step, with kept 0: if it fails, the step is not taken. Called again with kept
+ * 1 after a step that changed nothing, which is therefore not to be undone.
  */
 typedef int (*zrx_nic_note)(void *context, uint32_t step, int kept);
 
@@ -4341,7 +4345,7 @@ uint32_t zrx_nic_choose(const struct zrx_netdev_queue *queues, uint32_t count,
 
 #define ZRX_JOURNAL_DIRECTORY "/run/zcrx"
 
-/* Who made a set-up, so that a dead owner is told from a live one though numbers are used again. */
+/* The process that made a set-up. Process numbers are used again, so the start time counts too. */
 struct zrx_owner {
 	uint32_t pid;
 	uint32_t persistent; /* outlives its process: until it is undone on request */
@@ -4369,7 +4373,7 @@ struct zrx_journal {
 	uint32_t ifindex;
 	uint32_t queue;
 	uint32_t steps;    /* begun: ZRX_STEP_* */
-	uint32_t released; /* by its owner: as good as dead */
+	uint32_t released; /* its owner has ended it */
 	uint32_t locked;   /* when it was loaded */
 	uint32_t port;     /* led to the queue, alone or shared with other claims; 0: none */
 	uint32_t context;  /* the RSS context, made or joined, that leads it there; 0: none */
@@ -4545,7 +4549,7 @@ struct zrx_claim_rule {
 	struct zrx_flow flow;
 	uint32_t location;
 	uint32_t uses;
-	uint32_t stuck; /* could be neither set nor surely removed: its number stays taken */
+	uint32_t stuck; /* not set, and may not be removed: its number is not used again */
 };
 
 /* Who says where a flow rule goes. */
@@ -4606,16 +4610,16 @@ int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t p
 /* The lock of the NIC's set-ups, to be closed, or -errno. */
 int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error);
 
-/* Give the claim up: waits until the queue is unbound, removes the rules, undoes what nobody needs
- * any more. */
+/* End the claim: wait until the queue is unbound, remove its rules, and put back settings that no
+ * other claim needs. */
 int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error);
 
-/* Forget a persistent claim; the NIC stays as it is. */
+/* Free a persistent claim, which stays in force. */
 void zrx_claim_leave(struct zrx_claim *claim);
 
 /*
- * How long the kernel may take to let a queue go: of a ring that was closed (it will, so be
- * patient), and of one that may belong to somebody who is not going to close it.
+ * How long to wait for the kernel to unbind a queue: of a ring that was closed, which it will do,
+ * and of a ring that another process may keep open.
  */
 #define ZRX_UNBIND_OWN_MS   10000
 #define ZRX_UNBIND_OTHER_MS 2000
@@ -4624,9 +4628,9 @@ void zrx_claim_leave(struct zrx_claim *claim);
 int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms);
 
 /*
- * Undo what dead claims on this NIC have left. The lock is the caller's. Returns how many are gone
- * for good; *alive is how many live ones there are. -EUCLEAN: a journal is damaged; nothing was
- * done.
+ * Undo claims on this NIC that were ended, or whose process is gone. The caller holds the lock.
+ * Returns how many journals were removed; *alive is how many claims are in use. -EUCLEAN: a journal
+ * is damaged; nothing was done.
  */
 int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_space,
 		    uint32_t *alive, struct zrx_error *error);
@@ -4774,7 +4778,7 @@ int zrx_nic_apply(const struct zrx_options *options, uint32_t *queue, struct zrx
 	return result;
 }
 
-/* Marks the persistent claims on a queue as given up; returns how many, or -EBUSY while one is
+/* Marks the persistent claims on a queue as ended; returns how many, or -EBUSY while one is
  * bound. */
 static int setup_give_up(struct zrx_nic_device *device, int directory, uint32_t queue,
 			 struct zrx_error *error)
@@ -4867,7 +4871,7 @@ int zrx_nic_undo(const char *interface, uint32_t queue, struct zrx_error *error)
 	return result;
 }
 
-/* The journals of an interface that is gone have nothing to be undone on. */
+/* The interface is gone: its journals are of no use. */
 static int setup_forget(int directory, const struct zrx_journal_entry *entry)
 {
 	return zrx_journal_remove(directory, entry->name) ? 0 : 1;
@@ -5093,6 +5097,8 @@ struct zrx_nic_traffic {
 	 * with up to 64 (net/core/page_pool.c, page_pool_alloc_netmems).
 	 */
 	uint64_t chunks;
+	uint64_t unsplit; /* packets of the queue that the NIC could not split */
+	uint64_t starved; /* times the queue had no buffer */
 };
 
 /* Any part of it may stay unknown; never fails. napi_id: of the queue, 0 if not known. */
@@ -5106,19 +5112,27 @@ void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uin
 #ifndef ZRX_KERNEL_NIC_VERDICT_H
 #define ZRX_KERNEL_NIC_VERDICT_H
 
-/* How the interface was set while the stream ran. */
+/* What is known beside the proof's own counts: settings, and how the stream stood at the end. */
 struct zrx_nic_state {
 	const char *interface;
 	uint32_t split;      /* ZRX_NIC_SPLIT_* */
 	uint32_t hds_thresh; /* bytes */
-	int stalled;         /* the stream stopped for want of chunks to copy into */
+	uint32_t steer;      /* ZRX_STEER_*: how the flow was led to the queue */
+	uint32_t stall;      /* ZRX_STALL_* that ended the stream, or was when the time was over */
+	uint32_t flushes;    /* this kernel can copy on when the area is used up (6.19) */
+	uint32_t ring_entries; /* of a receive queue; 0: not told */
+	uint64_t area_bytes;
+	uint64_t pending; /* bytes that lie in the socket */
+	uint64_t unsplit; /* packets of the queue that the NIC could not split; ZRX_UNKNOWN */
+	uint64_t starved; /* times the queue had no buffer, as the driver counts; ZRX_UNKNOWN */
 };
 
-/*
- * Fill in verdict and checks of a proof whose counts are filled in. proof->checks has room for
- * ZRX_PROOF_CHECKS.
- */
+/* Fill in verdict and checks of a proof whose counts are filled in. */
 void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *state);
+
+/* Why not a byte came, as far as that can be told. Returns -ETIMEDOUT. */
+int zrx_nic_silence(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+		    struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_VERDICT_H */
 
@@ -5144,6 +5158,10 @@ struct prove {
 	struct zrx_nic_proof proof;
 	struct zrx_check checks[ZRX_PROOF_CHECKS];
 	struct zrx_nic_traffic before;
+	struct zrx_nic_traffic after;
+	uint64_t pending; /* bytes in the socket at the end */
+	uint32_t steer;
+	uint32_t stall; /* ZRX_STALL_*, at the end */
 	int fd;
 	int over;
 	int stalled; /* the kernel can neither copy nor have what it copies into back */
@@ -5165,6 +5183,7 @@ static int prove_open(struct prove *prove, const struct zrx_options *options,
 				     "start from ZRX_OPTIONS_INIT, and name an interface",
 				     "unusable options");
 	checked.engine = ZRX_ENGINE_ZCRX;
+	prove->steer = checked.steer;
 	result = zrx_receiver_open(&prove->receiver, &checked, error);
 	if (result)
 		return result;
@@ -5271,8 +5290,9 @@ static uint64_t prove_difference(uint64_t before, uint64_t after)
  * Cards write their counters to memory now and then (bnxt: once a second): look again until the
  * queue's bytes are all there, or will not come.
  */
-static void prove_look(struct prove *prove, struct zrx_nic_traffic *after)
+static void prove_look(struct prove *prove)
 {
+	struct zrx_nic_traffic *after = &prove->after;
 	const struct timespec pause = {.tv_nsec = PROVE_LOOK_NS};
 
 	for (uint32_t looks = 0; looks < PROVE_LOOKS; looks++) {
@@ -5288,20 +5308,24 @@ static void prove_look(struct prove *prove, struct zrx_nic_traffic *after)
 static void prove_count(struct prove *prove)
 {
 	struct zrx_nic_proof *proof = &prove->proof;
-	struct zrx_nic_traffic after;
+	const struct zrx_nic_traffic *after = &prove->after;
 	struct zrx_stats stats = ZRX_STATS_INIT;
+	int pending = 0;
 	struct ifreq request = {0};
 	uint32_t napi_id = 0;
 	socklen_t length = sizeof(napi_id);
 
-	prove_look(prove, &after);
+	prove_look(prove);
 	zrx_receiver_stats(prove->receiver, &stats);
 	proof->copied_bytes = stats.copied_bytes;
 	proof->copied_buffers = stats.copied_buffers;
 	proof->alloc_failures = stats.alloc_failures;
-	proof->nic_chunks = prove_difference(prove->before.chunks, after.chunks);
-	proof->queue_bytes = prove_difference(prove->before.bytes, after.bytes);
-	proof->queue_packets = prove_difference(prove->before.packets, after.packets);
+	prove->stall = prove->stalled ? ZRX_STALL_COPIES : stats.stall;
+	if (!ioctl(prove->fd, FIONREAD, &pending) && pending > 0)
+		prove->pending = (uint64_t)pending;
+	proof->nic_chunks = prove_difference(prove->before.chunks, after->chunks);
+	proof->queue_bytes = prove_difference(prove->before.bytes, after->bytes);
+	proof->queue_packets = prove_difference(prove->before.packets, after->packets);
 	proof->queue = prove->info.queue;
 	proof->queue_napi_id = prove->report.napi_id;
 	proof->buffer_bytes = prove->info.buffer_bytes;
@@ -5310,6 +5334,23 @@ static void prove_count(struct prove *prove)
 	memcpy(request.ifr_name, prove->info.interface, sizeof(request.ifr_name));
 	if (!ioctl(prove->fd, SIOCGIFMTU, &request))
 		proof->mtu = (uint32_t)request.ifr_mtu;
+}
+
+static struct zrx_nic_state prove_state(const struct prove *prove)
+{
+	return (struct zrx_nic_state){
+		.interface = prove->info.interface,
+		.split = prove->report.split,
+		.hds_thresh = prove->report.hds_thresh,
+		.steer = prove->steer,
+		.stall = prove->stall,
+		.flushes = !!(prove->info.features & ZRX_FEATURE_FLUSH),
+		.ring_entries = prove->report.ring_entries,
+		.area_bytes = prove->info.area_bytes,
+		.pending = prove->pending,
+		.unsplit = prove_difference(prove->before.unsplit, prove->after.unsplit),
+		.starved = prove_difference(prove->before.starved, prove->after.starved),
+	};
 }
 
 static int prove_ended(const struct prove *prove, int result, struct zrx_error *error)
@@ -5331,10 +5372,11 @@ static int prove_ended(const struct prove *prove, int result, struct zrx_error *
 	if (prove->failed)
 		return zrx_error_set(error, prove->failed, ZRX_STAGE_RECEIVE, NULL,
 				     "the stream failed: %s", strerror(-prove->failed));
-	if (!prove->proof.bytes)
-		return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
-				     "have the peer send, and check that its route leads here",
-				     "not a byte came");
+	if (!prove->proof.bytes) {
+		struct zrx_nic_state state = prove_state(prove);
+
+		return zrx_nic_silence(&prove->proof, &state, error);
+	}
 	return 0;
 }
 
@@ -5353,8 +5395,9 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 		result = prove_add(prove, limit_bytes, error);
 	}
 	if (!result) {
-		result = prove_ended(prove, prove_receive(prove, timeout_ns), error);
+		result = prove_receive(prove, timeout_ns);
 		prove_count(prove);
+		result = prove_ended(prove, result, error);
 	}
 	prove_release(prove);
 	closed = zrx_receiver_close(prove->receiver);
@@ -5364,8 +5407,7 @@ static int prove_run(struct prove *prove, const struct zrx_options *options, uin
 				       prove->info.interface, prove->info.queue);
 	if (result)
 		return result;
-	state = (struct zrx_nic_state){prove->info.interface, prove->report.split,
-				       prove->report.hds_thresh, prove->stalled};
+	state = prove_state(prove);
 	zrx_nic_verdict(&prove->proof, &state);
 	return 0;
 }
@@ -7486,6 +7528,102 @@ int zrx_ethtool_free_place(const struct zrx_ethtool_rule_table *table, uint32_t 
 	*location = table->size - 1 - from_last;
 	return 0;
 }
+/* ---- kernel/netlink/ethtool_stats.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* A driver's own counters (ethtool -S), of which one kind tells what no other interface does. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
+
+#define STATS_MAX 65536u
+
+struct stats_table {
+	uint32_t count;
+	struct ethtool_gstrings *names;
+	struct ethtool_stats *values;
+};
+
+static int stats_ioctl(int socket, const char *name, void *command)
+{
+	struct ifreq request = {.ifr_data = command};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	return ioctl(socket, SIOCETHTOOL, &request) ? -errno : 0;
+}
+
+static int stats_count(int socket, const char *name, struct stats_table *table)
+{
+	struct ethtool_sset_info *sets = calloc(1, sizeof(*sets) + sizeof(sets->data[0]));
+	int result = sets ? 0 : -ENOMEM;
+
+	if (!result) {
+		sets->cmd = ETHTOOL_GSSET_INFO;
+		sets->sset_mask = 1ull << ETH_SS_STATS;
+		result = stats_ioctl(socket, name, sets);
+	}
+	if (!result && (!sets->sset_mask || !sets->data[0] || sets->data[0] > STATS_MAX))
+		result = -EOPNOTSUPP;
+	if (!result)
+		table->count = sets->data[0];
+	free(sets);
+	return result;
+}
+
+static int stats_read(int socket, const char *name, struct stats_table *table)
+{
+	int result = stats_count(socket, name, table);
+
+	if (result)
+		return result;
+	table->names = calloc(1, sizeof(*table->names) + table->count * (size_t)ETH_GSTRING_LEN);
+	table->values = calloc(1, sizeof(*table->values) + table->count * sizeof(uint64_t));
+	if (!table->names || !table->values)
+		return -ENOMEM;
+	table->names->cmd = ETHTOOL_GSTRINGS;
+	table->names->string_set = ETH_SS_STATS;
+	table->names->len = table->count;
+	table->values->cmd = ETHTOOL_GSTATS;
+	table->values->n_stats = table->count;
+	result = stats_ioctl(socket, name, table->names);
+	return result ? result : stats_ioctl(socket, name, table->values);
+}
+
+/* "rx_hsplit_unsplit_pkt[3]" (gve), "rx3_hds_nosplit_packets" (mlx5): the first number is the
+ * queue. */
+static int stats_is_unsplit(const char *name, uint32_t queue)
+{
+	const char *digits = name + strcspn(name, "0123456789");
+
+	return (strstr(name, "unsplit") || strstr(name, "nosplit")) &&
+	       (!*digits || strtoul(digits, NULL, 10) == queue);
+}
+
+int zrx_ethtool_unsplit(int socket, const char *name, uint32_t queue, uint64_t *count)
+{
+	struct stats_table table = {0};
+	int result = stats_read(socket, name, &table), found = 0;
+
+	*count = 0;
+	for (uint32_t i = 0; !result && i < table.count; i++) {
+		char text[ETH_GSTRING_LEN + 1] = "";
+
+		memcpy(text, table.names->data + i * (size_t)ETH_GSTRING_LEN, ETH_GSTRING_LEN);
+		if (!stats_is_unsplit(text, queue))
+			continue;
+		*count += table.values->data[i];
+		found = 1;
+	}
+	free(table.names);
+	free(table.values);
+	return result ? result : found ? 0 : -EOPNOTSUPP;
+}
 /* ---- kernel/netlink/genl.c ---- */
 /* SPDX-License-Identifier: MIT */
 #ifndef _GNU_SOURCE
@@ -7856,6 +7994,8 @@ int zrx_link_xdp(uint32_t ifindex, uint32_t *attached)
 #define NETDEV_QSTATS_SCOPE       4u
 #define NETDEV_QSTATS_RX_PACKETS  8u
 #define NETDEV_QSTATS_RX_BYTES    9u
+#define NETDEV_QSTATS_ALLOC_FAIL  12u
+#define NETDEV_QSTATS_OVERRUNS    14u /* dropped by the device, for want of buffers */
 #define NETDEV_QSTATS_SCOPE_QUEUE 1u
 
 #define NETDEV_STATS_INFO           1u
@@ -8003,16 +8143,20 @@ struct netdev_queue_count {
 
 static int netdev_take_queue_stats(const struct nlmsghdr *message, void *context)
 {
-	const struct nlattr *table[NETDEV_QSTATS_RX_BYTES + 1];
+	const struct nlattr *table[NETDEV_QSTATS_OVERRUNS + 1];
 	struct netdev_queue_count *count = context;
 
-	zrx_genl_attributes(message, table, NETDEV_QSTATS_RX_BYTES);
+	zrx_genl_attributes(message, table, NETDEV_QSTATS_OVERRUNS);
 	if (!table[NETDEV_QSTATS_RX_BYTES] ||
 	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_TYPE]) != NETDEV_QUEUE_IS_RX ||
 	    zrx_genl_number(table[NETDEV_QSTATS_QUEUE_ID]) != count->queue)
 		return MNL_CB_OK;
 	count->stats->packets = zrx_genl_number(table[NETDEV_QSTATS_RX_PACKETS]);
 	count->stats->bytes = zrx_genl_number(table[NETDEV_QSTATS_RX_BYTES]);
+	count->stats->starved = table[NETDEV_QSTATS_ALLOC_FAIL] || table[NETDEV_QSTATS_OVERRUNS]
+					? zrx_genl_number(table[NETDEV_QSTATS_ALLOC_FAIL]) +
+						  zrx_genl_number(table[NETDEV_QSTATS_OVERRUNS])
+					: UINT64_MAX;
 	count->found = 1;
 	return MNL_CB_OK;
 }
@@ -8436,6 +8580,7 @@ struct zrx_nic_case {
 	uint32_t queue_count;
 	uint32_t rx_buf_len; /* as registered; 0: the page size */
 	uint32_t page_bytes;
+	uint32_t kernel; /* the running one, ZRX_KERNEL(); 0: not told */
 	uint32_t xdp;    /* a program is attached */
 	uint32_t bound;  /* ZRX_BOUND_* */
 	int rings_error; /* rings could not be read */
@@ -8446,7 +8591,7 @@ struct zrx_nic_case {
 int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int errno_value,
 			   uint32_t rx_buf_len, struct zrx_error *error);
 
-/* The words for an interface with an XDP program. Returns code. */
+/* The error for an interface with an XDP program. Returns code. */
 int zrx_nic_explain_xdp(const char *interface, int code, struct zrx_error *error);
 
 /* Pure, but for errnos that are the process' own: those look at the process. Returns -errno_value.
@@ -8463,10 +8608,13 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value,
 
 #include <stdint.h>
 
+#define ZRX_KERNEL(major, minor) ((major)*1000u + (minor))
+
 struct zrx_nic_quirk {
 	const char *driver;
 	uint32_t first_queue;  /* queues below it cannot be bound */
 	uint32_t needs_hw_gro; /* splits only with rx-gro-hw on */
+	uint32_t first_kernel; /* whose driver can bind, ZRX_KERNEL(); 0: not known to differ */
 	const char *needs;     /* what else an administrator must do; NULL: nothing */
 	const char *source;    /* where this is known from */
 };
@@ -8497,7 +8645,8 @@ static int claim_look_at_queues(struct zrx_nic_device *device, struct claim_view
 	char hint[64];
 
 	if (count < 0)
-		return zrx_error_set(error, count, ZRX_STAGE_NIC, "boot Linux 6.15 or newer",
+		return zrx_error_set(error, count, ZRX_STAGE_NIC,
+				     count == -EOPNOTSUPP ? "boot Linux 6.15 or newer" : NULL,
 				     "%s: the kernel does not list queues: %s", device->name,
 				     strerror(-count));
 	snprintf(hint, sizeof(hint), "ip link set dev %s up", device->name);
@@ -8584,7 +8733,7 @@ static void claim_look_at_rules(struct zrx_nic_device *device, struct zrx_queue_
 	free(table);
 }
 
-/* Not one that somebody's flow rules lead to: their sockets would no longer be able to read. */
+/* Not one to which flow rules lead: the sockets that they are for could not be read any more. */
 static uint32_t claim_free_queue(struct zrx_nic_device *device, const struct claim_view *view)
 {
 	struct zrx_queue_set used = view->taken;
@@ -8831,7 +8980,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 			      claim->device->name, claim->queue);
 	lock = zrx_claim_lock(claim, result ? NULL : error);
 	zrx_claim_unsteer_all(claim);
-	/* From here the sweep, ours or the next one's, treats this claim as a dead one's. */
+	/* From here on a sweep undoes this claim. */
 	if (zrx_journal_released(&claim->file) && !result)
 		result = -EIO;
 	if (lock < 0)
@@ -8855,10 +9004,10 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 /* ---- kernel/nic/claim/share.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * Claims that share a port. What leads the port's flows to their queues belongs to no single claim:
- * whenever one joins, leaves or is found dead, rules and context are made what the living need. The
- * NIC tells what there is, the journals tell whose it is; so whoever is interrupted, the next one
- * to come completes it.
+ * Claims that share a port. The rules and the RSS context that lead the port's flows to their
+ * queues belong to no single claim. Whenever a claim joins, leaves or is swept, what the NIC has is
+ * compared with what the claims in use need, and the difference is changed; an interrupted change
+ * is completed by the next claim that does so.
  */
 #ifndef ZRX_KERNEL_NIC_SHARE_H
 #define ZRX_KERNEL_NIC_SHARE_H
@@ -8866,8 +9015,8 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 /* All that the journals say about one port. */
 struct zrx_sharers {
 	uint16_t port;
-	struct zrx_queue_set alive; /* queues of living claims */
-	struct zrx_queue_set all;   /* the dead ones' too */
+	struct zrx_queue_set alive; /* queues of claims in use */
+	struct zrx_queue_set all;   /* and of those that were ended, or whose process is gone */
 	uint32_t contexts[ZRX_PORT_CONTEXTS];
 	uint32_t context_count;
 };
@@ -8885,13 +9034,13 @@ int zrx_share_plan(struct zrx_nic_device *device, const struct zrx_sharers *othe
 		   struct zrx_port_plan *plan);
 
 /*
- * Carry out that plan, and read back; sharers: the others and the one who joins, whose journal is
- * told of the context before it is made or changed.
+ * Carry out that plan, and read back. sharers: the others and the one that joins; the context is
+ * written to its journal before it is made or changed.
  */
 int zrx_share_apply(struct zrx_nic_device *device, struct zrx_sharers *sharers,
 		    struct zrx_port_plan *plan, struct zrx_journal_file *file);
 
-/* Make rules and contexts what the living sharers need; nothing new is made but rules. */
+/* Change rules and contexts to what the sharers in use need; no context is made. */
 int zrx_share_settle(struct zrx_nic_device *device, struct zrx_sharers *sharers);
 
 #endif /* ZRX_KERNEL_NIC_SHARE_H */
@@ -9768,7 +9917,7 @@ int zrx_journal_directory_existing(const char *path)
 
 	if (fd < 0)
 		return -errno;
-	/* Whoever can write here decides what is done to the NIC with our rights. */
+	/* What is written here is carried out with this process' rights. */
 	if (fstat(fd, &status) || status.st_mode & S_IWOTH ||
 	    (status.st_uid != 0 && status.st_uid != geteuid())) {
 		close(fd);
@@ -10924,7 +11073,7 @@ static int share_create(struct zrx_nic_device *device, struct zrx_sharers *share
 	result = zrx_journal_context(file, plan->context);
 	if (!result)
 		result = device->ops->context_add(device, &plan->rss, &context);
-	if (!result && context != plan->context) { /* somebody else was faster */
+	if (!result && context != plan->context) { /* another process took that number meanwhile */
 		plan->context = context;
 		zrx_sharers_know_context(sharers, context);
 		result = zrx_journal_context(file, context);
@@ -11144,8 +11293,8 @@ static int steer_insert(struct zrx_claim *claim, struct zrx_claim_rule *rule,
 }
 
 /*
- * After a refusal: it may have been taken nevertheless. What is not surely gone stays written.
- * -EEXIST says that somebody else has this rule: that one stays.
+ * After a refusal: some drivers have set the rule nevertheless. It stays in the journal unless it
+ * is known to be removed. After -EEXIST the rule is somebody else's, and stays.
  */
 static void steer_withdraw(struct zrx_claim *claim, struct zrx_claim_rule *rule, uint32_t number,
 			   int code)
@@ -11305,7 +11454,7 @@ void zrx_claim_unsteer_all(struct zrx_claim *claim)
 }
 /* ---- kernel/nic/claim/sweep.c ---- */
 /* SPDX-License-Identifier: MIT */
-/* Undoing what dead claims have left. */
+/* Undoing claims that were ended, or whose process is gone. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11352,7 +11501,7 @@ static int sweep_rules(struct zrx_nic_device *device, const struct zrx_journal *
 	return result == -EOPNOTSUPP ? 0 : result;
 }
 
-/* The living who share its port are led what was led to it. */
+/* Lead the port's flows to the claims in use that share it. */
 static int sweep_port(struct zrx_nic_device *device, const struct zrx_journal_entry *entries,
 		      int count, uint32_t port)
 {
@@ -11399,7 +11548,7 @@ static int sweep_one(struct zrx_nic_device *device, int directory,
 	int result;
 
 	if (!sweep_is_void(entry)) {
-		/* The kernel takes a dead process' queue back in its own time. */
+		/* The kernel unbinds the queue of a process some time after its end. */
 		if (zrx_claim_wait_unbound(device, journal->queue, ZRX_UNBIND_OTHER_MS))
 			return zrx_error_set(
 				error, -EBUSY, ZRX_STAGE_NIC, "stop the program that uses it",
@@ -11709,13 +11858,14 @@ void zrx_nic_device_close(struct zrx_nic_device *device)
 /* ---- kernel/nic/explain.c ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * Words for a refused registration. The kernel knows which precondition failed, but its sentence is
- * lost on this path: so each is looked at again, in the order in which the kernel checks them.
+ * Why a registration was refused. The kernel knows which precondition failed, but returns only an
+ * errno on this path: so each is read again, in the order in which the kernel checks them.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/utsname.h>
 
 static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *error)
 {
@@ -11747,7 +11897,9 @@ static int explain_split(const struct zrx_nic_case *facts, struct zrx_error *err
 	if (facts->rx_buf_len > facts->page_bytes)
 		return zrx_error_set(
 			error, -EINVAL, ZRX_STAGE_QUEUE,
-			"open with buffers of the page size, or boot Linux 7.0 or newer",
+			facts->kernel < ZRX_KERNEL(7, 0)
+				? "open with buffers of the page size, or boot Linux 7.0 or newer"
+				: "open with buffers of the page size (buffer_bytes 0)",
 			"%s: this kernel or driver %s does not take buffers of %u bytes",
 			facts->interface, facts->driver, facts->rx_buf_len);
 	return zrx_error_set(
@@ -11840,6 +11992,36 @@ static int explain_taken(const struct zrx_nic_case *facts, int code, struct zrx_
 	return zrx_nic_explain_xdp(facts->interface, code, error);
 }
 
+/* A newer kernel is only advised where it is known to help. */
+static int explain_unreadable(const struct zrx_nic_case *facts, struct zrx_error *error)
+{
+	const struct zrx_nic_quirk *quirk = zrx_nic_quirk_find(facts->driver);
+	uint32_t first = quirk ? quirk->first_kernel : 0;
+	char hint[160];
+
+	if (facts->kernel < first)
+		snprintf(hint, sizeof(hint), "boot Linux %u.%u or newer, or use engine multishot",
+			 first / 1000, first % 1000);
+	else
+		snprintf(hint, sizeof(hint),
+			 "use engine multishot, or another NIC: bnxt_en, fbnic, gve and mlx5_core "
+			 "are drivers that can");
+	return zrx_error_set(error, -ENODATA, ZRX_STAGE_QUEUE, hint,
+			     "%s: driver %s, as this kernel has it, cannot take memory that it "
+			     "must not read",
+			     facts->interface, facts->driver);
+}
+
+static uint32_t explain_kernel(void)
+{
+	unsigned major, minor;
+	struct utsname name;
+
+	return !uname(&name) && sscanf(name.release, "%u.%u", &major, &minor) == 2
+		       ? ZRX_KERNEL(major, minor)
+		       : 0;
+}
+
 int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, struct zrx_error *error)
 {
 	char hint[64];
@@ -11859,11 +12041,7 @@ int zrx_nic_explain_case(const struct zrx_nic_case *facts, int errno_value, stru
 	case EBUSY:
 		return explain_taken(facts, -errno_value, error);
 	case ENODATA:
-		return zrx_error_set(
-			error, -ENODATA, ZRX_STAGE_QUEUE,
-			"boot a newer kernel (gve: 6.18), or use engine multishot",
-			"%s: driver %s of this kernel cannot take memory that it must not read",
-			facts->interface, facts->driver);
+		return explain_unreadable(facts, error);
 	case ENETDOWN:
 		snprintf(hint, sizeof(hint), "ip link set dev %s up", facts->interface);
 		return zrx_error_set(error, -ENETDOWN, ZRX_STAGE_QUEUE, hint, "%s is down",
@@ -11898,6 +12076,7 @@ int zrx_nic_explain_device(struct zrx_nic_device *device, uint32_t queue, int er
 	struct zrx_nic_case facts = {.queue = queue, .rx_buf_len = rx_buf_len};
 
 	facts.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	facts.kernel = explain_kernel();
 	snprintf(facts.interface, sizeof(facts.interface), "%s", device->name);
 	explain_gather(device, &facts);
 	return zrx_nic_explain_case(&facts, errno_value, error);
@@ -12009,7 +12188,7 @@ int zrx_nic_holder_find(char *text, size_t size)
 	return found == 1 ? 0 : found ? -ENOTUNIQ : -ENOENT;
 }
 
-/* Its process is alive, and its number means something here. */
+/* Its process exists, in this pid namespace. */
 static int holder_can_be_named(const struct zrx_journal *journal, const struct zrx_owner *self)
 {
 	return !journal->owner.persistent && journal->owner.pid_space == self->pid_space &&
@@ -12120,7 +12299,9 @@ static void inspect_queue(struct inspection *at)
 	if (at->queues_error) {
 		zrx_check_add(&at->list, ZRX_CHECK_MISSING, "queues",
 			      "the kernel does not list queues: %s", strerror(-at->queues_error));
-		zrx_check_hint(zrx_check_last(&at->list), "boot Linux 6.15 or newer");
+		zrx_check_hint(zrx_check_last(&at->list), at->queues_error == -EOPNOTSUPP
+								  ? "boot Linux 6.15 or newer"
+								  : "try again");
 		return;
 	}
 	if (!at->listed) {
@@ -12515,7 +12696,9 @@ static const struct zrx_nic_quirk quirks[] = {
 	{
 		.driver = "gve",
 		.first_queue = 1,
-		.source = "tried on Linux 6.18 to 7.3: binding queue 0 gives ERANGE",
+		.first_kernel = ZRX_KERNEL(6, 18),
+		.source = "tried on Linux 6.18 to 7.3: binding queue 0 gives ERANGE; on 6.16 and "
+			  "6.17 binding gives ENODATA",
 	},
 	{
 		.driver = "mlx5_core",
@@ -12537,6 +12720,9 @@ const struct zrx_nic_quirk *zrx_nic_quirk_find(const char *driver)
 /* ---- kernel/nic/traffic.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <unistd.h>
+#include <net/if.h>
+#include <sys/socket.h>
 
 #define TRAFFIC_POOLS 256
 
@@ -12572,17 +12758,34 @@ static uint64_t traffic_chunks(struct zrx_genl *netdev, uint32_t ifindex, uint32
 	return chunks;
 }
 
+static uint64_t traffic_unsplit(uint32_t ifindex, uint32_t queue)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t count, unsplit = ZRX_UNKNOWN;
+	char name[IF_NAMESIZE];
+
+	if (fd < 0)
+		return ZRX_UNKNOWN;
+	if (if_indextoname(ifindex, name) && !zrx_ethtool_unsplit(fd, name, queue, &count))
+		unsplit = count;
+	close(fd);
+	return unsplit;
+}
+
 void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uint32_t queue,
 			  uint32_t napi_id)
 {
 	struct zrx_genl *netdev = malloc(sizeof(*netdev));
 	struct zrx_netdev_queue_stats stats;
 
-	*traffic = (struct zrx_nic_traffic){ZRX_UNKNOWN, ZRX_UNKNOWN, ZRX_UNKNOWN};
+	*traffic = (struct zrx_nic_traffic){ZRX_UNKNOWN, ZRX_UNKNOWN, ZRX_UNKNOWN, ZRX_UNKNOWN,
+					    ZRX_UNKNOWN};
+	traffic->unsplit = traffic_unsplit(ifindex, queue);
 	if (netdev && !zrx_genl_open(netdev, "netdev")) {
 		if (!zrx_netdev_queue_stats(netdev, ifindex, queue, &stats)) {
 			traffic->packets = stats.packets;
 			traffic->bytes = stats.bytes;
+			traffic->starved = stats.starved;
 		}
 		traffic->chunks = traffic_chunks(netdev, ifindex, napi_id);
 		zrx_genl_close(netdev);
@@ -12591,7 +12794,9 @@ void zrx_nic_traffic_read(struct zrx_nic_traffic *traffic, uint32_t ifindex, uin
 }
 /* ---- kernel/nic/verdict.c ---- */
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #define FEW_PART                                                                                \
 	1000u         /* one in so many may be copied: what was under way when the rule was set \
@@ -12616,47 +12821,93 @@ static int judge_missed_queue(const struct zrx_nic_proof *proof)
 	       proof->socket_napi_id != proof->queue_napi_id;
 }
 
+static int judge_counted(uint64_t count)
+{
+	return count && count != ZRX_UNKNOWN;
+}
+
+#define UNSPLIT_HINT                                                                           \
+	"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN that the driver " \
+	"leaves in the packet"
+
+/* The flow came last by another queue than the one that it was to be led to. */
+static void judge_elsewhere(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+	const char *interface = judge->state->interface;
+	struct zrx_check *check = zrx_check_add(
+		&judge->list, ZRX_CHECK_MISSING, "steering",
+		"the last packet that was taken came by NAPI %u; queue %u has NAPI %u",
+		proof->socket_napi_id, proof->queue, proof->queue_napi_id);
+
+	if (judge_counted(judge->state->unsplit)) {
+		check->state = ZRX_CHECK_UNKNOWN;
+		zrx_check_hint(check, "see \"unsplit\": packets that reach queue %u are dropped",
+			       proof->queue);
+	} else if (judge_counted(proof->alloc_failures) || judge_counted(judge->state->starved)) {
+		check->state = ZRX_CHECK_UNKNOWN;
+		zrx_check_hint(check, "packets reach queue %u and are dropped there: ethtool -S %s",
+			       proof->queue, interface);
+	} else if (judge->state->steer == ZRX_STEER_NONE) {
+		zrx_check_hint(check,
+			       "nothing was asked to lead it (ZRX_STEER_NONE): steer by "
+			       "connection or port, or set a rule: ethtool -N %s",
+			       interface);
+	} else {
+		zrx_check_hint(check,
+			       "look for a rule that comes first: ethtool -n %s; RSS contexts: "
+			       "ethtool -x %s context N",
+			       interface, interface);
+	}
+}
+
 static void judge_steering(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
 	const char *interface = judge->state->interface;
 
-	if (judge_missed_queue(proof)) {
-		zrx_check_hint(
-			zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
-				      "the flow arrives on NAPI %u; queue %u has NAPI %u",
-				      proof->socket_napi_id, proof->queue, proof->queue_napi_id),
-			"look for a rule that comes first: ethtool -n %s; RSS contexts: ethtool "
-			"-x %s context N",
-			interface, interface);
-	} else if (!proof->socket_napi_id) {
+	if (judge_missed_queue(proof))
+		judge_elsewhere(judge);
+	else if (!proof->socket_napi_id)
 		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "steering",
 					     "the last packet came through no NIC queue"),
 			       "send from another machine, or network namespace, over %s",
 			       interface);
-	} else if (!proof->queue_napi_id) {
+	else if (!proof->queue_napi_id)
 		zrx_check_hint(
 			zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "steering",
 				      "the driver does not tell which NAPI instance queue %u has",
 				      proof->queue),
 			"compare the queue's packets: ethtool -S %s", interface);
-	} else {
+	else
 		zrx_check_add(&judge->list, ZRX_CHECK_OK, "steering",
 			      "the flow arrives on queue %u (NAPI %u)", proof->queue,
 			      proof->queue_napi_id);
-	}
+}
+
+/* This call opens the receiver when the connection is there already: no steering is earlier. */
+static void judge_early(struct judge *judge)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+
 	if (proof->early_bytes)
-		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "early",
-					     "%" PRIu64
-					     " bytes came before the flow was led to the queue: "
-					     "they were copied",
-					     proof->early_bytes),
-			       "steer by listening port (ZRX_STEER_PORT) before accepting");
+		zrx_check_hint(
+			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "early",
+				      "%" PRIu64
+				      " bytes came before the flow was led to the queue: "
+				      "they were copied",
+				      proof->early_bytes),
+			judge->state->steer == ZRX_STEER_PORT
+				? "here: have the peer send later. A program that opens its "
+				  "receiver before it listens has none"
+				: "here: have the peer send later. In a program: steer by "
+				  "listening port (ZRX_STEER_PORT), and open before listening");
 }
 
 static void judge_queue(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
+	uint64_t due = proof->bytes - proof->bytes / MOST_PART;
 
 	if (proof->queue_bytes == ZRX_UNKNOWN) {
 		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_UNKNOWN, "queue",
@@ -12664,8 +12915,9 @@ static void judge_queue(struct judge *judge)
 			       "look at ethtool -S %s", judge->state->interface);
 		return;
 	}
-	/* Packets that were on their way at either end of the counting may make up the part. */
-	if (proof->queue_bytes >= proof->bytes - proof->bytes / MOST_PART) {
+	/* Early bytes came by another; packets on their way at either end make up the part. */
+	due -= proof->early_bytes < due ? proof->early_bytes : due;
+	if (proof->queue_bytes >= due) {
 		zrx_check_add(&judge->list, ZRX_CHECK_OK, "queue",
 			      "it received %" PRIu64 " bytes in %" PRIu64 " packets",
 			      proof->queue_bytes, proof->queue_packets);
@@ -12675,7 +12927,9 @@ static void judge_queue(struct judge *judge)
 				     "it received %" PRIu64 " bytes, the stream had %" PRIu64
 				     ": the rest came by others",
 				     proof->queue_bytes, proof->bytes),
-		       "look for rules that lead it elsewhere: ethtool -n %s",
+		       judge->state->steer == ZRX_STEER_NONE
+			       ? "nothing was asked to lead it there: see what does: ethtool -n %s"
+			       : "look for rules that lead it elsewhere: ethtool -n %s",
 		       judge->state->interface);
 }
 
@@ -12697,6 +12951,38 @@ static void judge_split(struct judge *judge)
 			"ethtool -G %s tcp-data-split on", state->interface);
 }
 
+static void judge_unsplit(struct judge *judge)
+{
+	if (!judge_counted(judge->state->unsplit))
+		return;
+	zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "unsplit",
+				     "the NIC did not split %" PRIu64
+				     " packets of queue %u: they are copied, or dropped where the "
+				     "kernel cannot read them",
+				     judge->state->unsplit, judge->proof->queue),
+		       UNSPLIT_HINT);
+}
+
+/* Where the bytes that were copied came from, as far as something tells. */
+static void judge_copies_hint(struct judge *judge, struct zrx_check *check)
+{
+	const struct zrx_nic_proof *proof = judge->proof;
+
+	for (uint32_t i = 0; i < proof->check_count; i++)
+		if (&proof->checks[i] != check && proof->checks[i].state == ZRX_CHECK_MISSING) {
+			zrx_check_hint(check, "see the check \"%s\"", proof->checks[i].name);
+			return;
+		}
+	if (proof->early_bytes &&
+	    proof->copied_bytes <= proof->early_bytes + proof->bytes / FEW_PART)
+		zrx_check_hint(check, "they are those that came early: a longer sample, or a peer "
+				      "that sends later, has fewer");
+	else
+		zrx_check_hint(check, "queue and settings are as they should be: packets that the "
+				      "NIC did not split, or that came as the rule was set; a "
+				      "longer sample tells which");
+}
+
 static void judge_copies(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
@@ -12716,7 +13002,7 @@ static void judge_copies(struct judge *judge)
 			      " pieces (payload in a packet's linear part is not counted)",
 			      proof->copied_bytes, proof->bytes, proof->copied_buffers);
 	if (check->state != ZRX_CHECK_OK)
-		zrx_check_hint(check, "see to the checks that are not ok");
+		judge_copies_hint(judge, check);
 }
 
 /* Chunks that the stream began, and that the driver is not known to have taken. */
@@ -12745,29 +13031,46 @@ static void judge_linear(struct judge *judge)
 			      " chunks, the stream filled %" PRIu64,
 			      proof->nic_chunks, proof->chunks);
 	} else {
-		zrx_check_hint(
-			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "linear",
-				      "the driver is only known to have taken %" PRIu64
-				      " chunks, the stream filled %" PRIu64
-				      ": packets came unsplit, or missed the queue",
-				      proof->nic_chunks, proof->chunks),
-			"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN "
-			"that the driver leaves in the packet");
+		struct zrx_check *check = zrx_check_add(
+			&judge->list, ZRX_CHECK_WARN, "linear",
+			"the driver is only known to have taken %" PRIu64
+			" chunks, the stream filled %" PRIu64 ": packets %s",
+			proof->nic_chunks, proof->chunks,
+			judge_missed_queue(proof) ? "missed the queue"
+						  : "came unsplit, or before the rule was set");
+
+		if (judge_missed_queue(proof))
+			zrx_check_hint(check, "see the check \"steering\"");
+		else
+			zrx_check_hint(check, UNSPLIT_HINT);
 	}
+}
+
+static void judge_stall(struct judge *judge)
+{
+	const struct zrx_nic_state *state = judge->state;
+
+	if (state->stall != ZRX_STALL_COPIES)
+		return;
+	zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "stall",
+				     "it stopped after %" PRIu64 " bytes: %s", judge->proof->bytes,
+				     state->flushes
+					     ? "the kernel has to copy, and the NIC holds all "
+					       "chunks of the area"
+					     : "this kernel cannot go on copying once the area is "
+					       "used up"),
+		       state->flushes ? "a larger area (area_bytes), or a smaller NIC ring: "
+					"ethtool -G %s rx N"
+				      : "steer the flow to the queue of %s; boot Linux 6.19 or "
+					"newer, which can",
+		       state->interface);
 }
 
 static void judge_sizes(struct judge *judge)
 {
 	const struct zrx_nic_proof *proof = judge->proof;
 
-	if (judge->state->stalled)
-		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_MISSING, "stall",
-					     "it stopped after %" PRIu64
-					     " bytes: this kernel cannot go on "
-					     "copying once the area is used up",
-					     proof->bytes),
-			       "steer the flow to the queue; boot Linux 6.19 or newer, which can");
-	if (proof->alloc_failures && proof->alloc_failures != ZRX_UNKNOWN)
+	if (judge_counted(proof->alloc_failures))
 		zrx_check_hint(
 			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
 				      "the driver found no chunk %" PRIu64 " times",
@@ -12805,12 +13108,86 @@ void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *st
 
 	proof->check_count = 0;
 	judge_steering(&judge);
+	judge_early(&judge);
 	judge_queue(&judge);
 	judge_split(&judge);
+	judge_unsplit(&judge);
 	judge_copies(&judge);
 	judge_linear(&judge);
+	judge_stall(&judge);
 	judge_sizes(&judge);
 	proof->verdict = judge_verdict(proof);
+}
+
+/* ---- not a byte ---- */
+
+/* The kernel's own count, where it has one; the driver's is of drops for whatever reason. */
+static uint64_t judge_shortages(const struct zrx_nic_proof *proof,
+				const struct zrx_nic_state *state)
+{
+	return proof->alloc_failures == ZRX_UNKNOWN ? state->starved : proof->alloc_failures;
+}
+
+static int silence_of_shortage(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			       struct zrx_error *error)
+{
+	char hint[160];
+
+	snprintf(hint, sizeof(hint),
+		 "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
+		 state->interface);
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
+			     "not a byte came: packets reach queue %u, and the driver finds no "
+			     "chunk for them (%" PRIu64 " times); its ring has %u entries, the "
+			     "area %" PRIu64 " bytes",
+			     proof->queue, judge_shortages(proof, state), state->ring_entries,
+			     state->area_bytes);
+}
+
+static int silence_of_drops(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			    struct zrx_error *error)
+{
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, UNSPLIT_HINT,
+			     "not a byte came: the driver dropped %" PRIu64
+			     " packets of queue %u, though it had chunks: as if the NIC did not "
+			     "split them, so that the kernel cannot read their headers",
+			     state->starved, proof->queue);
+}
+
+static int silence_of_copies(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			     struct zrx_error *error)
+{
+	char hint[160];
+
+	snprintf(hint, sizeof(hint),
+		 state->flushes
+			 ? "steer the flow to queue %u; or a larger area, or a smaller NIC ring"
+			 : "steer the flow to queue %u; or boot Linux 6.19 or newer",
+		 proof->queue);
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
+			     "not a byte came: %" PRIu64
+			     " bytes wait in the socket, which the kernel has to copy, and there "
+			     "is no chunk to copy them into",
+			     state->pending);
+}
+
+int zrx_nic_silence(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+		    struct zrx_error *error)
+{
+	if (judge_counted(state->unsplit))
+		return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, UNSPLIT_HINT,
+				     "not a byte came: the NIC did not split %" PRIu64
+				     " packets of queue %u, and the kernel cannot read them",
+				     state->unsplit, proof->queue);
+	if (state->stall == ZRX_STALL_COPIES)
+		return silence_of_copies(proof, state, error);
+	if (judge_counted(judge_shortages(proof, state)))
+		return silence_of_shortage(proof, state, error);
+	if (judge_counted(state->starved))
+		return silence_of_drops(proof, state, error);
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
+			     "have the peer send, and check that its route leads here",
+			     "not a byte came");
 }
 /* ---- kernel/probe/observe.c ---- */
 /* SPDX-License-Identifier: MIT */

@@ -702,7 +702,8 @@ struct zrx_nic_proof {
  * limit_bytes  stop after so many; 0: at the end of the stream. Some hundred MiB are a good sample
  * timeout_ns   stop when it is over; negative: never
  *
- * Returns 0 with the proof filled; or what zrx_receiver_open and zrx_receiver_add return; -ETIMEDOUT if not a byte came;
+ * Returns 0 with the proof filled; or what zrx_receiver_open and zrx_receiver_add return; -ETIMEDOUT if not a byte came
+ * (error says why, where a counter tells);
  * -EFAULT (or -EXDEV) if the flow is led to the queue of another receiver; -EINTR if a signal came before a byte; -EINVAL if
  * proof->size is not set. A signal that comes later ends the sample, and so does a stream that can neither go on by
  * zero-copy nor by copies (a check "stall" then says so). The NIC is afterwards as it was. Any thread. Blocks. Source of the counts: Documentation/netlink/specs/netdev.yaml
