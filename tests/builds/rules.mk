@@ -2,7 +2,8 @@
 # The core where users are: other libcs, other processors, other page sizes, other releases of liburing.
 BUILD_ON := tests/builds/run.py
 
-BUILD_TESTS := test-glibc-2.34 test-glibc-2.35 test-musl test-aarch64 test-aarch64-guest test-debian13 test-sid test-liburing-old
+BUILD_TESTS := test-glibc-2.34 test-glibc-2.35 test-musl test-aarch64 test-aarch64-guest test-ppc64le-guest \
+	test-debian13 test-sid test-liburing-old
 
 .PHONY: test-builds test-builds-short $(BUILD_TESTS) deps-builds
 test-builds: $(BUILD_TESTS) ## build and test the core on all systems and processors that it is for: half an hour
@@ -31,6 +32,9 @@ test-aarch64: deps-builds ## build the core for aarch64 with glibc; simulation a
 test-aarch64-guest: deps-builds ## test it on aarch64 kernels with pages of 4 and of 16 KiB, all engines
 	tests/builds/guest unit sim conformance --page 4
 	tests/builds/guest unit sim conformance --page 16
+
+test-ppc64le-guest: deps-builds ## test it on ppc64le, on a kernel with pages of 64 KiB, all engines
+	tests/builds/guest unit conformance --page 64
 
 test-debian13: deps-builds ## build and test the core in Debian 13, by its compiler (root)
 	tests/builds/debian trixie

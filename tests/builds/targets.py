@@ -59,8 +59,8 @@ class Target:
         return flags
 
     def emulator(self, page_bytes: int = 4096) -> list[str]:
-        """What runs its programs; empty where this machine does."""
-        if self.architecture == "amd64":
+        """What runs its programs; empty where this machine, or only a guest, does."""
+        if self.architecture != "arm64":
             return []
         words = [str(qemu_user()), "-p", str(page_bytes)]
         return words if self.static else [*words, "-L", str(runtime(self.architecture))]
@@ -73,6 +73,7 @@ TARGETS = {
     "musl": Target("x86_64-linux-musl", "amd64", "sid"),
     "aarch64": Target("aarch64-linux-gnu.2.34", "arm64", "bookworm"),
     "aarch64-musl": Target("aarch64-linux-musl", "arm64", "sid"),
+    "ppc64le-musl": Target("powerpc64le-linux-musl", "ppc64el", "sid"),
 }
 
 
@@ -114,9 +115,9 @@ def runtime(architecture: str) -> Path:
     return fetched_root("runtime", Recipe(("libc6", "libgcc-s1"), "bookworm", architecture))
 
 
-def system_emulator() -> str:
+def system_emulator(name: str) -> str:
     """The emulator of a whole machine."""
-    found = shutil.which("qemu-system-aarch64")
+    found = shutil.which(name)
     if not found:
-        raise VmError("qemu-system-aarch64 is not installed: scripts/deps builds")
+        raise VmError(f"{name} is not installed: scripts/deps builds")
     return found

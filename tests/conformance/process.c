@@ -42,7 +42,9 @@ static void be_process(const struct process *process, int report)
 	setpgid(0, 0);
 	verdict_to(report);
 	/* One heap, so that what threads allocate is no new mapping as large as an area. */
+#ifdef M_ARENA_MAX /* glibc; others have but one */
 	mallopt(M_ARENA_MAX, 1);
+#endif
 	start_watchdog(process);
 	process->run(process->argument);
 	fflush(stdout);

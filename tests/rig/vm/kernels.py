@@ -21,8 +21,8 @@ from vmlinux import extract_vmlinux
 
 SUITES = ("sid", "trixie-backports", "experimental")
 FLAVOURS = ("amd64", "cloud-amd64")
-# Of other machines: booted by tests/builds/guest. 16k is the size of a page.
-FOREIGN = {"arm64": "arm64", "arm64-16k": "arm64"}
+# Of other machines: booted by tests/builds/guest. 16k and 64k are the size of a page.
+FOREIGN = {"arm64": "arm64", "arm64-16k": "arm64", "powerpc64le-64k": "ppc64el"}
 # Newer packages of a kernel are split.
 PARTS = ("image", "binary", "modules", "base")
 # No virtual machine here has such devices, and they are most of the size.
@@ -31,7 +31,7 @@ UNNEEDED = tuple(
     for part in ("sound", "drivers/gpu", "drivers/media", "drivers/net/wireless", "drivers/staging")
 )
 IMAGE = re.compile(
-    r"linux-image-(?P<version>\d[^-]*(?:-rc\d+)?)-(?P<flavour>cloud-amd64|amd64|arm64-16k|arm64)"
+    r"linux-image-(?P<version>\d[^-]*(?:-rc\d+)?)-(?P<flavour>cloud-amd64|amd64|arm64-16k|arm64|powerpc64le-64k)"
 )
 
 
@@ -105,7 +105,7 @@ def _lists(architecture: str = "") -> str:
 
 
 def _apt(architecture: str = "") -> Apt:
-    apt = Apt(cache_directory() / _lists(architecture), SUITES, architecture)
+    apt = Apt(cache_directory() / _lists(architecture), ("sid",) if architecture else SUITES, architecture)
     apt.update()
     return apt
 
