@@ -23,7 +23,7 @@ conformance_nic = failed=0; for run in $(1); do \
 .PHONY: conformance test-conformance-driver test-conformance test-conformance-uml test-conformance-nic test-conformance-nic-all
 conformance: $(B)/tests/conformance $(B)/tests/conformance-c ## build the conformance driver and its C executor
 
-TEST_PROGRAMS += $(B)/tests/conformance $(B)/tests/conformance-c
+TEST_PROGRAMS += $(B)/tests/conformance $(B)/tests/conformance-c $(B)/tests/conformance-liar
 
 # The driver knows no library: what it says of one, it has from the executor.
 $(B)/tests/conformance: $(CONFORMANCE_OBJECTS)
