@@ -46,7 +46,7 @@ type owner struct {
 type taken struct {
 	raw      core.Buffer
 	out      bool
-	shown    atomic.Bool // a slice of the memory may be in use
+	shown    atomic.Bool // a slice of the memory may be in use; atomic because goroutines may call Bytes at once
 	counters *counters
 }
 

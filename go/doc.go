@@ -33,8 +33,8 @@
 //
 // # Goroutines
 //
-// All methods may be called by any number of goroutines at once. What has to be done on the receiver's own thread is done there: the
-// function that Receive calls runs on it too, so it should not block. One Receive or Events runs at a time for each receiver; a
+// All methods may be called by any number of goroutines at once. Calls that the kernel allows on one thread only are made on the
+// receiver's own thread. The function that Receive calls runs on it too, so it should not block. One Receive or Events runs at a time for each receiver; a
 // program that wants more processors at work opens more receivers.
 //
 // Events of connections added by [Receiver.Add] wait for the next Receive or Events while there is none, and hold their buffers:

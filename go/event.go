@@ -11,7 +11,7 @@ import (
 // StreamID names a connection that was added to a receiver. It is never used again for another one.
 type StreamID uint64
 
-// Kind is what an event tells.
+// Kind is the kind of an event.
 type Kind uint8
 
 const (
@@ -53,7 +53,7 @@ func (r EndReason) String() string {
 	return "unknown"
 }
 
-// Event is what receiving hands out. The events of a stream come in order; End or Error comes once, last.
+// Event is one result of receiving. The events of a stream come in order; End or Error comes once, last.
 type Event struct {
 	Kind   Kind
 	End    EndReason // of an End

@@ -10,7 +10,7 @@ import (
 	"github.com/zcrx/zcrx/go/internal/core"
 )
 
-// The owner's thread: it carries out commands, and receives while there is somebody to receive for.
+// The owner's thread executes commands, and receives while there is a consumer or a Stream.
 
 func (rx *Receiver) run(started chan<- struct{}) {
 	// Never unlocked, so that the thread ends with the goroutine: no other goroutine ever runs on it, and the
@@ -78,8 +78,8 @@ func (rx *Receiver) obey() {
 	}
 }
 
-// poke makes the owner's thread look for what there is to do, also when it sleeps in C. Either the owner sees poked
-// before it sleeps, or this sees that it is asleep.
+// poke makes the owner's thread check for commands, and wakes it if it sleeps in C. poked and asleep are sequentially
+// consistent: either the owner reads poked as true before it sleeps (receive), or this reads asleep as true.
 func (rx *Receiver) poke() {
 	rx.poked.Store(true)
 	select {
@@ -96,7 +96,7 @@ func (rx *Receiver) poke() {
 	rx.life.RUnlock()
 }
 
-// receive is one call into C, and its events handed on.
+// receive makes one call into C, and passes its events to Streams and to the consumer.
 func (rx *Receiver) receive() {
 	rx.asleep.Store(true)
 	if rx.poked.Load() {
@@ -115,9 +115,9 @@ func (rx *Receiver) receive() {
 	rx.yield()
 }
 
-// yieldAfter is how long the owner's goroutine runs until it lets others run once. One that runs for 10 ms is greedy to
-// Go's runtime, whose monitor then wakes every 20 µs and takes its processor away during each call into C: that
-// cost a fifth of the processor time.
+// yieldAfter is how long the owner's goroutine runs before it calls Gosched. Go's runtime preempts a goroutine that has run for
+// 10 ms: its monitor thread then wakes every 20 µs and retakes the processor during each call into C, which cost a
+// fifth of the processor time.
 const yieldAfter = 8 * time.Millisecond
 
 func (rx *Receiver) yield() {
@@ -127,7 +127,7 @@ func (rx *Receiver) yield() {
 	}
 }
 
-// failed is a receive that failed for good: everybody gets the error, and the receiver is closed.
+// failed handles an error of receive: the receiver is closed, and consumer and Streams get the error.
 func (rx *Receiver) failed(errno syscall.Errno) {
 	if errno == syscall.EINTR {
 		return
@@ -136,8 +136,8 @@ func (rx *Receiver) failed(errno syscall.Errno) {
 	rx.closing = true
 }
 
-// route gives the events of Streams to them, and makes the others what a consumer sees: its own tag. Ended entries are free
-// from here on.
+// route passes the events of Streams to them, marks those as taken, and sets the caller's tag in the others. Entries of
+// ended streams become free.
 func (rx *Receiver) route(events []core.Event) {
 	for i := range events {
 		raw := &events[i]
@@ -161,7 +161,7 @@ func (rx *Receiver) route(events []core.Event) {
 	rx.touched = rx.touched[:0]
 }
 
-// serve hands routed events to the consumer and releases what it is done with; it returns those that are left.
+// serve passes routed events to the consumer and releases those that it has processed; it returns the others.
 func (rx *Receiver) serve(events []core.Event) []core.Event {
 	events = withoutTaken(events)
 	if !rx.consumerIsIdle() || len(events) == 0 {
@@ -190,7 +190,7 @@ func withoutTaken(events []core.Event) []core.Event {
 	return nil
 }
 
-// serveBacklog hands over what came while there was no consumer.
+// serveBacklog serves the events that were received while there was no idle consumer.
 func (rx *Receiver) serveBacklog() {
 	backlog := rx.backlog
 	rx.backlog = nil
@@ -203,7 +203,7 @@ func (rx *Receiver) finishConsumer(result outcome) {
 	c.done <- result
 }
 
-// shutdown ends everything that waits, and closes the handle. Last on the owner's thread.
+// shutdown ends all waits with an error, and closes the handle. It is the last thing on the owner's thread.
 func (rx *Receiver) shutdown() {
 	reason := rx.failure
 	if reason == nil {

@@ -74,7 +74,7 @@ type consumer struct {
 	busy    bool              // the owner's thread alone: a batch is there
 }
 
-// outcome is how a consumer ended, or that it did not.
+// outcome is how a consumer ended; the zero value: it has not.
 type outcome struct {
 	over      bool
 	cancelled bool
@@ -160,7 +160,7 @@ func (c *consumer) deliver(events []core.Event) (served int, result outcome) {
 	return served, result
 }
 
-// lend makes what the program sees, and ends the lent buffer before it.
+// lend fills in the Event for the program, and invalidates the buffer that was lent before.
 func (c *consumer) lend(raw *core.Event, e *Event) {
 	c.lender.generation++
 	c.lender.lent = raw
@@ -169,7 +169,7 @@ func (c *consumer) lend(raw *core.Event, e *Event) {
 	e.Stream = StreamID(raw.Stream)
 	e.Tag = raw.Tag
 	if raw.Kind == core.EventData {
-		// Field by field: a whole one would be built elsewhere first, and copied.
+		// Field by field: a composite literal would be built on the stack and copied.
 		e.Buffer.data = raw.Buffer.Data
 		e.Buffer.owner = &c.lender
 		e.Buffer.mark = mark(raw.Buffer.Length, c.lender.generation)
@@ -180,8 +180,8 @@ func (c *consumer) lend(raw *core.Event, e *Event) {
 	e.Err = endError(raw)
 }
 
-// handOver gives a copy of a batch to the goroutine of Events. The owner's thread goes on meanwhile: it carries out
-// commands and receives for Streams, since the loop's body may wait for either. What comes for this consumer waits.
+// handOver sends a copy of a batch to the goroutine of Events. Meanwhile the owner's thread executes commands and
+// receives for Streams, because the loop's body may wait for either; events for this consumer go to the backlog.
 func (c *consumer) handOver(events []core.Event) {
 	c.hand = append(c.hand[:0], events...)
 	c.busy = true
@@ -239,8 +239,8 @@ func (c *consumer) iterateBatch(events []core.Event, yield func(Event, error) bo
 	return true
 }
 
-// handBack ends the owner's wait for a batch: what was not served comes again, before what has come since. If the
-// receiver was closed meanwhile, all of the batch is released.
+// handBack makes the consumer idle again: events that were not served go to the front of the backlog. If the receiver
+// was closed meanwhile, the whole batch is released here.
 func (c *consumer) handBack(events []core.Event, served int, more bool) {
 	err := <-c.rx.post(func() error {
 		core.ReleaseEvents(events[:served])

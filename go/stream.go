@@ -18,8 +18,8 @@ import (
 
 // Stream reads one connection. Its methods may be called by any goroutine; reads wait for each other.
 //
-// What comes is queued up to the option [Window]; then the connection is left alone until it is read, so that the
-// peer is slowed down as by a socket that nobody reads.
+// Received data is queued up to the option [Window]. Then no more is received until some of it is read, and TCP
+// slows the peer down, as it does for a socket that is not read.
 //
 // Reads return io.EOF only when the connection has ended, or its [Limit] is reached; [Stream.End] tells which. When the receiver is
 // closed first, they return [ErrClosed].
@@ -89,7 +89,7 @@ func (rx *Receiver) Stream(conn net.Conn, options ...StreamOption) (*Stream, err
 	if s.window <= 0 {
 		s.window = int(rx.info.AreaBytes / 4)
 	}
-	// Small writes of the peer can take a whole chunk each.
+	// A small write of the peer may use a whole chunk, so buffers are limited as well as bytes.
 	s.buffers = max(1, int(rx.info.AreaBytes/uint64(rx.info.BufferBytes)/4))
 	if err := rx.do(s.attach); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (s *Stream) attach() error {
 	return nil
 }
 
-// accept takes an event of the stream out of a batch; publish follows at the end of the batch.
+// accept collects an event of a batch; publish, called at the end of the batch, makes it visible to the reader.
 func (s *Stream) accept(raw *core.Event) {
 	if len(s.arriving) == 0 && s.reason == nil {
 		s.rx.touched = append(s.rx.touched, s)
@@ -134,10 +134,10 @@ func (s *Stream) accept(raw *core.Event) {
 	}
 }
 
-// errPaused is the end of a stream that is to be added again.
+// errPaused is stored as the end of a stream that was removed because its window was full, and will be added again.
 var errPaused = errors.New("zcrx: paused")
 
-// publish shows the reader what a batch brought, and leaves the connection alone if that is too much.
+// publish queues what accept collected, and removes the connection from the receiver while the window is full.
 func (s *Stream) publish() {
 	s.mutex.Lock()
 	for i := range s.arriving {
@@ -202,7 +202,7 @@ func (s *Stream) resume() error {
 	return nil
 }
 
-// finish gives the reader an end that is not the connection's own.
+// finish ends the stream with an error, unless it has ended already.
 func (s *Stream) finish(err error) {
 	s.mutex.Lock()
 	if s.end == nil {
@@ -212,14 +212,14 @@ func (s *Stream) finish(err error) {
 	s.notify()
 }
 
-// detach ends the stream with its receiver. What is queued can still be read.
+// detach ends the stream when its receiver is closed. Queued data can still be read.
 func (s *Stream) detach(err error) {
 	s.attached = false
 	s.letGo()
 	s.finish(err)
 }
 
-// discard releases what came for a stream that is closed.
+// discard releases the queue of a closed stream.
 func (s *Stream) discard() {
 	s.mutex.Lock()
 	queue := s.queue
@@ -272,7 +272,7 @@ func (s *Stream) Close() error {
 	return nil // a closed receiver has closed the stream
 }
 
-// clear releases what a closed stream still holds. A read under way has it do so when it returns.
+// clear releases all buffers of a closed stream. If a read is in progress, leave calls clear again.
 func (s *Stream) clear() {
 	if s.reader.TryLock() {
 		s.drop(len(s.reading) - s.spent)
@@ -282,7 +282,7 @@ func (s *Stream) clear() {
 	}
 }
 
-// enter begins a read: a deadline that is over fails it at once, as with a net.Conn. leave ends it.
+// enter begins a read, and leave ends it. A read after the deadline fails at once, as for a net.Conn.
 func (s *Stream) enter() error {
 	s.reader.Lock()
 	s.unreading = false
@@ -293,7 +293,7 @@ func (s *Stream) enter() error {
 }
 
 func (s *Stream) leave() {
-	if s.at == len(s.reading) { // do not sit on buffers
+	if s.at == len(s.reading) { // all are read: release them now rather than at the next read
 		s.drop(s.at - s.spent)
 	}
 	s.reader.Unlock()
@@ -329,10 +329,10 @@ func (s *Stream) next() {
 	}
 }
 
-// releaseBatch buffers are released in one crossing, unless a wait comes first.
+// releaseBatch buffers are released by one call into C, or fewer before a wait.
 const releaseBatch = 16
 
-// drop releases the first buffers that were not yet.
+// drop releases the next count buffers that are not released yet.
 func (s *Stream) drop(count int) {
 	if count == 0 {
 		return
@@ -357,8 +357,8 @@ func (s *Stream) credit(buffers []core.Buffer) {
 	}
 }
 
-// refill takes what is queued; it waits until there is something. A deadline that is over fails it even so: WriteTo would else
-// go on for as long as the peer sends.
+// refill takes the queue, and waits while it is empty. It fails after the deadline even if there is data: otherwise WriteTo
+// would not end while the peer sends.
 func (s *Stream) refill() error {
 	s.drop(len(s.reading) - s.spent)
 	s.at, s.spent, s.reading = 0, 0, s.reading[:0]
@@ -390,7 +390,7 @@ func (s *Stream) refill() error {
 	}
 }
 
-// Read copies what is there into p: that is the only copy besides the engine's own.
+// Read copies received data into p: the only copy besides the engine's own.
 func (s *Stream) Read(p []byte) (n int, err error) {
 	defer s.leave()
 	if err := s.enter(); err != nil || len(p) == 0 {
@@ -441,7 +441,7 @@ func (s *Stream) UnreadByte() error {
 	return nil
 }
 
-// WriteTo passes the views themselves to w.Write, until the stream's end. So io.Copy does not copy.
+// WriteTo passes the views themselves to w.Write, until the stream's end. io.Copy uses it.
 func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
 	defer s.leave()
 	if err := s.enter(); err != nil {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The array that receiving fills, and the buffers in it that nobody has taken yet.
+//! The array that receiving fills; it owns the buffers that were not taken out.
 
 use std::iter::FusedIterator;
 use std::mem::{self, MaybeUninit};
@@ -22,7 +22,7 @@ impl Batch {
         Self { storage: Box::new_uninit_slice(capacity), next: 0, end: 0 }
     }
 
-    /// Fill it: `receive` gets the array and its capacity, and tells how many it wrote.
+    /// Fill it: `receive` gets the array and its capacity, and returns how many events it wrote.
     ///
     /// # Safety
     ///
@@ -79,9 +79,8 @@ impl Drop for Batch {
 
 /// A batch of events.
 ///
-/// As an iterator it hands out each [`Event`], whose buffer is then the taker's. [`iter`](Events::iter) only
-/// shows what is still in it, and is the cheaper way. What was not taken is released, all at once, when
-/// the batch is dropped.
+/// As an iterator it yields each [`Event`] with its buffer. [`iter`](Events::iter) borrows the events instead, which
+/// is cheaper. Buffers that were not taken are released by one call when the batch is dropped.
 ///
 /// ```no_run
 /// # fn example(rx: &zcrx::Receiver) -> zcrx::Result<()> {

@@ -4,7 +4,7 @@ use zcrx_sys as sys;
 use crate::buffer::bytes_of;
 use crate::{Buffer, Error, Stream};
 
-/// What receiving hands out.
+/// One result of receiving.
 #[derive(Debug)]
 pub enum Event {
     /// The next bytes of a stream.
@@ -58,7 +58,7 @@ impl Event {
     }
 }
 
-/// An [`Event`] that is only looked at: the batch keeps the buffer and releases it with all others.
+/// A borrowed [`Event`]: its buffer stays in the batch, which releases it with all others.
 #[derive(Debug)]
 pub enum EventRef<'a> {
     /// The next bytes of a stream.

@@ -146,7 +146,7 @@ impl Applied {
 impl Drop for Applied {
     fn drop(&mut self) {
         if !self.kept {
-            // Nobody to tell; the journal has it for the next `restore`.
+            // Drop cannot return an error; the journal keeps the set-up for the next `restore`.
             let _ = self.put_back();
         }
     }

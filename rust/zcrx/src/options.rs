@@ -102,7 +102,8 @@ impl<M: AsMut<[u8]> + Send + 'static> Memory for M {
     }
 }
 
-/// The core calls it once, when nothing uses the memory any more, on whichever thread let go last.
+/// The core calls it once, when nothing uses the memory any more, on the thread that released the last buffer or closed
+/// the receiver.
 unsafe extern "C" fn drop_owner<M>(_memory: *mut c_void, _bytes: u64, owner: *mut c_void) {
     // SAFETY: `owner` came from Box::into_raw of this type.
     let owner = unsafe { Box::from_raw(owner.cast::<M>()) };
@@ -210,8 +211,8 @@ impl Builder {
     }
 
     /// Receive into this memory, which is page-aligned and a multiple of the page size, a memory mapping
-    /// for instance. It is dropped when neither the receiver nor any buffer uses it any more, on
-    /// whichever thread let go last; or when opening fails.
+    /// for instance. It is dropped when neither the receiver nor any buffer uses it any more, on the thread that
+    /// dropped the last of them; or when opening fails.
     pub fn area_memory<M: AsMut<[u8]> + Send + 'static>(self, memory: M) -> Self {
         Self { area: Area::Memory(Box::new(memory)), ..self }
     }
@@ -248,7 +249,7 @@ impl Builder {
         self.flag(sys::ZRX_REFILL_RING_KERNEL, yes)
     }
 
-    /// The most events that one receive hands out, 1 to 65536. Default: 64.
+    /// The most events that one receive returns, 1 to 65536. Default: 64.
     pub fn batch(self, events: usize) -> Self {
         Self { batch: events, ..self }
     }

@@ -224,7 +224,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.shared.forget();
-        // SAFETY: nobody has the pointer any more; this is its thread.
+        // SAFETY: the handles have no pointer any more; this is its thread.
         unsafe { sys::zrx_receiver_close(self.raw) };
     }
 }

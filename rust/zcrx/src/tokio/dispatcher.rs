@@ -16,7 +16,7 @@ const EIO: i32 = 5;
 /// A receiver on a thread of its own, for programs whose tasks run on many: each socket becomes a
 /// [`BufferStream`] that may go anywhere.
 ///
-/// All of them share one area: a stream that keeps its buffers keeps them from the others.
+/// All of them share one area: buffers that one stream keeps are not available to the others.
 ///
 /// Dropping it closes the receiver and waits for its thread; streams that have not ended then end with an error.
 ///
@@ -135,10 +135,10 @@ impl Owner {
             loop {
                 match inbox.try_recv() {
                     Ok(Command::Add { socket, options, reply }) => {
-                        // Where nobody waits for it any more the stream is dropped, and so removed.
+                        // If the caller has dropped its future, the reply is dropped, which removes the stream.
                         let _ = reply.send(self.add(socket, options));
                     }
-                    // An error says that it has ended meanwhile.
+                    // An error says that the stream has ended already.
                     Ok(Command::Remove(stream)) => drop(self.receiver.remove(stream)),
                     Ok(Command::Close) | Err(TryRecvError::Disconnected) => return,
                     Err(TryRecvError::Empty) => break,

@@ -5,7 +5,7 @@
 //!
 //! - on a current-thread runtime or a [`LocalSet`](::tokio::task::LocalSet), [`AsyncReceiver`] receives events of many
 //!   sockets on the runtime's own thread, and [`LocalStream`] one socket as a stream of buffers;
-//! - a [`Dispatcher`] receives on a thread of its own, and hands out a [`BufferStream`] for each socket, which may go into
+//! - a [`Dispatcher`] receives on a thread of its own, and returns a [`BufferStream`] for each socket, which may go into
 //!   [`tokio::spawn`].
 //!
 //! Streams are [`futures_core::Stream`]s of [`Result<Buffer>`](crate::Result). Each returns `None` only when the socket has ended
