@@ -31,7 +31,7 @@ from .listen import listen, name_of
 
 _PROGRESS_S = 0.2
 _BACKLOG = 4096
-_OWN_DESCRIPTORS = 16  # of the receiver, the listener, the selectors, with some to spare
+_OWN_DESCRIPTORS = 64  # what the program has open besides connections, with some to spare
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -198,7 +198,7 @@ def _check_output(settings: argparse.Namespace) -> None:
 def _allow_descriptors(settings: argparse.Namespace) -> None:
     """Enough for all connections at once: one too many would end the others."""
     each = 3 if settings.output else 2  # the socket, the receiver's reference to it, the file
-    needed = len(os.listdir("/proc/self/fd")) + _OWN_DESCRIPTORS + each * settings.connections
+    needed = _OWN_DESCRIPTORS + each * settings.connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise ValueError(
