@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "choices.h"
 #include "scenario.h"
 #include "sim.h"
 
@@ -24,10 +25,12 @@ struct worker {
 static void work(struct worker *worker, uint64_t first, uint64_t last, uint64_t stride)
 {
 	for (uint64_t seed = first; seed <= last; seed += stride) {
+		uint64_t before = sim.steps;
+
 		worker->seed = seed;
 		alarm(SEED_SECONDS);
 		sim_scenario(seed);
-		worker->steps = sim.steps;
+		worker->steps += sim.steps - before;
 		worker->runs++;
 	}
 }
@@ -44,9 +47,11 @@ static int parse_range(const char *text, uint64_t *first, uint64_t *last)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--trace] [--all] FIRST[-LAST]...\n"
-			"  --trace  tell what happens\n"
-			"  --all    go on after a failure\n");
+	fprintf(stderr,
+		"usage: sim [--trace | --all | --minimise] FIRST[-LAST]...\n"
+		"  --trace     tell what happens\n"
+		"  --all       go on after a failure\n"
+		"  --minimise  of a failing seed: the smallest part of its run that fails so\n");
 	return 2;
 }
 
@@ -105,26 +110,17 @@ static int run_all(struct worker *workers, long count, uint64_t first, uint64_t 
 	return failed;
 }
 
-int main(int argc, char **argv)
+/* Returns the number of seeds that failed. */
+static int run_range(const char *text, int all)
 {
 	long count = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t first, last, steps = 0, runs = 0;
 	struct worker *workers;
 	double began = now();
-	int failed, all = 0;
+	int failed;
 
-	for (; argc > 2 && argv[1][0] == '-'; argc--, argv++) {
-		if (!strcmp(argv[1], "--trace"))
-			sim.tracing = 1;
-		else if (!strcmp(argv[1], "--all"))
-			all = 1;
-		else
-			return usage();
-	}
-	if (argc != 2)
-		return usage();
-	if (!parse_range(argv[argc - 1], &first, &last))
-		return usage();
+	if (!parse_range(text, &first, &last))
+		exit(usage());
 	if (count > WORKERS_MOST)
 		count = WORKERS_MOST;
 	if (count > (long)(last - first + 1))
@@ -132,16 +128,37 @@ int main(int argc, char **argv)
 	workers = mmap(NULL, (size_t)count * sizeof(*workers), PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (workers == MAP_FAILED)
-		return 1;
+		exit(1);
 	failed = run_all(workers, count, first, last, all);
 	for (long i = 0; i < count; i++) {
 		steps += workers[i].steps;
 		runs += workers[i].runs;
 	}
-	printf("sim: %llu runs, %llu events in %.1f s\n", (unsigned long long)runs,
-	       (unsigned long long)steps, now() - began);
-	for (long i = 0; failed && i < count; i++)
-		printf("sim: worker %ld was last at seed %llu\n", i,
-		       (unsigned long long)workers[i].seed);
+	printf("sim: %s: %llu runs, %llu events in %.1f s, %d failed\n", text,
+	       (unsigned long long)runs, (unsigned long long)steps, now() - began, failed);
+	munmap(workers, (size_t)count * sizeof(*workers));
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	int failed = 0, all = 0, minimise = 0;
+
+	for (; argc > 1 && argv[1][0] == '-'; argc--, argv++) {
+		if (!strcmp(argv[1], "--trace"))
+			sim.tracing = 1;
+		else if (!strcmp(argv[1], "--all"))
+			all = 1;
+		else if (!strcmp(argv[1], "--minimise"))
+			minimise = 1;
+		else
+			return usage();
+	}
+	if (argc < 2)
+		return usage();
+	if (minimise)
+		return sim_minimise(strtoull(argv[1], NULL, 10));
+	for (int i = 1; i < argc && (all || !failed); i++)
+		failed += run_range(argv[i], all);
 	return failed != 0;
 }

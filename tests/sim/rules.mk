@@ -4,10 +4,15 @@ SIM_CORE    := $(filter-out core/nic.c core/prove.c,$(wildcard core/*.c)) kernel
 SIM_SOURCES := $(wildcard tests/sim/*.c) $(SIM_CORE)
 SIM_OUT     := $(B)/sim
 SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
-SEEDS       := 1-1600
+# Drawn anew for each commit.
+SEEDS        = $(shell tests/sim/seeds)
+# Those that ever failed.
+KEPT_SEEDS   = $(shell sed 's/\#.*//' tests/sim/kept)
+HUNT_SEEDS  := 1-200000
 TRACE       :=
+MINIMISE    :=
 
-.PHONY: sim simulate test-sim test-mutations sanitize sanitize-address sanitize-thread test-sim-facts
+.PHONY: sim simulate test-sim hunt test-mutations sanitize sanitize-address sanitize-thread test-sim-facts
 sim: $(SIM_OUT)/sim ## build the simulated kernel's test
 
 $(SIM_OUT)/%.o: %.c
@@ -31,11 +36,15 @@ $(SIM_OUT)/threads/%.o: %.c
 $(SIM_OUT)/sim-threads: $(SIM_THREADS_OBJECTS)
 	$(Q)$(LINK) -o $@ $^ -lpthread
 
-simulate: sim ## run the core on the simulated kernel: SEEDS=first-last, TRACE=1
-	$(SIM_OUT)/sim $(if $(TRACE),--trace) $(SEEDS)
+simulate: sim ## run the core on the simulated kernel: SEEDS=first-last, TRACE=1, MINIMISE=1 (one failing seed)
+	$(SIM_OUT)/sim $(if $(TRACE),--trace) $(if $(MINIMISE),--minimise) $(SEEDS)
 
-test-sim: sim ## tens of millions of events on the simulated kernel
+test-sim: sim ## tens of millions of events on the simulated kernel: the seeds that ever failed, and new ones
+	$(SIM_OUT)/sim --all $(KEPT_SEEDS)
 	$(SIM_OUT)/sim $(SEEDS)
+
+hunt: sim ## a long run of the simulated kernel, over all failures: HUNT_SEEDS=1-200000
+	$(SIM_OUT)/sim --all $(HUNT_SEEDS)
 
 test-mutations: sim ## put bugs into copies of the core; the simulated kernel must find each
 	$(Q)SIM_COMPILE='$(STANDARD) $(INCLUDES) $(CFLAGS) -include tests/sim/atomics.h' \

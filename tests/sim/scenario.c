@@ -294,12 +294,9 @@ void sim_scenario(uint64_t seed)
 	others_begin();
 	if (open_receiver()) {
 		choose_habits();
-		for (actions = sim_between(10, sim.fuzzed ? ACTIONS_FUZZ : ACTIONS_MOST); actions;
-		     actions--) {
+		actions = sim_between(10, sim.fuzzed ? ACTIONS_FUZZ : ACTIONS_MOST);
+		while (!app.broken && sim_next_action(&actions))
 			act();
-			if (app.broken)
-				break;
-		}
 		if (!app.broken && sim_chance(80))
 			drain();
 		close_receiver();

@@ -47,6 +47,8 @@ uint64_t sim_random(void);
 uint32_t sim_below(uint32_t limit);                /* 0 .. limit - 1 */
 uint32_t sim_between(uint32_t low, uint32_t high); /* both included */
 int sim_chance(uint32_t percent);
+/* Whether the application acts once more; counts down. */
+int sim_next_action(uint32_t *left);
 
 /* ---- the world ---- */
 

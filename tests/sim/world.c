@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "choices.h"
 #include "sim.h"
 
 #define IDLE_TURNS_MOST 400
@@ -11,38 +12,11 @@
 
 struct sim_world sim;
 
-uint64_t sim_random(void)
-{
-	uint64_t x = sim.random += 0x9e3779b97f4a7c15ull; /* splitmix64 */
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-	x ^= x >> 31;
-	if (sim.input == sim.input_end)
-		return x;
-	return x >> 8 | (uint64_t)*sim.input++ << 56;
-}
-
 void sim_follow(const uint8_t *input, size_t length)
 {
 	sim.input = input;
 	sim.input_end = input + length;
 	sim.fuzzed = 1;
-}
-
-uint32_t sim_below(uint32_t limit)
-{
-	return (uint32_t)((sim_random() >> 32) * limit >> 32);
-}
-
-uint32_t sim_between(uint32_t low, uint32_t high)
-{
-	return low + sim_below(high - low + 1);
-}
-
-int sim_chance(uint32_t percent)
-{
-	return percent && sim_below(100) < percent;
 }
 
 /* Mostly 0, so that a fault is seen alone as well as among others. */
@@ -92,6 +66,7 @@ void sim_begin(uint64_t seed)
 		.input_end = sim.input_end,
 		.fuzzed = sim.fuzzed,
 	};
+	sim_choices_begin();
 	choose_kernel(&sim.kernel);
 	sim_memory_begin();
 	sim_fds_begin();
@@ -113,6 +88,12 @@ void sim_fail(const char *format, ...)
 {
 	va_list arguments;
 
+	if (sim_recording) {
+		va_start(arguments, format);
+		vsnprintf(sim_recording->failure, sizeof(sim_recording->failure), format,
+			  arguments);
+		va_end(arguments);
+	}
 	fprintf(stderr, "sim: seed %llu: ", (unsigned long long)sim.seed);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
@@ -120,7 +101,9 @@ void sim_fail(const char *format, ...)
 	if (sim.threads)
 		fprintf(stderr, "\nsim: real threads: another run of this seed may go otherwise\n");
 	else
-		fprintf(stderr, "\nsim: to see it again: make simulate SEEDS=%llu TRACE=1\n",
+		fprintf(stderr,
+			"\nsim: to see it again: make simulate SEEDS=%llu TRACE=1 (or "
+			"MINIMISE=1)\n",
 			(unsigned long long)sim.seed);
 	fflush(stderr);
 	abort();
