@@ -129,7 +129,7 @@ static void drop_streams(struct zpy_receiver *self)
 		ZPY_UNLOCK();
 		if (stream)
 			zpy_receiver_forget(self, stream);
-		Py_XDECREF(stream);
+		Py_XDECREF((PyObject *)stream);
 	} while (stream);
 }
 
@@ -282,7 +282,7 @@ static PyObject *receiver_add(PyObject *object, PyObject *args)
 		Py_DECREF(stream);
 		return NULL;
 	}
-	Py_INCREF(stream);
+	Py_INCREF((PyObject *)stream);
 	remember(self, stream);
 	zpy_leave_owner(self);
 	return (PyObject *)stream;
