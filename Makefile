@@ -4,6 +4,8 @@
 VERSION := $(shell sed -n 's/^.define ZRX_VERSION_\(MAJOR\|MINOR\|PATCH\) //p' core/include/zcrx.h | paste -sd.)
 ABI     := 0
 
+comma := ,
+
 # $(call with,TOOL,LANGUAGE): the language's test target, or one that says that it was skipped.
 with = $(if $(shell command -v $(1)),test-$(2),skip-$(2))
 

@@ -340,15 +340,25 @@ static void do_rest(struct run *run)
 
 /* ---- close ---- */
 
+/* On a queue it depends on the kernel whether the ring outlives the owner's close, too. */
+static void check_closed(const struct run *run, int other, const char *text)
+{
+	const char *wanted = other && keeper_held(&run->keeper) ? "deferred" : "done";
+	int either = !strcmp(run->setup->engine, "zcrx") && keeper_held(&run->keeper);
+
+	if (!either || strcmp(text, "deferred"))
+		CHECK(!strcmp(text, wanted), "close: %.40s, not %s", text, wanted);
+}
+
 static void close_receiver(struct run *run)
 {
 	int other = run->scenario->close_on_thread, result;
-	const char *wanted = other && keeper_held(&run->keeper) ? "deferred" : "done", *text;
+	const char *text;
 
 	run->open = 0;
 	result = call(&run->judge->channels[other ? WATCHER : OWNER], NULL, NULL, &text, "close");
 	CHECK(result == 0, "close: %s: %.400s", strerror(-result), text);
-	CHECK(!strcmp(text, wanted), "close: %.40s, not %s", text, wanted);
+	check_closed(run, other, text);
 }
 
 /* Whether buffers are held past close makes the difference in order. */

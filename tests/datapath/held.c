@@ -10,19 +10,21 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define VIEWS       1000u /* at least ... */
-#define VIEWS_MOST  3000u /* ... and at most, about: the area has more chunks */
-#define AREA_BYTES  (64u << 20)
-#define FLOWING     2u /* when the receiver is closed ... */
-#define FLOWS       6u /* ... and those that are let go just before */
-#define BURST_BYTES (1u << 20)
-#define WATCHED_MS  1000
-#define SMALL_RING  32u /* descriptors: one that is posted again is soon written to */
+#define VIEWS          1000u /* at least ... */
+#define VIEWS_MOST     3000u /* ... and at most, about: the area has more chunks */
+#define AREA_BYTES     (64u << 20)
+#define FLOWING        2u /* when the receiver is closed ... */
+#define FLOWS          6u /* ... and those that are let go just before */
+#define BURST_BYTES    (1u << 20)
+#define WATCHED_MS     1000
+#define SMALL_RING     32u  /* descriptors: one that is posted again is soon written to */
+#define SMALL_RING_GVE 256u /* the driver takes no less */
 
 unsigned held_repetitions = 1;
 
@@ -38,6 +40,12 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Kernels that tell of events stop the queue first. */
+static int must_defer(const struct rx *rx)
+{
+	return !(rx->info.features & ZRX_FEATURE_EVENTS);
 }
 
 /* Somebody who looks at the NIC all the time, and so holds the lock that a closing queue needs. */
@@ -120,7 +128,7 @@ static size_t close_and_watch(void)
 
 	nic_look(&before);
 	begin(&bench);
-	deferred = !(bench.rx.info.features & ZRX_FEATURE_EVENTS);
+	deferred = must_defer(&bench.rx);
 	result = rx_close_receiver(&bench.rx);
 	changed = watch(&bench.rx);
 	if (changed)
@@ -159,8 +167,92 @@ void views_held_across_close(void)
 
 void views_held_small_ring(void)
 {
-	uint32_t entries = nic_set_rx_ring(SMALL_RING);
+	uint32_t entries = nic_set_rx_ring(nic_is("gve") ? SMALL_RING_GVE : SMALL_RING);
 
 	repeat();
 	nic_set_rx_ring(entries);
+}
+
+/* ---- what else hangs on a queue that stays ---- */
+
+static struct zrx_options port_options(const struct listener *listener)
+{
+	struct zrx_options options = rx_options();
+
+	options.steer = ZRX_STEER_PORT;
+	options.steer_port = listener->port;
+	return options;
+}
+
+/* A flow without end, of which some is kept. */
+static void hold_some(struct rx *rx, struct flow *flow, const struct listener *listener)
+{
+	flow_connect(flow, listener, 0, FLOW_ENDLESS);
+	rx->hold = 1;
+	rx_start(rx, flow);
+	rx_until(rx, flow, 1);
+}
+
+/* The caller's memory comes back when no queue is bound to it any more. */
+static void take_back(void *memory, uint64_t bytes, void *context)
+{
+	unsigned *times = context;
+	struct nic_state state;
+
+	nic_look(&state);
+	CHECK(!state.bound_queues, "memory is given back while a queue is bound to it");
+	CHECK(!munmap(memory, bytes), "munmap: %s", strerror(errno));
+	(*times)++;
+}
+
+static void undo(uint32_t queue, int expected)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	int result = zrx_nic_undo(nic_interface(), queue, &error);
+
+	CHECK(result == expected, "undo gives %d: %s", result, error.message);
+	CHECK(result >= 0 || strstr(error.hint, "release the buffers"), "it says: %s", error.hint);
+}
+
+static void close_prepared(int held)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct listener listener;
+	struct zrx_options options;
+	struct flow flow;
+	unsigned taken_back = 0;
+	struct rx rx;
+	int deferred;
+
+	listener_open(&listener, AF_INET6);
+	options = port_options(&listener);
+	CHECK(!zrx_nic_apply(&options, &options.queue, &error), "apply: %s", error.message);
+	options.flags |= ZRX_QUEUE;
+	options.nic_mode = ZRX_NIC_PREPARED;
+	options.area_kind = ZRX_AREA_CALLER;
+	options.area_memory = mmap(NULL, options.area_bytes, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	options.area_free = take_back;
+	options.area_context = &taken_back;
+	rx_open(&rx, &options);
+	hold_some(&rx, &flow, &listener);
+	listener_close(&listener);
+	if (!held)
+		rx_release(&rx);
+	deferred = held && must_defer(&rx);
+	CHECK(rx_close_receiver(&rx) == (deferred ? ZRX_CLOSE_DEFERRED : 0), "close");
+	CHECK(taken_back == !held, "memory was given back %u times at close", taken_back);
+	if (deferred)
+		undo(options.queue, -EBUSY);
+	CHECK(!rx_changed(&rx), "views changed");
+	rx_release(&rx);
+	CHECK(taken_back == 1, "memory was given back %u times", taken_back);
+	flow_abandon(&flow);
+	undo(options.queue, 1);
+}
+
+void prepared_and_closed(void)
+{
+	close_prepared(0);
+	close_prepared(1);
 }

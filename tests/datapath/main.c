@@ -42,6 +42,7 @@ static const struct scenario scenarios[] = {
 	{"copies-starve", copies_starve},
 	{"close-held", views_held_across_close},
 	{"close-held-small-ring", views_held_small_ring},
+	{"prepared-and-closed", prepared_and_closed},
 	{"packets-lost", packets_lost},
 	{"packets-late", packets_late},
 	{"packets-without-buffer", packets_without_buffer},

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-comma := ,
 UNIT_TESTS := $(patsubst tests/unit/test_%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_SHARED := $(B)/obj/tests/unit/net.o $(B)/obj/tests/unit/rig.o
 UNIT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/*.c))
