@@ -142,6 +142,11 @@ static void test_retired(void)
 	CHECK(!zrx_claim_steer(&claim, &flow, &rule, NULL), "steer");
 	CHECK(!zrx_claim_steer(&claim, &flow, &rule, NULL), "steer again");
 	fake->bound[claim.queue] = ZRX_BOUND_IO_URING;
+	fake->fail_call = fake->calls + 1;
+	fake->fail_how = FAKE_FAIL_CLEAN;
+	CHECK(zrx_claim_wait_unbound(&fake->base, claim.queue, 0) == -EBUSY,
+	      "a queue that cannot be looked at counts as unbound");
+	fake->fail_call = 0;
 	zrx_claim_retire(&claim);
 	for (int i = 0; i < FAKE_RULES; i++)
 		CHECK(!fake->state.rule_used[i], "rule %d is still there", i);
