@@ -11461,15 +11461,25 @@ void zrx_claim_unsteer_all(struct zrx_claim *claim)
 
 #define SWEEP_WAIT_MS 10u
 
-int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms)
+/*
+ * A queue that is not listed is not bound: the interface is down, or gone, or has lost it. Where it
+ * cannot be told for now (no memory, a list that changed meanwhile) it counts as bound: who asks
+ * may be about to free the memory.
+ */
+static int queue_is_unbound(struct zrx_nic_device *device, uint32_t queue)
 {
 	struct zrx_netdev_queue found;
+	int result = zrx_nic_device_queue(device, queue, &found);
 
+	if (result)
+		return result == -ERANGE || result == -ENODEV || result == -EOPNOTSUPP;
+	return !(found.bound & ZRX_BOUND_IO_URING);
+}
+
+int zrx_claim_wait_unbound(struct zrx_nic_device *device, uint32_t queue, uint32_t timeout_ms)
+{
 	for (uint32_t waited = 0; waited <= timeout_ms; waited += SWEEP_WAIT_MS) {
-		/* A queue that cannot be looked at is not bound: the interface is down, or has lost
-		 * it. */
-		if (zrx_nic_device_queue(device, queue, &found) ||
-		    !(found.bound & ZRX_BOUND_IO_URING))
+		if (queue_is_unbound(device, queue))
 			return 0;
 		device->ops->pause_ms(device, SWEEP_WAIT_MS);
 	}
