@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Parses a value into the scenario; returns 0 if it is not one of the key's values. */
 typedef int (*parse_fn)(struct scenario *s, const char *value, size_t at);
@@ -197,6 +198,19 @@ static void set_defaults(struct scenario *s)
 	};
 }
 
+/* The table is written for pages of 4 KiB: where they are larger, areas and buffers of few pages
+ * are so too. */
+static void fit_pages(struct scenario *s)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), times = page / 4096;
+
+	if (s->area_bytes % page || s->area_bytes < 2 * page ||
+	    (s->buffer_bytes && s->buffer_bytes < page)) {
+		s->area_bytes *= times;
+		s->buffer_bytes *= times;
+	}
+}
+
 /* Cuts the line into words, which stay where they are. Returns the word that is wrong, or NULL. */
 static const char *parse_line(struct scenario *s, char *line)
 {
@@ -210,6 +224,7 @@ static const char *parse_line(struct scenario *s, char *line)
 			return word;
 		s->words[count++] = word;
 	}
+	fit_pages(s);
 	return NULL;
 }
 
