@@ -341,7 +341,7 @@ static void do_rest(struct run *run)
 /* ---- close ---- */
 
 /* On a queue it depends on the kernel whether the ring outlives the owner's close, too. */
-static void check_closed(const struct run *run, int other, const char *text)
+static void check_closed(struct run *run, int other, const char *text)
 {
 	const char *wanted = other && keeper_held(&run->keeper) ? "deferred" : "done";
 	int either = !strcmp(run->setup->engine, "zcrx") && keeper_held(&run->keeper);
