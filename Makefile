@@ -116,7 +116,8 @@ test-amalgamation: $(B)/tests/conformance ## build the core as one C file, by tw
 
 # ---- form ----
 
-C_FILES  := $(CORE_SOURCES) $(wildcard core/*.h core/include/*.h kernel/*.h kernel/*/*.h kernel/*/*/*.h examples/*.c bench/*.[ch] bench/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch] tests/*/*/*/*.[ch])
+C_FILES  := $(CORE_SOURCES) $(wildcard $(addsuffix /*.h,core core/include kernel kernel/* kernel/*/*) \
+	$(addsuffix /*.[ch],python/src python/bench rust/bench/src go/internal/bench/testdata examples bench bench/* tests/* tests/*/* tests/*/*/*))
 PY_FILES  = $(shell grep -lI '^\#!/usr/bin/env python3' -r bench bindings scripts tests) \
 	$(shell find bench bindings scripts tests -name '*.py')
 SH_FILES := scripts/deps .ci/run

@@ -42,7 +42,8 @@ static int loop(struct zrx_receiver *receiver, uint64_t most, struct core_result
 	return 0;
 }
 
-ZRX_API int core_open(int fd, uint32_t engine, uint32_t buffer_bytes, struct zrx_receiver **receiver);
+ZRX_API int core_open(int fd, uint32_t engine, uint32_t buffer_bytes,
+		      struct zrx_receiver **receiver);
 ZRX_API int core_receive(struct zrx_receiver *receiver, uint64_t most, struct core_result *result);
 ZRX_API int core_close(struct zrx_receiver *receiver);
 

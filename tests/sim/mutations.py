@@ -114,9 +114,7 @@ MUTATIONS = [
         "state->spent = zrx_refill_taken(refill_of(receiver));",
     ),
     Mutation("stop-without-end", "ring.c", "if (vain == STOP_VAIN)", "if (0)"),
-    Mutation(
-        "loss-not-told", "ring.c", "if (IO_URING_READ_ONCE(*ring->uring.cq.koverflow))", "if (0)"
-    ),
+    Mutation("loss-not-told", "ring.c", "if (IO_URING_READ_ONCE(*ring->uring.cq.koverflow))", "if (0)"),
     Mutation(
         "flush-resumes-nobody",
         "engine_zcrx.c",

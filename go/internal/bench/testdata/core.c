@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The C core as the Go package's rival: core ENGINE BUFFER_BYTES BATCH. Speaks as receive.go does. */
+/* The C core as the Go package's rival: core ENGINE BUFFER_BYTES BATCH. Speaks as receive.go does.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ static double cpu_time(void)
 
 static int accept_one(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t length = sizeof(address);
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -96,8 +98,8 @@ int main(int argc, char **argv)
 	totals.cpu = cpu_time();
 	result = receive(rx, (uint32_t)atoi(argv[3]), &totals);
 	printf("{\"bytes\": %llu, \"buffers\": %llu, \"seconds\": %f, \"cpu\": %f}\n",
-	       (unsigned long long)totals.bytes, (unsigned long long)totals.buffers, now() - totals.seconds,
-	       cpu_time() - totals.cpu);
+	       (unsigned long long)totals.bytes, (unsigned long long)totals.buffers,
+	       now() - totals.seconds, cpu_time() - totals.cpu);
 	zrx_receiver_close(rx);
 	return result ? 1 : 0;
 }
