@@ -55,7 +55,7 @@ MUTATIONS = [
         "atomic_fetch_add_explicit(&area->references, sink->buffers,",
         "(void)(",
     ),
-    Mutation("close-without-stop", "receiver.c", "receiver->engine->stop(receiver) : -EPERM", "0 : -EPERM"),
+    Mutation("close-without-stop", "receiver.c", "stopped = receiver->engine->stop(receiver);", ";"),
     Mutation(
         "ring-gone-before-its-views",
         "engine_zcrx.c",
@@ -67,7 +67,10 @@ MUTATIONS = [
     Mutation("freed-while-bound", "area.c", "if (area->lost)", "if (0)"),
     Mutation("bound-and-not-told", "receiver.c", "receiver->area->lost = 1;", ";"),
     Mutation(
-        "descriptor-kept", "receiver.c", "zrx_sys_close(stream->fd);\n\t\tzrx_stream_free", "zrx_stream_free"
+        "descriptor-kept",
+        "receiver.c",
+        "zrx_fork_close_stream(stream);\n\t\tzrx_stream_free",
+        "zrx_stream_free",
     ),
     Mutation(
         "stale-user-data", "ring.c", "sqe->addr = zrx_stream_handle(stream);", "sqe->addr = stream->index;"
