@@ -193,6 +193,38 @@ static void hold_some(struct rx *rx, struct flow *flow, const struct listener *l
 	rx_until(rx, flow, 1);
 }
 
+/* Who comes after a receiver that is closed, and has views out, has the port for itself. */
+void port_left_at_close(void)
+{
+	struct flow first, flows[FLOWING + 2];
+	struct listener listener;
+	struct zrx_options options;
+	struct rx closed, next;
+	size_t count = sizeof(flows) / sizeof(*flows);
+
+	listener_open(&listener, AF_INET6);
+	options = port_options(&listener);
+	rx_open(&closed, &options);
+	hold_some(&closed, &first, &listener);
+	CHECK(rx_close_receiver(&closed) == (must_defer(&closed) ? ZRX_CLOSE_DEFERRED : 0),
+	      "close");
+	rx_open(&next, &options);
+	CHECK(!must_defer(&next) || next.info.queue != closed.info.queue, "both on queue %u",
+	      next.info.queue);
+	for (unsigned i = 0; i < count; i++)
+		flow_connect(&flows[i], &listener, i + 1, BURST_BYTES);
+	listener_close(&listener);
+	for (unsigned i = 0; i < count; i++)
+		rx_start(&next, &flows[i]);
+	rx_until_ended(&next);
+	rx_check_whole(&next);
+	rx_check_uncopied(&next);
+	CHECK(!rx_changed(&closed), "views changed");
+	rx_release(&closed);
+	flow_abandon(&first);
+	rx_close(&next);
+}
+
 /* The caller's memory comes back when no queue is bound to it any more. */
 static void take_back(void *memory, uint64_t bytes, void *context)
 {

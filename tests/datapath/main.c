@@ -42,6 +42,7 @@ static const struct scenario scenarios[] = {
 	{"copies-starve", copies_starve},
 	{"close-held", views_held_across_close},
 	{"close-held-small-ring", views_held_small_ring},
+	{"port-left-at-close", port_left_at_close},
 	{"prepared-and-closed", prepared_and_closed},
 	{"packets-lost", packets_lost},
 	{"packets-late", packets_late},

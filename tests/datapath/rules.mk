@@ -32,7 +32,7 @@ HELD_ALL := bnxt:6.16 bnxt:6.18 bnxt:7.3 gve:6.18 gve:7.3
 .PHONY: test-datapath test-datapath-all test-close-held-all
 test-datapath: $(B)/tests/datapath ## try on modelled NICs what is a NIC's own: areas, foreign queues, faults, kills
 	$(Q)$(call datapath,bnxt:6.18,300,--held 3 \
-		--scenario close-held-small-ring$(comma)prepared-and-closed)
+		--scenario close-held-small-ring$(comma)port-left-at-close$(comma)prepared-and-closed)
 	$(Q)$(call datapath,$(DATAPATH_RUNS),900,--kills 10)
 
 test-datapath-all: $(B)/tests/datapath ## the same on every kernel and driver, with 100 kills

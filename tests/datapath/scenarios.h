@@ -23,6 +23,7 @@ void copies_starve(void);
 /* held.c */
 void views_held_across_close(void);
 void views_held_small_ring(void);
+void port_left_at_close(void);
 void prepared_and_closed(void);
 extern unsigned held_repetitions;
 
