@@ -83,6 +83,7 @@ var stageSocket = core.StageName(core.StageSocket)
 
 const (
 	opOpen    = "open"
+	opClose   = "close"
 	opAdd     = "add"
 	opRemove  = "remove"
 	opReceive = "receive"

@@ -223,7 +223,7 @@ func (rx *Receiver) shutdown() {
 	rx.life.Lock()
 	rx.closed = true
 	rx.last = rx.readStats()
-	rx.handle.Close()
+	rx.closeError = closeError(rx.handle.Close())
 	rx.life.Unlock()
 	core.FreeEvents(rx.batch)
 	if rx.consumer != nil {

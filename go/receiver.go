@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/zcrx/zcrx/go/internal/core"
@@ -26,6 +27,8 @@ type Receiver struct {
 	life   sync.RWMutex
 	closed bool
 	last   Stats // when it was closed
+
+	closeError error // of the core's close; set before done is closed
 
 	// What other goroutines ask of the owner's thread.
 	mutex    sync.Mutex
@@ -93,7 +96,8 @@ func Open(options Options) (*Receiver, error) {
 
 // Close closes the receiver and puts the NIC back. Buffers that were taken stay valid until they are released; added
 // connections stay open, and what is still in their sockets stays there. Receive, Events, and whatever a Stream is
-// waiting for, return ErrClosed. A second Close does, too.
+// waiting for, return ErrClosed. A second Close does, too. An *[OpError] with EBUSY says that the kernel does not let go of a
+// NIC's queue; the receiver is closed all the same.
 //
 // Called by the function that Receive calls, it takes effect when that returns.
 func (rx *Receiver) Close() error {
@@ -106,8 +110,23 @@ func (rx *Receiver) Close() error {
 	})
 	if err == nil && !rx.onOwnThread() {
 		<-rx.done
+		err = rx.closeError
 	}
 	return err
+}
+
+// closeError says what the core's close returned. That the end of the ring is deferred to the last buffer is no error.
+func closeError(code int) error {
+	if code >= 0 {
+		return nil
+	}
+	return &OpError{
+		Op:      opClose,
+		Stage:   core.StageName(core.StageQueue),
+		Errno:   syscall.Errno(-code),
+		Message: "the kernel has not let go of the NIC's queue: the area's memory is leaked",
+		Hint:    "zcrx nic restore puts the NIC back, once the queue is free",
+	}
 }
 
 // Add adds a TCP connection; its events come from [Receiver.Receive] or [Receiver.Events]. It stays the caller's, who may

@@ -155,22 +155,31 @@ static int close_core(struct zpy_receiver *self)
 static PyObject *receiver_close(PyObject *object, PyObject *unused)
 {
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
-	int entered = zpy_enter_last(self);
+	int entered = zpy_enter_last(self), result;
 
 	(void)unused;
 	if (entered < 0)
 		return NULL;
 	if (!entered)
 		Py_RETURN_FALSE;
-	return PyBool_FromLong(close_core(self) == ZRX_CLOSE_DEFERRED);
+	result = close_core(self);
+	if (result >= 0)
+		return PyBool_FromLong(result == ZRX_CLOSE_DEFERRED);
+	zpy_raise_new(result, ZRX_STAGE_QUEUE,
+		      "the kernel has not let go of the NIC's queue: the area's memory is leaked",
+		      "zcrx nic restore puts the NIC back, once the queue is free");
+	return NULL;
 }
 
 static PyObject *receiver_exit(PyObject *self, PyObject *exception)
 {
-	PyObject *deferred;
+	PyObject *deferred = receiver_close(self, NULL);
 
-	(void)exception;
-	deferred = receiver_close(self, NULL);
+	/* What the block raised is not hidden by what close has to say. */
+	if (!deferred && PyTuple_Size(exception) && PyTuple_GetItem(exception, 0) != Py_None) {
+		PyErr_Clear();
+		Py_RETURN_NONE;
+	}
 	if (!deferred)
 		return NULL;
 	Py_DECREF(deferred);
@@ -375,9 +384,10 @@ static PyMethodDef receiver_methods[] = {
 	{"close", receiver_close, METH_NOARGS,
 	 "close($self, /)\n--\n\n"
 	 "Close the receiver. Buffers that are out stay valid. A second close does nothing.\n\n"
-	 "Returns True if the ring has to be kept until the last of them is released, which is so "
-	 "when\n"
-	 "it is closed on another thread than the one that received."},
+	 "Returns True if the ring has to be kept until the last of them is released: on another\n"
+	 "thread than the one that received, and on a NIC's queue where the kernel is before 7.2.\n"
+	 "Raises BusyError if the kernel does not let go of the queue: the receiver is closed all\n"
+	 "the same, and the memory of its area leaked."},
 	{"__enter__", receiver_enter, METH_NOARGS, "__enter__($self, /)\n--\n\n"},
 	{"__exit__", receiver_exit, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\n"},
 	{NULL, NULL, 0, NULL},

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 use std::fmt;
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use zcrx_sys as sys;
 
 use crate::Stats;
 
-/// The receiver's pointer, for other threads; null once the receiver is being closed.
-pub(crate) struct Shared(RwLock<*mut sys::zrx_receiver>);
+/// The receiver's pointer, for other threads; null once the receiver is being closed. And what closing it gave.
+pub(crate) struct Shared(RwLock<*mut sys::zrx_receiver>, AtomicI32);
 
 // SAFETY: through it only calls are made that the core allows on any thread until close.
 unsafe impl Send for Shared {}
@@ -20,12 +21,21 @@ impl Shared {
     ///
     /// `raw` stays open until `forget` has returned.
     pub(crate) unsafe fn new(raw: *mut sys::zrx_receiver) -> Self {
-        Self(RwLock::new(raw))
+        Self(RwLock::new(raw), AtomicI32::new(0))
     }
 
     /// Waits for the calls that are being made; there will be no others.
     pub(crate) fn forget(&self) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = ptr::null_mut();
+    }
+
+    pub(crate) fn closed(&self, code: i32) {
+        // Relaxed: it is read on the thread that stores it.
+        self.1.store(code, Ordering::Relaxed);
+    }
+
+    pub(crate) fn close_code(&self) -> i32 {
+        self.1.load(Ordering::Relaxed)
     }
 
     fn with<T>(&self, call: impl FnOnce(*mut sys::zrx_receiver) -> T) -> Option<T> {

@@ -191,6 +191,14 @@ impl Receiver {
         Handle::new(self.shared.clone())
     }
 
+    /// Close it, as dropping it does, and tell if the kernel does not let go of a NIC's queue (the memory of the area
+    /// is then leaked: the NIC may still write into it).
+    pub fn close(self) -> Result<()> {
+        let shared = self.shared.clone();
+        drop(self);
+        closed(shared.close_code())
+    }
+
     /// The counters.
     pub fn stats(&self) -> Stats {
         // SAFETY: open.
@@ -221,11 +229,26 @@ impl Receiver {
     }
 }
 
+/// What `zrx_receiver_close` returned. That it is deferred to the last buffer is no error.
+pub(crate) fn closed(code: i32) -> Result<()> {
+    if code >= 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        -code,
+        Stage::Queue,
+        "the kernel has not let go of the NIC's queue: the area's memory is leaked",
+        "zcrx nic restore puts the NIC back, once the queue is free",
+    ))
+}
+
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.shared.forget();
         // SAFETY: the handles have no pointer any more; this is its thread.
-        unsafe { sys::zrx_receiver_close(self.raw) };
+        let code = unsafe { sys::zrx_receiver_close(self.raw) };
+        // Where the kernel does not let go of the memory the core leaks it: nothing here is unsound then.
+        self.shared.closed(code);
     }
 }
 
@@ -266,5 +289,14 @@ mod tests {
         assert_eq!(timeout_ns(Some(Duration::ZERO)), 0);
         assert_eq!(timeout_ns(Some(Duration::from_micros(3))), 3000);
         assert_eq!(timeout_ns(Some(Duration::MAX)), i64::MAX);
+    }
+
+    #[test]
+    fn a_queue_that_stays_bound_is_told() {
+        closed(0).expect("closed");
+        closed(1).expect("deferred to the last buffer");
+        let error = closed(-16).expect_err("EBUSY");
+        assert_eq!((error.errno(), error.stage()), (16, Stage::Queue));
+        assert!(error.hint().is_some_and(|hint| hint.contains("nic restore")), "{error}");
     }
 }
