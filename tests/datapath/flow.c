@@ -20,6 +20,7 @@
 #define SEED         1
 #define FORGET_BELOW 64 /* descriptors */
 #define PENDING_MS   10000
+#define CONNECT_MS   30000
 
 /* Statuses of a sender. */
 #define SENDER_DONE    0
@@ -108,6 +109,19 @@ __attribute__((noreturn)) static void be_sender(const struct listener *listener,
 
 /* ---- this side ---- */
 
+/* A sender that cannot connect has said why, and ends. */
+static void wait_for_connection(const struct listener *listener, pid_t sender)
+{
+	struct pollfd poller = {.fd = listener->fd, .events = POLLIN};
+	int status = 0, ready = poll(&poller, 1, CONNECT_MS);
+
+	if (ready == 1)
+		return;
+	CHECK(waitpid(sender, &status, WNOHANG) != sender, "the sender cannot connect: status %x",
+	      status);
+	CHECK(0, "no connection in %d ms", CONNECT_MS);
+}
+
 void flow_connect(struct flow *flow, const struct listener *listener, uint64_t number,
 		  uint64_t bytes)
 {
@@ -117,6 +131,7 @@ void flow_connect(struct flow *flow, const struct listener *listener, uint64_t n
 	if (sender == 0)
 		be_sender(listener, number, bytes);
 	*flow = (struct flow){.sender = sender, .number = number, .bytes = bytes};
+	wait_for_connection(listener, sender);
 	flow->fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
 	CHECK(flow->fd >= 0, "accept: %s", strerror(errno));
 }

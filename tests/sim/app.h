@@ -44,8 +44,9 @@ struct app {
 	uint64_t bytes, buffers, ended;
 	void *area_memory; /* the caller's; NULL: the library's own */
 	uint32_t area_freed;
-	uint32_t leaps;          /* of time, in vain */
-	uint32_t receiving;      /* inside of a receive */
+	uint32_t leaps; /* of time, in vain */
+	/* Inside of a receive. Atomic, so that no compiler reads it where it need not be read. */
+	_Atomic uint32_t receiving;
 	uint32_t closing;        /* inside of a close */
 	uint32_t broken;         /* the ring has lost a completion: nothing is left but to close */
 	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */

@@ -113,7 +113,9 @@ void sim_world_sleeps(uint64_t timer)
 	uint64_t left = timer > sim.now_ns ? timer - sim.now_ns : 0;
 	struct zrx_stats stats = ZRX_STATS_INIT;
 
-	if (app.closing || app.releasing || atomic_load(&app.receiver->area->wake_asked))
+	/* Real threads may do so between the look and the sleep. */
+	if (sim.threads || app.closing || app.releasing ||
+	    atomic_load(&app.receiver->area->wake_asked))
 		return;
 	zrx_receiver_stats(app.receiver, &stats);
 	if (sim_uring.cq_overflow)
@@ -134,7 +136,7 @@ void sim_world_sleeps(uint64_t timer)
 
 void sim_world_signalled(void)
 {
-	if (app.receiving && !app.polls && !others_running() && !sim.threads && !sim.inside)
+	if (!sim.threads && !others_running() && app.receiving && !app.polls && !sim.inside)
 		sim_fail("a receive signals an eventfd, and nobody polls");
 }
 
