@@ -27,7 +27,7 @@ static int populate(struct zrx_area *area, uint32_t kind)
 {
 	int result = zrx_sys_advise(area->base, area->bytes, MADV_POPULATE_WRITE);
 
-	/* An older kernel cannot try: then only who names huge pages gets them. */
+	/* Before Linux 5.14 populating is unknown: huge pages are then used only if named. */
 	return result == -EINVAL && kind == ZRX_AREA_HUGETLB ? 0 : result;
 }
 

@@ -15,7 +15,7 @@
 struct zrx_refill;
 struct zrx_receiver;
 
-/* zrx_area.waiting: what the owner, asleep or away in an event loop, wants to be woken for. */
+/* zrx_area.waiting: for what to wake the owner, which sleeps in a receive or in an event loop. */
 #define ZRX_WAIT_RETURN  1u /* any buffer that comes back: streams are parked */
 #define ZRX_WAIT_BACKLOG 2u /* a refill ring that overflows: only the owner can wait for room */
 

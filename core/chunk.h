@@ -23,7 +23,7 @@ struct zrx_chunks {
 int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total); /* 0 or -ENOMEM */
 void zrx_chunks_close(struct zrx_chunks *chunks);
 
-/* Take a free chunk, held by whoever fills it. There must be one. */
+/* Take a free chunk to be filled; it is held once. There must be one. */
 static inline uint32_t zrx_chunk_take(struct zrx_chunks *chunks)
 {
 	uint32_t index = chunks->free[--chunks->free_count];

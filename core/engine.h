@@ -81,10 +81,10 @@ struct zrx_engine {
 	void (*collect)(struct zrx_receiver *receiver);
 
 	/*
-	 * Whether something is to be done in the next wait although no completion announces it
-	 * (NULL: never): an event loop is sent back here before it sleeps.
+	 * Whether the next wait has something to do that no completion announces (NULL: never). The
+	 * descriptor is then made readable, so that an event loop receives again before it sleeps.
 	 */
-	int (*restless)(struct zrx_receiver *receiver);
+	int (*needs_wait)(struct zrx_receiver *receiver);
 
 	/*
 	 * Cancel every request and see its end: after it no request writes into the area. Returns

@@ -377,7 +377,7 @@ static void looks_due(struct zcrx_state *state)
 	}
 }
 
-static int zcrx_restless(struct zrx_receiver *receiver)
+static int zcrx_needs_wait(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
 	uint64_t next = next_look(state, receiver);
@@ -565,7 +565,7 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
-	.restless = zcrx_restless,
+	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,
 	.retire = zcrx_retire,
 	.close = zcrx_close,
@@ -584,7 +584,7 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
-	.restless = zcrx_restless,
+	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
 	.stats = zcrx_stats,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a receiver tells of itself, and the two calls that reach it while it sleeps. */
+/* Info, statistics and errors of a receiver; its descriptor for event loops; wake. */
 #include <errno.h>
 
 #include "error.h"

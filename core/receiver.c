@@ -290,21 +290,22 @@ static void nudge_poller(struct zrx_area *area)
 }
 
 /*
- * Whether the event loop's descriptor is told of new completions only after the kernel was entered
- * again: that of engine recv is the epoll instance, which always tells.
+ * Whether an event loop polls an eventfd that the ring signals: then new completions make it
+ * readable only after the kernel was entered again. (Engine recv: the epoll instance itself is
+ * polled, and is readable whenever a socket is.)
  */
-static int told_by_ring(const struct zrx_area *area)
+static int ring_signals_poller(const struct zrx_area *area)
 {
 	return area->poll_fd >= 0 && atomic_load_explicit(&area->polled, memory_order_relaxed);
 }
 
-/* Whether there is more to do at once: nothing that completes later would tell. */
+/* Whether there is more to do at once, which no later completion would announce. */
 static int unfinished(struct zrx_receiver *receiver, const struct zrx_sink *sink, int result)
 {
 	/* After an error (there was no memory) what was not harvested still waits. */
 	return result < 0 || sink->count == sink->capacity || !may_sleep(receiver) ||
 	       receiver->done.first || has_requests(receiver) || receiver->unsettled ||
-	       (receiver->engine->restless && receiver->engine->restless(receiver));
+	       (receiver->engine->needs_wait && receiver->engine->needs_wait(receiver));
 }
 
 /*
@@ -385,14 +386,15 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	if (result)
 		return result;
 	/* Before looking, so that what comes later makes it readable again. */
-	if (told_by_ring(receiver->area))
+	if (ring_signals_poller(receiver->area))
 		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
 	/*
 	 * What is completed already costs no system call; unless streams wait for one, or an event
 	 * loop waits for the descriptor, which announces new work only after the last was run.
 	 */
-	if (!has_requests(receiver) && !zrx_any_parked(receiver) && !told_by_ring(receiver->area)) {
+	if (!has_requests(receiver) && !zrx_any_parked(receiver) &&
+	    !ring_signals_poller(receiver->area)) {
 		gather(receiver, &sink);
 		if (sink.count)
 			return hand_over(receiver, &sink, 0);

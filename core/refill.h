@@ -3,8 +3,8 @@
  * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
  * entry for each buffer that was delivered (the kernel counts references per chunk).
  *
- * Any thread may fill it, one at a time. Who finds another at it leaves its slots on the list of
- * returned ones, which that other empties into the ring; so nobody ever waits.
+ * Any thread may fill it, one at a time. A thread that finds it locked pushes its slots onto the
+ * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
  */
 #ifndef ZRX_REFILL_H
 #define ZRX_REFILL_H

@@ -121,8 +121,8 @@ int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream)
 }
 
 /*
- * An armed timer is moved, not joined by a second one. A move that comes too late finds nothing;
- * then the timer's completion is there already.
+ * There is one timer. If it is armed for a later time it is updated; an update that finds it
+ * expired fails with -ENOENT, and its completion is in the ring already.
  */
 int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns)
 {
@@ -257,7 +257,7 @@ static void reap(struct zrx_ring *ring)
 	zrx_ring_consumed(ring, head);
 }
 
-/* Harmless: what is consumed, or waited for, or tried again, goes on. */
+/* Results after which waiting for the ends of requests simply continues. */
 static int passing(int result)
 {
 	return !result || result == -EINTR || result == -EBUSY || result == -EAGAIN ||

@@ -99,7 +99,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 		}
 	}
 	/*
-	 * An event loop that polls the descriptor has to be told that there is something to start.
+	 * The request is made by the next receive: make the descriptor readable for an event loop.
 	 */
 	if (zrx_area_has_owner(receiver->area) && !receiver->queued.first)
 		zrx_area_nudge(receiver->area);

@@ -125,7 +125,7 @@ void zrx_slots_destroy(struct zrx_slots *slots);
 struct zrx_refill;
 struct zrx_receiver;
 
-/* zrx_area.waiting: what the owner, asleep or away in an event loop, wants to be woken for. */
+/* zrx_area.waiting: for what to wake the owner, which sleeps in a receive or in an event loop. */
 #define ZRX_WAIT_RETURN  1u /* any buffer that comes back: streams are parked */
 #define ZRX_WAIT_BACKLOG 2u /* a refill ring that overflows: only the owner can wait for room */
 
@@ -359,10 +359,10 @@ struct zrx_engine {
 	void (*collect)(struct zrx_receiver *receiver);
 
 	/*
-	 * Whether something is to be done in the next wait although no completion announces it
-	 * (NULL: never): an event loop is sent back here before it sleeps.
+	 * Whether the next wait has something to do that no completion announces (NULL: never). The
+	 * descriptor is then made readable, so that an event loop receives again before it sleeps.
 	 */
-	int (*restless)(struct zrx_receiver *receiver);
+	int (*needs_wait)(struct zrx_receiver *receiver);
 
 	/*
 	 * Cancel every request and see its end: after it no request writes into the area. Returns
@@ -745,7 +745,7 @@ static int populate(struct zrx_area *area, uint32_t kind)
 {
 	int result = zrx_sys_advise(area->base, area->bytes, MADV_POPULATE_WRITE);
 
-	/* An older kernel cannot try: then only who names huge pages gets them. */
+	/* Before Linux 5.14 populating is unknown: huge pages are then used only if named. */
 	return result == -EINVAL && kind == ZRX_AREA_HUGETLB ? 0 : result;
 }
 
@@ -1038,8 +1038,8 @@ int zrx_area_owned(const struct zrx_area *area)
  * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
  * entry for each buffer that was delivered (the kernel counts references per chunk).
  *
- * Any thread may fill it, one at a time. Who finds another at it leaves its slots on the list of
- * returned ones, which that other empties into the ring; so nobody ever waits.
+ * Any thread may fill it, one at a time. A thread that finds it locked pushes its slots onto the
+ * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
  */
 #ifndef ZRX_REFILL_H
 #define ZRX_REFILL_H
@@ -1419,7 +1419,7 @@ struct zrx_chunks {
 int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total); /* 0 or -ENOMEM */
 void zrx_chunks_close(struct zrx_chunks *chunks);
 
-/* Take a free chunk, held by whoever fills it. There must be one. */
+/* Take a free chunk to be filled; it is held once. There must be one. */
 static inline uint32_t zrx_chunk_take(struct zrx_chunks *chunks)
 {
 	uint32_t index = chunks->free[--chunks->free_count];
@@ -2858,7 +2858,7 @@ static void looks_due(struct zcrx_state *state)
 	}
 }
 
-static int zcrx_restless(struct zrx_receiver *receiver)
+static int zcrx_needs_wait(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
 	uint64_t next = next_look(state, receiver);
@@ -3046,7 +3046,7 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
-	.restless = zcrx_restless,
+	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,
 	.retire = zcrx_retire,
 	.close = zcrx_close,
@@ -3065,7 +3065,7 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
 	.collect = zcrx_collect,
-	.restless = zcrx_restless,
+	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,
 	.close = zcrx_close,
 	.stats = zcrx_stats,
@@ -3606,7 +3606,7 @@ int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint
 }
 /* ---- core/info.c ---- */
 /* SPDX-License-Identifier: MIT */
-/* What a receiver tells of itself, and the two calls that reach it while it sleeps. */
+/* Info, statistics and errors of a receiver; its descriptor for event loops; wake. */
 #include <errno.h>
 
 static uint64_t load(const _Atomic uint64_t *counter)
@@ -5724,21 +5724,22 @@ static void nudge_poller(struct zrx_area *area)
 }
 
 /*
- * Whether the event loop's descriptor is told of new completions only after the kernel was entered
- * again: that of engine recv is the epoll instance, which always tells.
+ * Whether an event loop polls an eventfd that the ring signals: then new completions make it
+ * readable only after the kernel was entered again. (Engine recv: the epoll instance itself is
+ * polled, and is readable whenever a socket is.)
  */
-static int told_by_ring(const struct zrx_area *area)
+static int ring_signals_poller(const struct zrx_area *area)
 {
 	return area->poll_fd >= 0 && atomic_load_explicit(&area->polled, memory_order_relaxed);
 }
 
-/* Whether there is more to do at once: nothing that completes later would tell. */
+/* Whether there is more to do at once, which no later completion would announce. */
 static int unfinished(struct zrx_receiver *receiver, const struct zrx_sink *sink, int result)
 {
 	/* After an error (there was no memory) what was not harvested still waits. */
 	return result < 0 || sink->count == sink->capacity || !may_sleep(receiver) ||
 	       receiver->done.first || has_requests(receiver) || receiver->unsettled ||
-	       (receiver->engine->restless && receiver->engine->restless(receiver));
+	       (receiver->engine->needs_wait && receiver->engine->needs_wait(receiver));
 }
 
 /*
@@ -5819,14 +5820,15 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 	if (result)
 		return result;
 	/* Before looking, so that what comes later makes it readable again. */
-	if (told_by_ring(receiver->area))
+	if (ring_signals_poller(receiver->area))
 		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
 	/*
 	 * What is completed already costs no system call; unless streams wait for one, or an event
 	 * loop waits for the descriptor, which announces new work only after the last was run.
 	 */
-	if (!has_requests(receiver) && !zrx_any_parked(receiver) && !told_by_ring(receiver->area)) {
+	if (!has_requests(receiver) && !zrx_any_parked(receiver) &&
+	    !ring_signals_poller(receiver->area)) {
 		gather(receiver, &sink);
 		if (sink.count)
 			return hand_over(receiver, &sink, 0);
@@ -6092,8 +6094,8 @@ int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream)
 }
 
 /*
- * An armed timer is moved, not joined by a second one. A move that comes too late finds nothing;
- * then the timer's completion is there already.
+ * There is one timer. If it is armed for a later time it is updated; an update that finds it
+ * expired fails with -ENOENT, and its completion is in the ring already.
  */
 int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns)
 {
@@ -6228,7 +6230,7 @@ static void reap(struct zrx_ring *ring)
 	zrx_ring_consumed(ring, head);
 }
 
-/* Harmless: what is consumed, or waited for, or tried again, goes on. */
+/* Results after which waiting for the ends of requests simply continues. */
 static int passing(int result)
 {
 	return !result || result == -EINTR || result == -EBUSY || result == -EAGAIN ||
@@ -6758,7 +6760,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 		}
 	}
 	/*
-	 * An event loop that polls the descriptor has to be told that there is something to start.
+	 * The request is made by the next receive: make the descriptor readable for an event loop.
 	 */
 	if (zrx_area_has_owner(receiver->area) && !receiver->queued.first)
 		zrx_area_nudge(receiver->area);

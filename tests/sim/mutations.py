@@ -92,9 +92,9 @@ MUTATIONS = [
     Mutation("not-disarmed", "engine_recv.c", "EPOLL_CTL_DEL", "EPOLL_CTL_MOD"),
     Mutation("late-timer-masks", "ring.c", "if (armed && ring->timer_at <= at_ns)", "if (armed)"),
     Mutation(
-        "restless-loop-sleeps",
+        "due-work-not-announced",
         "receiver.c",
-        "(receiver->engine->restless && receiver->engine->restless(receiver))",
+        "(receiver->engine->needs_wait && receiver->engine->needs_wait(receiver))",
         "0",
     ),
     Mutation("error-not-polled", "receiver.c", "return result < 0 || sink->count", "return sink->count"),
