@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: MIT
-# The core without the NIC calls: the simulated kernel has a NIC of its own (nic_model.c).
-SIM_CORE    := $(filter-out core/nic.c core/prove.c,$(wildcard core/*.c)) kernel/error.c
 SIM_SOURCES := $(wildcard tests/sim/*.c) $(SIM_CORE)
 SIM_OUT     := $(B)/sim
 SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
