@@ -9,6 +9,7 @@ from ..offload import Frame, set_ip_length
 from ..packet import ACK, ETHERNET_BYTES, IPV4, IPV4_BYTES, PSH, TCP
 from .parcel import Parcel
 
+MAX_IP_BYTES = 0xFFFF  # of a packet, as its header can say
 SEQUENCE_AT, FLAGS_AT, CHECKSUM_AT = 4, 13, 16  # in the TCP header
 
 
@@ -47,7 +48,8 @@ def _constant(frame: Frame) -> bytes:
 
 
 class Aggregate:
-    """The packets that came so far; at most `max_segments` of them, and `max_bytes` of payload."""
+    """The packets that came so far; at most `max_segments` of them, and `max_bytes` of payload, or as many
+    as an IP packet can have."""
 
     def __init__(self, parcel: Parcel, max_segments: int, max_bytes: int) -> None:
         frame = parcel.frame
@@ -55,7 +57,7 @@ class Aggregate:
         self._frames = [frame]
         self._constant = _constant(frame)
         self._max_segments = max_segments
-        self._max_bytes = max_bytes
+        self._max_bytes = min(max_bytes, MAX_IP_BYTES - (frame.headers.length - ETHERNET_BYTES))
         self._step = frame.segment_bytes or frame.payload_bytes
         self._segments = frame.segments
         self._bytes = frame.payload_bytes

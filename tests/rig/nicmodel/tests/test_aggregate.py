@@ -171,6 +171,25 @@ class AggregateTest(ReceiveCase):
         aggregate.add(parcels[1])
         self.assertTrue(aggregate.is_complete and not aggregate.takes(parcels[2]))
 
+    def test_an_aggregate_is_an_ip_packet(self) -> None:
+        """With room for more: its length has 16 bits."""
+        vnic = self.card.vnics.get(self.vnic)
+        completion = self.card.rings.completion(self.queues[0]["cq"])
+        assert vnic is not None and completion is not None
+        for version in 4, 6:
+            step = 32 * STEP
+            parcels = [
+                Parcel(self.packet(at, step, version=version, segment_bytes=STEP), vnic, completion, 1)
+                for at in (0, step)
+            ]
+            third = Parcel(self.packet(2 * step, 0, version=version), vnic, completion, 1)
+            third = Parcel(Frame(third.frame.data + DATA[: 2 * STEP], STEP), vnic, completion, 1)
+            aggregate = Aggregate(parcels[0], 1000, 1 << 20)
+            self.assertTrue(aggregate.takes(parcels[1]))
+            aggregate.add(parcels[1])
+            self.assertFalse(aggregate.takes(third))
+            self.assertEqual(len(aggregate.joined().frame.data), parcels[0].frame.headers.length + 2 * step)
+
     def test_ends_when_nothing_comes(self) -> None:
         self.assertIsNone(self.card.next_due_ns())
         self.receive(self.packet(0), self.packet(STEP))
