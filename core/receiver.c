@@ -258,12 +258,10 @@ static int bind_owner(struct zrx_receiver *receiver)
 
 static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
-	int result;
-
 	emit_done(receiver, sink);
-	result = receiver->engine->harvest(receiver, sink);
+	sink->error = receiver->engine->harvest(receiver, sink);
 	emit_done(receiver, sink);
-	return result;
+	return sink->error;
 }
 
 /*
@@ -302,8 +300,8 @@ static int ring_signals_poller(const struct zrx_area *area)
 /* Whether there is more to do at once, which no later completion would announce. */
 static int unfinished(struct zrx_receiver *receiver, const struct zrx_sink *sink, int result)
 {
-	/* After an error (there was no memory) what was not harvested still waits. */
-	return result < 0 || sink->count == sink->capacity || !may_sleep(receiver) ||
+	/* Without memory what was not harvested waits, beside events of the receiver's own too. */
+	return result < 0 || sink->error || sink->count == sink->capacity || !may_sleep(receiver) ||
 	       receiver->done.first || has_requests(receiver) || receiver->unsettled ||
 	       (receiver->engine->needs_wait && receiver->engine->needs_wait(receiver));
 }

@@ -63,6 +63,7 @@ struct zrx_sink {
 	uint32_t capacity;
 	uint32_t count;
 	uint32_t buffers; /* of them with a buffer */
+	int error;        /* why what is left could not be harvested */
 	uint64_t bytes;
 };
 

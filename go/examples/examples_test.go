@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -90,7 +91,13 @@ func run(t *testing.T, command *exec.Cmd) *program {
 		p.Stdout = &p.out
 	}
 	p.Stderr = &p.errors
-	if err := p.Start(); err != nil {
+	// A signal that is ignored where the tests run (SIGINT, in a shell's background) would be ignored by the example, too.
+	// One that is handled has its default after exec.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	err := p.Start()
+	signal.Stop(handled)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Process.Kill(); p.Wait() })

@@ -97,7 +97,12 @@ MUTATIONS = [
         "(receiver->engine->needs_wait && receiver->engine->needs_wait(receiver))",
         "0",
     ),
-    Mutation("error-not-polled", "receiver.c", "return result < 0 || sink->count", "return sink->count"),
+    Mutation(
+        "error-not-polled",
+        "receiver.c",
+        "return result < 0 || sink->error || sink->count",
+        "return sink->count",
+    ),
     Mutation(
         "polled-by-nobody",
         "receiver.c",

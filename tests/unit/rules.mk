@@ -8,10 +8,10 @@ unit: $(UNIT_TESTS) ## build the unit tests
 
 $(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(UNIT_SHARED) $(LIBZCRX)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) $(UNIT_WRAP) -o $@ $^ $(LDLIBS)
 
 # Its kernel has huge pages as it likes.
-$(B)/tests/unit/area_huge: LDLIBS += $(patsubst %,-Wl$(comma)--wrap=zrx_sys_%,map unmap advise)
+$(B)/tests/unit/area_huge: UNIT_WRAP := $(patsubst %,-Wl$(comma)--wrap=zrx_sys_%,map unmap advise)
 
 test-unit: unit ## run the unit tests: one program for each source file of the core
 	$(Q)failed=0; for test in $(UNIT_TESTS); do \

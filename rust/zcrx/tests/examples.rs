@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Runs the examples as a user would, against an ordinary client.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::{env, fs, process, thread};
@@ -38,6 +38,16 @@ fn path_of(name: &str) -> PathBuf {
     path.join("examples").join(name)
 }
 
+/// In the child: a signal that is ignored where the tests run (SIGINT, in a shell's background) would be ignored by the
+/// example, too.
+fn heed_signals() -> io::Result<()> {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: a valid signal, and its default.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    Ok(())
+}
+
 impl Example {
     fn start(name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(path_of(name));
@@ -46,6 +56,8 @@ impl Example {
     }
 
     fn run(name: &str, mut command: Command) -> Self {
+        // SAFETY: signal is async-signal-safe.
+        unsafe { command.pre_exec(heed_signals) };
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
