@@ -26,7 +26,7 @@ OUT = Path("build/builds")
 PARTS = ("unit", "sim", "conformance")
 STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fvisibility=hidden")
 # Of the emulated processors; QEMU's emulator of programs has no SO_COOKIE, by which a stream knows its socket.
-NEED_A_KERNEL = ("buffer", "engines", "fork", "info", "receiver", "socket", "stream_life")
+NEED_A_KERNEL = ("buffer", "engines", "fork", "info", "receiver", "socket", "stream_life", "thread")
 SEEDS = "1-200"
 SECONDS = 120
 
