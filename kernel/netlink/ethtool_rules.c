@@ -13,6 +13,8 @@
 
 #include "netlink/ethtool.h"
 
+#define RULES_TRIES 8 /* others add and remove rules at the same time */
+
 static int rules_ioctl(int socket, const char *name, struct ethtool_rxnfc *command)
 {
 	struct ifreq request = {.ifr_data = (void *)command};
@@ -57,7 +59,7 @@ int zrx_ethtool_rule(int socket, const char *name, uint32_t location,
 	return result;
 }
 
-int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table)
+static int rules_list(int socket, const char *name, struct zrx_ethtool_rule_table *table)
 {
 	struct ethtool_rxnfc count = {.cmd = ETHTOOL_GRXCLSRLCNT}, *list;
 	int result = rules_ioctl(socket, name, &count);
@@ -82,6 +84,19 @@ int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_tabl
 		memcpy(table->location, list->rule_locs, table->count * sizeof(table->location[0]));
 	}
 	free(list);
+	return result;
+}
+
+/*
+ * A rule that comes or goes between the count and the list makes drivers refuse the list: too
+ * little room (gve: EMSGSIZE) or too much (mlx5: EINVAL).
+ */
+int zrx_ethtool_rules(int socket, const char *name, struct zrx_ethtool_rule_table *table)
+{
+	int result = -EINVAL;
+
+	for (int i = 0; i < RULES_TRIES && (result == -EMSGSIZE || result == -EINVAL); i++)
+		result = rules_list(socket, name, table);
 	return result;
 }
 
