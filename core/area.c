@@ -19,6 +19,11 @@
 
 #define HUGE_SHIFT_FLAG 26 /* of mmap: where the logarithm of the page size goes */
 
+static int area_grows(const struct zrx_area *area)
+{
+	return area->max_bytes > area->bytes;
+}
+
 /*
  * The pages are taken now. A cgroup's limit is met at the first touch, not by mmap: the NIC's
  * registration would fail by it, and a copy die of SIGBUS.
@@ -27,8 +32,9 @@ static int populate(struct zrx_area *area, uint32_t kind)
 {
 	int result = zrx_sys_advise(area->base, area->bytes, MADV_POPULATE_WRITE);
 
-	/* Before Linux 5.14 populating is unknown: huge pages are then used only if named. */
-	return result == -EINVAL && kind == ZRX_AREA_HUGETLB ? 0 : result;
+	/* Before Linux 5.14 populating is unknown: huge pages are then used only if named, and all
+	 * of them reserved. */
+	return result == -EINVAL && kind == ZRX_AREA_HUGETLB && !area_grows(area) ? 0 : result;
 }
 
 /*
@@ -46,17 +52,20 @@ static int map_hugetlb(struct zrx_area *area, uint32_t kind, int *mapped)
 		int flags = MAP_SHARED | MAP_HUGETLB | (int)(shifts[i] << HUGE_SHIFT_FLAG);
 		int error = 0;
 
-		if (area->bytes % (1ull << shifts[i]))
+		if ((area->bytes | area->max_bytes) % (1ull << shifts[i]))
 			continue;
-		area->base = zrx_sys_map(area->bytes, flags, &error);
+		if (area_grows(area)) /* what is not there yet is for others to take */
+			flags |= MAP_NORESERVE;
+		area->base = zrx_sys_map(area->space_bytes, flags, &error);
 		if (!area->base)
 			continue; /* no pages of this size, or no such size */
 		*mapped = 1;
 		area->kind = ZRX_AREA_HUGETLB;
+		area->grain = 1ull << shifts[i];
 		result = populate(area, kind);
 		if (!result)
 			return 0;
-		zrx_sys_unmap(area->base, area->bytes);
+		zrx_sys_unmap(area->base, area->space_bytes);
 		area->base = NULL;
 	}
 	return result;
@@ -85,19 +94,25 @@ static int huge_refused(const struct zrx_area *area, int mapped, struct zrx_erro
 			     area->bytes, pages);
 }
 
+/* Memory, or for an area that grows no more than addresses. */
+static uint8_t *map_space(size_t bytes, int grows, int *error)
+{
+	return grows ? zrx_sys_reserve(bytes, error) : zrx_sys_map(bytes, 0, error);
+}
+
 /*
  * Start on a huge page boundary: transparent huge pages can fill the area from its first byte, and
  * a rx_buf_len above a page finds it contiguous.
  */
-static uint8_t *map_aligned(size_t bytes, int *error)
+static uint8_t *map_aligned(size_t bytes, int grows, int *error)
 {
-	uint8_t *raw = zrx_sys_map(bytes, 0, error);
+	uint8_t *raw = map_space(bytes, grows, error);
 	size_t head;
 
 	if (!raw || (uintptr_t)raw % HUGE_BYTES == 0 || bytes < HUGE_BYTES)
 		return raw;
 	zrx_sys_unmap(raw, bytes);
-	raw = zrx_sys_map(bytes + HUGE_BYTES, 0, error);
+	raw = map_space(bytes + HUGE_BYTES, grows, error);
 	if (!raw)
 		return NULL;
 	head = (HUGE_BYTES - (uintptr_t)raw % HUGE_BYTES) % HUGE_BYTES;
@@ -112,10 +127,14 @@ static int map_pages(struct zrx_area *area, int huge)
 	int error = 0;
 
 	area->kind = ZRX_AREA_PAGES;
-	area->base = map_aligned(area->bytes, &error);
-	if (!area->base || !huge || !zrx_sys_thp_enabled())
+	area->base = map_aligned(area->space_bytes, area_grows(area), &error);
+	if (area->base && area_grows(area))
+		error = zrx_sys_commit(area->base, area->bytes);
+	if (error && area->base)
+		zrx_sys_unmap(area->base, area->space_bytes);
+	if (error || !area->base || !huge || !zrx_sys_thp_enabled())
 		return error;
-	if (!zrx_sys_advise(area->base, area->bytes, MADV_HUGEPAGE))
+	if (!zrx_sys_advise(area->base, area->space_bytes, MADV_HUGEPAGE))
 		area->kind = ZRX_AREA_THP;
 	return 0;
 }
@@ -128,7 +147,13 @@ static int map_anonymous(struct zrx_area *area, uint32_t kind, struct zrx_error 
 		return zrx_error_set(
 			error, -EINVAL, ZRX_STAGE_AREA, "set area_bytes to a multiple of 2 MiB",
 			"area_bytes %" PRIu64 " is no multiple of the huge page size", area->bytes);
-	if (kind == ZRX_AREA_AUTO || kind == ZRX_AREA_HUGETLB)
+	if (kind == ZRX_AREA_HUGETLB && area->max_bytes % HUGE_BYTES)
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_AREA, "set area_max_bytes to a multiple of 2 MiB",
+			"area_max_bytes %" PRIu64 " is no multiple of the huge page size",
+			area->max_bytes);
+	/* Explicit ones that are there now may be gone when it grows. */
+	if (kind == ZRX_AREA_HUGETLB || (kind == ZRX_AREA_AUTO && !area_grows(area)))
 		result = map_hugetlb(area, kind, &mapped);
 	if (result && kind == ZRX_AREA_HUGETLB)
 		return huge_refused(area, mapped, error);
@@ -194,8 +219,41 @@ static void put_memory(struct zrx_area *area)
 		if (area->free)
 			area->free(area->base, area->bytes, area->free_context);
 	} else if (area->base) {
-		zrx_sys_unmap(area->base, area->bytes);
+		zrx_sys_unmap(area->base, area->space_bytes);
 	}
+}
+
+int zrx_area_take(struct zrx_area *area, uint64_t bytes)
+{
+	uint8_t *from = area->base + area->bytes;
+	int result;
+
+	if (area->kind != ZRX_AREA_HUGETLB)
+		return zrx_sys_commit(from, bytes - area->bytes);
+	result = zrx_sys_advise(from, bytes - area->bytes, MADV_POPULATE_WRITE);
+	if (result)
+		zrx_area_give_up(area, bytes);
+	return result;
+}
+
+void zrx_area_give_up(struct zrx_area *area, uint64_t bytes)
+{
+	uint8_t *from = area->base + area->bytes;
+
+	if (area->kind == ZRX_AREA_HUGETLB)
+		zrx_sys_advise(from, bytes - area->bytes, MADV_REMOVE);
+	else
+		zrx_sys_withdraw(from, bytes - area->bytes);
+}
+
+/* Options of growth are checked: only what is ours grows. */
+static void set_size(struct zrx_area *area, const struct zrx_options *options)
+{
+	area->bytes = options->area_bytes;
+	area->max_bytes =
+		options->area_max_bytes > area->bytes ? options->area_max_bytes : area->bytes;
+	area->space_bytes = area->max_bytes;
+	area->grain = zrx_sys_page_bytes();
 }
 
 int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint32_t chunk_bytes,
@@ -207,7 +265,7 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	if (!area)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 	area->magic = ZRX_AREA_MAGIC;
-	area->bytes = options->area_bytes;
+	set_size(area, options);
 	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
@@ -242,6 +300,22 @@ free_area:
 	return result;
 }
 
+int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
+{
+	int result = zrx_holds_open(&area->holds, zrx_area_chunks_most(area), area->chunk_shift);
+
+	if (result == -E2BIG)
+		return zrx_error_set(error, result, ZRX_STAGE_AREA,
+				     "take larger buffers (buffer_bytes), or a smaller area",
+				     "an area of %" PRIu64
+				     " chunks (as far as it may grow) is more "
+				     "than buffers can name",
+				     zrx_area_chunks_most(area));
+	if (result)
+		zrx_error_set(error, result, ZRX_STAGE_AREA, NULL, "out of memory");
+	return result;
+}
+
 static void destroy(struct zrx_area *area)
 {
 	if (area->deferred)
@@ -256,7 +330,7 @@ static void destroy(struct zrx_area *area)
 	zrx_fork_allow();
 	put_memory(area);
 	zrx_sys_free(area->refill);
-	zrx_slots_destroy(&area->slots);
+	zrx_holds_close(&area->holds);
 	area->magic = 0;
 	zrx_sys_free(area);
 }
@@ -296,11 +370,6 @@ uint64_t zrx_thread_number(void)
 	if (!number)
 		number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 	return number;
-}
-
-int zrx_area_has_owner(const struct zrx_area *area)
-{
-	return atomic_load_explicit(&area->owner, memory_order_relaxed) != 0;
 }
 
 int zrx_area_owned(const struct zrx_area *area)

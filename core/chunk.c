@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <string.h>
 
 #include "chunk.h"
 #include "sys.h"
 
-int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total)
+int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total, uint64_t most)
 {
-	chunks->chunks = zrx_sys_alloc(total * sizeof(*chunks->chunks));
-	chunks->free = zrx_sys_alloc(total * sizeof(*chunks->free));
+	chunks->chunks = zrx_sys_alloc(most * sizeof(*chunks->chunks));
+	chunks->free = zrx_sys_alloc(most * sizeof(*chunks->free));
 	if (!chunks->chunks || !chunks->free) {
 		zrx_chunks_close(chunks);
 		return -ENOMEM;
@@ -18,6 +19,18 @@ int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total)
 	chunks->free_count = total;
 	chunks->total = total;
 	return 0;
+}
+
+void zrx_chunks_extend(struct zrx_chunks *chunks, uint32_t total)
+{
+	uint32_t more = total - chunks->total;
+
+	/* Below those that were in use: they are taken last. */
+	memmove(chunks->free + more, chunks->free, chunks->free_count * sizeof(*chunks->free));
+	for (uint32_t i = 0; i < more; i++)
+		chunks->free[i] = total - 1 - i;
+	chunks->free_count += more;
+	chunks->total = total;
 }
 
 void zrx_chunks_close(struct zrx_chunks *chunks)

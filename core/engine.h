@@ -8,10 +8,11 @@
 
 #include <stdint.h>
 
-#include "slot.h"
 #include "zcrx.h"
 
+struct zrx_area;
 struct zrx_receiver;
+struct zrx_run;
 struct zrx_stream;
 struct zrx_sink;
 
@@ -70,10 +71,19 @@ struct zrx_engine {
 	int (*wait)(struct zrx_receiver *receiver, int64_t timeout_ns);
 
 	/*
-	 * Slots that were released come back: by the owner itself, or as collected from other
-	 * threads. NULL where releases go into a refill ring.
+	 * The area has memory for so many bytes, which is more than before: use them. Returns 0, or
+	 * a negative errno, and then does not.
 	 */
-	void (*take_back)(struct zrx_receiver *receiver, struct zrx_chain chain);
+	int (*extend)(struct zrx_receiver *receiver, uint64_t bytes);
+
+	/*
+	 * Released by the owner, the usual case: chunks from the front of the run on that are this
+	 * area's, each whole a view's (zrx_hold_take_whole with this owner). They are idle then,
+	 * and where the engine takes chunks from. Returns how many there were. take_one: of one
+	 * buffer; 0 if it is not such a one.
+	 */
+	uint32_t (*take_back)(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
+	int (*take_one)(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
 
 	/*
 	 * Before sleeping or returning: anything that must be done once others may have released.

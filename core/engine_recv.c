@@ -11,6 +11,7 @@
 #include "fork.h"
 #include "options.h"
 #include "receiver.h"
+#include "row.h"
 #include "sys.h"
 
 #define EPOLL_BATCH 64
@@ -18,8 +19,6 @@
 
 struct recv_state {
 	int epoll;
-	struct zrx_chunks chunks;
-	struct zrx_fill fill;
 	struct zrx_stream_list ready; /* armed, and epoll said so, and not yet read empty */
 };
 
@@ -32,10 +31,13 @@ static int recv_open(struct zrx_receiver *receiver, struct zrx_error *error)
 	if (result)
 		return result;
 	state = zrx_sys_alloc(sizeof(*state));
-	if (!state || zrx_chunks_open(&state->chunks, zrx_area_chunks(receiver->area))) {
+	if (!state) {
 		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 		goto abandon;
 	}
+	result = zrx_fill_open(receiver, error);
+	if (result)
+		goto abandon;
 	zrx_fork_hold();
 	state->epoll = zrx_sys_epoll_open();
 	receiver->area->ring_fd = state->epoll;
@@ -61,9 +63,8 @@ static int recv_open(struct zrx_receiver *receiver, struct zrx_error *error)
 	receiver->info.buffer_bytes = chunk;
 	return 0;
 abandon:
-	if (state)
-		zrx_chunks_close(&state->chunks);
 	zrx_sys_free(state);
+	zrx_chunks_close(&receiver->chunks);
 	zrx_area_abandon(receiver->area);
 	return result;
 }
@@ -99,10 +100,8 @@ static int recv_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static uint32_t recv_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
-	const struct recv_state *state = receiver->state;
-
 	(void)stream;
-	return zrx_fill_available(&state->fill, &state->chunks);
+	return zrx_fill_available(receiver);
 }
 
 static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
@@ -125,16 +124,13 @@ static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
 	return count;
 }
 
-/* One recv. Returns 0, or -ENOMEM. */
-static int serve(struct zrx_receiver *receiver, struct zrx_stream *stream, struct zrx_sink *sink)
+/* One recv. */
+static void serve(struct zrx_receiver *receiver, struct zrx_stream *stream, struct zrx_sink *sink)
 {
 	struct recv_state *state = receiver->state;
 	uint64_t asked = 0;
-	int64_t result =
-		zrx_fill_receive(&state->fill, &state->chunks, receiver, stream, sink, &asked);
+	int64_t result = zrx_fill_receive(receiver, stream, sink, &asked);
 
-	if (result == -ENOMEM)
-		return -ENOMEM;
 	if (result == -EAGAIN || result == -EINTR)
 		zrx_list_remove(stream); /* epoll reports it again if there is more */
 	else if (result <= 0 || !stream->remaining)
@@ -143,24 +139,35 @@ static int serve(struct zrx_receiver *receiver, struct zrx_stream *stream, struc
 		zrx_list_remove(stream);
 	else
 		zrx_list_append(&state->ready, stream); /* behind the others */
-	return 0;
 }
 
 static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct recv_state *state = receiver->state;
-	int result = 0;
+	struct zrx_stream_list full = {
+		0}; /* which rest, unless buffers of theirs come back before the next batch */
 
-	while (!result && state->ready.first && sink->count < sink->capacity &&
-	       sink->bytes < ZRX_HOT_SET_BYTES)
-		result = serve(receiver, state->ready.first, sink);
+	while (state->ready.first && sink->count < sink->capacity &&
+	       sink->bytes < ZRX_HOT_SET_BYTES) {
+		struct zrx_stream *stream = state->ready.first;
+
+		zrx_windows_refresh(receiver);
+		if (zrx_window_full(&receiver->windows, stream)) {
+			zrx_window_note(&receiver->windows, stream);
+			zrx_list_append(&full, stream);
+		} else {
+			serve(receiver, stream, sink);
+		}
+	}
+	while (full.first)
+		zrx_list_append(&state->ready, full.first);
 	/*
 	 * Streams that always have more must not keep the others from being seen, after each batch:
 	 * a stream with a small window has only so many bytes in each.
 	 */
 	if (state->ready.first)
 		recv_poll(receiver, 0);
-	return result;
+	return 0;
 }
 
 static int recv_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
@@ -171,13 +178,6 @@ static int recv_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 	if (count < 0)
 		return count;
 	return count || state->ready.first ? 0 : -ETIME;
-}
-
-static void recv_take_back(struct zrx_receiver *receiver, struct zrx_chain chain)
-{
-	struct recv_state *state = receiver->state;
-
-	zrx_fill_take_back(&state->chunks, receiver->area, chain);
 }
 
 static void recv_collect(struct zrx_receiver *receiver)
@@ -199,7 +199,6 @@ static int recv_close(struct zrx_receiver *receiver)
 	receiver->area->ring_fd = -1;
 	zrx_sys_close(state->epoll);
 	zrx_fork_allow();
-	zrx_chunks_close(&state->chunks);
 	zrx_sys_free(state);
 	return 0;
 }
@@ -218,9 +217,11 @@ const struct zrx_engine zrx_engine_recv = {
 	.arm = recv_arm,
 	.cancel = recv_cancel,
 	.available = recv_available,
+	.extend = zrx_fill_extend,
 	.harvest = recv_harvest,
 	.wait = recv_wait,
-	.take_back = recv_take_back,
+	.take_back = zrx_fill_take_back,
+	.take_one = zrx_fill_take_one,
 	.collect = recv_collect,
 	.stop = recv_stop,
 	.close = recv_close,

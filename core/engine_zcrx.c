@@ -10,25 +10,30 @@
 #include "engine.h"
 #include "error.h"
 #include "nic/nic.h"
-#include "receiver.h"
+#include "ifq.h"
 #include "refill.h"
 #include "ring.h"
-#include "ifq.h"
+#include "row.h"
+#include "share.h"
+#include "sizing.h"
 
-#define FLUSH_PART       4u       /* flush when a fourth of the chunks lies in the refill ring */
+#define FLUSH_PART \
+	4u /* flush when a fourth of the chunks that nobody holds lies in the refill ring */
 #define RETRY_FIRST_NS   1000000u /* parked, and nothing came back: look again */
 #define RETRY_LAST_NS    64000000u
 #define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
 #define BACKLOG_RETRY_NS 1000000u
-#define LIMIT_PART                                                                     \
-	(1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
-		    */
+#define ARMS_MOST        (UINT32_MAX / 4)
+#define ASK_MOST         (1u << 30) /* a request's limit has 32 bits */
+
+#define PAGE_SHIFT 12u /* of most machines, and the usual chunk */
 
 #define ZCRX_WIDE 1 /* completions of 32 bytes */
 
 struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_ifq queue;
+	struct zrx_budget budget; /* of a NIC's queue */
 	uint32_t spent; /* of the refill entries taken: the last that is known to have helped no
 			   copy */
 	uint64_t retry_ns;
@@ -36,6 +41,7 @@ struct zcrx_state {
 	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
 	uint64_t backlog_at; /* is there room in the refill ring again? */
 	uint64_t watch_at;   /* after traffic: has a stream stopped silently? */
+	uint64_t delivered;  /* completions with bytes: references that the kernel gave out */
 	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
 	uint8_t nodev;
@@ -97,6 +103,17 @@ static int open_undone(struct zcrx_state *state, struct zrx_receiver *receiver, 
 		receiver->options.interface, receiver->info.queue);
 }
 
+/* Part the area of a queue. Returns how many bytes of it are for views. */
+static uint64_t open_budget(struct zrx_budget *budget, const struct zrx_receiver *receiver)
+{
+	uint32_t shift = receiver->area->chunk_shift;
+
+	zrx_budget_open(budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
+			zrx_area_chunks(receiver->area),
+			(uint32_t)(receiver->info.demand_bytes >> shift));
+	return (uint64_t)zrx_budget_views(budget) << shift;
+}
+
 static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, int nodev,
 		      struct zrx_error *error)
 {
@@ -110,7 +127,15 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 		return result;
 	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
 				  nodev, error);
-	return result ? open_undone(state, receiver, result, error) : 0;
+	if (!result) {
+		receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
+		result = zrx_area_hold(receiver->area, error);
+	}
+	if (result)
+		return open_undone(state, receiver, result, error);
+	zrx_windows_open(receiver,
+			 nodev ? receiver->area->bytes : open_budget(&state->budget, receiver));
+	return 0;
 }
 
 static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
@@ -132,7 +157,6 @@ static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_erro
 		zrx_area_abandon(receiver->area);
 		return result;
 	}
-	receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
 	state->spent = zrx_refill_taken(refill_of(receiver));
 	receiver->state = state;
 	zcrx_describe(receiver, state);
@@ -141,7 +165,16 @@ static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_erro
 
 static int zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error)
 {
-	return open_either(receiver, 0, error);
+	const struct zrx_options given = receiver->options;
+	int result = zrx_sizing_apply(&receiver->options, &receiver->info.demand_bytes, error);
+
+	if (!result)
+		result = open_either(receiver, 0, error);
+	if (result) { /* another engine may be tried */
+		receiver->options = given;
+		receiver->info.demand_bytes = 0;
+	}
+	return result;
 }
 
 static int nodev_open(struct zrx_receiver *receiver, struct zrx_error *error)
@@ -200,7 +233,16 @@ static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	result = zrx_nic_admit(state->queue.nic, stream->fd, &receiver->last);
 	if (result)
 		return result;
-	return zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
+	do {
+		result =
+			zrx_share_take(&state->budget, stream, &receiver->options, &receiver->last);
+	} while ((result == -ENOBUFS || result == ZRX_SHARE_COPIED) && zrx_grow(receiver));
+	if (result)
+		return result == ZRX_SHARE_COPIED ? 0 : result;
+	result = zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
+	if (result)
+		zrx_share_give(&state->budget, stream);
+	return result;
 }
 
 static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -209,6 +251,8 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 	if (stream->rule != ZRX_NIC_NO_RULE)
 		zrx_nic_steer_remove(state->queue.nic, stream->rule);
+	zrx_share_give(&state->budget, stream);
+	zrx_shares_grow(&state->budget, &receiver->streams);
 }
 
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -226,11 +270,14 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	stream->taken = zrx_refill_taken(refill_of(receiver));
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
-	if (stream->remaining != UINT64_MAX) {
-		sqe->len = stream->remaining % LIMIT_PART ? stream->remaining % LIMIT_PART
-							  : LIMIT_PART;
-		stream->flags |= ZRX_STREAM_FRESH;
-	}
+	/* The kernel stops at that byte, and no later: what it delivers beyond a window nobody
+	 * could give back. */
+	stream->asked = zrx_window_credit(receiver, stream);
+	if (stream->asked > stream->remaining)
+		stream->asked = stream->remaining;
+	if (stream->asked > ASK_MOST)
+		stream->asked = ASK_MOST;
+	sqe->len = (uint32_t)stream->asked;
 	return 0;
 }
 
@@ -248,14 +295,13 @@ static uint64_t filled(const struct zrx_receiver *receiver)
 	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
 }
 
-/* Without a device each buffer has a chunk to itself, so what is left can be counted. */
-static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
+/* Without a device each completion has a chunk to itself, so what is left can be counted. */
+static uint32_t nodev_free(const struct zrx_receiver *receiver)
 {
 	const struct zcrx_state *state = receiver->state;
 	/* Delivered and not yet taken out of the refill ring, and what waits to be harvested. */
-	uint64_t delivered =
-		atomic_load_explicit(&receiver->counters.buffers, memory_order_relaxed) + harvested;
-	uint64_t taken = delivered - (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
+	uint64_t taken = state->delivered -
+			 (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
 			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
 	uint64_t chunks = zrx_area_chunks(receiver->area);
 
@@ -268,10 +314,19 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 	const struct zcrx_state *state = receiver->state;
 	(void)stream;
 	if (state->nodev)
-		return nodev_free(receiver, 0);
+		return nodev_free(receiver);
 	if (state->retry)
 		return UINT32_MAX;
 	return zrx_refill_taken(refill_of(receiver)) - state->spent;
+}
+
+/* Those that streams do not hold: where many have stalled, what is left goes round faster. */
+static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
+{
+	uint64_t chunks = zrx_area_chunks(receiver->area);
+	uint64_t held = receiver->windows.held_bytes >> receiver->area->chunk_shift;
+
+	return chunks > held ? chunks - held : 1;
 }
 
 /*
@@ -287,7 +342,7 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
 		return;
-	if (state->nodev && (uint64_t)pending * FLUSH_PART >= zrx_area_chunks(receiver->area))
+	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(receiver))
 		due = 1;
 	if (state->nodev && pending * 2 >= state->queue.entries)
 		due = 1;
@@ -297,12 +352,36 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	zrx_refill_drain(receiver->area); /* there is room for the backlog now */
 }
 
+/*
+ * The kernel has one area more. Copies find chunks in it now; the page pool takes them when it
+ * needs some.
+ */
+static int zcrx_extend(struct zrx_receiver *receiver, uint64_t bytes)
+{
+	struct zcrx_state *state = receiver->state;
+	uint32_t shift = receiver->area->chunk_shift;
+	int result = zrx_ifq_extend(&state->queue, &state->ring, &refill_of(receiver)->parts,
+				    receiver->area, bytes);
+
+	if (result)
+		return result;
+	state->retry = 1;
+	state->suspect = 1;
+	if (!state->nodev) {
+		zrx_budget_resize(&state->budget, (uint32_t)(bytes >> shift));
+		bytes = (uint64_t)zrx_budget_views(&state->budget) << shift;
+	}
+	receiver->windows.pool_bytes = bytes;
+	return 0;
+}
+
 static void zcrx_collect(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
 
-	zrx_refill_drain(receiver->area);
 	flush_if_due(state, receiver);
+	if (state->notice && zrx_area_has_owner(receiver->area))
+		zrx_grow(receiver); /* the NIC found no chunk */
 	if (state->notice && zrx_area_has_owner(receiver->area) &&
 	    !zrx_ifq_rearm_event(&state->queue, &state->ring, ZRX_UAPI_EVENT_ALLOC_FAIL))
 		state->notice = 0;
@@ -314,14 +393,15 @@ static void kick_silent(void *context, struct zrx_stream *stream)
 {
 	struct zrx_receiver *receiver = context;
 
-	if (stream->state == ZRX_STREAM_ARMED && zrx_sys_socket_pending(stream->fd) > 0)
+	if (stream->state == ZRX_STREAM_ARMED && zrx_sys_socket_polls(stream->fd) > 0)
 		zrx_stream_kick(receiver, stream);
 }
 
 /*
  * Kernels without the fix for it leave a request armed, and silent, after a delivery that was cut
- * short by a full completion ring or an empty free list. Bytes that wait in the socket give it
- * away.
+ * short by a full completion ring or an empty free list. All of them (6.15 to 7.3) may do so when a
+ * reset comes while bytes are read: io_zcrx_tcp_recvmsg tries again for an end, not for an error.
+ * What waits in the socket gives it away.
  */
 static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
@@ -331,13 +411,16 @@ static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *recei
 	zrx_streams_each(&receiver->streams, kick_silent, receiver);
 }
 
+static uint64_t sooner(uint64_t one, uint64_t other)
+{
+	return one - 1 < other - 1 ? one : other; /* 0, never, is the last */
+}
+
 /* When the next look is due, by what there is to look for now; 0: never. */
 static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	int parked = !state->nodev && zrx_any_parked(receiver);
 	int backlog = zrx_refill_backlog(refill_of(receiver)) != 0;
-	const uint64_t *looks[] = {&state->retry_at, &state->backlog_at, &state->watch_at};
-	uint64_t next = 0;
 
 	if (!parked) {
 		state->retry_at = 0;
@@ -352,11 +435,7 @@ static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receive
 		state->backlog_at = zrx_sys_now_ns() + BACKLOG_RETRY_NS;
 	if (state->active && !state->watch_at)
 		state->watch_at = zrx_sys_now_ns() + WATCH_NS;
-	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
-		if (*looks[i] && (!next || *looks[i] < next))
-			next = *looks[i];
-	}
-	return next;
+	return sooner(state->watch_at, sooner(state->retry_at, state->backlog_at));
 }
 
 /* The timer went off: do what is due. */
@@ -413,49 +492,135 @@ static void zcrx_own_completion(struct zcrx_state *state, struct zrx_receiver *r
 	}
 }
 
+/* Where its bytes are, as the kernel says. */
+static inline uint64_t offset_of(const struct io_uring_cqe *cqe)
+{
+	const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+
+	return second->off;
+}
+
+/*
+ * The usual case: completions of the row's stream, from the first of these on, with bytes of a
+ * chunk of which nothing is out. Returns how many there were.
+ */
+static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_parts *parts,
+				      const struct io_uring_cqe *const cqes, uint32_t most,
+				      uint32_t shift, int linear)
+{
+	/* Kept apart from what the loop writes, which could alias it. */
+	const struct io_uring_cqe *cqe = cqes, *const end = cqe + (most << ZCRX_WIDE);
+	const uint64_t stream = row->stream;
+	const uint32_t owner = row->owner | ZRX_HOLD_WHOLE | 1;
+	struct zrx_event_same same = row->same;
+	const struct zrx_holds holds = *row->holds;
+	const uint8_t *const base = row->base;
+	struct zrx_event *event = row->at;
+	uint64_t bytes = 0;
+	uint32_t count;
+
+	for (; cqe != end && cqe->user_data == stream && cqe->flags & IORING_CQE_F_MORE;
+	     cqe += 1 << ZCRX_WIDE) {
+		uint64_t offset = offset_of(cqe), word, chunk;
+		uint32_t length = (uint32_t)cqe->res;
+
+		if (!linear)
+			offset = zrx_parts_linear(parts, offset);
+		chunk = offset >> shift;
+		word = zrx_hold_word(&holds, chunk);
+		if (!zrx_hold_idle(word))
+			break;
+		zrx_event_fill(event++, &same, base + offset, offset, length, chunk,
+			       zrx_hold_begin(&holds, chunk, word, owner));
+		bytes += length;
+	}
+	count = (uint32_t)((cqe - cqes) >> ZCRX_WIDE);
+	if (!count)
+		return 0;
+	row->at = event;
+	row->bytes += bytes;
+	row->end = event[-1].buffer.offset + event[-1].buffer.length;
+	row->hold = event[-1].buffer.slot; /* its first view */
+	row->begun += count;
+	return count;
+}
+
+/* Of an area that has not grown no part has to be looked up; of pages, the usual chunk, the shift
+ * is known. */
+static ZRX_APART uint32_t plain_views(struct zrx_row *row, const struct zrx_parts *parts,
+				      const struct io_uring_cqe *cqe, uint32_t most, uint32_t shift)
+{
+	if (!row->base)
+		return 0; /* no CPU view of it: known from here on */
+	if (!zrx_parts_linear_all(parts))
+		return run_of_plain(row, parts, cqe, most, shift, 0);
+	if (shift == PAGE_SHIFT)
+		return run_of_plain(row, parts, cqe, most, PAGE_SHIFT, 1);
+	return run_of_plain(row, parts, cqe, most, shift, 1);
+}
+
+/* Any other's bytes become a view, or more of the last one. Returns 0, or -ENOBUFS: no hold is
+ * left. */
+static int shared_view(struct zrx_row *row, const struct zrx_parts *parts, uint32_t shift,
+		       const struct io_uring_cqe *cqe)
+{
+	uint64_t where = zrx_parts_linear(parts, offset_of(cqe));
+	uint32_t chunk = (uint32_t)(where >> shift), hold = chunk + 1;
+
+	if (where == row->end && where & ((1u << shift) - 1) &&
+	    zrx_hold_refer(row->holds, row->hold)) {
+		zrx_row_extend(row, (uint32_t)cqe->res);
+		return 0;
+	}
+	return zrx_row_shared(row, chunk, &hold, where, (uint32_t)cqe->res) < 0 ? -ENOBUFS : 0;
+}
+
+/* Kernels that overshoot a limit (CVE-2025-40046) deliver more than was asked for. */
+static uint64_t less(uint64_t from, uint64_t bytes)
+{
+	return from > bytes ? from - bytes : 0;
+}
+
 /*
  * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
- * is then behind it. Returns 0, or -ENOMEM: nothing was consumed.
+ * is then behind it. Returns 0, or -ENOBUFS: nothing was consumed.
  */
 static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
 			struct zrx_stream *stream, unsigned *head, unsigned tail,
 			struct zrx_sink *sink)
 {
 	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
-	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	const struct zrx_parts *parts = &refill_of(receiver)->parts;
+	uint32_t shift = receiver->area->chunk_shift;
 	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
 	struct zrx_row row;
-	int result = zrx_row_begin(&row, receiver, sink, stream);
+	int result = 0;
 
-	if (result)
-		return result;
+	zrx_row_begin(&row, receiver, sink, stream);
 	do {
-		const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+		const struct io_uring_cqe *cqe = zrx_completion(&completions, at);
+		uint32_t count = plain_views(&row, parts, cqe,
+					     zrx_completions_in_row(&completions, at, end), shift);
 
-		zrx_row_add(&row, second->off & ~ZRX_UAPI_AREA_MASK, (uint32_t)cqe->res);
-		if (++at == end || !row.free)
+		at += count;
+		if (count)
+			continue;
+		if (cqe->user_data != row.stream || !(cqe->flags & IORING_CQE_F_MORE))
 			break;
-		cqe = zrx_completion(&completions, at);
-	} while (cqe->user_data == row.stream && cqe->flags & IORING_CQE_F_MORE);
-	zrx_row_end(&row, sink);
-	if (stream->remaining != UINT64_MAX) {
-		stream->remaining -= row.bytes;
-		stream->flags &= (uint8_t)~ZRX_STREAM_FRESH;
-	}
+		result = shared_view(&row, parts, shift, cqe);
+		at += !result;
+	} while (!result && at != end);
+	if (at == *head)
+		return result;
+	zrx_row_end(&row, receiver, stream, sink);
+	stream->asked = less(stream->asked, row.bytes);
+	if (stream->remaining != UINT64_MAX)
+		stream->remaining = less(stream->remaining, row.bytes);
+	state->delivered += at - *head;
 	state->active = 1;
 	state->retry_ns = RETRY_FIRST_NS;
 	*head = at;
 	return 0;
-}
-
-/*
- * Result 0 is the end of the stream and the end of a limited request alike. The latter comes right
- * after bytes, and leaves whole parts.
- */
-static int part_done(const struct zrx_stream *stream)
-{
-	return stream->remaining && stream->remaining != UINT64_MAX &&
-	       !(stream->flags & ZRX_STREAM_FRESH) && stream->remaining % LIMIT_PART == 0;
 }
 
 /*
@@ -478,6 +643,7 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	int result = cqe->res;
 
 	state->ring.in_flight--;
+	zrx_window_asked(receiver, stream);
 	if (result == -ENOSPC || result == -ENOMEM)
 		state->suspect = 1; /* others may have been cut short by the same */
 	/*
@@ -488,9 +654,11 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 		state->arms = 0;
 	if (result == -ENOMEM)
 		copy_failed(state, receiver, stream);
-	if (result == 0 && part_done(stream))
-		result = -EINTR; /* the next part */
-	zrx_stream_final(receiver, stream, result);
+	/* Result 0 is the end of the stream, and of a request that had all that it asked for. */
+	if (result == 0 && !stream->asked && stream->remaining)
+		zrx_stream_continue(receiver, stream);
+	else
+		zrx_stream_final(receiver, stream, result);
 	/* Nothing of ours is out, so nothing of ours can help. */
 	if (stream->state == ZRX_STREAM_PARKED && !state->nodev &&
 	    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
@@ -523,9 +691,8 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		}
 	}
 	zrx_ring_consumed(&state->ring, head);
-	state->arms =
-		state->arms ? (state->arms < UINT32_MAX / 2 ? state->arms * 2 : UINT32_MAX) : 1;
-	if (state->ring.was_full || (state->nodev && !nodev_free(receiver, sink->buffers)))
+	state->arms = state->arms < ARMS_MOST ? state->arms * 2 + 1 : ARMS_MOST;
+	if (state->ring.was_full || (state->nodev && !nodev_free(receiver)))
 		state->suspect = 1;
 	state->ring.was_full = 0;
 	return result;
@@ -562,8 +729,11 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.available = zcrx_available,
+	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
+	.take_back = zrx_refill_whole,
+	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,
@@ -581,8 +751,11 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.available = zcrx_available,
+	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
+	.take_back = zrx_refill_whole,
+	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
+#include "error.h"
 #include "fill.h"
+#include "receiver.h"
+#include "row.h"
 #include "sys.h"
 
 /*
@@ -17,60 +20,116 @@ static uint32_t chunk_bytes(const struct zrx_receiver *receiver)
 	return 1u << receiver->area->chunk_shift;
 }
 
-int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
-			 struct zrx_receiver *receiver, struct zrx_stream *stream,
+int zrx_fill_open(struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	int result = zrx_area_hold(receiver->area, error);
+
+	if (result)
+		return result;
+	if (zrx_chunks_open(&receiver->chunks, zrx_area_chunks(receiver->area),
+			    zrx_area_chunks_most(receiver->area)))
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
+	zrx_windows_open(receiver, receiver->area->bytes);
+	return 0;
+}
+
+int zrx_fill_extend(struct zrx_receiver *receiver, uint64_t bytes)
+{
+	zrx_chunks_extend(&receiver->chunks, (uint32_t)(bytes >> receiver->area->chunk_shift));
+	receiver->windows.pool_bytes = bytes;
+	return 0;
+}
+
+/* Bytes that were received into the chunk become a view of it. There is a hold for it. */
+static void add_view(struct zrx_receiver *receiver, struct zrx_stream *stream,
+		     struct zrx_sink *sink, uint64_t where, uint32_t length)
+{
+	uint32_t index = receiver->chunks.filling - 1;
+	struct zrx_chunk *chunk = &receiver->chunks.chunks[index];
+	struct zrx_row row;
+
+	if (!chunk->position)
+		chunk->references = 1; /* ours, while it is being filled */
+	zrx_row_begin(&row, receiver, sink, stream);
+	zrx_row_part(&row, chunk, index, where, length);
+	zrx_row_end(&row, receiver, stream, sink);
+}
+
+int64_t zrx_fill_receive(struct zrx_receiver *receiver, struct zrx_stream *stream,
 			 struct zrx_sink *sink, uint64_t *asked)
 {
+	struct zrx_chunks *chunks = &receiver->chunks;
 	struct zrx_chunk *chunk;
-	struct zrx_row row;
 	uint64_t where, room;
 	int64_t result;
 
-	if (!fill->chunk) {
+	if (!zrx_holds_room(&receiver->area->holds))
+		return -ENOBUFS;
+	if (!chunks->filling) {
 		if (!chunks->free_count)
 			return -ENOBUFS;
-		fill->chunk = zrx_chunk_take(chunks) + 1;
+		chunks->filling = zrx_chunk_take(chunks) + 1;
 	}
-	result = zrx_row_begin(&row, receiver, sink, stream);
-	if (result)
-		return result;
-	chunk = &chunks->chunks[fill->chunk - 1];
-	where = ((uint64_t)(fill->chunk - 1) << receiver->area->chunk_shift) + chunk->position;
+	chunk = &chunks->chunks[chunks->filling - 1];
+	where = ((uint64_t)(chunks->filling - 1) << receiver->area->chunk_shift) + chunk->position;
 	room = chunk_bytes(receiver) - chunk->position;
 	*asked = room < stream->remaining ? room : stream->remaining;
 	result = zrx_sys_recv(stream->fd, receiver->area->base + where, *asked);
 	if (result <= 0)
 		return result;
-	zrx_row_add(&row, where, (uint32_t)result);
-	zrx_row_end(&row, sink);
+	add_view(receiver, stream, sink, where, (uint32_t)result);
 	if (stream->remaining != UINT64_MAX)
 		stream->remaining -= (uint64_t)result;
-	zrx_chunk_hold(chunks, fill->chunk - 1);
 	chunk->position = (chunk->position + (uint32_t)result + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
 	if (chunk->position + chunk_bytes(receiver) / LEAST_PART > chunk_bytes(receiver)) {
-		zrx_chunk_put(chunks, fill->chunk - 1);
-		fill->chunk = 0;
+		zrx_chunk_put(chunks, chunks->filling - 1);
+		chunks->filling = 0;
 	}
 	return result;
 }
 
-uint32_t zrx_fill_available(const struct zrx_fill *fill, const struct zrx_chunks *chunks)
+static uint32_t *free_top(const struct zrx_area *area)
 {
-	return chunks->free_count + !!fill->chunk;
+	const struct zrx_chunks *chunks = &area->receiver->chunks;
+
+	return chunks->free + chunks->free_count;
 }
 
-void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct zrx_chain chain)
+uint32_t zrx_fill_take_back(struct zrx_area *area, struct zrx_run *run, uint32_t owner)
 {
-	struct zrx_chunks local = *chunks; /* what the loop writes could alias it */
-	uint32_t shift = area->chunk_shift;
-	uint32_t at = chain.head;
+	const struct zrx_holds holds = area->holds;
+	uint32_t *free = free_top(area);
+	const char *at = run->at, *const end = run->end;
+	size_t stride = run->stride;
+	uint32_t count;
 
-	for (uint32_t left = chain.count; left; left--) {
-		const struct zrx_slot *slot = zrx_slot_at(&area->slots, at - 1);
+	for (; at != end; at += stride, free++) {
+		const struct zrx_buffer *buffer = (const void *)at;
 
-		zrx_chunk_put(&local, (uint32_t)(slot->where >> shift));
-		at = slot->next;
+		if (buffer->area != area ||
+		    !zrx_hold_take_whole(&holds, buffer->slot, buffer->generation, owner, free))
+			break;
 	}
-	chunks->free_count = local.free_count;
-	zrx_slots_free(&area->slots, chain);
+	/* Looked up again: the loop needs all registers. */
+	count = (uint32_t)(free - free_top(area));
+	run->at = at;
+	area->receiver->chunks.free_count += count;
+	return count;
+}
+
+int zrx_fill_take_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner)
+{
+	uint32_t index;
+
+	if (!zrx_hold_take_whole(&area->holds, buffer->slot, buffer->generation, owner, &index))
+		return 0;
+	zrx_chunk_free(&area->receiver->chunks, index);
+	return 1;
+}
+
+uint32_t zrx_fill_available(const struct zrx_receiver *receiver)
+{
+	const struct zrx_chunks *chunks = &receiver->chunks;
+
+	return zrx_holds_room(&receiver->area->holds) ? chunks->free_count + !!chunks->filling : 0;
 }

@@ -6,12 +6,21 @@
 #ifndef ZRX_FILL_H
 #define ZRX_FILL_H
 
-#include "chunk.h"
-#include "receiver.h"
+#include <stdint.h>
 
-struct zrx_fill {
-	uint32_t chunk; /* index + 1 of the chunk that is being filled; 0: none */
-};
+struct zrx_area;
+struct zrx_buffer;
+struct zrx_error;
+struct zrx_receiver;
+struct zrx_run;
+struct zrx_sink;
+struct zrx_stream;
+
+/* At open of a copying engine: chunks, holds and windows of its area. */
+int zrx_fill_open(struct zrx_receiver *receiver, struct zrx_error *error);
+
+/* Its area has memory for so many bytes: zrx_engine.extend of both. Returns 0. */
+int zrx_fill_extend(struct zrx_receiver *receiver, uint64_t bytes);
 
 /*
  * One recv for this stream, delivered as one event. The sink must have room.
@@ -19,14 +28,14 @@ struct zrx_fill {
  * returns. *asked is how many bytes there was room for: less received means that the socket is
  * empty for now.
  */
-int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
-			 struct zrx_receiver *receiver, struct zrx_stream *stream,
+int64_t zrx_fill_receive(struct zrx_receiver *receiver, struct zrx_stream *stream,
 			 struct zrx_sink *sink, uint64_t *asked);
 
-/* Whether a stream could get bytes now. */
-uint32_t zrx_fill_available(const struct zrx_fill *fill, const struct zrx_chunks *chunks);
+/* Their chunks are free: zrx_engine.take_back and take_one. */
+uint32_t zrx_fill_take_back(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
+int zrx_fill_take_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
 
-/* The owner's take_back of both copying engines: slots to the table, chunks to the stack. */
-void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct zrx_chain chain);
+/* Whether a stream could get bytes now. */
+uint32_t zrx_fill_available(const struct zrx_receiver *receiver);
 
 #endif

@@ -33,6 +33,8 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring)
 		return 0; /* before 6.18: none of these */
 	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
 		features |= ZRX_FEATURE_FLUSH;
+	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
+		features |= ZRX_FEATURE_ADD_AREA;
 	if (zcrx.register_flags & ZRX_UAPI_REG_NODEV)
 		features |= ZRX_FEATURE_NODEV;
 	if (zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
@@ -102,7 +104,7 @@ void zrx_ifq_forget(struct zrx_ifq *queue)
 }
 
 static void attach(struct zrx_ifq *queue, struct zrx_refill *refill,
-		   const struct zrx_uapi_offsets *offsets, uint64_t token)
+		   const struct zrx_uapi_offsets *offsets, uint64_t token, uint64_t end)
 {
 	uint8_t *base = queue->region;
 
@@ -110,7 +112,8 @@ static void attach(struct zrx_ifq *queue, struct zrx_refill *refill,
 	refill->tail = (_Atomic uint32_t *)(void *)(base + offsets->tail);
 	refill->entries = (struct zrx_uapi_rqe *)(void *)(base + offsets->rqes);
 	refill->entry_count = queue->entries;
-	refill->area_token = token;
+	refill->parts.token = token;
+	refill->parts.end = end;
 	if (queue->event_types)
 		queue->stats =
 			(const struct zrx_uapi_zcrx_stats *)(const void *)(base +
@@ -217,7 +220,26 @@ static int register_queue(struct zrx_ifq *queue, struct zrx_ring *ring, struct z
 		return result;
 	queue->id = registration.ifq.zcrx_id;
 	queue->rx_buf_len = rx_buf_len ? rx_buf_len : (uint32_t)zrx_sys_page_bytes();
-	attach(queue, refill, &registration.ifq.offsets, registration.area.rq_area_token);
+	attach(queue, refill, &registration.ifq.offsets, registration.area.rq_area_token,
+	       receiver->area->bytes - receiver->area->bytes % queue->rx_buf_len);
+	return 0;
+}
+
+/* Where the best engine is asked for, one that cannot grow is better than one that copies. */
+static int check_can_grow(const struct zrx_ifq *queue, const struct zrx_receiver *receiver,
+			  struct zrx_error *error)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (area->max_bytes == area->bytes || queue->features & ZRX_FEATURE_ADD_AREA)
+		return 0;
+	if (receiver->options.engine != ZRX_ENGINE_AUTO)
+		return zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			"boot Linux 7.3 or newer, or set area_max_bytes to 0 and area_bytes to "
+			"what is needed",
+			"area_max_bytes: on this kernel the area of a zcrx engine cannot grow");
+	area->max_bytes = area->bytes;
 	return 0;
 }
 
@@ -232,10 +254,13 @@ int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_re
 		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
 				     "boot Linux 7.1 or newer, or use engine multishot",
 				     "this kernel has no zcrx without a device");
+	result = check_can_grow(queue, receiver, error);
+	if (result)
+		return result;
 	if (queue->features & ZRX_FEATURE_EVENTS)
 		queue->event_types = 1u << ZRX_UAPI_EVENT_ALLOC_FAIL;
 	lay_out(queue,
-		zrx_options_refill_entries(&receiver->options, zrx_area_chunks(receiver->area),
+		zrx_options_refill_entries(&receiver->options, zrx_area_chunks_most(receiver->area),
 					   ZRX_UAPI_RQ_MAX_ENTRIES));
 	if (!(receiver->options.flags & ZRX_REFILL_RING_KERNEL))
 		result = map_region(queue, error);
@@ -269,4 +294,25 @@ int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint
 	struct zrx_uapi_ctrl ctrl = {.op = ZRX_UAPI_CTRL_ARM_EVENT, .u.arm_event.event_type = type};
 
 	return control(queue, ring, &ctrl);
+}
+
+int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_parts *parts,
+		   const struct zrx_area *area, uint64_t bytes)
+{
+	uint64_t start = zrx_parts_end(parts);
+	struct zrx_uapi_area_reg registration = {
+		.addr = (uint64_t)(uintptr_t)(area->base + start),
+		.len = bytes - start,
+	};
+	struct zrx_uapi_ctrl ctrl = {
+		.op = ZRX_UAPI_CTRL_ADD_AREA,
+		.u.add_area.area_ptr = (uint64_t)(uintptr_t)&registration,
+	};
+	int result = zrx_parts_room(parts);
+
+	if (!result)
+		result = control(queue, ring, &ctrl);
+	if (!result) /* the token is there also if it failed */
+		zrx_parts_add(parts, bytes, registration.rq_area_token);
+	return result;
 }

@@ -6,7 +6,9 @@
 #include "ring.h"
 #include "uapi.h"
 
+struct zrx_area;
 struct zrx_nic;
+struct zrx_parts;
 struct zrx_refill;
 
 struct zrx_ifq {
@@ -41,5 +43,12 @@ int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring);
 
 /* Ask for the next notice of this type. Owner's thread. */
 int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint32_t type);
+
+/*
+ * The area has memory for so many bytes, whole chunks: give what is new to the kernel, as one more
+ * part. It cannot be taken back. Owner's thread. Returns 0, or a negative errno: nothing happened.
+ */
+int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_parts *parts,
+		   const struct zrx_area *area, uint64_t bytes);
 
 #endif

@@ -36,11 +36,36 @@ int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *st
 		.alloc_failures = ZRX_UNKNOWN,
 		.waits = load(&counters->waits),
 		.wakes = load(&counters->wakes),
+		.paused = load(&counters->paused),
+		.pauses = load(&counters->pauses),
+		.held_bytes = load(&counters->held_bytes),
+		.area_bytes = load(&counters->area_bytes),
 	};
 
 	/* The two counters are read one after the other: never let their difference wrap. */
 	filled.released = filled.buffers > outstanding ? filled.buffers - outstanding : 0;
 	receiver->engine->stats(receiver, &filled);
+	return zrx_copy_out(stats, &filled, sizeof(filled));
+}
+
+int zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t handle,
+		     struct zrx_stream_stats *stats)
+{
+	const struct zrx_stream *stream;
+	struct zrx_stream_stats filled = {.size = sizeof(filled)};
+	int result = zrx_check_thread(receiver);
+
+	if (result)
+		return result;
+	stream = zrx_stream_find(&receiver->streams, handle);
+	if (!stream)
+		return -ENOENT;
+	filled.at_window = !!(stream->flags & ZRX_STREAM_AT_WINDOW);
+	filled.paused = !!(stream->flags & ZRX_STREAM_BY_HAND);
+	filled.bytes = stream->bytes;
+	filled.held_bytes = stream->held;
+	filled.window_bytes = zrx_window_now(receiver, stream);
+	filled.receive_buffer = stream->receive_buffer;
 	return zrx_copy_out(stats, &filled, sizeof(filled));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The public calls on NICs: inspect, plan, apply, undo, restore. */
+/* The public calls on NICs: inspect, demand, plan, apply, undo, restore. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -13,6 +13,7 @@
 #include "check.h"
 #include "error.h"
 #include "nic/claim/claim.h"
+#include "nic/demand.h"
 #include "nic/inspect.h"
 #include "options.h"
 
@@ -87,6 +88,50 @@ static int setup_begin(const struct zrx_options *options, struct zrx_options *ch
 	zrx_error_clear(error);
 	result = zrx_options_check(checked, options, error);
 	return result ? result : zrx_nic_device_open(device, checked->interface, error);
+}
+
+static int demand_of(struct zrx_nic_device *device, const struct zrx_options *options,
+		     struct zrx_nic_demand *demand, struct zrx_error *error)
+{
+	struct zrx_check checks[ZRX_NIC_CHECKS];
+	struct zrx_nic_report report = {.checks = checks};
+	int result;
+
+	zrx_nic_report_make(
+		device, options->flags & ZRX_QUEUE ? options->queue : ZRX_NIC_FREE_QUEUE, &report);
+	if (options->flags & ZRX_QUEUE && report.queue_count && report.queue >= report.queue_count)
+		return zrx_error_set(error, -ERANGE, ZRX_STAGE_NIC, "choose a lower one",
+				     "%s has no queue %u", device->name, options->queue);
+	demand->queue = report.queue;
+	result = zrx_demand_read(device, options->buffer_bytes, demand);
+	if (result == -EOPNOTSUPP)
+		return zrx_error_set(error, result, ZRX_STAGE_NIC,
+				     "name a physical interface whose driver has receive queues",
+				     "%s: the driver tells no receive rings", device->name);
+	return result ? zrx_error_set(error, result, ZRX_STAGE_NIC, "try again",
+				      "%s: its rings cannot be read: %s", device->name,
+				      strerror(-result))
+		      : 0;
+}
+
+int zrx_nic_demand(const struct zrx_options *options, struct zrx_nic_demand *demand,
+		   struct zrx_error *error)
+{
+	struct zrx_nic_demand found = {.size = sizeof(found)};
+	struct zrx_options checked;
+	struct zrx_nic_device *device;
+	int result;
+
+	zrx_error_clear(error);
+	if (!demand || demand->size < sizeof(demand->size))
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set demand.size",
+				     "the demand has no size");
+	result = setup_begin(options, &checked, &device, error);
+	if (result)
+		return result;
+	result = demand_of(device, &checked, &found, error);
+	zrx_nic_device_close(device);
+	return result ? result : zrx_copy_out(demand, &found, sizeof(found));
 }
 
 int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t capacity,

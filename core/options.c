@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "error.h"
@@ -13,6 +14,7 @@
 #define MAX_RING_ENTRIES     32768u
 #define MIN_RING_ENTRIES     8u /* a wake, a timer and a cancel besides data */
 #define MAX_BUFFER_BYTES     (1u << 30)
+#define AREA_BITS            47  /* of a size: 128 TiB */
 #define MIN_COPY_CHUNKS      16u /* below that a default chunk is made smaller */
 
 int zrx_copy_in(void *to, size_t size, const void *from)
@@ -37,17 +39,46 @@ static int refuse(struct zrx_error *error, const char *hint, const char *field, 
 			     "option %s: %" PRIu64 " will not do", field, value);
 }
 
+static int check_growth(const struct zrx_options *options, struct zrx_error *error)
+{
+	uint64_t most = options->area_max_bytes;
+	uint32_t buffer = options->buffer_bytes;
+	char hint[80];
+
+	if (!most)
+		return 0;
+	if (options->area_kind == ZRX_AREA_CALLER || options->area_kind == ZRX_AREA_DMABUF)
+		return refuse(error, "leave it 0: memory that the caller provides cannot grow",
+			      "area_max_bytes", most);
+	if (most % zrx_sys_page_bytes() || (buffer && most % buffer))
+		return refuse(error, "round it up to whole pages and buffers", "area_max_bytes",
+			      most);
+	if (most >> AREA_BITS)
+		return refuse(error, "ask for less than 128 TiB", "area_max_bytes", most);
+	snprintf(hint, sizeof(hint), "take at least area_bytes (%" PRIu64 "), or 0: no growth",
+		 options->area_bytes);
+	return most < options->area_bytes ? refuse(error, hint, "area_max_bytes", most) : 0;
+}
+
+static void default_area(struct zrx_options *options)
+{
+	uint64_t most = options->area_max_bytes;
+
+	options->area_bytes = most && most < DEFAULT_AREA_BYTES ? most : DEFAULT_AREA_BYTES;
+	options->flags |= ZRX_DEFAULT_AREA;
+}
+
 static int check_sizes(struct zrx_options *options, struct zrx_error *error)
 {
 	size_t page = zrx_sys_page_bytes();
 	uint32_t buffer = options->buffer_bytes;
 
 	if (!options->area_bytes)
-		options->area_bytes = DEFAULT_AREA_BYTES;
+		default_area(options);
 	if (options->area_bytes % page)
 		return refuse(error, "round area_bytes up to whole pages", "area_bytes",
 			      options->area_bytes);
-	if (options->area_bytes >> 47)
+	if (options->area_bytes >> AREA_BITS)
 		return refuse(error, "ask for less than 128 TiB", "area_bytes",
 			      options->area_bytes);
 	if (options->area_bytes < 2 * page)
@@ -59,8 +90,12 @@ static int check_sizes(struct zrx_options *options, struct zrx_error *error)
 	if (buffer && options->area_bytes < 2ull * buffer)
 		return refuse(error, "make area_bytes at least twice buffer_bytes", "area_bytes",
 			      options->area_bytes);
-	if (!options->ring_entries)
+	if (check_growth(options, error))
+		return -EINVAL;
+	if (!options->ring_entries) {
 		options->ring_entries = DEFAULT_RING_ENTRIES;
+		options->flags |= ZRX_DEFAULT_RING;
+	}
 	if (options->ring_entries > MAX_RING_ENTRIES)
 		return refuse(error, "take 1 to 32768", "ring_entries", options->ring_entries);
 	if (options->ring_entries < MIN_RING_ENTRIES)
@@ -141,10 +176,10 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 	return chunk > page ? chunk : page;
 }
 
-uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint64_t chunks,
 				    uint32_t most)
 {
-	uint32_t wanted = options->refill_entries ? options->refill_entries : chunks;
+	uint64_t wanted = options->refill_entries ? options->refill_entries : chunks;
 	uint32_t entries = 1;
 
 	while (entries < wanted && entries < most)

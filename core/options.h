@@ -5,6 +5,11 @@
 
 #include "zcrx.h"
 
+/* In checked flags, beside the caller's: these fields had no value, and have the default that suits
+ * where no queue does. */
+#define ZRX_DEFAULT_AREA (1u << 30)
+#define ZRX_DEFAULT_RING (1u << 31)
+
 /*
  * Copy a caller-sized input struct into ours: shorter ones are zero-extended, an unknown tail
  * that is not zero is refused. Returns 0, -EINVAL (no size) or -E2BIG.
@@ -22,7 +27,7 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options);
  * Entries of a ring that leads buffers back to the kernel: what was asked for, or one for each
  * chunk, as a power of two that is at most `most`.
  */
-uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint64_t chunks,
 				    uint32_t most);
 
 #endif

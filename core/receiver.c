@@ -5,8 +5,9 @@
 #include "error.h"
 #include "fork.h"
 #include "options.h"
-#include "receiver.h"
 #include "refill.h"
+#include "row.h"
+#include "sizing.h"
 #include "sys.h"
 
 #define MAX_CAPACITY     65536u
@@ -43,9 +44,17 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
+	zrx_sizing_describe(receiver);
+	zrx_store(&receiver->counters.area_bytes, receiver->area->bytes);
 	zrx_fork_hold();
 	receiver->area->receiver = receiver;
 	zrx_fork_allow();
+	result = zrx_window_check(receiver, receiver->options.window_bytes, error);
+	if (result) {
+		receiver->area->free = NULL; /* nobody has seen it: the caller's memory stays his */
+		zrx_receiver_close(receiver);
+		return result;
+	}
 	*out = receiver;
 	return 0;
 }
@@ -72,6 +81,7 @@ int zrx_receiver_destroy(struct zrx_receiver *receiver)
 	if (result)
 		receiver->area->lost = 1;
 	receiver_drop_streams(receiver);
+	zrx_chunks_close(&receiver->chunks);
 	zrx_fork_hold();
 	receiver->area->receiver = NULL;
 	zrx_fork_allow();
@@ -137,7 +147,7 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 			receiver->engine->leave(receiver, stream);
 		/* The request is over, so this was the last reference that the receiver held. */
 		zrx_fork_close_stream(stream);
-		zrx_stream_free(&receiver->streams, stream);
+		zrx_stream_drop(receiver, stream);
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -161,18 +171,28 @@ static int may_resume(struct zrx_receiver *receiver, const struct zrx_stream_lis
 	return parked->first && receiver->engine->available(receiver, parked->first) > resumed;
 }
 
+/* Any of them; there may be more buffers than there were. */
+static int can_resume(struct zrx_receiver *receiver)
+{
+	if (!zrx_any_parked(receiver))
+		return 0;
+	return may_resume(receiver, &receiver->parked[0], 0) ||
+	       may_resume(receiver, &receiver->parked[1], 0) || zrx_grow(receiver);
+}
+
 /* Let as many parked streams try again as there may be buffers for; the longest waiting first. */
 static void resume(struct zrx_receiver *receiver)
 {
 	uint32_t resumed = 0;
 
+	if (!can_resume(receiver))
+		return;
 	for (uint32_t i = 0; i < 2; i++) {
 		struct zrx_stream_list *parked =
 			&receiver->parked[(receiver->resume_first + i) % 2];
 
 		while (may_resume(receiver, parked, resumed)) {
-			parked->first->state = ZRX_STREAM_QUEUED;
-			zrx_list_append(&receiver->queued, parked->first);
+			zrx_window_go_on(receiver, parked->first);
 			resumed++;
 		}
 	}
@@ -202,6 +222,10 @@ static int make_requests(struct zrx_receiver *receiver)
 		int result;
 
 		zrx_list_remove(stream);
+		if (zrx_window_full(&receiver->windows, stream)) {
+			zrx_window_go_on(receiver, stream);
+			continue;
+		}
 		stream->state = ZRX_STREAM_ARMED;
 		result = receiver->engine->arm(receiver, stream);
 		if (result == -EAGAIN || result == -ENOMEM || result == -ENOSPC) {
@@ -220,35 +244,46 @@ static int has_requests(const struct zrx_receiver *receiver)
 	return receiver->queued.first || receiver->cancels.first;
 }
 
-/* Buffers that other threads released, back to where the engine takes them from. */
+/* What other threads have put on one of the area's lists, if anything. */
+static void settle_list(struct zrx_receiver *receiver, _Atomic uint32_t *list)
+{
+	struct zrx_chain chain = {0};
+
+	if (!atomic_load_explicit(list, memory_order_seq_cst))
+		return;
+	/* Acquire pairs with the release in zrx_chain_push. */
+	chain.head = atomic_exchange_explicit(list, 0, memory_order_acquire);
+	zrx_windows_settle(receiver, chain);
+}
+
+/* Buffers that were released, back to where the engine takes them from. */
 static void collect(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area = receiver->area;
 
-	if (!area->refill && atomic_load_explicit(&area->returned, memory_order_seq_cst)) {
-		/* Acquire pairs with the release in zrx_chain_push. */
-		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-
-		receiver->engine->take_back(receiver, zrx_chain_measure(&area->slots, head));
+	if (area->refill) {
+		if (zrx_refill_to_do(area))
+			zrx_refill_drain(area);
+		settle_list(receiver, &area->settled);
+	} else {
+		settle_list(receiver, &area->returned);
 	}
 	receiver->engine->collect(receiver);
 }
 
 /* ---- receive ---- */
 
-/* Of threads that receive first at the same time, one becomes the owner. */
+/* There was none. Of threads that receive first at the same time, one becomes it. */
 static int bind_owner(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area = receiver->area;
 	uint64_t nobody = 0;
 	int result;
 
-	if (area->forked)
-		return -EPERM; /* the parent's: its rings are not even mapped here */
 	/* Relaxed: a thread that finds itself here wrote all that it reads. */
 	if (!atomic_compare_exchange_strong_explicit(&area->owner, &nobody, zrx_thread_number(),
 						     memory_order_relaxed, memory_order_relaxed))
-		return nobody == zrx_thread_number() ? 0 : -EPERM;
+		return -EPERM;
 	result = receiver->engine->start(receiver);
 	if (!result)
 		return 0;
@@ -258,10 +293,18 @@ static int bind_owner(struct zrx_receiver *receiver)
 
 static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
-	emit_done(receiver, sink);
+	if (receiver->done.first)
+		emit_done(receiver, sink);
 	sink->error = receiver->engine->harvest(receiver, sink);
-	emit_done(receiver, sink);
+	if (receiver->done.first)
+		emit_done(receiver, sink);
 	return sink->error;
+}
+
+/* Streams wait for what others release. */
+static int awaits_return(const struct zrx_receiver *receiver)
+{
+	return zrx_any_parked(receiver) || receiver->windows.at_window.first;
 }
 
 /*
@@ -270,14 +313,16 @@ static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
  */
 static int may_sleep(struct zrx_receiver *receiver)
 {
-	uint32_t want = ZRX_WAIT_BACKLOG | (zrx_any_parked(receiver) ? ZRX_WAIT_RETURN : 0);
+	struct zrx_refill *refill = receiver->area->refill;
+	uint32_t want =
+		awaits_return(receiver) ? ZRX_WAIT_RETURN | ZRX_WAIT_BACKLOG : ZRX_WAIT_BACKLOG;
 
 	atomic_store_explicit(&receiver->area->waiting, want, memory_order_seq_cst);
-	if (!zrx_any_parked(receiver) && !receiver->area->refill)
+	if (!awaits_return(receiver) && !(refill && zrx_refill_to_do(receiver->area)))
 		return 1;
 	collect(receiver);
-	return !may_resume(receiver, &receiver->parked[0], 0) &&
-	       !may_resume(receiver, &receiver->parked[1], 0);
+	zrx_windows_look(receiver);
+	return !has_requests(receiver) && !can_resume(receiver);
 }
 
 /* An event loop that waits for the descriptor has more to receive. */
@@ -319,6 +364,7 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink,
 		atomic_fetch_add_explicit(&area->references, sink->buffers, memory_order_relaxed);
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
+		zrx_store(&receiver->counters.held_bytes, receiver->windows.held_bytes);
 	}
 	if (atomic_load_explicit(&area->polled, memory_order_relaxed) &&
 	    unfinished(receiver, sink, result))
@@ -342,13 +388,16 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 {
 	int result, waited, refused;
 
-	collect(receiver);
-	resume(receiver);
+	receiver->growth.wanted = 0;
+	if (zrx_any_parked(receiver))
+		resume(receiver);
 	refused = make_requests(receiver);
-	if (receiver->done.first || (has_requests(receiver) && !refused) || !may_sleep(receiver))
+	if (receiver->done.first || (has_requests(receiver) && !refused) ||
+	    (timeout_ns && !may_sleep(receiver)))
 		timeout_ns = 0;
 	else if (refused && (timeout_ns < 0 || timeout_ns > REFUSED_RETRY_NS))
 		timeout_ns = REFUSED_RETRY_NS;
+	timeout_ns = zrx_growth_patience(receiver, timeout_ns);
 	zrx_count(&receiver->counters.waits, 1);
 	waited = receiver->engine->wait(receiver, timeout_ns);
 	atomic_store_explicit(&receiver->area->waiting, 0, memory_order_relaxed);
@@ -360,8 +409,10 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 	if (sink->count)
 		return 0;
 	if (result)
-		return fail(receiver, result, ZRX_STAGE_RECEIVE, "free memory, then receive again",
-			    "out of memory for the table of buffers; nothing is lost");
+		return fail(receiver, result, ZRX_STAGE_RECEIVE,
+			    "release buffers, then receive again",
+			    "more views of shared chunks are out than can be told apart; nothing "
+			    "is lost");
 	if (woken(receiver))
 		return 0;
 	return waited == -EINTR ? -EINTR : 1;
@@ -372,21 +423,26 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 {
 	struct zrx_sink sink = {.events = events, .capacity = capacity};
 	uint64_t deadline = 0;
-	int result;
+	int result, owned;
 
-	if (receiver && zrx_check_thread(receiver))
+	if (!receiver)
+		return -EINVAL;
+	owned = zrx_area_owned(receiver->area);
+	if (!owned && zrx_area_has_owner(receiver->area))
 		return -EPERM;
-	if (!receiver || !events || !capacity || capacity > MAX_CAPACITY)
-		return receiver ? fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE,
-				       "capacity is 1 to 65536", "no room for events")
-				: -EINVAL;
-	result = bind_owner(receiver);
+	if (!events || !capacity || capacity > MAX_CAPACITY)
+		return fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE, "capacity is 1 to 65536",
+			    "no room for events");
+	if (receiver->area->forked)
+		return -EPERM; /* the parent's: its rings are not even mapped here */
+	result = owned ? 0 : bind_owner(receiver);
 	if (result)
 		return result;
 	/* Before looking, so that what comes later makes it readable again. */
 	if (ring_signals_poller(receiver->area))
 		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
+	zrx_windows_look(receiver);
 	/*
 	 * What is completed already costs no system call; unless streams wait for one, or an event
 	 * loop waits for the descriptor, which announces new work only after the last was run.
@@ -409,6 +465,7 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 		result = turn(receiver, &sink, timeout_ns);
 		if (result < 0 || !result || !timeout_ns)
 			return hand_over(receiver, &sink, result);
+		zrx_windows_look(receiver);
 		if (timeout_ns < 0)
 			continue;
 		now = zrx_sys_now_ns();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <sched.h>
 
-#include "area.h"
+#include "receiver.h"
 #include "refill.h"
 
 static int try_lock(struct zrx_refill *refill)
@@ -15,69 +15,111 @@ static void unlock(struct zrx_refill *refill)
 	atomic_store_explicit(&refill->lock, 0, memory_order_seq_cst);
 }
 
-/* Put as much of the chain into the ring as it has room for; returns the rest. */
-static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
-			     struct zrx_chain chain)
+static inline void set_entry(struct zrx_uapi_rqe *entry, uint64_t offset)
 {
-	uint32_t tail = atomic_load_explicit(refill->tail, memory_order_relaxed);
-	uint32_t room = refill->entry_count - zrx_refill_pending(refill);
-	struct zrx_chain done = {.head = chain.head};
+	entry->off = offset;
+	entry->len = 0; /* not read by any kernel: the reference is counted, not the bytes */
+	entry->pad = 0;
+}
 
-	while (room && chain.head) {
-		struct zrx_slot *slot = zrx_slot_at(&area->slots, chain.head - 1);
-		struct zrx_uapi_rqe *entry = &refill->entries[tail & (refill->entry_count - 1)];
+static uint32_t tail_of(const struct zrx_refill *refill)
+{
+	return atomic_load_explicit(refill->tail, memory_order_relaxed);
+}
 
-		entry->off = refill->area_token | slot->where;
-		entry->len =
-			0; /* not read by any kernel: the reference is counted, not the bytes */
-		entry->pad = 0;
-		tail++;
-		room--;
-		done.tail = chain.head;
-		done.count++;
-		chain.head = slot->next;
-	}
-	chain.count -= done.count;
-	if (!done.count)
-		return chain;
+/* So many behind the tail. */
+static struct zrx_uapi_rqe *entry_at(const struct zrx_refill *refill, uint32_t behind)
+{
+	return &refill->entries[(tail_of(refill) + behind) & (refill->entry_count - 1)];
+}
+
+static uint32_t room_left(const struct zrx_refill *refill)
+{
+	return refill->entry_count - zrx_refill_pending(refill);
+}
+
+/* So many entries are written. */
+static void publish(struct zrx_refill *refill, uint32_t written)
+{
 	/*
 	 * Release: the entries, and the last reads of the buffers, come before the kernel's acquire
 	 * of tail.
 	 */
-	atomic_store_explicit(refill->tail, tail, memory_order_release);
+	atomic_store_explicit(refill->tail, tail_of(refill) + written, memory_order_release);
 	atomic_store_explicit(&refill->filled,
-			      atomic_load_explicit(&refill->filled, memory_order_relaxed) +
-				      done.count,
+			      atomic_load_explicit(&refill->filled, memory_order_relaxed) + written,
 			      memory_order_relaxed);
+}
+
+/* The holds that are in the ring: their streams are credited, by the owner. */
+static void settled(struct zrx_area *area, struct zrx_chain done)
+{
+	area->holds.next[done.tail - 1] = 0;
 	if (zrx_area_owned(area))
-		zrx_slots_free(&area->slots, done);
+		zrx_windows_settle(area->receiver, done);
 	else
-		zrx_slots_free_remote(&area->slots, done);
+		zrx_chain_push(&area->holds, &area->settled, done);
+}
+
+/* Put as much of the chain into the ring as it has room for; returns the rest. */
+static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
+			     struct zrx_chain chain)
+{
+	const struct zrx_holds *holds = &area->holds;
+	uint32_t room = room_left(refill);
+	struct zrx_chain done = {.head = chain.head};
+	uint32_t written = 0;
+
+	while (written < room && chain.head) {
+		uint32_t index = chain.head - 1;
+		uint64_t word = zrx_hold_word(holds, index);
+		uint64_t where = (uint64_t)zrx_hold_chunk(holds, index) << area->chunk_shift;
+		uint64_t offset = zrx_parts_offset(&refill->parts, where);
+		uint32_t references = zrx_hold_references(word);
+
+		for (; references && written < room; references--)
+			set_entry(entry_at(refill, written++), offset);
+		if (references) {
+			/* Half of them: who has the lock is the only one to write to the hold. */
+			word = (word & (ZRX_HOLD_REFERENCE - 1)) | (word >> 32) << 32 |
+			       (uint64_t)references * ZRX_HOLD_REFERENCE;
+			atomic_store_explicit(&holds->words[index], word, memory_order_relaxed);
+			break;
+		}
+		done.tail = chain.head;
+		chain.head = holds->next[index];
+	}
+	chain.references -= written;
+	if (!written)
+		return chain;
+	publish(refill, written);
+	if (done.tail)
+		settled(area, done);
 	return chain;
 }
 
 static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, struct zrx_chain second)
 {
-	if (!first.count)
+	if (!first.head)
 		return second;
-	if (!second.count)
+	if (!second.head)
 		return first;
-	zrx_slot_at(&area->slots, first.tail - 1)->next = second.head;
+	area->holds.next[first.tail - 1] = second.head;
 	first.tail = second.tail;
-	first.count += second.count;
+	first.references += second.references;
 	return first;
 }
 
 static void note_backlog(struct zrx_refill *refill)
 {
-	uint64_t count = refill->backlog.count;
+	uint64_t count = refill->backlog.references;
 
 	atomic_store_explicit(&refill->backlog_count, count, memory_order_relaxed);
 	if (count > atomic_load_explicit(&refill->backlog_high, memory_order_relaxed))
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
 }
 
-/* Under the lock. A closed ring takes nothing: the slots go with the area. */
+/* Under the lock. A closed ring takes nothing: the holds go with the area. */
 static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
 {
 	uint32_t head = 0;
@@ -88,7 +130,7 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 	if (refill->closed)
 		return;
 	if (head)
-		chain = join(area, zrx_chain_measure(&area->slots, head), chain);
+		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
 	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
 	note_backlog(refill);
 }
@@ -99,12 +141,12 @@ void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)
 	int locked = try_lock(refill);
 
 	/*
-	 * A thread that finds the lock taken leaves its slots to the holder, and tries once more:
+	 * A thread that finds the lock taken leaves its holds to the holder, and tries once more:
 	 * its push comes before that try_lock, and the holder looks at the list again after unlock;
 	 * all four are sequentially consistent, so one of the two sees the other.
 	 */
-	if (!locked && chain.count) {
-		zrx_chain_push(&area->slots, &area->returned, chain);
+	if (!locked && chain.head) {
+		zrx_chain_push(&area->holds, &area->returned, chain);
 		chain = (struct zrx_chain){0};
 		locked = try_lock(refill);
 	}
@@ -115,6 +157,105 @@ void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)
 		locked = atomic_load_explicit(&area->returned, memory_order_seq_cst) &&
 			 try_lock(refill);
 	}
+}
+
+/* How many entries there is room for up to where the ring begins again. */
+static uint32_t room_in_row(const struct zrx_refill *refill)
+{
+	uint32_t room = room_left(refill);
+	uint32_t behind = (uint32_t)(refill->entries + refill->entry_count - entry_at(refill, 0));
+
+	return room < behind ? room : behind;
+}
+
+/* Up to there. */
+static ZRX_INTO uint32_t fill_run(struct zrx_area *area, struct zrx_refill *refill,
+				  struct zrx_run *run, uint32_t owner, int linear)
+{
+	/* Kept apart from what the loop writes, which could alias it. */
+	const struct zrx_holds holds = area->holds;
+	const uint32_t shift = area->chunk_shift;
+	const size_t stride = run->stride, room = room_in_row(refill) * stride;
+	struct zrx_uapi_rqe *entry = entry_at(refill, 0);
+	const char *at = run->at, *end = run->end;
+	uint32_t count;
+
+	if ((size_t)(end - at) > room)
+		end = at + room;
+	for (; at != end; at += stride, entry++) {
+		const struct zrx_buffer *buffer = (const void *)at;
+		uint64_t where;
+		uint32_t index;
+
+		if (buffer->area != area ||
+		    !zrx_hold_take_whole(&holds, buffer->slot, buffer->generation, owner, &index))
+			break;
+		where = (uint64_t)index << shift;
+		set_entry(entry, linear ? where : zrx_parts_offset(&refill->parts, where));
+	}
+	/* Looked up again: the loop needs all registers. */
+	refill = area->refill;
+	count = (uint32_t)(entry - entry_at(refill, 0));
+	run->at = at;
+	publish(refill, count);
+	return count;
+}
+
+static ZRX_APART uint32_t fill_whole(struct zrx_area *area, struct zrx_refill *refill,
+				     struct zrx_run *run, uint32_t owner)
+{
+	/* The owner releases, who alone adds parts. */
+	if (zrx_parts_linear_all(&refill->parts))
+		return fill_run(area, refill, run, owner, 1);
+	return fill_run(area, refill, run, owner, 0);
+}
+
+uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t owner)
+{
+	struct zrx_refill *refill = area->refill;
+	uint32_t count = 0;
+
+	if (!try_lock(refill))
+		return 0;
+	/* What came before goes before. */
+	if (!refill->closed && !refill->backlog.head) {
+		count = fill_whole(area, refill, run, owner);
+		if (count && run->at != run->end && entry_at(refill, 0) == refill->entries)
+			count += fill_whole(area, refill, run, owner);
+	}
+	unlock(refill);
+	/* As in zrx_refill_give: what others left meanwhile. */
+	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
+		zrx_refill_drain(area);
+	return count;
+}
+
+int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner)
+{
+	struct zrx_refill *refill = area->refill;
+	uint32_t index;
+	int done = 0;
+
+	if (!try_lock(refill))
+		return 0;
+	if (!refill->closed && !refill->backlog.head && room_left(refill) &&
+	    zrx_hold_take_whole(&area->holds, buffer->slot, buffer->generation, owner, &index)) {
+		set_entry(entry_at(refill, 0),
+			  zrx_parts_offset(&refill->parts, (uint64_t)index << area->chunk_shift));
+		publish(refill, 1);
+		done = 1;
+	}
+	unlock(refill);
+	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
+		zrx_refill_drain(area);
+	return done;
+}
+
+int zrx_refill_to_do(struct zrx_area *area)
+{
+	/* Sequentially consistent: pairs with zrx_chain_push, and wake_waiter after it. */
+	return zrx_refill_backlog(area->refill) ||
+	       atomic_load_explicit(&area->returned, memory_order_seq_cst);
 }
 
 void zrx_refill_close(struct zrx_refill *refill)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
- * entry for each buffer that was delivered (the kernel counts references per chunk).
+ * entry for each reference that the kernel gave out with a completion. They go back when the last
+ * view of their hold is released: the kernel has no use for a chunk before it has all of them.
  *
- * Any thread may fill it, one at a time. A thread that finds it locked pushes its slots onto the
+ * Any thread may fill it, one at a time. A thread that finds it locked pushes its holds onto the
  * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
  */
 #ifndef ZRX_REFILL_H
@@ -12,8 +13,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "slot.h"
+#include "hold.h"
+#include "parts.h"
 #include "uapi.h"
+
+#define ZRX_REFILL_LINE 64 /* bytes of a cache line */
 
 struct zrx_area;
 
@@ -22,8 +26,9 @@ struct zrx_refill {
 	_Atomic uint32_t *tail; /* ours */
 	struct zrx_uapi_rqe *entries;
 	uint32_t entry_count;
-	uint64_t area_token;
+	struct zrx_parts parts; /* of the area, as the kernel knows them */
 
+	char apart[ZRX_REFILL_LINE]; /* what follows is written by each thread that releases */
 	_Atomic uint32_t lock;
 	/* Under the lock: */
 	uint32_t closed;
@@ -38,6 +43,16 @@ struct zrx_refill {
  * the ring, as far as there is room. Never blocks: if another thread is at it, that thread does it.
  */
 void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain);
+
+/*
+ * Owner: put the holds of buffers of this area into the ring that have one view, one reference and
+ * this owner, from the front of the run on, as far as nobody else is at it and there is room. They
+ * are idle then. Returns how many there were.
+ */
+uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
+
+/* The same of one buffer. Returns 0 if it is not such a one, or another thread is at it. */
+int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
 
 static inline void zrx_refill_drain(struct zrx_area *area)
 {
@@ -61,6 +76,9 @@ static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)
 {
 	return atomic_load_explicit(&refill->backlog_count, memory_order_relaxed);
 }
+
+/* Owner, before it sleeps: whether released holds wait that nobody is at. */
+int zrx_refill_to_do(struct zrx_area *area);
 
 /* Owner: wait for the thread that is filling, if any, and let no other begin. */
 void zrx_refill_close(struct zrx_refill *refill);

@@ -11,6 +11,8 @@
 #include "uapi.h"
 
 #define MAX_REQUESTS     256u
+#define GATHER_US        80
+#define GATHER_BYTES     (64u << 10)
 #define STOP_ROUNDS      64
 #define STOP_PATIENCE_NS 100000000
 #define STOP_VAIN        10 /* rounds in which nothing ended: the kernel has lost completions */
@@ -184,10 +186,37 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 
 /* ---- waiting ---- */
 
-static int enter(struct zrx_ring *ring, int64_t timeout_ns)
+/*
+ * Amid a fast stream more follows, and each time that it wakes a sleeper costs the sender's side,
+ * or the NIC's, more than some microseconds of waiting: there, sleep for so long at least. Who has
+ * received little since he last slept waits for an answer, perhaps, and is woken at once.
+ */
+static uint32_t gather_us(struct zrx_ring *ring, const struct zrx_receiver *receiver,
+			  int64_t timeout_ns)
+{
+	uint64_t bytes = atomic_load_explicit(&receiver->counters.bytes, memory_order_relaxed);
+	uint64_t since = bytes - ring->slept_at;
+
+	ring->slept_at = bytes;
+	if (since < GATHER_BYTES || (timeout_ns > 0 && timeout_ns < GATHER_US * 2000))
+		return 0;
+	return GATHER_US;
+}
+
+static int sleep_for(struct zrx_ring *ring, const struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
 					    .tv_nsec = timeout_ns % 1000000000};
+	uint32_t gather = receiver ? gather_us(ring, receiver, timeout_ns) : 0;
+
+	if (gather)
+		return zrx_sys_ring_gather(&ring->uring, gather, timeout_ns < 0 ? NULL : &timeout);
+	return zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
+}
+
+/* receiver: NULL where it is being closed. */
+static int enter(struct zrx_ring *ring, const struct zrx_receiver *receiver, int64_t timeout_ns)
+{
 	int result = 0;
 
 	/*
@@ -197,7 +226,7 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 	if (timeout_ns == 0 || io_uring_sq_ready(&ring->uring))
 		result = zrx_sys_ring_enter(&ring->uring, 0, NULL);
 	if (timeout_ns != 0 && result >= 0 && zrx_ring_tail(ring) == *ring->uring.cq.khead)
-		result = zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
+		result = sleep_for(ring, receiver, timeout_ns);
 	if (zrx_ring_tail(ring) - *ring->uring.cq.khead == ring->uring.cq.ring_entries)
 		ring->was_full = 1;
 	return result < 0 ? result : 0;
@@ -219,6 +248,11 @@ static void attach_poller(struct zrx_ring *ring, struct zrx_receiver *receiver)
 		zrx_sys_eventfd_signal(area->poll_fd); /* short of memory: poll again, try again */
 }
 
+static int completion_lost(const struct zrx_ring *ring)
+{
+	return IO_URING_READ_ONCE(*ring->uring.cq.koverflow) != 0;
+}
+
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	int result;
@@ -227,9 +261,11 @@ int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t 
 	watch_wake(ring, receiver);
 	if (!ring->wake_armed)
 		timeout_ns = 0;
-	result = enter(ring, timeout_ns);
 	/* The kernel had no memory for a completion: what it was of never ends. */
-	if (IO_URING_READ_ONCE(*ring->uring.cq.koverflow))
+	if (completion_lost(ring))
+		return -EBADR;
+	result = enter(ring, receiver, timeout_ns);
+	if (completion_lost(ring))
 		return -EBADR;
 	/* With requests left over, or refused, the kernel returns before it runs completions. */
 	receiver->unsettled =
@@ -269,7 +305,7 @@ static int request_stop(struct zrx_ring *ring)
 	struct io_uring_sqe *sqe;
 
 	while (!(sqe = zrx_ring_request(ring, IORING_OP_ASYNC_CANCEL, -1, ZRX_RING_CANCEL))) {
-		int result = enter(ring, 0);
+		int result = enter(ring, NULL, 0);
 
 		if (!passing(result))
 			return result;
@@ -292,7 +328,7 @@ int zrx_ring_stop(struct zrx_ring *ring)
 		 * A request that ran while the others were cancelled is caught by the next round.
 		 */
 		for (int round = 0; !result && ring->in_flight && round < STOP_ROUNDS; round++) {
-			result = enter(ring, STOP_PATIENCE_NS);
+			result = enter(ring, NULL, STOP_PATIENCE_NS);
 			reap(ring);
 			if (result == -ETIME)
 				break;

@@ -24,6 +24,7 @@ struct zrx_ring {
 	uint32_t flags;     /* IORING_SETUP_* in use */
 	uint32_t in_flight; /* requests whose last completion is not yet seen */
 	uint64_t timer_at;  /* when the timer is due; 0: none is armed */
+	uint64_t slept_at;  /* counters.bytes when it last slept */
 	uint8_t wake_armed;
 	uint8_t was_full; /* the completion ring was seen full */
 	uint8_t poll_attached;
@@ -83,6 +84,15 @@ static inline const struct io_uring_cqe *zrx_completion(const struct zrx_complet
 							unsigned head)
 {
 	return &completions->first[(size_t)(head & completions->mask) << completions->shift];
+}
+
+/* How many completions from this one to that lie in a row in memory. */
+static inline unsigned zrx_completions_in_row(const struct zrx_completions *completions,
+					      unsigned from, unsigned to)
+{
+	unsigned left = completions->mask + 1 - (from & completions->mask);
+
+	return to - from < left ? to - from : left;
 }
 
 static inline unsigned zrx_ring_tail(const struct zrx_ring *ring)

@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "hold.h"
 #include "stream.h"
 #include "sys.h"
 
@@ -37,6 +38,12 @@ void zrx_list_remove(struct zrx_stream *stream)
 	stream->list = NULL;
 	stream->next = NULL;
 	stream->previous = NULL;
+}
+
+/* Added, and its last event not yet received. */
+static int is_live(const struct zrx_stream *stream)
+{
+	return stream->state != ZRX_STREAM_FREE && stream->state != ZRX_STREAM_GONE;
 }
 
 static uint32_t *bucket_of(const struct zrx_streams *streams, uint64_t cookie)
@@ -85,9 +92,7 @@ struct zrx_stream *zrx_stream_find(const struct zrx_streams *streams, uint64_t h
 	if ((uint32_t)handle >= streams->slab_count << ZRX_STREAM_SLAB_SHIFT)
 		return NULL;
 	stream = zrx_stream_at(streams, handle);
-	if (stream->state == ZRX_STREAM_FREE || stream->generation != handle >> 32)
-		return NULL;
-	return stream;
+	return is_live(stream) && stream->generation == handle >> 32 ? stream : NULL;
 }
 
 static int grow_directory(struct zrx_streams *streams)
@@ -119,7 +124,7 @@ static int grow_buckets(struct zrx_streams *streams)
 	for (uint32_t i = 0; i < streams->slab_count << ZRX_STREAM_SLAB_SHIFT; i++) {
 		struct zrx_stream *stream = zrx_stream_at(streams, i);
 
-		if (stream->state != ZRX_STREAM_FREE)
+		if (is_live(stream))
 			hash_insert(streams, stream);
 	}
 	return 1;
@@ -130,6 +135,8 @@ static int streams_grow(struct zrx_streams *streams)
 	uint32_t first = streams->slab_count << ZRX_STREAM_SLAB_SHIFT;
 	struct zrx_stream *slab;
 
+	if (first + ZRX_STREAM_SLAB > ZRX_HOLD_STREAMS) /* holds name no more */
+		return 0;
 	if (streams->slab_count == streams->slab_room && !grow_directory(streams))
 		return 0;
 	if (streams->bucket_count < first + ZRX_STREAM_SLAB && !grow_buckets(streams))
@@ -169,14 +176,19 @@ struct zrx_stream *zrx_stream_new(struct zrx_streams *streams, uint64_t cookie)
 	return stream;
 }
 
-void zrx_stream_free(struct zrx_streams *streams, struct zrx_stream *stream)
+void zrx_stream_retire(struct zrx_streams *streams, struct zrx_stream *stream)
 {
 	zrx_list_remove(stream);
 	hash_remove(streams, stream);
+	stream->state = ZRX_STREAM_GONE;
+	streams->live--;
+}
+
+void zrx_stream_free(struct zrx_streams *streams, struct zrx_stream *stream)
+{
 	stream->state = ZRX_STREAM_FREE;
 	stream->next = streams->free;
 	streams->free = stream;
-	streams->live--;
 }
 
 void zrx_streams_each(struct zrx_streams *streams,
@@ -185,7 +197,7 @@ void zrx_streams_each(struct zrx_streams *streams,
 	for (uint32_t i = 0; i < streams->slab_count << ZRX_STREAM_SLAB_SHIFT; i++) {
 		struct zrx_stream *stream = zrx_stream_at(streams, i);
 
-		if (stream->state != ZRX_STREAM_FREE)
+		if (is_live(stream))
 			visit(context, stream);
 	}
 }

@@ -24,7 +24,7 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 			&receiver->last, result, ZRX_STAGE_OPTIONS,
 			"start from ZRX_STREAM_OPTIONS_INIT",
 			"stream options: size is not set, or unknown flags or bytes are");
-	return 0;
+	return zrx_window_check(receiver, checked->window_bytes, &receiver->last);
 }
 
 static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
@@ -60,10 +60,25 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 	return stream;
 }
 
+void zrx_stream_drop(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	zrx_stream_retire(&receiver->streams, stream);
+	if (!stream->held && !(stream->flags & ZRX_STREAM_OVER))
+		zrx_stream_free(&receiver->streams, stream);
+}
+
 static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	zrx_fork_close_stream(stream);
-	zrx_stream_free(&receiver->streams, stream);
+	zrx_stream_drop(receiver, stream);
+}
+
+/* A request is made by the next receive: make the descriptor readable for an event loop. */
+static void tell_event_loop(const struct zrx_receiver *receiver,
+			    const struct zrx_stream_list *requests)
+{
+	if (zrx_area_has_owner(receiver->area) && !requests->first)
+		zrx_area_nudge(receiver->area);
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -89,6 +104,8 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (!stream)
 		return receiver->last.code;
 	stream->tag = checked.tag;
+	stream->window =
+		checked.window_bytes ? checked.window_bytes : receiver->options.window_bytes;
 	if (checked.limit_bytes)
 		stream->remaining = checked.limit_bytes;
 	if (receiver->engine->adopt) {
@@ -98,11 +115,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 			return result;
 		}
 	}
-	/*
-	 * The request is made by the next receive: make the descriptor readable for an event loop.
-	 */
-	if (zrx_area_has_owner(receiver->area) && !receiver->queued.first)
-		zrx_area_nudge(receiver->area);
+	tell_event_loop(receiver, &receiver->queued);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_count(&receiver->counters.streams, 1);
 	if (handle)
@@ -115,6 +128,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 static void stream_end(struct zrx_receiver *receiver, struct zrx_stream *stream, int error,
 		       uint16_t end_flags)
 {
+	zrx_window_leave(receiver, stream);
 	stream->state = ZRX_STREAM_DONE;
 	stream->error = error;
 	stream->end_flags = end_flags;
@@ -124,13 +138,13 @@ static void stream_end(struct zrx_receiver *receiver, struct zrx_stream *stream,
 static void again(struct zrx_receiver *receiver, struct zrx_stream *stream, _Atomic uint64_t *cause)
 {
 	zrx_count(cause, 1);
-	stream->state = ZRX_STREAM_QUEUED;
-	zrx_list_append(&receiver->queued, stream);
+	zrx_window_go_on(receiver, stream);
 }
 
 static void wait_for_buffer(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	if (receiver->engine->available(receiver, stream)) {
+	if (stream->flags & (ZRX_STREAM_BY_HAND | ZRX_STREAM_AT_WINDOW) ||
+	    receiver->engine->available(receiver, stream)) {
 		again(receiver, stream, &receiver->counters.rearms_no_buffer);
 		return;
 	}
@@ -148,10 +162,11 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 {
 	struct zrx_counters *counters = &receiver->counters;
 	int kicked = stream->flags & ZRX_STREAM_KICKED;
+	int resting = stream->flags & ZRX_STREAM_RESTING;
 	int removing = stream->flags & ZRX_STREAM_REMOVING;
 
 	zrx_list_remove(stream); /* perhaps still among the cancels */
-	stream->flags &= (uint8_t)~ZRX_STREAM_KICKED;
+	stream->flags &= (uint8_t) ~(ZRX_STREAM_KICKED | ZRX_STREAM_RESTING);
 	if (stream->remaining == 0) {
 		stream_end(receiver, stream, 0, ZRX_END_LIMIT);
 		return;
@@ -181,6 +196,8 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 		wait_for_buffer(receiver, stream);
 	else if (result == -ENOSPC || result == -EOVERFLOW || result > 0)
 		again(receiver, stream, &counters->rearms_ring_full);
+	else if (resting)
+		zrx_window_go_on(receiver, stream);
 	else if (kicked)
 		again(receiver, stream, &counters->rearms_silent);
 	else
@@ -201,6 +218,81 @@ void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	zrx_list_append(&receiver->cancels, stream);
 }
 
+void zrx_stream_stop_to_rest(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	if (stream->flags & (ZRX_STREAM_RESTING | ZRX_STREAM_REMOVING))
+		return;
+	if (!(stream->flags & ZRX_STREAM_KICKED)) /* else the cancel is asked for, or under way */
+		zrx_list_append(&receiver->cancels, stream);
+	stream->flags |= ZRX_STREAM_RESTING;
+}
+
+void zrx_stream_continue(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	int removing = stream->flags & ZRX_STREAM_REMOVING;
+
+	zrx_list_remove(stream); /* perhaps still among the cancels */
+	stream->flags &= (uint8_t) ~(ZRX_STREAM_KICKED | ZRX_STREAM_RESTING);
+	if (removing)
+		stream_end(receiver, stream, 0, ZRX_END_REMOVED);
+	else
+		zrx_window_go_on(receiver, stream);
+}
+
+/* ---- pause and resume by hand ---- */
+
+/* The live stream of a handle; NULL, with the error filled, if there is none. */
+static struct zrx_stream *find_live(struct zrx_receiver *receiver, uint64_t handle)
+{
+	struct zrx_stream *stream = zrx_stream_find(&receiver->streams, handle);
+
+	if (stream && stream->state != ZRX_STREAM_DONE && !(stream->flags & ZRX_STREAM_REMOVING))
+		return stream;
+	zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
+		      "the stream has ended, or never was");
+	return NULL;
+}
+
+int zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t handle)
+{
+	struct zrx_stream *stream;
+	int result = zrx_check_thread(receiver);
+
+	if (result)
+		return result;
+	stream = find_live(receiver, handle);
+	if (!stream)
+		return -ENOENT;
+	if (stream->flags & ZRX_STREAM_BY_HAND)
+		return zrx_error_set(&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
+				     "zrx_receiver_resume lets it go on",
+				     "the stream is paused by hand already");
+	tell_event_loop(receiver, &receiver->cancels);
+	zrx_window_pause(receiver, stream);
+	zrx_parked_changed(receiver);
+	return 0;
+}
+
+int zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t handle)
+{
+	struct zrx_stream *stream;
+	int result = zrx_check_thread(receiver);
+
+	if (result)
+		return result;
+	stream = find_live(receiver, handle);
+	if (!stream)
+		return -ENOENT;
+	if (!(stream->flags & ZRX_STREAM_BY_HAND))
+		return zrx_error_set(
+			&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
+			"one that is at its window goes on when its buffers are released",
+			"the stream is not paused by hand");
+	tell_event_loop(receiver, &receiver->queued);
+	zrx_window_resume(receiver, stream);
+	return 0;
+}
+
 /* ---- remove ---- */
 
 int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
@@ -210,12 +302,10 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 
 	if (result)
 		return result;
-	stream = zrx_stream_find(&receiver->streams, handle);
-	if (!stream || stream->state == ZRX_STREAM_DONE || stream->flags & ZRX_STREAM_REMOVING)
-		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
-				     "the stream has ended, or never was");
-	if (zrx_area_has_owner(receiver->area) && !receiver->cancels.first)
-		zrx_area_nudge(receiver->area);
+	stream = find_live(receiver, handle);
+	if (!stream)
+		return -ENOENT;
+	tell_event_loop(receiver, &receiver->cancels);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {
 		zrx_list_append(&receiver->cancels, stream);

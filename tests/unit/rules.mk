@@ -12,6 +12,8 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/test_%.o $(UNIT_SHARED) $(LIBZCRX)
 
 # Its kernel has huge pages as it likes.
 $(B)/tests/unit/area_huge: UNIT_WRAP := $(patsubst %,-Wl$(comma)--wrap=zrx_sys_%,map unmap advise)
+# Its kernel has memory when it likes.
+$(B)/tests/unit/grow: UNIT_WRAP := -Wl,--wrap=zrx_sys_commit
 
 test-unit: unit ## run the unit tests: one program for each source file of the core
 	$(Q)failed=0; for test in $(UNIT_TESTS); do \

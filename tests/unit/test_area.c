@@ -118,11 +118,42 @@ static void test_anonymous(void)
 	}
 }
 
+/* Addresses for the most that it may become, memory for what it is: as far as it is used. */
+static void test_growth(void)
+{
+	struct zrx_options options = ZRX_OPTIONS_INIT;
+	struct zrx_area *area;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char there;
+	uint8_t *base;
+
+	options.area_kind = ZRX_AREA_PAGES;
+	options.area_bytes = BYTES;
+	options.area_max_bytes = 8 * BYTES;
+	CHECK_EQUAL(zrx_area_open(&area, &options, CHUNK, NULL), 0);
+	CHECK_EQUAL(area->bytes, BYTES);
+	CHECK_EQUAL(zrx_area_chunks(area), BYTES / CHUNK);
+	CHECK_EQUAL(zrx_area_chunks_most(area), 8 * BYTES / CHUNK);
+	base = area->base;
+	memset(base, 1, BYTES);
+	CHECK_EQUAL(zrx_area_take(area, 2 * BYTES), 0);
+	memset(base + BYTES, 2, BYTES);
+	zrx_area_give_up(area, 2 * BYTES);
+	CHECK_EQUAL(base[BYTES - 1], 1);
+	CHECK_EQUAL(zrx_area_take(area, 8 * BYTES), 0);
+	CHECK_EQUAL(base[BYTES], 0); /* what was given up is gone */
+	base[8 * BYTES - 1] = 3;
+	zrx_area_put(area, 1);
+	CHECK(mincore(base, 1, &there) && errno == ENOMEM);
+	CHECK(mincore(base + 8 * BYTES - page, 1, &there) && errno == ENOMEM);
+}
+
 int main(void)
 {
 	test_lives_to_the_last_reference();
 	test_abandon_does_not_free();
 	test_refusals();
 	test_anonymous();
+	test_growth();
 	return 0;
 }

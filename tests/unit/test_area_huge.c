@@ -15,6 +15,7 @@
 #define SIZE_SHIFT 26
 #define SIZE_MASK  63
 #define POPULATE   23 /* MADV_POPULATE_WRITE */
+#define REMOVE     9  /* MADV_REMOVE */
 
 static struct {
 	uint32_t size;       /* of the pages that are there, as a logarithm; 0: none */
@@ -25,7 +26,10 @@ static struct {
 	unsigned asked;     /* mappings of explicit huge pages */
 	unsigned defaulted; /* of them without a size */
 	unsigned populated;
-	uint64_t mapped; /* bytes, now */
+	unsigned removed;
+	unsigned reserved; /* mappings of pages that are there for others, too */
+	uint64_t advised;  /* the last part that was taken, or given up: bytes */
+	uint64_t mapped;   /* bytes, now */
 } seen;
 
 void *__real_zrx_sys_map(size_t size, int flags, int *error);
@@ -42,6 +46,7 @@ void *__wrap_zrx_sys_map(size_t size, int flags, int *error)
 
 	if (flags & MAP_HUGETLB) {
 		seen.asked++;
+		seen.reserved += !!(flags & MAP_NORESERVE);
 		seen.defaulted += !shift;
 		CHECK(size % (1ull << shift) == 0);
 		if (shift != pool.size) {
@@ -63,8 +68,13 @@ void __wrap_zrx_sys_unmap(void *address, size_t size)
 
 int __wrap_zrx_sys_advise(void *address, size_t size, int advice)
 {
-	if (advice != POPULATE)
+	if (advice != POPULATE && advice != REMOVE)
 		return __real_zrx_sys_advise(address, size, advice);
+	seen.advised = size;
+	if (advice == REMOVE) {
+		seen.removed++;
+		return 0;
+	}
 	seen.populated++;
 	return pool.populate_result;
 }
@@ -149,6 +159,41 @@ static void test_no_trial(void)
 	CHECK_EQUAL(try_open(ZRX_AREA_HUGETLB, 4 * MIB, NULL), ZRX_AREA_HUGETLB);
 }
 
+/* Explicit huge pages that grow are taken as they are needed, or not, and given back. */
+static void test_growth(void)
+{
+	struct zrx_options options = ZRX_OPTIONS_INIT;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_area *area;
+
+	pool.size = HUGE_2M;
+	pool.populate_result = 0;
+	memset(&seen, 0, sizeof(seen));
+	options.area_kind = ZRX_AREA_HUGETLB;
+	options.area_bytes = 4 * MIB;
+	options.area_max_bytes = 15 * MIB;
+	CHECK_EQUAL(zrx_area_open(&area, &options, CHUNK, &error), -EINVAL);
+	CHECK_SAYS(error.message, "area_max_bytes");
+	options.area_max_bytes = 16 * MIB;
+	CHECK_EQUAL(zrx_area_open(&area, &options, CHUNK, &error), 0);
+	CHECK_EQUAL(seen.reserved, 1);
+	CHECK_EQUAL(seen.mapped, 16 * MIB);
+	CHECK_EQUAL(seen.advised, 4 * MIB);
+	CHECK_EQUAL(zrx_area_take(area, 8 * MIB), 0);
+	CHECK_EQUAL(seen.removed, 0);
+	pool.populate_result = -EFAULT;
+	CHECK_EQUAL(zrx_area_take(area, 10 * MIB), -EFAULT);
+	CHECK_EQUAL(seen.removed, 1);
+	CHECK_EQUAL(seen.advised, 6 * MIB);
+	zrx_area_put(area, 1);
+	CHECK_EQUAL(seen.mapped, 0);
+	/* Which of them are there by then nobody knows: only who names them gets them. */
+	options.area_kind = ZRX_AREA_AUTO;
+	CHECK_EQUAL(zrx_area_open(&area, &options, CHUNK, &error), 0);
+	CHECK(area->kind != ZRX_AREA_HUGETLB);
+	zrx_area_put(area, 1);
+}
+
 int main(void)
 {
 	test_taken();
@@ -156,5 +201,6 @@ int main(void)
 	test_empty_pool();
 	test_limit_of_cgroup();
 	test_no_trial();
+	test_growth();
 	return 0;
 }

@@ -47,8 +47,8 @@ static void test_not_a_buffer(uint32_t engine)
 	wrong.slot = 0x7fffffff;
 	CHECK_EQUAL(zrx_buffer_release(&wrong, 1), -EINVAL);
 	wrong = event.buffer;
-	wrong.generation = 0;
-	CHECK_EQUAL(zrx_buffer_release(&wrong, 1), -EINVAL);
+	wrong.generation = 0; /* of another time */
+	CHECK_EQUAL(zrx_buffer_release(&wrong, 1), -EALREADY);
 	wrong.area = (struct zrx_area *)(void *)not_an_area;
 	CHECK_EQUAL(zrx_buffer_release(&wrong, 1), -EINVAL);
 	CHECK_EQUAL(zrx_buffer_release(&other.buffer, 1), -EINVAL);

@@ -3,6 +3,8 @@
 #include "check.h"
 #include "net.h"
 #include "fill.h"
+#include "receiver.h"
+#include "row.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -12,9 +14,8 @@
 #define FEW    20 /* views that fit into one chunk */
 
 static struct zrx_receiver receiver;
-static struct zrx_chunks chunks;
-static struct zrx_fill fill;
-static struct zrx_stream stream;
+static struct zrx_chunks *const chunks = &receiver.chunks;
+static struct zrx_stream *stream;
 static int pair[2];
 
 static void set_up(void)
@@ -23,35 +24,39 @@ static void set_up(void)
 
 	options.area_bytes = CHUNK * CHUNKS;
 	CHECK_EQUAL(zrx_area_open(&receiver.area, &options, CHUNK, NULL), 0);
-	CHECK_EQUAL(zrx_chunks_open(&chunks, CHUNKS), 0);
-	fill.chunk = 0;
+	CHECK_EQUAL(zrx_fill_open(&receiver, NULL), 0);
+	receiver.area->receiver = &receiver;
+	receiver.area->owner = zrx_thread_number();
 	tcp_pair(pair);
-	stream = (struct zrx_stream){.fd = pair[0], .remaining = UINT64_MAX, .generation = 1};
+	stream = zrx_stream_new(&receiver.streams, 1);
+	stream->fd = pair[0];
 }
 
 static void tear_down(void)
 {
 	close_pair(pair);
-	zrx_chunks_close(&chunks);
+	zrx_chunks_close(chunks);
+	zrx_streams_destroy(&receiver.streams);
 	zrx_area_put(receiver.area, 1);
+	memset(&receiver, 0, sizeof(receiver));
 }
 
 static int64_t receive(struct zrx_event *event)
 {
 	struct zrx_sink sink = {.events = event, .capacity = 1};
 	uint64_t asked = 0;
-	int64_t result = zrx_fill_receive(&fill, &chunks, &receiver, &stream, &sink, &asked);
+	int64_t result = zrx_fill_receive(&receiver, stream, &sink, &asked);
 
 	CHECK_EQUAL(sink.count, result > 0);
 	CHECK(result <= (int64_t)asked || result < 0);
 	return result;
 }
 
-static void take_back(const struct zrx_event *event)
+/* As receive does: each buffer that is out holds the area. */
+static void release(const struct zrx_event *events, uint32_t count)
 {
-	uint32_t slot = event->buffer.slot;
-
-	zrx_fill_take_back(&chunks, receiver.area, (struct zrx_chain){slot + 1, slot + 1, 1});
+	receiver.area->references += count;
+	CHECK_EQUAL(zrx_event_release(events, count), 0);
 }
 
 static void test_few_bytes_share_a_chunk(void)
@@ -66,7 +71,41 @@ static void test_few_bytes_share_a_chunk(void)
 		CHECK_EQUAL(events[i].buffer.offset % 512, 0);
 		CHECK_EQUAL(events[i].buffer.offset / CHUNK, events[0].buffer.offset / CHUNK);
 	}
-	CHECK_EQUAL(chunks.free_count, CHUNKS - 1);
+	CHECK_EQUAL(chunks->free_count, CHUNKS - 1);
+	CHECK_EQUAL(stream->held, CHUNK); /* it holds that chunk once */
+	release(events, FEW - 1);
+	CHECK_EQUAL(stream->held, CHUNK);
+	release(&events[FEW - 1], 1);
+	CHECK_EQUAL(stream->held, 0);
+	tear_down();
+}
+
+/* What one stream holds of a chunk is not what another holds of it. */
+static void test_two_streams_share_a_chunk(void)
+{
+	struct zrx_stream *first, *other;
+	struct zrx_event events[4];
+
+	set_up();
+	first = stream;
+	other = zrx_stream_new(&receiver.streams, 2);
+	other->fd = pair[0];
+	for (int i = 0; i < 4; i++) {
+		stream = i % 2 ? other : first;
+		send_bytes(pair[1], "abc", 3);
+		CHECK_EQUAL(receive(&events[i]), 3);
+	}
+	CHECK_EQUAL(events[3].buffer.offset / CHUNK, events[0].buffer.offset / CHUNK);
+	CHECK_EQUAL(first->held, CHUNK); /* who was there first is charged once */
+	CHECK_EQUAL(other->held, 2 * CHUNK);
+	release(&events[0], 1);
+	release(&events[2], 1);
+	CHECK_EQUAL(first->held, 0);
+	release(&events[1], 1);
+	CHECK_EQUAL(other->held, CHUNK);
+	release(&events[3], 1);
+	CHECK_EQUAL(other->held, 0);
+	CHECK_EQUAL(receiver.windows.held_bytes, 0);
 	tear_down();
 }
 
@@ -80,10 +119,10 @@ static void test_runs_out_and_recovers(void)
 	usleep(50000);
 	for (unsigned i = 0; i < CHUNKS; i++)
 		CHECK_EQUAL(receive(&events[i]), CHUNK);
-	CHECK_EQUAL(zrx_fill_available(&fill, &chunks), 0);
+	CHECK_EQUAL(zrx_fill_available(&receiver), 0);
 	CHECK_EQUAL(receive(&event), -ENOBUFS);
-	take_back(&events[1]);
-	CHECK_EQUAL(zrx_fill_available(&fill, &chunks), 1);
+	release(&events[1], 1);
+	CHECK_EQUAL(zrx_fill_available(&receiver), 1);
 	CHECK_EQUAL(receive(&event), 100);
 	CHECK_EQUAL(event.buffer.offset, events[1].buffer.offset);
 	tear_down();
@@ -94,11 +133,11 @@ static void test_limit_and_end(void)
 	struct zrx_event event;
 
 	set_up();
-	stream.remaining = 4;
+	stream->remaining = 4;
 	send_bytes(pair[1], "abcdef", 6);
 	CHECK_EQUAL(receive(&event), 4);
-	CHECK_EQUAL(stream.remaining, 0);
-	stream.remaining = UINT64_MAX;
+	CHECK_EQUAL(stream->remaining, 0);
+	stream->remaining = UINT64_MAX;
 	CHECK_EQUAL(receive(&event), 2);
 	CHECK(!memcmp(event.buffer.data, "ef", 2));
 	CHECK_EQUAL(receive(&event), -EAGAIN);
@@ -112,6 +151,7 @@ static void test_limit_and_end(void)
 int main(void)
 {
 	test_few_bytes_share_a_chunk();
+	test_two_streams_share_a_chunk();
 	test_runs_out_and_recovers();
 	test_limit_and_end();
 	return 0;

@@ -48,7 +48,47 @@ static void test_refusals(void)
 	REFUSED(refill_entries, 32769, "refill_entries");
 	REFUSED(engine, ZRX_ENGINE_ZCRX, "interface");
 	REFUSED(flags, ZRX_QUEUE, "interface");
-	REFUSED(reserved[3], 1, "reserved");
+	REFUSED(reserved[1], 1, "reserved");
+}
+
+/* area_max_bytes of an area of 64 MiB. */
+static void test_growth(void)
+{
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+	struct zrx_options given = ZRX_OPTIONS_INIT, checked;
+	struct zrx_error error = ZRX_ERROR_INIT;
+
+	REFUSED(area_max_bytes, (64 << 20) + 1, "area_max_bytes");
+	REFUSED(area_max_bytes, 1ull << 60, "area_max_bytes");
+	given.area_bytes = 64 << 20;
+	given.area_max_bytes = 63 << 20;
+	CHECK_EQUAL(zrx_options_check(&checked, &given, &error), -EINVAL);
+	CHECK_SAYS(error.message, "area_max_bytes: 66060288");
+	CHECK_SAYS(error.hint, "67108864");
+	given.area_max_bytes = (64u << 20) + page;
+	given.buffer_bytes = 2 * page;
+	CHECK_EQUAL(zrx_options_check(&checked, &given, &error), -EINVAL);
+	CHECK_SAYS(error.message, "area_max_bytes");
+	given.buffer_bytes = 0;
+	CHECK_EQUAL(zrx_options_check(&checked, &given, &error), 0);
+	for (uint32_t kind = ZRX_AREA_CALLER; kind <= ZRX_AREA_DMABUF; kind++) {
+		given.area_kind = kind;
+		CHECK_EQUAL(zrx_options_check(&checked, &given, &error), -EINVAL);
+		CHECK_SAYS(error.message, "area_max_bytes");
+	}
+}
+
+/* What is not named is no larger than the area may become. */
+static void test_growth_from_default(void)
+{
+	struct zrx_options given = ZRX_OPTIONS_INIT, checked;
+
+	given.area_max_bytes = 8 << 20;
+	CHECK_EQUAL(zrx_options_check(&checked, &given, NULL), 0);
+	CHECK_EQUAL(checked.area_bytes, 8 << 20);
+	given.area_max_bytes = 128 << 20;
+	CHECK_EQUAL(zrx_options_check(&checked, &given, NULL), 0);
+	CHECK_EQUAL(checked.area_bytes, 64 << 20);
 }
 
 /* A caller built against another version of the header. */
@@ -91,6 +131,8 @@ int main(void)
 {
 	test_defaults();
 	test_refusals();
+	test_growth();
+	test_growth_from_default();
 	test_other_sizes();
 	test_chunk_fits_the_area();
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The refill ring against memory that this test, in the kernel's place, reads. */
 #include "check.h"
-#include "area.h"
+#include "receiver.h"
 #include "refill.h"
 
 #include <pthread.h>
@@ -11,15 +11,26 @@
 #define EACH    2000
 #define TOKEN   (5ull << 48)
 
-static struct zrx_area area; /* large */
+static struct zrx_area area;
+static struct zrx_receiver receiver;
+static struct zrx_stream *stream;
 static struct zrx_refill refill;
 static struct zrx_uapi_rqe entries[ENTRIES];
 static _Atomic uint32_t head, tail;
 
+/* A view of a whole chunk was delivered, and released: its hold is on its way back. */
+static void out(uint32_t index)
+{
+	_Atomic uint64_t *word = &area.holds.words[index];
+
+	zrx_hold_begin(&area.holds, index, *word,
+		       stream->index << ZRX_HOLD_OWNER_BITS | ZRX_HOLD_ALONE);
+	*word = (*word & ~(uint64_t)ZRX_HOLD_OUT) | ZRX_HOLD_RETURNING;
+	zrx_window_charge(&receiver.windows, stream, 1, 1);
+}
+
 static void set_up(void)
 {
-	uint32_t generation;
-
 	memset(&area, 0, sizeof(area));
 	memset(&refill, 0, sizeof(refill));
 	head = tail = UINT32_MAX - 3; /* the indexes wrap on the way */
@@ -27,26 +38,37 @@ static void set_up(void)
 	refill.tail = &tail;
 	refill.entries = entries;
 	refill.entry_count = ENTRIES;
-	refill.area_token = TOKEN;
+	refill.parts.token = TOKEN;
+	refill.parts.end = UINT64_MAX;
 	area.refill = &refill;
-	for (uint32_t i = 0; i < THREADS * EACH; i++) {
-		CHECK_EQUAL(zrx_slots_reserve(&area.slots), 0);
-		CHECK_EQUAL(zrx_slot_take(&area.slots, &area.slots.free, (uint64_t)i * 4096,
-					  &generation),
-			    i);
-	}
+	area.chunk_shift = 12;
+	area.bytes = (uint64_t)THREADS * EACH << area.chunk_shift;
+	area.receiver = &receiver;
+	memset(&receiver, 0, sizeof(receiver));
+	receiver.area = &area;
+	CHECK_EQUAL(zrx_holds_open(&area.holds, THREADS * EACH, area.chunk_shift), 0);
+	zrx_windows_open(&receiver, area.bytes);
+	stream = zrx_stream_new(&receiver.streams, 1);
+	for (uint32_t i = 0; i < THREADS * EACH; i++)
+		out(i);
+}
+
+static void tear_down(void)
+{
+	zrx_holds_close(&area.holds);
+	zrx_streams_destroy(&receiver.streams);
 }
 
 static struct zrx_chain one(uint32_t index)
 {
-	zrx_slot_at(&area.slots, index)->next = 0;
+	area.holds.next[index] = 0;
 	return (struct zrx_chain){index + 1, index + 1, 1};
 }
 
 /* As a thread that finds the lock taken. */
 static void push(uint32_t index)
 {
-	zrx_chain_push(&area.slots, &area.returned, one(index));
+	zrx_chain_push(&area.holds, &area.returned, one(index));
 }
 
 /* What the kernel would take next. */
@@ -72,7 +94,7 @@ static void test_one(void)
 	CHECK_EQUAL(zrx_refill_pending(&refill), 1);
 	CHECK_EQUAL(consume(), 3);
 	CHECK_EQUAL(refill.filled, 1);
-	zrx_slots_destroy(&area.slots);
+	tear_down();
 }
 
 /* A full ring loses nothing: the rest waits in the backlog. */
@@ -98,7 +120,7 @@ static void test_backlog(void)
 	CHECK_EQUAL(zrx_refill_backlog(&refill), 0);
 	CHECK_EQUAL(refill.backlog_high, 30 - ENTRIES);
 	CHECK(head == tail);
-	zrx_slots_destroy(&area.slots);
+	tear_down();
 }
 
 /* Who has the lock fills for others too: the backlog first, then what they left, then its own. */
@@ -121,24 +143,49 @@ static void test_give(void)
 		CHECK_EQUAL(consume(), i);
 	CHECK(head == tail);
 	CHECK_EQUAL(refill.filled, 1 + ENTRIES + 3);
-	zrx_slots_destroy(&area.slots);
+	tear_down();
 }
 
-/* Slots that are in the ring are free again: the owner's at once, others' when it asks for some. */
-static void test_freed(void)
+/* Who is in the ring no longer holds: the owner credits the stream at once, for others when it
+ * collects. */
+static void test_settled(void)
 {
+	uint64_t held;
+
 	set_up();
-	area.slots.free = 0;
+	held = stream->held;
 	zrx_refill_give(&area, one(3));
-	CHECK_EQUAL(area.slots.freed, 4);
+	CHECK_EQUAL(area.settled, 4);
+	CHECK_EQUAL(stream->held, held);
 	area.owner = zrx_thread_number();
 	zrx_refill_give(&area, one(5));
-	CHECK_EQUAL(area.slots.free, 6);
-	area.slots.free = 0;
-	CHECK_EQUAL(zrx_slots_reserve(&area.slots), 0);
-	CHECK_EQUAL(area.slots.free, 4);
-	area.owner = 0;
-	zrx_slots_destroy(&area.slots);
+	CHECK_EQUAL(stream->held, held - 4096);
+	CHECK(zrx_hold_idle(area.holds.words[5]));
+	CHECK(!zrx_hold_idle(area.holds.words[3]));
+	zrx_windows_settle(&receiver, (struct zrx_chain){.head = 4});
+	CHECK_EQUAL(stream->held, held - 2 * 4096);
+	CHECK(zrx_hold_idle(area.holds.words[3]));
+	tear_down();
+}
+
+/* A hold with several of the kernel's references has as many entries, also where the ring has no
+ * room for all at once. */
+static void test_several_references(void)
+{
+	set_up();
+	area.holds.words[2] += (ENTRIES + 2) * (uint64_t)ZRX_HOLD_REFERENCE;
+	zrx_refill_give(&area, (struct zrx_chain){3, 3, ENTRIES + 3});
+	CHECK_EQUAL(zrx_refill_backlog(&refill), 3);
+	CHECK_EQUAL(area.settled, 0); /* not before all of them are in the ring */
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		CHECK_EQUAL(consume(), 2);
+	zrx_refill_drain(&area);
+	CHECK_EQUAL(zrx_refill_backlog(&refill), 0);
+	CHECK_EQUAL(area.settled, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK_EQUAL(consume(), 2);
+	CHECK(head == tail);
+	tear_down();
 }
 
 static void *release_some(void *argument)
@@ -175,7 +222,7 @@ static void test_threads(void)
 	for (uint32_t i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	CHECK_EQUAL(refill.filled, THREADS * EACH);
-	zrx_slots_destroy(&area.slots);
+	tear_down();
 }
 
 static void test_closed(void)
@@ -187,7 +234,7 @@ static void test_closed(void)
 	zrx_refill_give(&area, one(2));
 	CHECK_EQUAL(zrx_refill_pending(&refill), 0);
 	CHECK_EQUAL(area.returned, 0);
-	zrx_slots_destroy(&area.slots);
+	tear_down();
 }
 
 int main(void)
@@ -195,7 +242,8 @@ int main(void)
 	test_one();
 	test_backlog();
 	test_give();
-	test_freed();
+	test_settled();
+	test_several_references();
 	test_threads();
 	test_closed();
 	return 0;

@@ -12,6 +12,9 @@ static void test_handles_are_never_reused(void)
 
 	CHECK(first >= 1ull << 32);
 	CHECK(zrx_stream_find(&streams, first) == stream);
+	zrx_stream_retire(&streams, stream);
+	CHECK(!zrx_stream_find(&streams, first));
+	CHECK(zrx_stream_new(&streams, 3) != stream); /* it has not been freed */
 	zrx_stream_free(&streams, stream);
 	CHECK(!zrx_stream_find(&streams, first));
 	stream = zrx_stream_new(&streams, 2);
@@ -20,8 +23,15 @@ static void test_handles_are_never_reused(void)
 	CHECK(!zrx_stream_find(&streams, 0));
 	CHECK(!zrx_stream_find(&streams, UINT64_MAX));
 	CHECK_EQUAL(stream->remaining, UINT64_MAX);
-	zrx_stream_free(&streams, stream);
 	zrx_streams_destroy(&streams);
+}
+
+static void drop(struct zrx_streams *streams, uint64_t handle)
+{
+	struct zrx_stream *stream = zrx_stream_find(streams, handle);
+
+	zrx_stream_retire(streams, stream);
+	zrx_stream_free(streams, stream);
 }
 
 static void count(void *context, struct zrx_stream *stream)
@@ -39,7 +49,7 @@ static void test_many_by_cookie(void)
 	for (uint64_t i = 0; i < MANY; i++) /* cookies as alike as the kernel makes them */
 		handles[i] = zrx_stream_handle(zrx_stream_new(&streams, i % 4 << 60 | i));
 	for (uint64_t i = 0; i < MANY; i += 2)
-		zrx_stream_free(&streams, zrx_stream_find(&streams, handles[i]));
+		drop(&streams, handles[i]);
 	for (uint64_t i = 0; i < MANY; i++) {
 		struct zrx_stream *stream = zrx_stream_by_cookie(&streams, i % 4 << 60 | i);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The real seam, where the kernel or a container's filter lacks a call. */
 #include "check.h"
+#include "net.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -71,9 +72,35 @@ static void test_epoll_without(int code)
 	CHECK_EQUAL(status, 0);
 }
 
+/* Without the right to exceed rmem_max it is what the kernel grants: the answer tells. */
+static void test_receive_buffer(void)
+{
+	int pair[2], fixed = 1, before;
+
+	tcp_pair(pair);
+	before = zrx_sys_receive_buffer(pair[0], &fixed);
+	CHECK(before > 0);
+	CHECK_EQUAL(fixed, 0);
+	CHECK_EQUAL(zrx_sys_receive_buffer_fix(pair[0], 256 << 10), 256 << 10);
+	CHECK_EQUAL(zrx_sys_receive_buffer(pair[0], &fixed), 256 << 10);
+	if (!zrx_sys_receive_buffer_loosen(pair[0])) {
+		CHECK_EQUAL(fixed, 1);
+		CHECK_EQUAL(zrx_sys_receive_buffer(pair[0], &fixed), 256 << 10);
+		CHECK_EQUAL(fixed, 0);
+	}
+	before = zrx_sys_receive_buffer_fix(pair[0], 64 << 20);
+	CHECK(before > 0 && before <= 64 << 20);
+	CHECK_EQUAL(zrx_sys_receive_buffer(pair[0], &fixed), before);
+	close_pair(pair);
+	CHECK_EQUAL(zrx_sys_receive_buffer(-1, &fixed), -EBADF);
+	CHECK_EQUAL(zrx_sys_receive_buffer_fix(-1, 1 << 20), -EBADF);
+	CHECK_EQUAL(zrx_sys_receive_buffer_loosen(-1), -EBADF);
+}
+
 int main(void)
 {
 	waits();
+	test_receive_buffer();
 	test_epoll_without(ENOSYS);
 	test_epoll_without(EPERM);
 	return 0;
