@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +16,12 @@
 #include <unistd.h>
 
 #include "sys.h"
+#include "uapi.h"
+
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#define RECEIVE_LOCK 2 /* SOCK_RCVBUF_LOCK of linux/socket.h */
 
 void *zrx_sys_alloc(size_t size)
 {
@@ -52,6 +59,24 @@ void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *er
 void zrx_sys_unmap(void *address, size_t size)
 {
 	munmap(address, size);
+}
+
+void *zrx_sys_reserve(size_t size, int *error)
+{
+	return mapped(
+		mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+		error);
+}
+
+int zrx_sys_commit(void *address, size_t size)
+{
+	return mprotect(address, size, PROT_READ | PROT_WRITE) ? -errno : 0;
+}
+
+void zrx_sys_withdraw(void *address, size_t size)
+{
+	madvise(address, size, MADV_DONTNEED);
+	mprotect(address, size, PROT_NONE);
 }
 
 int zrx_sys_advise(void *address, size_t size, int advice)
@@ -112,6 +137,21 @@ int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 		return io_uring_submit_and_wait(ring, wait_for);
 	copy = *timeout;
 	return io_uring_submit_and_wait_timeout(ring, &cqe, wait_for, &copy, NULL);
+}
+
+int zrx_sys_ring_gather(struct io_uring *ring, uint32_t gather_us,
+			const struct __kernel_timespec *timeout)
+{
+	struct zrx_uapi_getevents_arg argument = {
+		.min_wait_usec = gather_us,
+		.ts = (uint64_t)(uintptr_t)timeout,
+	};
+
+	if (!(ring->features & ZRX_UAPI_FEAT_MIN_TIMEOUT))
+		return zrx_sys_ring_enter(ring, 1, timeout);
+	return io_uring_enter2((unsigned)ring->ring_fd, 0, 2,
+			       IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (void *)&argument,
+			       sizeof(argument));
 }
 
 int zrx_sys_epoll_open(void)
@@ -202,9 +242,55 @@ int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *le
 	return getsockopt(fd, level, name, value, length) ? -errno : 0;
 }
 
+/* Which of a socket's buffers somebody has set; -errno before 5.14. */
+static int buffer_locks(int fd)
+{
+	int locks = 0;
+	socklen_t length = sizeof(locks);
+
+	return getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, &length) ? -errno : locks;
+}
+
+int zrx_sys_receive_buffer(int fd, int *fixed)
+{
+	int bytes = 0, locks = buffer_locks(fd);
+	socklen_t length = sizeof(bytes);
+
+	*fixed = locks > 0 && locks & RECEIVE_LOCK;
+	return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &length) ? -errno : bytes;
+}
+
+int zrx_sys_receive_buffer_fix(int fd, uint32_t bytes)
+{
+	int half = (int)(bytes / 2), fixed;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)) &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)))
+		return -errno;
+	return zrx_sys_receive_buffer(fd, &fixed);
+}
+
+int zrx_sys_receive_buffer_loosen(int fd)
+{
+	int locks = buffer_locks(fd);
+
+	if (locks < 0)
+		return locks;
+	locks &= ~RECEIVE_LOCK;
+	return setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof(locks)) ? -errno : 0;
+}
+
 int64_t zrx_sys_recv(int fd, void *memory, size_t length)
 {
 	ssize_t result = recv(fd, memory, length, MSG_DONTWAIT);
+
+	return result < 0 ? -errno : result;
+}
+
+int zrx_sys_socket_polls(int fd)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLIN | POLLRDHUP};
+	int result = poll(&polled, 1, 0);
 
 	return result < 0 ? -errno : result;
 }

@@ -29,6 +29,13 @@ void *zrx_sys_map(size_t size, int flags, int *error);
 /* A region that the ring owns (refill ring in kernel memory), or a mappable fd (udmabuf). */
 void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error);
 void zrx_sys_unmap(void *address, size_t size);
+/*
+ * Addresses without memory, which is committed to them later, and withdrawn again; both in whole
+ * pages.
+ */
+void *zrx_sys_reserve(size_t size, int *error);
+int zrx_sys_commit(void *address, size_t size);
+void zrx_sys_withdraw(void *address, size_t size);
 int zrx_sys_advise(void *address, size_t size, int advice);
 int zrx_sys_thp_enabled(void); /* 1 if madvise(MADV_HUGEPAGE) can have an effect */
 size_t zrx_sys_page_bytes(void);
@@ -44,6 +51,13 @@ int zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument
  */
 int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 		       const struct __kernel_timespec *timeout);
+/*
+ * Wait as that does for one completion, but for gather_us first unless a second one comes: for a
+ * sleeper who knows that more follows. Submits nothing. Kernels that cannot (before 6.12) wait for
+ * the first.
+ */
+int zrx_sys_ring_gather(struct io_uring *ring, uint32_t gather_us,
+			const struct __kernel_timespec *timeout);
 
 /* ---- epoll and eventfd ---- */
 struct epoll_event;
@@ -58,8 +72,17 @@ void zrx_sys_eventfd_drain(int fd);
 int zrx_sys_dup(int fd); /* close-on-exec */
 void zrx_sys_close(int fd);
 int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length);
+/*
+ * A socket's receive buffer, in bytes as getsockopt tells them: twice those that are set. All
+ * return -errno on failure.
+ */
+int zrx_sys_receive_buffer(int fd, int *fixed); /* fixed: somebody has set it (told since 5.14) */
+int zrx_sys_receive_buffer_fix(int fd, uint32_t bytes); /* beyond net.core.rmem_max where the caller
+							   may; returns what it is then */
+int zrx_sys_receive_buffer_loosen(int fd);              /* let the kernel size it again (5.14) */
 int64_t zrx_sys_recv(int fd, void *memory, size_t length); /* never blocks */
 int zrx_sys_socket_pending(int fd);                        /* bytes that could be received now */
+int zrx_sys_socket_polls(int fd); /* 1: bytes, the end or an error could be received now; 0: not */
 
 /* ---- time ---- */
 uint64_t zrx_sys_now_ns(void); /* CLOCK_MONOTONIC */

@@ -28,6 +28,16 @@ struct zrx_uapi_buf_reg {
 	uint64_t resv[3];
 };
 
+/* Of io_uring_enter with IORING_ENTER_EXT_ARG. */
+struct zrx_uapi_getevents_arg {
+	uint64_t sigmask;
+	uint32_t sigmask_sz;
+	uint32_t min_wait_usec; /* 6.12; padding and zero before */
+	uint64_t ts;
+};
+
+#define ZRX_UAPI_FEAT_MIN_TIMEOUT (1u << 15)
+
 /* Offsets in CQEs and refill entries: area id above, byte offset below. */
 #define ZRX_UAPI_AREA_SHIFT 48
 #define ZRX_UAPI_AREA_MASK  (~((1ull << ZRX_UAPI_AREA_SHIFT) - 1))
@@ -110,6 +120,7 @@ struct zrx_uapi_event_desc {
 #define ZRX_UAPI_CTRL_FLUSH_RQ  0u
 #define ZRX_UAPI_CTRL_EXPORT    1u
 #define ZRX_UAPI_CTRL_ARM_EVENT 2u
+#define ZRX_UAPI_CTRL_ADD_AREA  3u /* 7.3 */
 
 struct zrx_uapi_ctrl {
 	uint32_t zcrx_id;
@@ -121,6 +132,10 @@ struct zrx_uapi_ctrl {
 			uint32_t event_type;
 			uint32_t resv[11];
 		} arm_event;
+		struct {
+			uint64_t area_ptr; /* zrx_uapi_area_reg; its token comes back */
+			uint64_t resv[5];
+		} add_area;
 	} u;
 };
 
@@ -171,6 +186,7 @@ struct zrx_uapi_query_zcrx_event {
 };
 
 _Static_assert(sizeof(struct zrx_uapi_buf_reg) == 40, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_getevents_arg) == 24, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_rqe) == 16, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_zcrx_cqe) == 16, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_offsets) == 32, "uAPI");

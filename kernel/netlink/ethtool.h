@@ -29,7 +29,9 @@ struct zrx_ethtool_driver {
 struct zrx_ethtool_rings {
 	uint32_t rx;
 	uint32_t rx_max;
-	uint32_t split; /* ZRX_SPLIT_* */
+	uint32_t jumbo;   /* descriptors of a second ring, for payload or large packets; 0: none */
+	uint32_t buf_len; /* bytes of the driver's own buffers; 0: it does not tell */
+	uint32_t split;   /* ZRX_SPLIT_* */
 	uint32_t thresh;
 	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero
 			      */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Header/data split: the part of ring parameters that only netlink can say. */
+/* Ring parameters, header/data split among them, which only netlink can say. */
 #include <errno.h>
 #include <string.h>
 #include <linux/genetlink.h>
@@ -14,6 +14,8 @@
 #define RINGS_HEADER         1u
 #define RINGS_RX_MAX         2u
 #define RINGS_RX             6u
+#define RINGS_RX_JUMBO       8u
+#define RINGS_RX_BUF_LEN     10u
 #define RINGS_TCP_DATA_SPLIT 11u
 #define RINGS_HDS_THRESH     17u
 
@@ -37,6 +39,8 @@ static int rings_take(const struct nlmsghdr *message, void *context)
 	zrx_genl_attributes(message, table, RINGS_HDS_THRESH);
 	rings->rx = (uint32_t)zrx_genl_number(table[RINGS_RX]);
 	rings->rx_max = (uint32_t)zrx_genl_number(table[RINGS_RX_MAX]);
+	rings->jumbo = (uint32_t)zrx_genl_number(table[RINGS_RX_JUMBO]);
+	rings->buf_len = (uint32_t)zrx_genl_number(table[RINGS_RX_BUF_LEN]);
 	rings->split = (uint32_t)zrx_genl_number(table[RINGS_TCP_DATA_SPLIT]);
 	rings->has_thresh = !!table[RINGS_HDS_THRESH];
 	rings->thresh = (uint32_t)zrx_genl_number(table[RINGS_HDS_THRESH]);

@@ -3,6 +3,9 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <stdio.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
@@ -68,4 +71,15 @@ int zrx_link_xdp(uint32_t ifindex, uint32_t *attached)
 	result = link_ask(socket, ifindex, attached);
 	mnl_socket_close(socket);
 	return result;
+}
+
+int zrx_link_mtu(int socket, const char *name, uint32_t *mtu)
+{
+	struct ifreq request = {0};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (ioctl(socket, SIOCGIFMTU, &request))
+		return -errno;
+	*mtu = request.ifr_mtu > 0 ? (uint32_t)request.ifr_mtu : 0;
+	return 0;
 }

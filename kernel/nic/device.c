@@ -78,6 +78,11 @@ static int device_xdp(struct zrx_nic_device *device, uint32_t *attached)
 	return zrx_link_xdp(device->ifindex, attached);
 }
 
+static int device_mtu(struct zrx_nic_device *device, uint32_t *mtu)
+{
+	return zrx_link_mtu(device_of(device)->socket, device_name(device), mtu);
+}
+
 static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
 {
 	struct device_real *real = device_of(device);
@@ -184,6 +189,7 @@ static const struct zrx_nic_ops device_ops = {
 	.channels = device_channels,
 	.queues = device_queues,
 	.xdp = device_xdp,
+	.mtu = device_mtu,
 	.rings = device_rings,
 	.split_set = device_split_set,
 	.thresh_set = device_thresh_set,

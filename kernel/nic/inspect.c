@@ -7,6 +7,7 @@
 #include "check.h"
 #include "error.h"
 #include "nic/claim/settings.h"
+#include "nic/demand.h"
 #include "nic/holder.h"
 #include "nic/inspect.h"
 #include "nic/quirks.h"
@@ -224,6 +225,17 @@ static void inspect_sharing(struct inspection *at)
 	}
 }
 
+/* What a queue takes of an area; not where the driver does not tell, which is told above. */
+static void inspect_area(struct inspection *at)
+{
+	struct zrx_nic_demand demand;
+
+	if (!at->rings_error && !zrx_demand_read(at->device, 0, &demand))
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "area",
+			      "a queue holds of it, standing: %s; default %u MiB",
+			      demand.arithmetic, (uint32_t)(demand.area_bytes >> 20));
+}
+
 void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_nic_report *report)
 {
@@ -248,6 +260,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 	inspect_xdp(at);
 	inspect_split(at);
 	inspect_sharing(at);
+	inspect_area(at);
 	free(at);
 }
 

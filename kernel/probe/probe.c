@@ -61,6 +61,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		return features;
 	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
 		features |= ZRX_FEATURE_FLUSH;
+	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
+		features |= ZRX_FEATURE_ADD_AREA;
 	if (facts->zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
 		features |= ZRX_FEATURE_RX_BUF_LEN;
 	if (facts->zcrx.features & ZRX_UAPI_FEATURE_EVENT && !facts->query_event)

@@ -34,6 +34,7 @@ void test_share(void);
 void test_faults(void);
 void test_explain(void);
 void test_inspect(void);
+void test_demand(void);
 void test_arrival(void);
 void test_verdict(void);
 void test_interfaces(void);

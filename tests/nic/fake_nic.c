@@ -103,12 +103,21 @@ static int fake_xdp(struct zrx_nic_device *device, uint32_t *attached)
 	return fake_read(device);
 }
 
+static int fake_mtu(struct zrx_nic_device *device, uint32_t *mtu)
+{
+	*mtu = fake_of(device)->mtu;
+	return fake_read(device);
+}
+
 static int fake_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
 {
 	struct fake_nic *fake = fake_of(device);
 
 	memset(rings, 0, sizeof(*rings));
-	rings->rx = rings->rx_max = 512;
+	rings->rx = fake->rx_ring;
+	rings->rx_max = 8192;
+	rings->jumbo = fake->jumbo_ring;
+	rings->buf_len = fake->buf_len;
 	rings->split = fake->state.split ? fake->state.split : fake->split_default;
 	rings->has_thresh = 1;
 	rings->thresh = fake->state.thresh;
@@ -374,6 +383,7 @@ static const struct zrx_nic_ops fake_ops = {
 	.channels = fake_channels,
 	.queues = fake_queues,
 	.xdp = fake_xdp,
+	.mtu = fake_mtu,
 	.rings = fake_rings,
 	.split_set = fake_split_set,
 	.thresh_set = fake_thresh_set,
@@ -405,6 +415,8 @@ struct fake_nic *fake_new(void)
 	fake->driver = "fake";
 	fake->split_default = ZRX_SPLIT_OFF;
 	fake->state.thresh = 256;
+	fake->mtu = 1500;
+	fake->rx_ring = 512;
 	fake->state.rss.count = 32;
 	for (uint32_t i = 0; i < fake->state.rss.count; i++)
 		fake->state.rss.queue[i] = i % FAKE_QUEUES;

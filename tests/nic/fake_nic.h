@@ -52,6 +52,10 @@ struct fake_nic {
 	uint32_t down;
 	uint32_t one_poller; /* one NAPI instance serves all queues */
 	uint32_t xdp;
+	uint32_t mtu;
+	uint32_t rx_ring; /* descriptors, as ethtool -g tells */
+	uint32_t jumbo_ring;
+	uint32_t buf_len;
 	uint32_t bound[FAKE_QUEUES];
 	uint32_t unbind_after; /* pauses until all queues are unbound; 0: never */
 	uint32_t pauses;

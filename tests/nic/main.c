@@ -21,6 +21,7 @@ static const struct {
 	{"faults", test_faults},
 	{"explain", test_explain},
 	{"inspect", test_inspect},
+	{"demand", test_demand},
 	{"verdict", test_verdict},
 	{"interfaces", test_interfaces},
 	{"arrival", test_arrival},
