@@ -12,6 +12,8 @@
 
 %include "stdint.i"
 #define _Static_assert(condition, text)
+/* A struct and a call that share a name: SWIG takes the struct, which comes first; the call is named below. */
+#pragma SWIG nowarn=302
 
 %init %{
   if (zpy_module_exec(m) < 0)
@@ -41,7 +43,7 @@
   }
 }
 %typemap(out) int zrx_nic_inspect, int zrx_nic_plan, int zrx_nic_apply, int zrx_nic_undo,
-    int zrx_nic_restore, int zrx_nic_prove {
+    int zrx_nic_restore, int zrx_nic_prove, int nic_demand {
   $result = PyLong_FromLong($1);
 }
 
@@ -100,6 +102,7 @@
 }
 %enddef
 BLOCKS(zrx_nic_inspect)
+BLOCKS(nic_demand)
 BLOCKS(zrx_nic_plan)
 BLOCKS(zrx_nic_apply)
 BLOCKS(zrx_nic_undo)
@@ -118,6 +121,8 @@ BLOCKS(zrx_probe)
 %ignore zrx_receiver_close;
 %ignore zrx_receiver_add;
 %ignore zrx_receiver_remove;
+%ignore zrx_receiver_pause;
+%ignore zrx_receiver_resume;
 %ignore zrx_receiver_receive;
 %ignore zrx_receiver_error;
 %ignore zrx_buffer_release;
@@ -147,7 +152,9 @@ BLOCKS(zrx_probe)
 %enddef
 SIZED(zrx_error)
 SIZED(zrx_stats)
+SIZED(zrx_stream_stats)
 SIZED(zrx_info)
+SIZED(zrx_nic_demand)
 SIZED(zrx_options)
 
 /* Those with checks: with room for all of this release, in the same block. */
@@ -185,3 +192,15 @@ CHECKED(zrx_nic_proof, ZRX_PROOF_CHECKS)
 
 %rename(receiver_open) zpy_receiver_open;
 PyObject *zpy_receiver_open(PyObject *receiver, struct zrx_options *options, PyObject *memory);
+%rename(stream_stats) zpy_stream_stats;
+PyObject *zpy_stream_stats(PyObject *receiver, PyObject *stream, struct zrx_stream_stats *stats);
+
+%{
+static int nic_demand(const struct zrx_options *options, struct zrx_nic_demand *demand,
+                      struct zrx_error *error)
+{
+  return zrx_nic_demand(options, demand, error);
+}
+%}
+int nic_demand(const struct zrx_options *options, struct zrx_nic_demand *demand,
+               struct zrx_error *error);

@@ -23,102 +23,206 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* ---- core/slot.h ---- */
+/* ---- core/hold.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
- * Slots: one for each buffer that is out. A slot remembers where the bytes are and, by its
- * generation, whether they have been released. Odd generation: out; even: free.
+ * Holds: who has a chunk, and for how long. The first as many holds as there are chunks are the
+ * chunks' own; the spare ones behind them serve chunks that several streams, or many views, share.
  *
- * The table grows in slabs that stay until the area goes, so any thread may look a slot up without
- * a lock.
+ * What threads share of a hold is its word: an epoch, which tells the views of one time from those
+ * of another; how many references the kernel wants back; and a bit for each view that is out. The
+ * release of a view clears its bit by one compare-and-exchange. Who clears the last one has the
+ * hold, which is then marked as returning, and hands it on in a chain: to the refill ring, where
+ * there is one, and to the owner, who makes it idle again.
+ *
+ * The table is there from open on: no view needs memory.
  */
-#ifndef ZRX_SLOT_H
-#define ZRX_SLOT_H
+#ifndef ZRX_HOLD_H
+#define ZRX_HOLD_H
 
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define ZRX_SLAB_SHIFT 12
-#define ZRX_SLAB_SLOTS (1u << ZRX_SLAB_SHIFT)
-#define ZRX_SLABS_MAX  16384u
+#define ZRX_HOLD_VIEWS      23u /* views that one hold can tell apart in an epoch */
+#define ZRX_HOLD_OUT        ((1u << ZRX_HOLD_VIEWS) - 1)
+#define ZRX_HOLD_RETURNING  (1u << ZRX_HOLD_VIEWS)
+#define ZRX_HOLD_REFERENCE  (1u << 24) /* one of the kernel's references */
+#define ZRX_HOLD_REFERENCES 255u
+#define ZRX_HOLD_FIRST      (ZRX_HOLD_REFERENCE | 1) /* one view, one reference */
+#define ZRX_HOLD_EPOCH      (1ull << 32)
 
-struct zrx_slot {
-	_Atomic uint32_t generation;
-	uint32_t next;  /* index + 1 of the next slot in a chain; 0: none */
-	uint64_t where; /* offset in the area */
-};
+#define ZRX_HOLD_BITS 27u /* of a buffer's slot: which hold; above them: which view */
+#define ZRX_HOLDS_MAX (1u << ZRX_HOLD_BITS)
 
-/*
- * Released slots on their way back, linked by next, which is 0 in the last. head and tail are index
- * + 1; 0: empty.
- */
+/* Of owner, above the count of views that were begun in this epoch. */
+#define ZRX_HOLD_ALONE                                                              \
+	(1u << 5) /* charged for its chunk by itself, not with others of its stream \
+		     (zrx_chunk.charged) */
+#define ZRX_HOLD_WHOLE                                                                         \
+	(1u << 6) /* the only hold of its chunk: nothing else is to be put right when it comes \
+		     back */
+#define ZRX_HOLD_BEGUN      (ZRX_HOLD_ALONE - 1) /* that count */
+#define ZRX_HOLD_OWNER_BITS 7u
+#define ZRX_HOLD_STREAMS    (1u << (32 - ZRX_HOLD_OWNER_BITS)) /* that owner can name */
+
+/* Holds on their way back, linked by next, which is 0 in the last. head and tail are index + 1; 0:
+ * empty. */
 struct zrx_chain {
 	uint32_t head;
 	uint32_t tail;
-	uint32_t count;
+	uint32_t references; /* of the kernel's, in all of them */
 };
 
-struct zrx_slots {
-	struct zrx_slot *_Atomic slabs[ZRX_SLABS_MAX];
-	uint32_t slab_count;    /* the owner's */
-	uint32_t free;          /* the owner's free list: index + 1 */
-	_Atomic uint32_t freed; /* chains freed by other threads: index + 1 */
+/* Buffers to be released, stride bytes apart. */
+struct zrx_run {
+	const char *at;
+	const char *end;
+	size_t stride;
 };
 
-/* NULL if there is no such slot. The acquire pairs with the release in zrx_slots_grow. */
-static inline struct zrx_slot *zrx_slot_find(struct zrx_slots *slots, uint32_t index)
-{
-	struct zrx_slot *slab;
+/* Tables, of each hold: what the usual case needs of it is apart from what it does not. */
+struct zrx_holds {
+	_Atomic uint64_t *words; /* epoch << 32 | references | returning | views out */
+	uint32_t *owners;        /* the owner's to write: its stream, ZRX_HOLD_ALONE, and how many
+				    views it began in this epoch */
+	uint32_t *next;          /* in a chain: index + 1; 0: the last */
+	uint32_t *spare_chunks;  /* of each spare hold: its chunk */
+	uint32_t chunks;         /* how many are a chunk's own */
+	uint32_t total;
+	uint32_t spare_free;  /* the owner's list of used spare ones: index + 1 */
+	uint32_t spare_fresh; /* the first that was never used */
+	uint32_t spare_left;  /* in both */
+};
 
-	if (index >= ZRX_SLABS_MAX << ZRX_SLAB_SHIFT)
-		return NULL;
-	slab = atomic_load_explicit(&slots->slabs[index >> ZRX_SLAB_SHIFT], memory_order_acquire);
-	return slab ? &slab[index & (ZRX_SLAB_SLOTS - 1)] : NULL;
+/* Returns 0, -ENOMEM, or -E2BIG for more chunks than buffers can name. */
+int zrx_holds_open(struct zrx_holds *holds, uint64_t chunks, uint32_t chunk_shift);
+void zrx_holds_close(struct zrx_holds *holds);
+
+static inline uint32_t zrx_hold_chunk(const struct zrx_holds *holds, uint32_t index)
+{
+	return index < holds->chunks ? index : holds->spare_chunks[index - holds->chunks];
 }
 
-/* A slot known to exist. */
-static inline struct zrx_slot *zrx_slot_at(struct zrx_slots *slots, uint32_t index)
+/* What a buffer names: a view of a hold. */
+static inline uint32_t zrx_slot(uint32_t index, uint32_t view)
 {
-	return &atomic_load_explicit(&slots->slabs[index >> ZRX_SLAB_SHIFT],
-				     memory_order_acquire)[index & (ZRX_SLAB_SLOTS - 1)];
+	return view << ZRX_HOLD_BITS | index;
 }
 
-/* Owner. Make sure that there is a free slot: 0, or -ENOMEM. */
-int zrx_slots_reserve(struct zrx_slots *slots);
+static inline uint32_t zrx_slot_hold(uint32_t slot)
+{
+	return slot & (ZRX_HOLDS_MAX - 1);
+}
+
+static inline uint32_t zrx_slot_view(uint32_t slot)
+{
+	return slot >> ZRX_HOLD_BITS;
+}
+
+static inline uint64_t zrx_hold_word(const struct zrx_holds *holds, uint64_t index)
+{
+	return atomic_load_explicit(&holds->words[index], memory_order_relaxed);
+}
+
+static inline uint32_t zrx_hold_references(uint64_t word)
+{
+	return (uint32_t)word / ZRX_HOLD_REFERENCE;
+}
+
+/* Nothing of it is out, nor on its way back: it is the owner's to begin. */
+static inline int zrx_hold_idle(uint64_t word)
+{
+	return !(uint32_t)word;
+}
+
+/* The compiler has the value in a register, and does not reckon it a second time. */
+#define ZRX_KEEP(value) __asm__("" : "+r"(value))
 
 /*
- * Owner, after a reserve that succeeded: take the first slot of a free list (slots->free, or a copy
- * that replaces it) and mark it out. Returns its index.
+ * Owner: an idle hold begins with one view. The user hands it to other threads with ordering of his
+ * own. Returns the epoch, shifted as in the word.
  */
-static inline uint32_t zrx_slot_take(struct zrx_slots *slots, uint32_t *free, uint64_t where,
-				     uint32_t *generation)
+static inline uint64_t zrx_hold_begin(const struct zrx_holds *holds, uint64_t index, uint64_t idle,
+				      uint32_t owner)
 {
-	uint32_t index = *free - 1;
-	struct zrx_slot *slot = zrx_slot_at(slots, index);
-	uint32_t out = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
+	uint64_t epoch = idle + ZRX_HOLD_EPOCH;
 
-	*free = slot->next;
-	slot->where = where;
-	*generation = out;
-	/* The user hands the buffer to other threads with ordering of his own. */
-	atomic_store_explicit(&slot->generation, out, memory_order_relaxed);
-	return index;
+	ZRX_KEEP(epoch);
+	holds->owners[index] = owner | 1;
+	atomic_store_explicit(&holds->words[index], epoch + ZRX_HOLD_FIRST, memory_order_relaxed);
+	return epoch;
 }
 
-/* Owner: put a chain on the free list. */
-void zrx_slots_free(struct zrx_slots *slots, struct zrx_chain chain);
+/* Two numbers of 32 bits that lie one after the other in a struct, as one: a store in place of two.
+ */
+static inline uint64_t zrx_pair(uint64_t first, uint64_t second_shifted)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return second_shifted + first;
+#else
+	return (uint64_t)first << 32 | second_shifted >> 32;
+#endif
+}
 
-/* Any thread: the same; the owner picks them up in zrx_slots_reserve. */
-void zrx_slots_free_remote(struct zrx_slots *slots, struct zrx_chain chain);
+/*
+ * Owner: take back a hold that has one view and one reference, and is owned so: at once, without a
+ * time in which it is returning. Returns 0, and changes nothing, if any of that is not so.
+ */
+static inline int zrx_hold_take_whole(const struct zrx_holds *holds, uint32_t slot,
+				      uint32_t generation, uint32_t owner, uint32_t *index)
+{
+	uint64_t epoch = (uint64_t)generation << 32, word = epoch | ZRX_HOLD_FIRST;
 
-/* A list as taken off an atomic one, with its end and length found. */
-struct zrx_chain zrx_chain_measure(struct zrx_slots *slots, uint32_t head);
+	/* With a view that is not 0 it is more than the index of any hold. */
+	if (slot >= holds->chunks || holds->owners[slot] != owner)
+		return 0;
+	/* Acquire: what other threads read of it comes before what the kernel writes. */
+	if (!atomic_compare_exchange_strong_explicit(&holds->words[slot], &word, epoch,
+						     memory_order_acq_rel, memory_order_relaxed))
+		return 0;
+	*index = slot;
+	return 1;
+}
 
-/* Push a chain onto an atomic list of slots. */
-void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_chain chain);
+/*
+ * Owner: one more view in a hold that is out, if its stream is that of owner. Returns its number
+ * with *epoch set; or ZRX_HOLD_VIEWS if it cannot have one.
+ */
+uint32_t zrx_hold_join(const struct zrx_holds *holds, uint32_t index, uint32_t owner,
+		       uint64_t *epoch);
 
-void zrx_slots_destroy(struct zrx_slots *slots);
+/* Owner: one more reference for a view that no other thread has yet. 0: there is no room for it. */
+int zrx_hold_refer(const struct zrx_holds *holds, uint32_t index);
+
+/* Owner: a spare hold of a chunk; index, or UINT32_MAX if all are out. It is idle. */
+uint32_t zrx_hold_spare(struct zrx_holds *holds, uint32_t chunk);
+
+/* Owner: what came back is idle, and if it is a spare one, free. */
+static inline void zrx_hold_rest(struct zrx_holds *holds, uint32_t index)
+{
+	uint64_t epoch = zrx_hold_word(holds, index) & ~(uint64_t)UINT32_MAX;
+
+	/* Nobody else writes to a hold that is returning: a release finds no view in it. */
+	atomic_store_explicit(&holds->words[index], epoch, memory_order_relaxed);
+	if (index >= holds->chunks) {
+		holds->next[index] = holds->spare_free;
+		holds->spare_free = index + 1;
+		holds->spare_left++;
+	}
+}
+
+/* Whether any view can be begun: a receive that cannot be undone asks before it. */
+static inline int zrx_holds_room(const struct zrx_holds *holds)
+{
+	return holds->spare_left != 0;
+}
+
+/* A list as taken off an atomic one, with its end found and the kernel's references counted. */
+struct zrx_chain zrx_chain_measure(const struct zrx_holds *holds, uint32_t head);
+
+/* Push a chain onto an atomic list of holds. */
+void zrx_chain_push(const struct zrx_holds *holds, _Atomic uint32_t *list, struct zrx_chain chain);
 
 #endif
 
@@ -126,15 +230,27 @@ struct zrx_refill;
 struct zrx_receiver;
 
 /* zrx_area.waiting: for what to wake the owner, which sleeps in a receive or in an event loop. */
-#define ZRX_WAIT_RETURN  1u /* any buffer that comes back: streams are parked */
+#define ZRX_WAIT_RETURN                                                                           \
+	1u                  /* any buffer that comes back: streams are parked, or at their window \
+			     */
 #define ZRX_WAIT_BACKLOG 2u /* a refill ring that overflows: only the owner can wait for room */
+
+#define ZRX_AREA_LINE 64 /* bytes of a cache line */
+
+/* Of a loop that needs all registers: not to be made a part of its caller. */
+#define ZRX_APART __attribute__((noinline))
+/* Into each of its callers, for the arguments that are constant there. */
+#define ZRX_INTO inline __attribute__((always_inline))
 
 #define ZRX_AREA_MAGIC 0x7a72785f61726561ull
 
 struct zrx_area {
-	uint64_t magic; /* what is not an area is refused, as far as that can be told */
-	uint8_t *base;  /* NULL where the CPU has no view of it */
-	uint64_t bytes;
+	uint64_t magic;       /* what is not an area is refused, as far as that can be told */
+	uint8_t *base;        /* NULL where the CPU has no view of it */
+	uint64_t bytes;       /* grows: the owner's to read */
+	uint64_t max_bytes;   /* how far; bytes where it does not grow */
+	uint64_t space_bytes; /* address space at base: what to unmap */
+	uint64_t grain;       /* what its size is a multiple of: the pages it is made of */
 	uint32_t kind;        /* ZRX_AREA_*, never AUTO */
 	uint32_t chunk_shift; /* log2 of the chunk */
 	int dmabuf_fd;        /* -1, or our own */
@@ -154,19 +270,22 @@ struct zrx_area {
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
 
-	/* Shared between the owner and releasing threads. */
-	_Atomic int64_t references;    /* receiver + buffers out */
-	_Atomic uint32_t returned;     /* chains released by other threads: index + 1 */
-	_Atomic uint64_t return_count; /* buffers released by other threads, ever */
-	_Atomic uint32_t waiting;      /* ZRX_WAIT_* */
-	_Atomic uint32_t wake_asked;   /* zrx_receiver_wake */
-	_Atomic uint32_t polled;       /* zrx_receiver_fd was called: keep poll_fd up to date */
-
-	struct zrx_slots slots;
-
 	struct zrx_area *fork_next; /* registry of core/fork.c */
 	struct zrx_area *fork_previous;
 	int ring_fd; /* closed in a forked child; -1: none */
+
+	struct zrx_holds holds;
+	_Atomic uint32_t waiting;    /* ZRX_WAIT_*: the owner's to write, as a rule */
+	_Atomic uint32_t wake_asked; /* zrx_receiver_wake */
+	_Atomic uint32_t polled;     /* zrx_receiver_fd was called: keep poll_fd up to date */
+
+	/* What each release writes, on lines that nobody needs who only reads what stands above. */
+	char apart[ZRX_AREA_LINE];
+	_Atomic int64_t references; /* receiver + buffers out */
+	_Atomic uint32_t returned;  /* chains released by other threads: index + 1 */
+	_Atomic uint32_t
+		settled; /* likewise, in the refill ring by now: the owner credits their streams */
+	char apart_behind[ZRX_AREA_LINE];
 };
 
 /*
@@ -175,6 +294,16 @@ struct zrx_area {
  */
 int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uint32_t chunk_bytes,
 		  struct zrx_error *error);
+
+/* Once its chunks are known: the table of who has them. Returns 0, -ENOMEM, or -E2BIG. */
+int zrx_area_hold(struct zrx_area *area, struct zrx_error *error);
+
+/*
+ * Owner: memory for an area that grows to so many bytes, at their place; then they are what it has,
+ * or it is given up. take returns 0, or -ENOMEM: nothing was taken.
+ */
+int zrx_area_take(struct zrx_area *area, uint64_t bytes);
+void zrx_area_give_up(struct zrx_area *area, uint64_t bytes);
 
 /* Let go of references; the last one frees the area and everything that hangs on it. */
 void zrx_area_put(struct zrx_area *area, int64_t references);
@@ -191,13 +320,23 @@ void zrx_area_nudge(struct zrx_area *area);
  */
 uint64_t zrx_thread_number(void);
 
-/* Whether there is an owner; whether the calling thread is it. */
-int zrx_area_has_owner(const struct zrx_area *area);
+/* Whether the calling thread is the owner; whether there is one. */
 int zrx_area_owned(const struct zrx_area *area);
+
+static inline int zrx_area_has_owner(const struct zrx_area *area)
+{
+	return atomic_load_explicit(&area->owner, memory_order_relaxed) != 0;
+}
 
 static inline uint32_t zrx_area_chunks(const struct zrx_area *area)
 {
 	return (uint32_t)(area->bytes >> area->chunk_shift);
+}
+
+/* When it has grown as far as it may. */
+static inline uint64_t zrx_area_chunks_most(const struct zrx_area *area)
+{
+	return area->max_bytes >> area->chunk_shift;
 }
 
 #endif
@@ -278,6 +417,81 @@ void zrx_fork_unwatch(struct zrx_area *area);
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* ---- core/chunk.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * The chunks of the copying engines: which are free, and how many holds each other one waits for.
+ * The owner's alone. Last released, first used: that chunk is still in the cache.
+ */
+#ifndef ZRX_CHUNK_H
+#define ZRX_CHUNK_H
+
+#include <stdint.h>
+
+/* Zero while it is free, or whole: not yet filled, or all of it one view's. As large as slots are
+ * apart. */
+struct zrx_chunk {
+	uint32_t references; /* holds that are out, and one while it is being filled */
+	uint32_t position;   /* bytes of it that are filled */
+	uint32_t hold;       /* index + 1 of the hold that the next view may join; 0: none */
+	uint32_t charged;    /* holds out of one stream, which is charged once for all of them */
+	uint32_t charged_to; /* that stream */
+	uint32_t unused[3];
+};
+
+struct zrx_chunks {
+	struct zrx_chunk *chunks;
+	uint32_t *free; /* a stack of indexes */
+	uint32_t free_count;
+	uint32_t posted;  /* in the kernel's hands, as far as completions have told (engine
+			     multishot) */
+	uint32_t partial; /* of them, those that are filled in part */
+	uint32_t filling; /* index + 1 of the one that is filled by recv; 0: none */
+	uint32_t total;
+};
+
+/* Of an area that may grow: for as many as most. Returns 0 or -ENOMEM. */
+int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total, uint64_t most);
+
+/* It has grown: so many there are now. */
+void zrx_chunks_extend(struct zrx_chunks *chunks, uint32_t total);
+void zrx_chunks_close(struct zrx_chunks *chunks);
+
+/* Take a free chunk to be filled. There must be one. */
+static inline uint32_t zrx_chunk_take(struct zrx_chunks *chunks)
+{
+	return chunks->free[--chunks->free_count];
+}
+
+/* How many may still take bytes for anyone: the one that is begun too, unless views of it are out.
+ */
+static inline uint32_t zrx_chunks_left(const struct zrx_chunks *chunks)
+{
+	uint32_t left = chunks->free_count + chunks->posted;
+
+	if (chunks->filling && chunks->chunks[chunks->filling - 1].references <= 1)
+		left++;
+	return left;
+}
+
+/* Nothing of a chunk is out any more, and nobody fills it. */
+static inline void zrx_chunk_free(struct zrx_chunks *chunks, uint32_t index)
+{
+	chunks->free[chunks->free_count++] = index;
+}
+
+/* One of those that a chunk waits for is done with it. */
+static inline void zrx_chunk_put(struct zrx_chunks *chunks, uint32_t index)
+{
+	struct zrx_chunk *chunk = &chunks->chunks[index];
+
+	if (--chunk->references)
+		return;
+	*chunk = (struct zrx_chunk){0};
+	zrx_chunk_free(chunks, index);
+}
+
+#endif
 /* ---- core/engine.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
@@ -289,7 +503,9 @@ void zrx_fork_unwatch(struct zrx_area *area);
 
 #include <stdint.h>
 
+struct zrx_area;
 struct zrx_receiver;
+struct zrx_run;
 struct zrx_stream;
 struct zrx_sink;
 
@@ -348,10 +564,19 @@ struct zrx_engine {
 	int (*wait)(struct zrx_receiver *receiver, int64_t timeout_ns);
 
 	/*
-	 * Slots that were released come back: by the owner itself, or as collected from other
-	 * threads. NULL where releases go into a refill ring.
+	 * The area has memory for so many bytes, which is more than before: use them. Returns 0, or
+	 * a negative errno, and then does not.
 	 */
-	void (*take_back)(struct zrx_receiver *receiver, struct zrx_chain chain);
+	int (*extend)(struct zrx_receiver *receiver, uint64_t bytes);
+
+	/*
+	 * Released by the owner, the usual case: chunks from the front of the run on that are this
+	 * area's, each whole a view's (zrx_hold_take_whole with this owner). They are idle then,
+	 * and where the engine takes chunks from. Returns how many there were. take_one: of one
+	 * buffer; 0 if it is not such a one.
+	 */
+	uint32_t (*take_back)(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
+	int (*take_one)(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
 
 	/*
 	 * Before sleeping or returning: anything that must be done once others may have released.
@@ -399,6 +624,39 @@ extern const struct zrx_engine zrx_engine_recv;
 int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error);
 
 #endif
+/* ---- core/grow.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* An area that grows: by how much, when, and when to try again. The owner's alone. */
+#ifndef ZRX_GROW_H
+#define ZRX_GROW_H
+
+#include <stdint.h>
+
+struct zrx_area;
+struct zrx_receiver;
+
+struct zrx_growth {
+	uint64_t retry_at; /* zrx_sys_now_ns: not before, for the last try failed; 0: at once */
+	uint64_t delay_ns; /* by how much the last failure put the next try off */
+	int wanted;        /* there was need, and it was not its time */
+};
+
+/* How large the area would be; its size where it does not grow any more. */
+uint64_t zrx_growth_next(const struct zrx_area *area);
+
+/*
+ * Streams want more than there is: let the area grow, if it may. Returns 1 if it has. What fails
+ * leaves all as it was, and is tried again later, each time after twice as long.
+ */
+int zrx_grow(struct zrx_receiver *receiver);
+
+/*
+ * For how long to sleep at most, so that what failed is tried again: of timeout_ns, which may be
+ * negative for ever.
+ */
+int64_t zrx_growth_patience(const struct zrx_receiver *receiver, int64_t timeout_ns);
+
+#endif
 /* ---- core/stream.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
@@ -419,13 +677,17 @@ enum zrx_stream_state {
 	ZRX_STREAM_ARMED,  /* the engine will tell when it ends; perhaps in ->cancels or an engine's
 			      list */
 	ZRX_STREAM_PARKED, /* waits for buffers: in receiver->parked */
+	ZRX_STREAM_PAUSED, /* rests: in windows.at_window or windows.by_hand */
 	ZRX_STREAM_DONE,   /* its last event waits to be received: in receiver->done */
+	ZRX_STREAM_GONE,   /* it has ended; its entry waits for buffers that are out */
 };
 
-#define ZRX_STREAM_REMOVING 1u /* the caller asked for its end */
-#define ZRX_STREAM_KICKED   2u /* cancelled only to be armed again */
-
-#define ZRX_STREAM_FRESH 4u /* armed with a limit, nothing received since */
+#define ZRX_STREAM_REMOVING  1u  /* the caller asked for its end */
+#define ZRX_STREAM_KICKED    2u  /* cancelled only to be armed again */
+#define ZRX_STREAM_RESTING   4u  /* cancelled to rest */
+#define ZRX_STREAM_BY_HAND   8u  /* zrx_receiver_pause */
+#define ZRX_STREAM_AT_WINDOW 16u /* its buffers hold its window */
+#define ZRX_STREAM_OVER      32u /* in windows.over */
 
 struct zrx_stream_list;
 
@@ -434,16 +696,31 @@ struct zrx_stream {
 	struct zrx_stream *previous;
 	struct zrx_stream_list *list; /* the one it is in, or NULL */
 	uint64_t tag;
-	uint64_t cookie;    /* the kernel's name of the socket, never reused */
-	uint64_t remaining; /* bytes until its limit; UINT64_MAX: no limit */
+	uint64_t cookie;       /* the kernel's name of the socket, never reused */
+	uint64_t remaining;    /* bytes until its limit; UINT64_MAX: no limit */
+	uint64_t asked;        /* of them, those of the request that is armed (engines zcrx) */
+	uint64_t window;       /* bytes that its buffers may hold; 0: automatic */
+	uint64_t held;         /* bytes that they hold, in whole chunks */
+	uint64_t bytes;        /* delivered */
+	uint64_t recent_bytes; /* by how many bytes come in a chunk, what a request may ask for is
+				  judged */
+	uint64_t recent_chunks;
+	uint64_t granted;     /* bytes that its last request could ask for */
+	uint64_t since_asked; /* chunks that came of it */
+	uint64_t pledged;     /* memory that the request that is armed may take (engines zcrx) */
+	struct zrx_stream *next_over;
+	uint32_t burst; /* chunks that it has earned: twice as many each time that all were given
+			   back */
 	uint32_t index;
-	uint32_t generation; /* never 0, so that a handle is never below 1 << 32 */
-	uint32_t hash_next;  /* index + 1 */
-	uint32_t rule;       /* NIC flow rule, 0: none */
-	uint32_t taken;      /* the refill ring's head when it was last armed (engine zcrx) */
-	int32_t fd;          /* our own duplicate */
-	int32_t error;       /* of the last event */
-	uint16_t end_flags;  /* likewise */
+	uint32_t generation;     /* never 0, so that a handle is never below 1 << 32 */
+	uint32_t hash_next;      /* index + 1 */
+	uint32_t rule;           /* NIC flow rule, 0: none */
+	uint32_t taken;          /* the refill ring's head when it was last armed (engine zcrx) */
+	int32_t fd;              /* our own duplicate */
+	uint32_t receive_buffer; /* its share of the queue's budget; 0: left alone */
+	uint32_t buffer_before;  /* that the caller had set; 0: none (core/share.c) */
+	int32_t error;           /* of the last event */
+	uint16_t end_flags;      /* likewise */
 	uint8_t state;
 	uint8_t flags;
 };
@@ -464,6 +741,12 @@ struct zrx_streams {
 	uint32_t bucket_count;   /* a power of two, or 0 */
 };
 
+/* A stream that has an entry, by its index. */
+static inline struct zrx_stream *zrx_stream_entry(const struct zrx_streams *streams, uint32_t index)
+{
+	return &streams->slabs[index >> ZRX_STREAM_SLAB_SHIFT][index & (ZRX_STREAM_SLAB - 1)];
+}
+
 static inline uint64_t zrx_stream_handle(const struct zrx_stream *stream)
 {
 	return (uint64_t)stream->generation << 32 | stream->index;
@@ -472,9 +755,7 @@ static inline uint64_t zrx_stream_handle(const struct zrx_stream *stream)
 /* A stream known to be live, by its handle. */
 static inline struct zrx_stream *zrx_stream_at(const struct zrx_streams *streams, uint64_t handle)
 {
-	uint32_t index = (uint32_t)handle;
-
-	return &streams->slabs[index >> ZRX_STREAM_SLAB_SHIFT][index & (ZRX_STREAM_SLAB - 1)];
+	return zrx_stream_entry(streams, (uint32_t)handle);
 }
 
 /* The live stream of this handle, or NULL. */
@@ -485,7 +766,13 @@ struct zrx_stream *zrx_stream_by_cookie(const struct zrx_streams *streams, uint6
 
 /* A new stream, state QUEUED but in no list; NULL when out of memory. */
 struct zrx_stream *zrx_stream_new(struct zrx_streams *streams, uint64_t cookie);
-void zrx_stream_free(struct zrx_streams *streams, struct zrx_stream *stream);
+
+/*
+ * It has ended: neither handle nor socket lead to it any more. Its entry is used again once it
+ * holds nothing (zrx_stream_free).
+ */
+void zrx_stream_retire(struct zrx_streams *streams, struct zrx_stream *stream);
+void zrx_stream_free(struct zrx_streams *streams, struct zrx_stream *stream); /* after retire */
 
 /* Call visit for each live stream. */
 void zrx_streams_each(struct zrx_streams *streams,
@@ -494,6 +781,127 @@ void zrx_streams_destroy(struct zrx_streams *streams);
 
 void zrx_list_append(struct zrx_stream_list *list, struct zrx_stream *stream);
 void zrx_list_remove(struct zrx_stream *stream); /* from the list it is in, if any */
+
+#endif
+/* ---- core/window.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * Windows: how much of the area the buffers of each stream may hold, and which streams rest because
+ * they hold it, or because they were paused by hand. The owner's alone.
+ */
+#ifndef ZRX_WINDOW_H
+#define ZRX_WINDOW_H
+
+#include <stdint.h>
+
+struct zrx_error;
+struct zrx_receiver;
+
+struct zrx_windows {
+	uint64_t chunk_bytes;
+	uint64_t pool_bytes; /* of the area, what buffers may hold: not what a NIC holds standing */
+	uint64_t held_bytes;
+	uint64_t pledged_bytes; /* what armed requests may take */
+	uint64_t automatic;     /* window of streams without one of their own, at the last look */
+	uint64_t earned;        /* at least, of those of them that have given back enough */
+	uint64_t resume_at;     /* an automatic window that lets one of those that rest go on */
+	uint64_t earned_at;     /* the same of earned, for one that has given back enough for it */
+	struct zrx_stream_list at_window;
+	struct zrx_stream_list by_hand;
+	struct zrx_stream *over; /* held their window: to be looked at; linked by next_over */
+};
+
+/* At open: the area is there. */
+void zrx_windows_open(struct zrx_receiver *receiver, uint64_t pool_bytes);
+
+/* From a chunk to the area, or 0: automatic; else -EINVAL with the error filled. */
+int zrx_window_check(const struct zrx_receiver *receiver, uint64_t window, struct zrx_error *error);
+
+/* How much a stream may hold now. One that has given back many times as much as it holds may have
+ * more, where many others have stalled. */
+#define ZRX_WINDOW_EARNS 16u
+static inline uint64_t zrx_window_of(const struct zrx_windows *windows,
+				     const struct zrx_stream *stream)
+{
+	uint64_t earned = stream->bytes / ZRX_WINDOW_EARNS;
+
+	if (stream->window)
+		return stream->window;
+	if (earned > windows->earned)
+		earned = windows->earned;
+	return windows->automatic > earned ? windows->automatic : earned;
+}
+
+/* The same as it would be if it were looked at now; changes nothing. */
+uint64_t zrx_window_now(const struct zrx_receiver *receiver, const struct zrx_stream *stream);
+
+/* There is no room for one chunk more. */
+static inline int zrx_window_full(const struct zrx_windows *windows,
+				  const struct zrx_stream *stream)
+{
+	return stream->held && stream->held + windows->chunk_bytes > zrx_window_of(windows, stream);
+}
+
+/* It is to be looked at. */
+static inline void zrx_window_note(struct zrx_windows *windows, struct zrx_stream *stream)
+{
+	if (stream->flags & ZRX_STREAM_OVER)
+		return;
+	stream->flags |= ZRX_STREAM_OVER;
+	stream->next_over = windows->over;
+	windows->over = stream;
+}
+
+/* Bytes came that began so many holds. */
+static inline void zrx_window_charge(struct zrx_windows *windows, struct zrx_stream *stream,
+				     uint64_t bytes, uint64_t holds)
+{
+	uint64_t more = holds * windows->chunk_bytes;
+
+	stream->bytes += bytes;
+	stream->recent_bytes += bytes;
+	stream->recent_chunks += holds;
+	stream->since_asked += holds;
+	stream->held += more;
+	windows->held_bytes += more;
+	if (zrx_window_full(windows, stream))
+		zrx_window_note(windows, stream);
+}
+
+/* Holds came back: their chunks are free, their streams may go on. */
+void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain);
+
+/* A stream that is over, or rests, holds less than before. */
+void zrx_window_credited(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* Look at the streams that held their window: who still does is to rest. Those for whom it has
+ * grown go on. */
+void zrx_windows_look(struct zrx_receiver *receiver);
+
+/* A stream that nothing is asked for: it is to be armed, or to rest. */
+void zrx_window_go_on(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* By hand. */
+void zrx_window_pause(struct zrx_receiver *receiver, struct zrx_stream *stream);
+void zrx_window_resume(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* A stream ends: it rests no more. */
+void zrx_window_leave(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* For engines that receive one by one: the automatic window by what is free now. */
+void zrx_windows_refresh(struct zrx_receiver *receiver);
+
+/* How many chunks may lie ready for whoever sends first, whom windows cannot tell apart (engine
+ * multishot). */
+uint32_t zrx_window_ready(const struct zrx_receiver *receiver);
+
+/*
+ * For engines whose requests have a limit: how many bytes the request that is about to be armed may
+ * ask for, so that, with as many bytes in a chunk as so far, the window is not passed, and all that
+ * are armed leave something free. At least 1. The memory is pledged until the request ends.
+ */
+uint64_t zrx_window_credit(struct zrx_receiver *receiver, struct zrx_stream *stream);
+void zrx_window_asked(struct zrx_receiver *receiver, struct zrx_stream *stream); /* it has ended */
 
 #endif
 
@@ -510,8 +918,17 @@ struct zrx_counters {
 	_Atomic uint64_t rearms_interrupted;
 	_Atomic uint64_t waits;
 	_Atomic uint64_t wakes;
+	_Atomic uint64_t paused;
+	_Atomic uint64_t pauses;
+	_Atomic uint64_t held_bytes;
+	_Atomic uint64_t area_bytes;
 	_Atomic uint32_t stall;
 };
+
+static inline void zrx_store(_Atomic uint64_t *counter, uint64_t value)
+{
+	atomic_store_explicit(counter, value, memory_order_relaxed);
+}
 
 static inline void zrx_count(_Atomic uint64_t *counter, uint64_t more)
 {
@@ -523,6 +940,10 @@ struct zrx_receiver {
 	const struct zrx_engine *engine;
 	void *state; /* the engine's own */
 	struct zrx_area *area;
+	struct zrx_chunks
+		chunks; /* of the copying engines; of the others the kernel keeps account */
+	struct zrx_windows windows;
+	struct zrx_growth growth;
 	struct zrx_options options; /* checked, defaults filled in */
 	struct zrx_streams streams;
 	struct zrx_stream_list queued;  /* to be armed */
@@ -542,88 +963,6 @@ struct zrx_receiver {
 	struct zrx_error last;
 };
 
-/* Where events go during one receive. */
-struct zrx_sink {
-	struct zrx_event *events;
-	uint32_t capacity;
-	uint32_t count;
-	uint32_t buffers; /* of them with a buffer */
-	int error;        /* why what is left could not be harvested */
-	uint64_t bytes;
-};
-
-/*
- * A row of data events of one stream. What they share is kept here, apart from the memory that
- * events lie in: so it is looked up once.
- */
-struct zrx_row {
-	struct zrx_event *at;
-	struct zrx_area *area;
-	uint8_t *base;
-	uint64_t stream;
-	uint64_t tag;
-	uint64_t bytes;
-	uint32_t free; /* the slots' free list: when it is empty, the row is over */
-};
-
-/* How many events of so many completions fit into a row. */
-static inline uint32_t zrx_row_most(const struct zrx_sink *sink, uint32_t completions)
-{
-	uint32_t room = sink->capacity - sink->count;
-
-	return completions < room ? completions : room;
-}
-
-/* The sink must have room. Returns 0, or -ENOMEM without a slot. */
-static inline int zrx_row_begin(struct zrx_row *row, struct zrx_receiver *receiver,
-				const struct zrx_sink *sink, const struct zrx_stream *stream)
-{
-	struct zrx_area *area = receiver->area;
-	int result = area->slots.free ? 0 : zrx_slots_reserve(&area->slots);
-
-	row->at = &sink->events[sink->count];
-	row->area = area;
-	row->base = area->base;
-	row->stream = zrx_stream_handle(stream);
-	row->tag = stream->tag;
-	row->bytes = 0;
-	row->free = area->slots.free;
-	return result;
-}
-
-/*
- * Add an event: length bytes at offset where of the area. Field by field: it is written once, not
- * zeroed first.
- */
-static inline void zrx_row_add(struct zrx_row *row, uint64_t where, uint32_t length)
-{
-	struct zrx_event *event = row->at++;
-
-	event->kind = ZRX_EVENT_DATA;
-	event->flags = 0;
-	event->error = 0;
-	event->stream = row->stream;
-	event->tag = row->tag;
-	event->buffer.data = row->base ? row->base + where : NULL;
-	event->buffer.offset = where;
-	event->buffer.area = row->area;
-	event->buffer.slot =
-		zrx_slot_take(&row->area->slots, &row->free, where, &event->buffer.generation);
-	event->buffer.length = length;
-	event->buffer.reserved = 0;
-	row->bytes += length;
-}
-
-static inline void zrx_row_end(const struct zrx_row *row, struct zrx_sink *sink)
-{
-	uint32_t count = (uint32_t)(row->at - sink->events);
-
-	sink->buffers += count - sink->count;
-	sink->bytes += row->bytes;
-	sink->count = count;
-	row->area->slots.free = row->free;
-}
-
 /*
  * The request of an armed stream is over. result: 0 at the end of the stream, a negative errno, or
  * positive where the kernel ended it for no reason of the stream's. Decides between end, error,
@@ -634,8 +973,17 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 /* A stream that cannot even be asked for: its last event is this error (negative errno). */
 void zrx_stream_fail(struct zrx_receiver *receiver, struct zrx_stream *stream, int error);
 
+/* No event of it is due any more: its entry waits for its buffers, if any are out. */
+void zrx_stream_drop(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
 /* Cancel an armed stream that may have stopped without saying so, and arm it again. */
 void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* The same, to rest: what was delivered before still comes. */
+void zrx_stream_stop_to_rest(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+/* A request ended because it had all that it asked for: the stream goes on. */
+void zrx_stream_continue(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
 /* 0, also before the first receive; -EPERM: another thread owns it. Changes nothing. */
 static inline int zrx_check_thread(const struct zrx_receiver *receiver)
@@ -643,6 +991,20 @@ static inline int zrx_check_thread(const struct zrx_receiver *receiver)
 	const struct zrx_area *area = receiver->area;
 
 	return zrx_area_has_owner(area) && !zrx_area_owned(area) ? -EPERM : 0;
+}
+
+/* So many holds that a stream was charged for came back. */
+static inline void zrx_window_credit_holds(struct zrx_receiver *receiver, uint32_t index,
+					   uint32_t holds)
+{
+	struct zrx_stream *stream = zrx_stream_entry(&receiver->streams, index);
+	uint64_t bytes = holds * receiver->windows.chunk_bytes;
+
+	stream->held -= bytes;
+	receiver->windows.held_bytes -= bytes;
+	zrx_store(&receiver->counters.held_bytes, receiver->windows.held_bytes);
+	if (stream->state != ZRX_STREAM_ARMED)
+		zrx_window_credited(receiver, stream);
 }
 
 static inline int zrx_any_parked(const struct zrx_receiver *receiver)
@@ -692,6 +1054,13 @@ void *zrx_sys_map(size_t size, int flags, int *error);
 /* A region that the ring owns (refill ring in kernel memory), or a mappable fd (udmabuf). */
 void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error);
 void zrx_sys_unmap(void *address, size_t size);
+/*
+ * Addresses without memory, which is committed to them later, and withdrawn again; both in whole
+ * pages.
+ */
+void *zrx_sys_reserve(size_t size, int *error);
+int zrx_sys_commit(void *address, size_t size);
+void zrx_sys_withdraw(void *address, size_t size);
 int zrx_sys_advise(void *address, size_t size, int advice);
 int zrx_sys_thp_enabled(void); /* 1 if madvise(MADV_HUGEPAGE) can have an effect */
 size_t zrx_sys_page_bytes(void);
@@ -707,6 +1076,13 @@ int zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument
  */
 int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 		       const struct __kernel_timespec *timeout);
+/*
+ * Wait as that does for one completion, but for gather_us first unless a second one comes: for a
+ * sleeper who knows that more follows. Submits nothing. Kernels that cannot (before 6.12) wait for
+ * the first.
+ */
+int zrx_sys_ring_gather(struct io_uring *ring, uint32_t gather_us,
+			const struct __kernel_timespec *timeout);
 
 /* ---- epoll and eventfd ---- */
 struct epoll_event;
@@ -721,8 +1097,17 @@ void zrx_sys_eventfd_drain(int fd);
 int zrx_sys_dup(int fd); /* close-on-exec */
 void zrx_sys_close(int fd);
 int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length);
+/*
+ * A socket's receive buffer, in bytes as getsockopt tells them: twice those that are set. All
+ * return -errno on failure.
+ */
+int zrx_sys_receive_buffer(int fd, int *fixed); /* fixed: somebody has set it (told since 5.14) */
+int zrx_sys_receive_buffer_fix(int fd, uint32_t bytes); /* beyond net.core.rmem_max where the caller
+							   may; returns what it is then */
+int zrx_sys_receive_buffer_loosen(int fd);              /* let the kernel size it again (5.14) */
 int64_t zrx_sys_recv(int fd, void *memory, size_t length); /* never blocks */
 int zrx_sys_socket_pending(int fd);                        /* bytes that could be received now */
+int zrx_sys_socket_polls(int fd); /* 1: bytes, the end or an error could be received now; 0: not */
 
 /* ---- time ---- */
 uint64_t zrx_sys_now_ns(void); /* CLOCK_MONOTONIC */
@@ -738,6 +1123,11 @@ uint64_t zrx_sys_now_ns(void); /* CLOCK_MONOTONIC */
 
 #define HUGE_SHIFT_FLAG 26 /* of mmap: where the logarithm of the page size goes */
 
+static int area_grows(const struct zrx_area *area)
+{
+	return area->max_bytes > area->bytes;
+}
+
 /*
  * The pages are taken now. A cgroup's limit is met at the first touch, not by mmap: the NIC's
  * registration would fail by it, and a copy die of SIGBUS.
@@ -746,8 +1136,9 @@ static int populate(struct zrx_area *area, uint32_t kind)
 {
 	int result = zrx_sys_advise(area->base, area->bytes, MADV_POPULATE_WRITE);
 
-	/* Before Linux 5.14 populating is unknown: huge pages are then used only if named. */
-	return result == -EINVAL && kind == ZRX_AREA_HUGETLB ? 0 : result;
+	/* Before Linux 5.14 populating is unknown: huge pages are then used only if named, and all
+	 * of them reserved. */
+	return result == -EINVAL && kind == ZRX_AREA_HUGETLB && !area_grows(area) ? 0 : result;
 }
 
 /*
@@ -765,17 +1156,20 @@ static int map_hugetlb(struct zrx_area *area, uint32_t kind, int *mapped)
 		int flags = MAP_SHARED | MAP_HUGETLB | (int)(shifts[i] << HUGE_SHIFT_FLAG);
 		int error = 0;
 
-		if (area->bytes % (1ull << shifts[i]))
+		if ((area->bytes | area->max_bytes) % (1ull << shifts[i]))
 			continue;
-		area->base = zrx_sys_map(area->bytes, flags, &error);
+		if (area_grows(area)) /* what is not there yet is for others to take */
+			flags |= MAP_NORESERVE;
+		area->base = zrx_sys_map(area->space_bytes, flags, &error);
 		if (!area->base)
 			continue; /* no pages of this size, or no such size */
 		*mapped = 1;
 		area->kind = ZRX_AREA_HUGETLB;
+		area->grain = 1ull << shifts[i];
 		result = populate(area, kind);
 		if (!result)
 			return 0;
-		zrx_sys_unmap(area->base, area->bytes);
+		zrx_sys_unmap(area->base, area->space_bytes);
 		area->base = NULL;
 	}
 	return result;
@@ -804,19 +1198,25 @@ static int huge_refused(const struct zrx_area *area, int mapped, struct zrx_erro
 			     area->bytes, pages);
 }
 
+/* Memory, or for an area that grows no more than addresses. */
+static uint8_t *map_space(size_t bytes, int grows, int *error)
+{
+	return grows ? zrx_sys_reserve(bytes, error) : zrx_sys_map(bytes, 0, error);
+}
+
 /*
  * Start on a huge page boundary: transparent huge pages can fill the area from its first byte, and
  * a rx_buf_len above a page finds it contiguous.
  */
-static uint8_t *map_aligned(size_t bytes, int *error)
+static uint8_t *map_aligned(size_t bytes, int grows, int *error)
 {
-	uint8_t *raw = zrx_sys_map(bytes, 0, error);
+	uint8_t *raw = map_space(bytes, grows, error);
 	size_t head;
 
 	if (!raw || (uintptr_t)raw % HUGE_BYTES == 0 || bytes < HUGE_BYTES)
 		return raw;
 	zrx_sys_unmap(raw, bytes);
-	raw = zrx_sys_map(bytes + HUGE_BYTES, 0, error);
+	raw = map_space(bytes + HUGE_BYTES, grows, error);
 	if (!raw)
 		return NULL;
 	head = (HUGE_BYTES - (uintptr_t)raw % HUGE_BYTES) % HUGE_BYTES;
@@ -831,10 +1231,14 @@ static int map_pages(struct zrx_area *area, int huge)
 	int error = 0;
 
 	area->kind = ZRX_AREA_PAGES;
-	area->base = map_aligned(area->bytes, &error);
-	if (!area->base || !huge || !zrx_sys_thp_enabled())
+	area->base = map_aligned(area->space_bytes, area_grows(area), &error);
+	if (area->base && area_grows(area))
+		error = zrx_sys_commit(area->base, area->bytes);
+	if (error && area->base)
+		zrx_sys_unmap(area->base, area->space_bytes);
+	if (error || !area->base || !huge || !zrx_sys_thp_enabled())
 		return error;
-	if (!zrx_sys_advise(area->base, area->bytes, MADV_HUGEPAGE))
+	if (!zrx_sys_advise(area->base, area->space_bytes, MADV_HUGEPAGE))
 		area->kind = ZRX_AREA_THP;
 	return 0;
 }
@@ -847,7 +1251,13 @@ static int map_anonymous(struct zrx_area *area, uint32_t kind, struct zrx_error 
 		return zrx_error_set(
 			error, -EINVAL, ZRX_STAGE_AREA, "set area_bytes to a multiple of 2 MiB",
 			"area_bytes %" PRIu64 " is no multiple of the huge page size", area->bytes);
-	if (kind == ZRX_AREA_AUTO || kind == ZRX_AREA_HUGETLB)
+	if (kind == ZRX_AREA_HUGETLB && area->max_bytes % HUGE_BYTES)
+		return zrx_error_set(
+			error, -EINVAL, ZRX_STAGE_AREA, "set area_max_bytes to a multiple of 2 MiB",
+			"area_max_bytes %" PRIu64 " is no multiple of the huge page size",
+			area->max_bytes);
+	/* Explicit ones that are there now may be gone when it grows. */
+	if (kind == ZRX_AREA_HUGETLB || (kind == ZRX_AREA_AUTO && !area_grows(area)))
 		result = map_hugetlb(area, kind, &mapped);
 	if (result && kind == ZRX_AREA_HUGETLB)
 		return huge_refused(area, mapped, error);
@@ -913,8 +1323,41 @@ static void put_memory(struct zrx_area *area)
 		if (area->free)
 			area->free(area->base, area->bytes, area->free_context);
 	} else if (area->base) {
-		zrx_sys_unmap(area->base, area->bytes);
+		zrx_sys_unmap(area->base, area->space_bytes);
 	}
+}
+
+int zrx_area_take(struct zrx_area *area, uint64_t bytes)
+{
+	uint8_t *from = area->base + area->bytes;
+	int result;
+
+	if (area->kind != ZRX_AREA_HUGETLB)
+		return zrx_sys_commit(from, bytes - area->bytes);
+	result = zrx_sys_advise(from, bytes - area->bytes, MADV_POPULATE_WRITE);
+	if (result)
+		zrx_area_give_up(area, bytes);
+	return result;
+}
+
+void zrx_area_give_up(struct zrx_area *area, uint64_t bytes)
+{
+	uint8_t *from = area->base + area->bytes;
+
+	if (area->kind == ZRX_AREA_HUGETLB)
+		zrx_sys_advise(from, bytes - area->bytes, MADV_REMOVE);
+	else
+		zrx_sys_withdraw(from, bytes - area->bytes);
+}
+
+/* Options of growth are checked: only what is ours grows. */
+static void set_size(struct zrx_area *area, const struct zrx_options *options)
+{
+	area->bytes = options->area_bytes;
+	area->max_bytes =
+		options->area_max_bytes > area->bytes ? options->area_max_bytes : area->bytes;
+	area->space_bytes = area->max_bytes;
+	area->grain = zrx_sys_page_bytes();
 }
 
 int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint32_t chunk_bytes,
@@ -926,7 +1369,7 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	if (!area)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 	area->magic = ZRX_AREA_MAGIC;
-	area->bytes = options->area_bytes;
+	set_size(area, options);
 	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
@@ -961,6 +1404,22 @@ free_area:
 	return result;
 }
 
+int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
+{
+	int result = zrx_holds_open(&area->holds, zrx_area_chunks_most(area), area->chunk_shift);
+
+	if (result == -E2BIG)
+		return zrx_error_set(error, result, ZRX_STAGE_AREA,
+				     "take larger buffers (buffer_bytes), or a smaller area",
+				     "an area of %" PRIu64
+				     " chunks (as far as it may grow) is more "
+				     "than buffers can name",
+				     zrx_area_chunks_most(area));
+	if (result)
+		zrx_error_set(error, result, ZRX_STAGE_AREA, NULL, "out of memory");
+	return result;
+}
+
 static void destroy(struct zrx_area *area)
 {
 	if (area->deferred)
@@ -975,7 +1434,7 @@ static void destroy(struct zrx_area *area)
 	zrx_fork_allow();
 	put_memory(area);
 	zrx_sys_free(area->refill);
-	zrx_slots_destroy(&area->slots);
+	zrx_holds_close(&area->holds);
 	area->magic = 0;
 	zrx_sys_free(area);
 }
@@ -1017,15 +1476,306 @@ uint64_t zrx_thread_number(void)
 	return number;
 }
 
-int zrx_area_has_owner(const struct zrx_area *area)
-{
-	return atomic_load_explicit(&area->owner, memory_order_relaxed) != 0;
-}
-
 int zrx_area_owned(const struct zrx_area *area)
 {
 	/* Relaxed: only a thread's own store can make this true. */
 	return atomic_load_explicit(&area->owner, memory_order_relaxed) == zrx_thread_number();
+}
+/* ---- core/budget.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* ---- core/budget.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who may hold the chunks of a queue's area. What lies in the receive queue of a socket pins chunks
+ * as views do, so a queue runs dry when its sockets are not read, whatever windows say. Each socket
+ * therefore gets a share: a receive buffer of fixed size, reserved here when it is added and given
+ * back when its stream ends. Arithmetic only; the owner's alone.
+ *
+ * All counts are chunks, but for receive buffers, which are bytes as the kernel counts them
+ * (sk_rcvbuf: what SO_RCVBUF tells, twice what it is set to).
+ */
+#ifndef ZRX_BUDGET_H
+#define ZRX_BUDGET_H
+
+#include <stdint.h>
+
+struct zrx_budget {
+	uint32_t chunk_bytes;
+	uint32_t chunks;       /* of the area */
+	uint32_t standing;     /* of them: held by the NIC's descriptors and the page pool */
+	uint32_t charge_bytes; /* what a chunk in a receive queue counts against its buffer, at
+				  least */
+	uint32_t reserved;     /* by the shares that are out */
+	uint32_t shares;       /* how many those are */
+	uint32_t given;        /* back since shares were last enlarged */
+};
+
+/*
+ * An area of so many chunks, of which so many are standing. asked: chunks are larger than a page
+ * because the driver takes such buffers (rx_buf_len), and charges whole ones.
+ */
+void zrx_budget_open(struct zrx_budget *budget, uint32_t chunk_bytes, int asked, uint32_t chunks,
+		     uint32_t standing);
+
+/* It has grown to so many. */
+void zrx_budget_resize(struct zrx_budget *budget, uint32_t chunks);
+
+/* Kept free for copies, and for the driver to refill by while buffers are on their way back. */
+uint32_t zrx_budget_headroom(const struct zrx_budget *budget);
+
+/*
+ * What all receive buffers together may pin: half of what is neither standing nor headroom. The
+ * other half is for views.
+ */
+uint32_t zrx_budget_pool(const struct zrx_budget *budget);
+
+/* Whether the area is too small for even one share: receive buffers are then left alone. */
+int zrx_budget_is_idle(const struct zrx_budget *budget);
+
+/*
+ * What views may hold: the other half, however few receive buffers there are, because views are not
+ * called back when one comes. Half of an area that is too small for a budget.
+ */
+uint32_t zrx_budget_views(const struct zrx_budget *budget);
+
+/*
+ * Take a share. wanted: a receive buffer that the socket has already and should keep; 0: none.
+ * Returns its receive buffer in bytes, or 0 if there is no room for one more.
+ */
+uint32_t zrx_budget_take(struct zrx_budget *budget, uint32_t wanted);
+
+/* Give a share back. */
+void zrx_budget_give(struct zrx_budget *budget, uint32_t bytes);
+
+/*
+ * Whether so much has come back that it is worth a look at all shares. It counts anew from then on.
+ */
+int zrx_budget_may_grow(struct zrx_budget *budget);
+
+/*
+ * Enlarge a share, now that others have gone, if that is worth it: to an equal part of half of the
+ * pool, at most to what the first of all gets. The other half stays for those who come: nothing is
+ * ever taken away from a share. Returns its new receive buffer, or 0: it stays.
+ */
+uint32_t zrx_budget_grow(struct zrx_budget *budget, uint32_t bytes);
+
+/* It was taken or enlarged to so many bytes, but the socket has got others. */
+void zrx_budget_correct(struct zrx_budget *budget, uint32_t bytes, uint32_t got);
+
+/* How many chunks an area needs that has room for one share more than are out. */
+uint32_t zrx_budget_chunks_for_one_more(const struct zrx_budget *budget);
+
+/* There is no room for one more (-ENOBUFS): the arithmetic, and the area that would do. */
+int zrx_budget_refuse(const struct zrx_budget *budget, struct zrx_error *error);
+
+#endif
+
+#define SHARE_LEAST_BYTES (256u << 10) /* below it a connection cannot keep its pace */
+#define SHARE_MOST_BYTES  (6u << 20)   /* as far as the kernel enlarges it by itself (tcp_rmem) */
+#define SHARE_PART        16u          /* of what is left: the next ones shall find some, too */
+#define SHARE_OWN_PART    2u           /* likewise, of one that has a buffer of its own already */
+#define SHARE_GROWTH      4u           /* less than such a part is not worth a system call */
+#define CHARGE_BYTES      4096u        /* a driver may cut larger pages into such pieces */
+#define PACKET_CHUNKS     16u          /* the kernel takes one packet (merged: 64 KiB) beyond it */
+#define HEADROOM_LEAST    2048u
+#define HEADROOM_PART     8u /* of the area */
+#define HEADROOM_MOST     4u /* at most such a part of what is not standing: a small area */
+
+/* ---- what there is ---- */
+
+static uint32_t headroom_of(uint32_t chunks, uint32_t standing)
+{
+	uint32_t headroom = chunks / HEADROOM_PART;
+	uint32_t most = standing < chunks ? (chunks - standing) / HEADROOM_MOST : 0;
+
+	if (headroom < HEADROOM_LEAST)
+		headroom = HEADROOM_LEAST;
+	return headroom < most ? headroom : most;
+}
+
+static uint32_t pool_of(uint32_t chunks, uint32_t standing)
+{
+	if (standing >= chunks)
+		return 0;
+	return (chunks - standing - headroom_of(chunks, standing)) / 2;
+}
+
+void zrx_budget_open(struct zrx_budget *budget, uint32_t chunk_bytes, int asked, uint32_t chunks,
+		     uint32_t standing)
+{
+	*budget = (struct zrx_budget){
+		.chunk_bytes = chunk_bytes,
+		.chunks = chunks,
+		.standing = standing,
+		.charge_bytes = asked ? chunk_bytes : CHARGE_BYTES,
+	};
+}
+
+void zrx_budget_resize(struct zrx_budget *budget, uint32_t chunks)
+{
+	budget->chunks = chunks;
+}
+
+uint32_t zrx_budget_headroom(const struct zrx_budget *budget)
+{
+	return headroom_of(budget->chunks, budget->standing);
+}
+
+uint32_t zrx_budget_pool(const struct zrx_budget *budget)
+{
+	return pool_of(budget->chunks, budget->standing);
+}
+
+/* ---- what a share is ---- */
+
+static uint32_t share_chunks(const struct zrx_budget *budget, uint32_t bytes)
+{
+	return bytes / budget->charge_bytes + PACKET_CHUNKS;
+}
+
+static uint32_t share_bytes(const struct zrx_budget *budget, uint32_t chunks)
+{
+	uint64_t bytes = chunks > PACKET_CHUNKS
+				 ? (uint64_t)(chunks - PACKET_CHUNKS) * budget->charge_bytes
+				 : 0;
+
+	return bytes < SHARE_MOST_BYTES ? (uint32_t)bytes : SHARE_MOST_BYTES;
+}
+
+static uint32_t share_least(const struct zrx_budget *budget)
+{
+	return share_chunks(budget, SHARE_LEAST_BYTES);
+}
+
+/* The buffer of the next share while so many chunks are left; 0 if they do not do. */
+static uint32_t share_of(const struct zrx_budget *budget, uint32_t left)
+{
+	uint32_t bytes = share_bytes(budget, left / SHARE_PART);
+
+	if (left < share_least(budget))
+		return 0;
+	return bytes > SHARE_LEAST_BYTES ? bytes : SHARE_LEAST_BYTES;
+}
+
+static uint32_t pool_left(const struct zrx_budget *budget)
+{
+	uint32_t pool = zrx_budget_pool(budget);
+
+	return budget->reserved < pool ? pool - budget->reserved : 0;
+}
+
+int zrx_budget_is_idle(const struct zrx_budget *budget)
+{
+	return zrx_budget_pool(budget) < share_least(budget);
+}
+
+uint32_t zrx_budget_views(const struct zrx_budget *budget)
+{
+	if (zrx_budget_is_idle(budget))
+		return budget->chunks / 2;
+	return budget->chunks - budget->standing - zrx_budget_headroom(budget) -
+	       zrx_budget_pool(budget);
+}
+
+/* ---- taken, enlarged, given back ---- */
+
+uint32_t zrx_budget_take(struct zrx_budget *budget, uint32_t wanted)
+{
+	uint32_t left = pool_left(budget);
+	uint32_t bytes = share_of(budget, left), own;
+
+	if (!bytes)
+		return 0;
+	/* Not by the ceiling: whoever has set more has a reason, a long way perhaps. */
+	if (wanted > bytes && share_chunks(budget, wanted) <= left / SHARE_OWN_PART)
+		bytes = wanted;
+	own = share_chunks(budget, bytes);
+	budget->reserved += own;
+	budget->shares++;
+	return bytes;
+}
+
+void zrx_budget_give(struct zrx_budget *budget, uint32_t bytes)
+{
+	uint32_t own = share_chunks(budget, bytes);
+
+	budget->reserved -= own;
+	budget->given += own;
+	budget->shares--;
+}
+
+int zrx_budget_may_grow(struct zrx_budget *budget)
+{
+	if (!budget->shares || budget->given < zrx_budget_pool(budget) / SHARE_PART)
+		return 0;
+	budget->given = 0;
+	return 1;
+}
+
+uint32_t zrx_budget_grow(struct zrx_budget *budget, uint32_t bytes)
+{
+	uint32_t own = share_chunks(budget, bytes), pool = zrx_budget_pool(budget);
+	uint32_t most = pool / SHARE_PART, part = pool / 2 / budget->shares;
+	uint32_t grown = share_bytes(budget, part < most ? part : most);
+	uint32_t reserved = budget->reserved - own + share_chunks(budget, grown);
+
+	if (grown < bytes + bytes / SHARE_GROWTH || reserved > pool / 2)
+		return 0;
+	budget->reserved = reserved;
+	return grown;
+}
+
+void zrx_budget_correct(struct zrx_budget *budget, uint32_t bytes, uint32_t got)
+{
+	budget->reserved += share_chunks(budget, got) - share_chunks(budget, bytes);
+}
+
+/* ---- not to be had ---- */
+
+/* How many shares an area of so many chunks has, counted up to `most`. */
+static uint32_t shares_in(const struct zrx_budget *budget, uint32_t chunks, uint32_t most)
+{
+	uint32_t left = pool_of(chunks, budget->standing), shares = 0, bytes;
+
+	for (; shares < most && (bytes = share_of(budget, left)); shares++)
+		left -= share_chunks(budget, bytes);
+	return shares;
+}
+
+uint32_t zrx_budget_chunks_for_one_more(const struct zrx_budget *budget)
+{
+	uint32_t wanted = budget->shares + 1, chunks = budget->chunks;
+	uint32_t needed = budget->reserved + share_least(budget), pool;
+
+	/* Those that are out keep what they have, ... */
+	while ((pool = pool_of(chunks, budget->standing)) < needed)
+		chunks += 2 * (needed - pool);
+	/* ... and who starts again with such an area has larger ones. */
+	while (shares_in(budget, chunks, wanted) < wanted)
+		chunks += chunks / HEADROOM_PART + 1;
+	return chunks;
+}
+
+int zrx_budget_refuse(const struct zrx_budget *budget, struct zrx_error *error)
+{
+	uint64_t area_bytes =
+		(uint64_t)zrx_budget_chunks_for_one_more(budget) * budget->chunk_bytes;
+	char hint[96];
+
+	snprintf(hint, sizeof(hint),
+		 "open with area_bytes %" PRIu64 ", or wait until a stream ends", area_bytes);
+	return zrx_error_set(
+		error, -ENOBUFS, ZRX_STAGE_SOCKET, hint,
+		"no receive buffer fits beside those of %u streams: of %u chunks of %u bytes %u "
+		"are standing, %u headroom; of half of the rest, %u, are %u reserved, and one "
+		"more takes %u",
+		budget->shares, budget->chunks, budget->chunk_bytes, budget->standing,
+		zrx_budget_headroom(budget), zrx_budget_pool(budget), budget->reserved,
+		share_least(budget));
 }
 /* ---- core/buffer.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -1037,9 +1787,10 @@ int zrx_area_owned(const struct zrx_area *area)
 /* SPDX-License-Identifier: MIT */
 /*
  * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
- * entry for each buffer that was delivered (the kernel counts references per chunk).
+ * entry for each reference that the kernel gave out with a completion. They go back when the last
+ * view of their hold is released: the kernel has no use for a chunk before it has all of them.
  *
- * Any thread may fill it, one at a time. A thread that finds it locked pushes its slots onto the
+ * Any thread may fill it, one at a time. A thread that finds it locked pushes its holds onto the
  * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
  */
 #ifndef ZRX_REFILL_H
@@ -1048,6 +1799,70 @@ int zrx_area_owned(const struct zrx_area *area)
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* ---- core/parts.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * An area that grows is one to its user, and several to the kernel (engines zcrx): each part has a
+ * token that its offsets carry, in completions and in refill entries. To the user offsets are
+ * linear from the area's base.
+ */
+#ifndef ZRX_PARTS_H
+#define ZRX_PARTS_H
+
+#include <stdint.h>
+
+#define ZRX_PARTS_MAX 64u /* more than any area has: each makes it half as large again */
+
+struct zrx_part {
+	uint64_t start; /* linear */
+	uint64_t end;
+	uint64_t token; /* the kernel's offset of start */
+};
+
+struct zrx_parts {
+	/* The first, which is all there is of an area that has not grown. It starts at 0. */
+	uint64_t token; /* 0 in kernels so far */
+	uint64_t end;
+	uint32_t count;                       /* of those that were added: the owner's */
+	struct zrx_part added[ZRX_PARTS_MAX]; /* linear offsets ascend */
+};
+
+/* Owner: returns 0, or -ENOSPC if there are as many as there can be. */
+int zrx_parts_room(const struct zrx_parts *parts);
+
+/* Owner: the kernel has one more part, which begins where the last one ended. */
+void zrx_parts_add(struct zrx_parts *parts, uint64_t end, uint64_t token);
+
+/* Where the next part begins. */
+uint64_t zrx_parts_end(const struct zrx_parts *parts);
+
+uint64_t zrx_parts_search_offset(const struct zrx_parts *parts, uint64_t linear);
+uint64_t zrx_parts_search_linear(const struct zrx_parts *parts, uint64_t offset);
+
+/* The kernel's offsets are linear. */
+static inline int zrx_parts_linear_all(const struct zrx_parts *parts)
+{
+	return !parts->count && !parts->token;
+}
+
+/*
+ * Any thread: the kernel's offset. Who has a view in a part that was added has got it after the
+ * part was, and nothing behind that part is looked at.
+ */
+static inline uint64_t zrx_parts_offset(const struct zrx_parts *parts, uint64_t linear)
+{
+	return linear < parts->end ? linear + parts->token : zrx_parts_search_offset(parts, linear);
+}
+
+/* Owner: of an offset that the kernel gave. */
+static inline uint64_t zrx_parts_linear(const struct zrx_parts *parts, uint64_t offset)
+{
+	uint64_t linear = offset - parts->token;
+
+	return linear < parts->end ? linear : zrx_parts_search_linear(parts, offset);
+}
+
+#endif
 /* ---- kernel/uapi.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
@@ -1078,6 +1893,16 @@ struct zrx_uapi_buf_reg {
 	uint16_t flags; /* 6.4; padding and zero before */
 	uint64_t resv[3];
 };
+
+/* Of io_uring_enter with IORING_ENTER_EXT_ARG. */
+struct zrx_uapi_getevents_arg {
+	uint64_t sigmask;
+	uint32_t sigmask_sz;
+	uint32_t min_wait_usec; /* 6.12; padding and zero before */
+	uint64_t ts;
+};
+
+#define ZRX_UAPI_FEAT_MIN_TIMEOUT (1u << 15)
 
 /* Offsets in CQEs and refill entries: area id above, byte offset below. */
 #define ZRX_UAPI_AREA_SHIFT 48
@@ -1161,6 +1986,7 @@ struct zrx_uapi_event_desc {
 #define ZRX_UAPI_CTRL_FLUSH_RQ  0u
 #define ZRX_UAPI_CTRL_EXPORT    1u
 #define ZRX_UAPI_CTRL_ARM_EVENT 2u
+#define ZRX_UAPI_CTRL_ADD_AREA  3u /* 7.3 */
 
 struct zrx_uapi_ctrl {
 	uint32_t zcrx_id;
@@ -1172,6 +1998,10 @@ struct zrx_uapi_ctrl {
 			uint32_t event_type;
 			uint32_t resv[11];
 		} arm_event;
+		struct {
+			uint64_t area_ptr; /* zrx_uapi_area_reg; its token comes back */
+			uint64_t resv[5];
+		} add_area;
 	} u;
 };
 
@@ -1222,6 +2052,7 @@ struct zrx_uapi_query_zcrx_event {
 };
 
 _Static_assert(sizeof(struct zrx_uapi_buf_reg) == 40, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_getevents_arg) == 24, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_rqe) == 16, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_zcrx_cqe) == 16, "uAPI");
 _Static_assert(sizeof(struct zrx_uapi_offsets) == 32, "uAPI");
@@ -1236,6 +2067,8 @@ _Static_assert(sizeof(struct zrx_uapi_query_zcrx_event) == 48, "uAPI");
 
 #endif
 
+#define ZRX_REFILL_LINE 64 /* bytes of a cache line */
+
 struct zrx_area;
 
 struct zrx_refill {
@@ -1243,8 +2076,9 @@ struct zrx_refill {
 	_Atomic uint32_t *tail; /* ours */
 	struct zrx_uapi_rqe *entries;
 	uint32_t entry_count;
-	uint64_t area_token;
+	struct zrx_parts parts; /* of the area, as the kernel knows them */
 
+	char apart[ZRX_REFILL_LINE]; /* what follows is written by each thread that releases */
 	_Atomic uint32_t lock;
 	/* Under the lock: */
 	uint32_t closed;
@@ -1259,6 +2093,16 @@ struct zrx_refill {
  * the ring, as far as there is room. Never blocks: if another thread is at it, that thread does it.
  */
 void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain);
+
+/*
+ * Owner: put the holds of buffers of this area into the ring that have one view, one reference and
+ * this owner, from the front of the run on, as far as nobody else is at it and there is room. They
+ * are idle then. Returns how many there were.
+ */
+uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
+
+/* The same of one buffer. Returns 0 if it is not such a one, or another thread is at it. */
+int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
 
 static inline void zrx_refill_drain(struct zrx_area *area)
 {
@@ -1283,33 +2127,56 @@ static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)
 	return atomic_load_explicit(&refill->backlog_count, memory_order_relaxed);
 }
 
+/* Owner, before it sleeps: whether released holds wait that nobody is at. */
+int zrx_refill_to_do(struct zrx_area *area);
+
 /* Owner: wait for the thread that is filling, if any, and let no other begin. */
 void zrx_refill_close(struct zrx_refill *refill);
 
 #endif
 
-/* Mark the buffer's slot free and put it before the chain. 0, -EALREADY or -EINVAL. */
-static inline int claim(struct zrx_slots *slots, const struct zrx_buffer *buffer,
+/*
+ * Take the buffer's view out of its hold, and put the hold before the chain if that was the last
+ * one. Returns 1 for a view taken, -EALREADY or -EINVAL.
+ */
+static inline int claim(const struct zrx_holds *holds, const struct zrx_buffer *buffer,
 			struct zrx_chain *chain)
 {
-	struct zrx_slot *slot = zrx_slot_find(slots, buffer->slot);
-	uint32_t generation = buffer->generation;
+	uint32_t index = zrx_slot_hold(buffer->slot), view = zrx_slot_view(buffer->slot);
+	_Atomic uint64_t *hold = &holds->words[index];
+	uint64_t word, left;
 
-	if (!slot || !(generation & 1))
+	if (index >= holds->total || view >= ZRX_HOLD_VIEWS)
 		return -EINVAL;
+	word = zrx_hold_word(holds, index);
 	/*
-	 * Of two releases at the same time one wins. Relaxed: what orders the bytes is the
-	 * hand-over that follows (refill tail, returned list, references), each a release.
+	 * Of two releases at the same time one wins. Acquire and release: who takes the last view
+	 * hands the chunk on for all, after their last reads of it.
 	 */
-	if (!atomic_compare_exchange_strong_explicit(&slot->generation, &generation, generation + 1,
-						     memory_order_relaxed, memory_order_relaxed))
-		return -EALREADY;
-	slot->next = chain->head;
-	chain->head = buffer->slot + 1;
+	do {
+		if (word >> 32 != buffer->generation || !(word >> view & 1))
+			return -EALREADY;
+		left = word - (1ull << view);
+		if (!(left & ZRX_HOLD_OUT))
+			left |= ZRX_HOLD_RETURNING;
+	} while (!atomic_compare_exchange_weak_explicit(hold, &word, left, memory_order_acq_rel,
+							memory_order_relaxed));
+	if (left & ZRX_HOLD_OUT)
+		return 1;
+	holds->next[index] = chain->head;
+	chain->head = index + 1;
 	if (!chain->tail)
 		chain->tail = chain->head;
-	chain->count++;
-	return 0;
+	chain->references += zrx_hold_references(left);
+	return 1;
+}
+
+static void wake_for(struct zrx_area *area, uint32_t waiting)
+{
+	if (!(waiting & ZRX_WAIT_RETURN) && !(area->refill && zrx_refill_backlog(area->refill)))
+		return;
+	if (atomic_exchange_explicit(&area->waiting, 0, memory_order_seq_cst))
+		zrx_area_nudge(area);
 }
 
 /*
@@ -1317,31 +2184,80 @@ static inline int claim(struct zrx_slots *slots, const struct zrx_buffer *buffer
  * Sequentially consistent, after the chain was handed over: either the owner sees the chain before
  * it sleeps, or this sees that it asks (zrx_receiver_receive, may_sleep).
  */
-static void wake_waiter(struct zrx_area *area)
+static inline void wake_waiter(struct zrx_area *area)
 {
 	uint32_t waiting = atomic_load_explicit(&area->waiting, memory_order_seq_cst);
 
-	if (!waiting)
-		return;
-	if (!(waiting & ZRX_WAIT_RETURN) && !(area->refill && zrx_refill_backlog(area->refill)))
-		return;
-	if (atomic_exchange_explicit(&area->waiting, 0, memory_order_seq_cst))
-		zrx_area_nudge(area);
+	if (waiting)
+		wake_for(area, waiting);
 }
 
-static void give_back(struct zrx_area *area, struct zrx_chain chain)
+static void hand_on(struct zrx_area *area, struct zrx_chain chain)
 {
-	if (atomic_load_explicit(&area->closed, memory_order_acquire)) {
-		/* Nothing will be received any more: counting is all. */
-	} else if (area->refill) {
+	if (atomic_load_explicit(&area->closed, memory_order_acquire))
+		return; /* nothing will be received any more: counting is all */
+	if (area->refill)
 		zrx_refill_give(area, chain);
-	} else if (zrx_area_owned(area)) {
-		area->receiver->engine->take_back(area->receiver, chain);
-	} else {
-		zrx_chain_push(&area->slots, &area->returned, chain);
-	}
+	else if (zrx_area_owned(area))
+		zrx_windows_settle(area->receiver, chain);
+	else
+		zrx_chain_push(&area->holds, &area->returned, chain);
 	wake_waiter(area);
-	zrx_area_put(area, chain.count);
+}
+
+static inline const struct zrx_buffer *front(const struct zrx_run *run)
+{
+	return (const void *)run->at;
+}
+
+/*
+ * The usual case: the owner releases, one after the other, views of one stream that each have a
+ * chunk to themselves. Returns how many there were.
+ */
+static uint32_t release_whole(struct zrx_area *area, struct zrx_run *run)
+{
+	uint32_t index = front(run)->slot, owner, count;
+
+	owner = index < area->holds.chunks ? area->holds.owners[index] : 0;
+	if (!(owner & ZRX_HOLD_WHOLE))
+		return 0;
+	count = area->receiver->engine->take_back(area, run, owner);
+	if (count)
+		zrx_window_credit_holds(area->receiver, owner >> ZRX_HOLD_OWNER_BITS, count);
+	return count;
+}
+
+/* Those at the front of the run, as far as they are of this area. Returns 0 or the first error. */
+static int release_of(struct zrx_area *area, struct zrx_run *run)
+{
+	int direct =
+		zrx_area_owned(area) && !atomic_load_explicit(&area->closed, memory_order_relaxed);
+	struct zrx_chain chain = {0};
+	int64_t views = 0;
+	int result = 0;
+
+	do {
+		int claimed;
+
+		if (direct) {
+			views += release_whole(area, run);
+			if (run->at == run->end || front(run)->area != area)
+				break;
+		}
+		claimed = claim(&area->holds, front(run), &chain);
+		if (claimed > 0)
+			views++;
+		else if (!result)
+			result = claimed;
+		run->at += run->stride;
+	} while (run->at != run->end && front(run)->area == area);
+	if (chain.head)
+		hand_on(area, chain);
+	else if (direct && views)
+		wake_waiter(area);
+	if (views)
+		zrx_area_put(area, views);
+	return result;
 }
 
 /*
@@ -1349,38 +2265,54 @@ static void give_back(struct zrx_area *area, struct zrx_chain chain)
  */
 static int release(const struct zrx_buffer *first, size_t stride, uint32_t count, int skip_empty)
 {
-	const char *at = (const char *)first, *end = at + stride * count;
+	struct zrx_run run = {(const char *)first, (const char *)first + stride * count, stride};
 	int result = 0;
 
-	while (at != end) {
-		const struct zrx_buffer *buffer = (const void *)at;
-		struct zrx_area *area = buffer->area;
-		struct zrx_chain chain = {0};
+	while (run.at != run.end) {
+		struct zrx_area *area = front(&run)->area;
 
-		if (!area || area->magic != ZRX_AREA_MAGIC) {
-			if (!result && !(skip_empty && !area))
-				result = -EINVAL;
-			at += stride;
+		if (area && area->magic == ZRX_AREA_MAGIC) {
+			int failed;
+
+			if (area->forked) /* the parent's buffers are the parent's to release */
+				return 0;
+			failed = release_of(area, &run);
+			if (!result)
+				result = failed;
 			continue;
 		}
-		if (area->forked) /* the parent's buffers are the parent's to release */
-			return 0;
-		do {
-			int claimed = claim(&area->slots, buffer, &chain);
-
-			if (claimed && !result)
-				result = claimed;
-			at += stride;
-			buffer = (const void *)at;
-		} while (at != end && buffer->area == area);
-		if (chain.count)
-			give_back(area, chain);
+		if (!result && !(skip_empty && !area))
+			result = -EINVAL;
+		run.at += stride;
 	}
 	return result;
 }
 
+/* One alone, as many consumers do: without what a run costs. Returns 0 if it is not the usual case.
+ */
+static inline int release_one(const struct zrx_buffer *buffer)
+{
+	struct zrx_area *area = buffer->area;
+	uint32_t index = buffer->slot, owner;
+
+	if (!area || area->magic != ZRX_AREA_MAGIC || area->forked || index >= area->holds.chunks ||
+	    !zrx_area_owned(area) || atomic_load_explicit(&area->closed, memory_order_relaxed))
+		return 0;
+	owner = area->holds.owners[index];
+	if (!(owner & ZRX_HOLD_WHOLE))
+		return 0;
+	if (!area->receiver->engine->take_one(area, buffer, owner))
+		return 0;
+	zrx_window_credit_holds(area->receiver, owner >> ZRX_HOLD_OWNER_BITS, 1);
+	wake_waiter(area);
+	zrx_area_put(area, 1);
+	return 1;
+}
+
 int zrx_buffer_release(const struct zrx_buffer *buffers, uint32_t count)
 {
+	if (count == 1 && release_one(buffers))
+		return 0;
 	return release(buffers, sizeof(*buffers), count, 0);
 }
 
@@ -1393,60 +2325,12 @@ int zrx_event_release(const struct zrx_event *events, uint32_t count)
 /* ---- core/chunk.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <string.h>
 
-/* ---- core/chunk.h ---- */
-/* SPDX-License-Identifier: MIT */
-/*
- * The chunks of the copying engines: which are free, and how many views each free one waits for.
- * The owner's alone. Last released, first used: that chunk is still in the cache.
- */
-#ifndef ZRX_CHUNK_H
-#define ZRX_CHUNK_H
-
-#include <stdint.h>
-
-struct zrx_chunk {
-	uint32_t references; /* buffers out, and one while it is being filled */
-	uint32_t position;   /* bytes of it that are filled */
-};
-
-struct zrx_chunks {
-	struct zrx_chunk *chunks;
-	uint32_t *free; /* a stack of indexes */
-	uint32_t free_count;
-	uint32_t total;
-};
-
-int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total); /* 0 or -ENOMEM */
-void zrx_chunks_close(struct zrx_chunks *chunks);
-
-/* Take a free chunk to be filled; it is held once. There must be one. */
-static inline uint32_t zrx_chunk_take(struct zrx_chunks *chunks)
+int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total, uint64_t most)
 {
-	uint32_t index = chunks->free[--chunks->free_count];
-
-	chunks->chunks[index].references = 1;
-	chunks->chunks[index].position = 0;
-	return index;
-}
-
-static inline void zrx_chunk_hold(struct zrx_chunks *chunks, uint32_t index)
-{
-	chunks->chunks[index].references++;
-}
-
-static inline void zrx_chunk_put(struct zrx_chunks *chunks, uint32_t index)
-{
-	if (!--chunks->chunks[index].references)
-		chunks->free[chunks->free_count++] = index;
-}
-
-#endif
-
-int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total)
-{
-	chunks->chunks = zrx_sys_alloc(total * sizeof(*chunks->chunks));
-	chunks->free = zrx_sys_alloc(total * sizeof(*chunks->free));
+	chunks->chunks = zrx_sys_alloc(most * sizeof(*chunks->chunks));
+	chunks->free = zrx_sys_alloc(most * sizeof(*chunks->free));
 	if (!chunks->chunks || !chunks->free) {
 		zrx_chunks_close(chunks);
 		return -ENOMEM;
@@ -1457,6 +2341,18 @@ int zrx_chunks_open(struct zrx_chunks *chunks, uint32_t total)
 	chunks->free_count = total;
 	chunks->total = total;
 	return 0;
+}
+
+void zrx_chunks_extend(struct zrx_chunks *chunks, uint32_t total)
+{
+	uint32_t more = total - chunks->total;
+
+	/* Below those that were in use: they are taken last. */
+	memmove(chunks->free + more, chunks->free, chunks->free_count * sizeof(*chunks->free));
+	for (uint32_t i = 0; i < more; i++)
+		chunks->free[i] = total - 1 - i;
+	chunks->free_count += more;
+	chunks->total = total;
 }
 
 void zrx_chunks_close(struct zrx_chunks *chunks)
@@ -1557,9 +2453,21 @@ int zrx_engine_select(struct zrx_receiver *receiver, struct zrx_error *error)
 #ifndef ZRX_FILL_H
 #define ZRX_FILL_H
 
-struct zrx_fill {
-	uint32_t chunk; /* index + 1 of the chunk that is being filled; 0: none */
-};
+#include <stdint.h>
+
+struct zrx_area;
+struct zrx_buffer;
+struct zrx_error;
+struct zrx_receiver;
+struct zrx_run;
+struct zrx_sink;
+struct zrx_stream;
+
+/* At open of a copying engine: chunks, holds and windows of its area. */
+int zrx_fill_open(struct zrx_receiver *receiver, struct zrx_error *error);
+
+/* Its area has memory for so many bytes: zrx_engine.extend of both. Returns 0. */
+int zrx_fill_extend(struct zrx_receiver *receiver, uint64_t bytes);
 
 /*
  * One recv for this stream, delivered as one event. The sink must have room.
@@ -1567,15 +2475,15 @@ struct zrx_fill {
  * returns. *asked is how many bytes there was room for: less received means that the socket is
  * empty for now.
  */
-int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
-			 struct zrx_receiver *receiver, struct zrx_stream *stream,
+int64_t zrx_fill_receive(struct zrx_receiver *receiver, struct zrx_stream *stream,
 			 struct zrx_sink *sink, uint64_t *asked);
 
-/* Whether a stream could get bytes now. */
-uint32_t zrx_fill_available(const struct zrx_fill *fill, const struct zrx_chunks *chunks);
+/* Their chunks are free: zrx_engine.take_back and take_one. */
+uint32_t zrx_fill_take_back(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
+int zrx_fill_take_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
 
-/* The owner's take_back of both copying engines: slots to the table, chunks to the stack. */
-void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct zrx_chain chain);
+/* Whether a stream could get bytes now. */
+uint32_t zrx_fill_available(const struct zrx_receiver *receiver);
 
 #endif
 /* ---- core/engine_multishot.h ---- */
@@ -1592,11 +2500,15 @@ void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct
 
 #define ZRX_HOT_SET_FIRST  4u
 #define ZRX_HOT_SET_BYTES  (256u << 10) /* of one stream: more would leave the cache */
+#define ZRX_HOT_SET_SMALL  (8u << 10)   /* bytes of a small chunk */
+#define ZRX_HOT_SET_CHUNKS 128u         /* of one stream: with small ones a batch would be short */
 #define ZRX_HOT_SET_STREAM 2u           /* chunks for each of many streams */
 
 static inline int zrx_hot_set_grows(uint32_t hot_set, uint64_t chunk_bytes, uint64_t streams)
 {
-	return hot_set * chunk_bytes < ZRX_HOT_SET_BYTES || hot_set < ZRX_HOT_SET_STREAM * streams;
+	return hot_set * chunk_bytes < ZRX_HOT_SET_BYTES ||
+	       (chunk_bytes < ZRX_HOT_SET_SMALL && hot_set < ZRX_HOT_SET_CHUNKS) ||
+	       hot_set < ZRX_HOT_SET_STREAM * streams;
 }
 
 #endif
@@ -1605,6 +2517,11 @@ static inline int zrx_hot_set_grows(uint32_t hot_set, uint64_t chunk_bytes, uint
 /* Checking what callers pass in. */
 #ifndef ZRX_OPTIONS_H
 #define ZRX_OPTIONS_H
+
+/* In checked flags, beside the caller's: these fields had no value, and have the default that suits
+ * where no queue does. */
+#define ZRX_DEFAULT_AREA (1u << 30)
+#define ZRX_DEFAULT_RING (1u << 31)
 
 /*
  * Copy a caller-sized input struct into ours: shorter ones are zero-extended, an unknown tail
@@ -1623,7 +2540,7 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options);
  * Entries of a ring that leads buffers back to the kernel: what was asked for, or one for each
  * chunk, as a power of two that is at most `most`.
  */
-uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint64_t chunks,
 				    uint32_t most);
 
 #endif
@@ -1651,6 +2568,7 @@ struct zrx_ring {
 	uint32_t flags;     /* IORING_SETUP_* in use */
 	uint32_t in_flight; /* requests whose last completion is not yet seen */
 	uint64_t timer_at;  /* when the timer is due; 0: none is armed */
+	uint64_t slept_at;  /* counters.bytes when it last slept */
 	uint8_t wake_armed;
 	uint8_t was_full; /* the completion ring was seen full */
 	uint8_t poll_attached;
@@ -1712,6 +2630,15 @@ static inline const struct io_uring_cqe *zrx_completion(const struct zrx_complet
 	return &completions->first[(size_t)(head & completions->mask) << completions->shift];
 }
 
+/* How many completions from this one to that lie in a row in memory. */
+static inline unsigned zrx_completions_in_row(const struct zrx_completions *completions,
+					      unsigned from, unsigned to)
+{
+	unsigned left = completions->mask + 1 - (from & completions->mask);
+
+	return to - from < left ? to - from : left;
+}
+
 static inline unsigned zrx_ring_tail(const struct zrx_ring *ring)
 {
 	/* Pairs with the kernel's store-release after it has written the completions. */
@@ -1731,6 +2658,176 @@ static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
 }
 
 #endif
+/* ---- core/row.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Completions become events: in rows, those of one stream that come one after the other. */
+#ifndef ZRX_ROW_H
+#define ZRX_ROW_H
+
+#include <string.h>
+
+/* Where events go during one receive. */
+struct zrx_sink {
+	struct zrx_event *events;
+	uint32_t capacity;
+	uint32_t count;
+	uint32_t buffers; /* of them with a buffer */
+	int error;        /* why what is left could not be harvested */
+	uint64_t bytes;
+};
+
+/* What the events of a row share, as it lies in them: two words and two words, each stored at once.
+ */
+typedef uint64_t zrx_two_words __attribute__((vector_size(16)));
+
+/* The compiler has them in a register that is large enough, and does not take them apart. */
+#if defined(__SSE2__)
+#define ZRX_KEEP_TWO(words) __asm__("" : "+x"(words))
+#elif defined(__aarch64__)
+#define ZRX_KEEP_TWO(words) __asm__("" : "+w"(words))
+#else
+#define ZRX_KEEP_TWO(words) ((void)0)
+#endif
+
+struct zrx_event_same {
+	zrx_two_words head; /* kind, flags, error; stream */
+	zrx_two_words more; /* tag; area */
+};
+
+/*
+ * A row of data events of one stream. What they share is kept here, apart from the memory that
+ * events lie in: so it is looked up once.
+ */
+struct zrx_row {
+	struct zrx_event *at;
+	struct zrx_holds *holds;
+	uint8_t *base;
+	uint64_t stream;
+	struct zrx_event_same same;
+	uint64_t bytes;
+	uint64_t end;   /* offset where its last view ends; UINT64_MAX: there is none */
+	uint32_t hold;  /* the last view's */
+	uint32_t begun; /* holds */
+	uint32_t owner; /* what its holds note: stream, ZRX_HOLD_ALONE */
+};
+
+/* How many events of so many completions fit into a row. */
+static inline uint32_t zrx_row_most(const struct zrx_sink *sink, uint32_t completions)
+{
+	uint32_t room = sink->capacity - sink->count;
+
+	return completions < room ? completions : room;
+}
+
+static inline struct zrx_event_same zrx_event_same(uint64_t stream, uint64_t tag,
+						   const struct zrx_area *area)
+{
+	static const struct zrx_event data = {.kind = ZRX_EVENT_DATA};
+	uint64_t first;
+
+	memcpy(&first, &data, sizeof(first));
+	return (struct zrx_event_same){{first, stream}, {tag, (uintptr_t)area}};
+}
+
+/* The sink must have room. */
+static inline void zrx_row_begin(struct zrx_row *row, struct zrx_receiver *receiver,
+				 const struct zrx_sink *sink, const struct zrx_stream *stream)
+{
+	struct zrx_area *area = receiver->area;
+
+	row->at = &sink->events[sink->count];
+	row->holds = &area->holds;
+	row->base = area->base;
+	row->stream = zrx_stream_handle(stream);
+	row->same = zrx_event_same(row->stream, stream->tag, area);
+	row->bytes = 0;
+	row->end = UINT64_MAX;
+	row->hold = 0;
+	row->begun = 0;
+	row->owner = stream->index << ZRX_HOLD_OWNER_BITS | ZRX_HOLD_ALONE;
+}
+
+/*
+ * Field by field, pairs of small ones at once: it is written once, not zeroed first. epoch:
+ * shifted, as in the hold's word.
+ */
+static inline void zrx_event_fill(struct zrx_event *event, struct zrx_event_same *same,
+				  const uint8_t *at, uint64_t where, uint32_t length, uint64_t slot,
+				  uint64_t epoch)
+{
+	uint64_t handle = zrx_pair(slot, epoch), size = zrx_pair(length, 0), area;
+
+	ZRX_KEEP_TWO(same->more);
+	area = same->more[1];
+	memcpy(event, &same->head, sizeof(same->head));
+	event->tag = same->more[0];
+	event->buffer.data = at;
+	event->buffer.offset = where;
+	memcpy(&event->buffer.area, &area, sizeof(event->buffer.area));
+	memcpy(&event->buffer.slot, &handle, sizeof(handle)); /* and generation */
+	memcpy(&event->buffer.length, &size, sizeof(size));   /* and reserved */
+}
+
+/* The next event, to which a later completion may be joined. */
+static inline void zrx_row_view(struct zrx_row *row, uint64_t where, uint32_t length, uint32_t hold,
+				uint32_t view, uint64_t epoch)
+{
+	zrx_event_fill(row->at++, &row->same, row->base ? row->base + where : NULL, where, length,
+		       zrx_slot(hold, view), epoch);
+	row->bytes += length;
+	row->end = where + length;
+	row->hold = hold;
+}
+
+/* A view in an idle hold. Returns 0 if it is not idle. */
+static inline int zrx_row_first(struct zrx_row *row, uint32_t index, uint64_t where,
+				uint32_t length)
+{
+	uint64_t word = zrx_hold_word(row->holds, index);
+
+	if (!zrx_hold_idle(word))
+		return 0;
+	row->begun++;
+	zrx_row_view(row, where, length, index, 0,
+		     zrx_hold_begin(row->holds, index, word, row->owner));
+	return 1;
+}
+
+/*
+ * A view in a chunk of which others may be out. *hold is the index + 1 of the one to join, if it
+ * has the same owner; it is set to the one that was taken. Returns how many holds were begun, 0 or
+ * 1, or -ENOBUFS if all are out.
+ */
+int zrx_row_shared(struct zrx_row *row, uint32_t chunk, uint32_t *hold, uint64_t where,
+		   uint32_t length);
+
+/*
+ * The same in a chunk of a copying engine, which is charged to a stream once, however many of its
+ * views are in it. Returns 0 or -ENOBUFS.
+ */
+int zrx_row_part(struct zrx_row *row, struct zrx_chunk *chunk, uint32_t index, uint64_t where,
+		 uint32_t length);
+
+/* The last view of the row goes on by so many bytes. */
+static inline void zrx_row_extend(struct zrx_row *row, uint32_t length)
+{
+	row->at[-1].buffer.length += length;
+	row->bytes += length;
+	row->end += length;
+}
+
+static inline void zrx_row_end(const struct zrx_row *row, struct zrx_receiver *receiver,
+			       struct zrx_stream *stream, struct zrx_sink *sink)
+{
+	uint32_t count = (uint32_t)(row->at - sink->events);
+
+	sink->buffers += count - sink->count;
+	sink->bytes += row->bytes;
+	sink->count = count;
+	zrx_window_charge(&receiver->windows, stream, row->bytes, row->begun);
+}
+
+#endif
 
 #define GROUP           0
 #define MULTISHOT_WIDE  0      /* completions of 16 bytes */
@@ -1739,12 +2836,8 @@ static inline void zrx_ring_consumed(struct zrx_ring *ring, unsigned head)
 
 struct multishot_state {
 	struct zrx_ring ring;
-	struct zrx_chunks chunks;
-	struct zrx_fill
-		fill; /* streams with a limit are received by recv: it alone stops at a byte */
 	struct io_uring_buf_ring *buffers;
 	uint32_t buffer_entries;
-	uint32_t posted;  /* chunks in the kernel's hands, as far as completions have told */
 	uint32_t hot_set; /* how many that should be */
 	uint8_t incremental;
 };
@@ -1775,7 +2868,7 @@ static int open_buffers(struct multishot_state *state, struct zrx_receiver *rece
 	int result = 0;
 
 	state->buffer_entries = zrx_options_refill_entries(
-		&receiver->options, zrx_area_chunks(receiver->area), MAX_BUFFER_RING);
+		&receiver->options, zrx_area_chunks_most(receiver->area), MAX_BUFFER_RING);
 	state->buffers = zrx_sys_map(buffer_ring_bytes(state), 0, &result);
 	if (!state->buffers)
 		return zrx_error_set(error, result, ZRX_STAGE_RING, NULL,
@@ -1800,15 +2893,15 @@ static void free_state(struct multishot_state *state)
 {
 	if (state->buffers)
 		zrx_sys_unmap(state->buffers, buffer_ring_bytes(state));
-	zrx_chunks_close(&state->chunks);
 	zrx_sys_free(state);
 }
 
 static uint32_t chunk_for(const struct zrx_options *options)
 {
 	uint32_t chunk = zrx_options_copy_chunk(options);
+	uint64_t most = options->area_max_bytes ? options->area_max_bytes : options->area_bytes;
 
-	while (options->area_bytes / chunk > MAX_CHUNKS)
+	while (most / chunk > MAX_CHUNKS)
 		chunk *= 2;
 	return chunk;
 }
@@ -1835,10 +2928,13 @@ static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error
 	if (result)
 		return result;
 	state = zrx_sys_alloc(sizeof(*state));
-	if (!state || zrx_chunks_open(&state->chunks, zrx_area_chunks(receiver->area))) {
+	if (!state) {
 		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 		goto abandon;
 	}
+	result = zrx_fill_open(receiver, error);
+	if (result)
+		goto abandon;
 	state->hot_set = ZRX_HOT_SET_FIRST;
 	result = zrx_ring_open(&state->ring, receiver, MULTISHOT_WIDE, error);
 	if (result)
@@ -1854,6 +2950,7 @@ static int multishot_open(struct zrx_receiver *receiver, struct zrx_error *error
 abandon:
 	if (state)
 		free_state(state);
+	zrx_chunks_close(&receiver->chunks);
 	zrx_area_abandon(receiver->area);
 	return result;
 }
@@ -1884,60 +2981,153 @@ static int multishot_stop(struct zrx_receiver *receiver)
 /* ---- chunks to the kernel ---- */
 
 /* One chunk always stays with us: streams with a limit are filled from there. */
-static uint32_t most_posted(const struct multishot_state *state)
+static uint32_t most_posted(const struct multishot_state *state,
+			    const struct zrx_receiver *receiver)
 {
-	uint32_t most = state->chunks.total - 1;
+	uint32_t most = receiver->chunks.total - 1, ready = zrx_window_ready(receiver);
 
 	if (most > state->buffer_entries)
 		most = state->buffer_entries;
+	if (most > ready)
+		most = ready;
 	return most < state->hot_set ? most : state->hot_set;
 }
 
-static void post(struct multishot_state *state, struct zrx_area *area)
+static struct io_uring_buf *post_place(const struct multishot_state *state)
 {
-	struct zrx_chunks chunks = state->chunks; /* what the loop writes could alias it */
-	int mask = io_uring_buf_ring_mask(state->buffer_entries);
-	uint32_t most = most_posted(state);
-	uint32_t count = most > state->posted ? most - state->posted : 0;
+	return &state->buffers->bufs[state->buffers->tail & (state->buffer_entries - 1)];
+}
 
-	if (count > chunks.free_count)
-		count = chunks.free_count;
-	if (!count)
-		return;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t chunk = zrx_chunk_take(&chunks);
-		uint8_t *memory = area->base + ((uint64_t)chunk << area->chunk_shift);
+/* The last field is, in the first entry, the tail. */
+static inline void set_post(struct io_uring_buf *entry, uint64_t chunk, uint32_t shift,
+			    uint64_t base)
+{
+	entry->bid = (uint16_t)chunk;
+	entry->len = 1u << shift;
+	entry->addr = base + (chunk << shift);
+}
 
-		io_uring_buf_ring_add(state->buffers, memory, 1u << area->chunk_shift,
-				      (uint16_t)chunk, mask, (int)i);
-	}
-	state->chunks.free_count = chunks.free_count;
-	state->posted += count;
+/* So many entries are set. */
+static void posted(struct multishot_state *state, struct zrx_chunks *chunks, uint32_t count)
+{
+	chunks->posted += count;
 	/* A store-release: pairs with the kernel's load-acquire of the tail. */
 	io_uring_buf_ring_advance(state->buffers, (int)count);
 }
 
-static uint32_t multishot_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
+/* There are so many free, and so many entries until the ring begins again. */
+static ZRX_APART void post_row(struct multishot_state *state, struct zrx_chunks *chunks,
+			       uint32_t count, const struct zrx_area *area)
 {
-	const struct multishot_state *state = receiver->state;
+	struct io_uring_buf *entry = post_place(state);
+	const uint32_t *free = chunks->free + chunks->free_count;
+	const uint32_t shift = area->chunk_shift;
+	const uint64_t base = (uintptr_t)area->base;
 
-	if (stream->remaining != UINT64_MAX)
-		return zrx_fill_available(&state->fill, &state->chunks);
-	return state->posted + state->chunks.free_count;
+	for (struct io_uring_buf *end = entry + count; entry != end; entry++)
+		set_post(entry, *--free, shift, base);
+	chunks->free_count -= count;
+	posted(state, chunks, count);
 }
 
-static void multishot_take_back(struct zrx_receiver *receiver, struct zrx_chain chain)
+/* How many more should be posted. */
+static uint32_t to_post(const struct multishot_state *state, const struct zrx_receiver *receiver)
 {
-	struct multishot_state *state = receiver->state;
+	uint32_t now = receiver->chunks.posted, most;
 
-	zrx_fill_take_back(&state->chunks, receiver->area, chain);
+	if (now >= state->hot_set)
+		return 0;
+	most = most_posted(state, receiver);
+	return most > now ? most - now : 0;
+}
+
+/* Of so many, those up to where the ring begins again. */
+static uint32_t in_row(const struct multishot_state *state, uint32_t count)
+{
+	uint32_t row = (uint32_t)(state->buffers->bufs + state->buffer_entries - post_place(state));
+
+	return count < row ? count : row;
+}
+
+static void post(struct multishot_state *state, struct zrx_receiver *receiver)
+{
+	struct zrx_chunks *chunks = &receiver->chunks;
+	uint32_t count = to_post(state, receiver);
+
+	if (count > chunks->free_count)
+		count = chunks->free_count;
+	while (count) {
+		uint32_t row = in_row(state, count);
+
+		post_row(state, chunks, row, receiver->area);
+		count -= row;
+	}
+}
+
+/* As zrx_engine.take_back, into so many entries in a row. */
+static ZRX_APART uint32_t post_released(struct multishot_state *state, struct zrx_area *area,
+					struct zrx_run *run, uint32_t owner, uint32_t room)
+{
+	/* Kept apart from what the loop writes, which could alias it. */
+	const struct zrx_holds holds = area->holds;
+	const uint32_t shift = area->chunk_shift;
+	const uint64_t base = (uintptr_t)area->base;
+	struct io_uring_buf *entry = post_place(state);
+	const size_t stride = run->stride, most = room * stride;
+	const char *at = run->at, *end = run->end;
+	uint32_t count;
+
+	if ((size_t)(end - at) > most)
+		end = at + most;
+	for (; at != end; at += stride, entry++) {
+		const struct zrx_buffer *buffer = (const void *)at;
+		uint32_t chunk;
+
+		if (buffer->area != area ||
+		    !zrx_hold_take_whole(&holds, buffer->slot, buffer->generation, owner, &chunk))
+			break;
+		set_post(entry, chunk, shift, base);
+	}
+	/* Looked up again: the loop needs all registers. */
+	state = area->receiver->state;
+	count = (uint32_t)(entry - post_place(state));
+	run->at = at;
+	posted(state, &area->receiver->chunks, count);
+	return count;
+}
+
+/* Straight to the kernel, as far as it should have them: what was used last is still in the cache.
+ */
+static uint32_t multishot_take_back(struct zrx_area *area, struct zrx_run *run, uint32_t owner)
+{
+	struct zrx_receiver *receiver = area->receiver;
+	struct multishot_state *state = receiver->state;
+	uint32_t room = to_post(state, receiver), count = 0, row;
+
+	while ((row = in_row(state, room - count))) {
+		uint32_t taken = post_released(state, area, run, owner, row);
+
+		count += taken;
+		if (taken != row)
+			break;
+	}
+	if (run->at != run->end)
+		count += zrx_fill_take_back(area, run, owner);
+	return count;
+}
+
+static uint32_t multishot_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
+{
+	if (stream->remaining != UINT64_MAX)
+		return zrx_fill_available(receiver);
+	return receiver->chunks.posted + receiver->chunks.free_count;
 }
 
 static void multishot_collect(struct zrx_receiver *receiver)
 {
 	struct multishot_state *state = receiver->state;
 
-	post(state, receiver->area);
+	post(state, receiver);
 }
 
 /* ---- requests ---- */
@@ -1985,66 +3175,137 @@ static inline int has_bytes(const struct io_uring_cqe *cqe)
 }
 
 /*
+ * The usual case: completions of the row's stream, from the first of these on, that each filled a
+ * chunk nobody else has a part of (partial: some are filled in part; NULL: none is). The kernel's
+ * reference to it becomes the view's. Returns how many there were.
+ */
+static inline uint32_t run_of_whole(struct zrx_row *out, const struct io_uring_cqe *cqe,
+				    uint32_t most, const struct zrx_chunk *partial, uint32_t shift,
+				    int some_partial)
+{
+	const uint32_t wanted = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE;
+	const struct io_uring_cqe *const first = cqe, *const end = cqe + most;
+	/* Kept apart from what the loop writes, which could alias it. */
+	struct zrx_event_same same = out->same;
+	const struct zrx_holds holds = *out->holds;
+	const uint32_t owner = out->owner | ZRX_HOLD_WHOLE | 1;
+	const uint64_t stream = out->stream;
+	const uint8_t *const base = out->base;
+	struct zrx_event *event = out->at;
+	uint64_t bytes = 0;
+
+	for (; cqe != end && cqe->user_data == stream; cqe++) {
+		uint32_t flags = cqe->flags, index = flags >> IORING_CQE_BUFFER_SHIFT;
+		uint32_t length = (uint32_t)cqe->res;
+		uint64_t where = (uint64_t)index << shift;
+
+		if ((flags & (wanted | ZRX_UAPI_CQE_F_BUF_MORE)) != wanted ||
+		    (some_partial && partial[index].position))
+			break;
+		/* A chunk that the kernel had has no holds: its own is idle. */
+		zrx_event_fill(event++, &same, base + where, where, length, index,
+			       zrx_hold_begin(&holds, index, zrx_hold_word(&holds, index), owner));
+		bytes += length;
+	}
+	out->at = event;
+	out->bytes += bytes;
+	out->end = UINT64_MAX;
+	out->begun += (uint32_t)(cqe - first);
+	return (uint32_t)(cqe - first);
+}
+
+/* The test for chunks that are filled in part is left out of the loop where there are none. */
+static ZRX_APART uint32_t whole_chunks(struct zrx_row *row, const struct io_uring_cqe *cqe,
+				       uint32_t most, const struct zrx_chunks *chunks,
+				       uint32_t shift)
+{
+	if (chunks->partial)
+		return run_of_whole(row, cqe, most, chunks->chunks, shift, 1);
+	return run_of_whole(row, cqe, most, NULL, shift, 0);
+}
+
+/*
+ * Any other completion's bytes become a view, or more of the last one. Returns 0, or -ENOBUFS:
+ * there is no hold for one more view of a shared chunk.
+ */
+static int part_of_chunk(struct zrx_row *row, struct zrx_chunks *chunks, uint32_t shift,
+			 const struct io_uring_cqe *cqe)
+{
+	uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT, length = (uint32_t)cqe->res;
+	struct zrx_chunk *chunk = &chunks->chunks[index];
+	uint64_t where = ((uint64_t)index << shift) + chunk->position;
+
+	if (chunk->position && where == row->end) {
+		zrx_row_extend(row, length);
+	} else {
+		if (!chunk->references)
+			chunk->references = 1; /* the kernel's, which fills it */
+		if (zrx_row_part(row, chunk, index, where, length))
+			return -ENOBUFS;
+	}
+	if (cqe->flags & ZRX_UAPI_CQE_F_BUF_MORE) {
+		chunks->partial += !chunk->position;
+		chunk->position += length;
+		return 0;
+	}
+	chunks->partial -= !!chunk->position;
+	chunks->posted--;
+	zrx_chunk_put(chunks, index);
+	return 0;
+}
+
+/*
  * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
  * is then behind it. Only its last one can be the last of its request, which is not made again
- * before that was seen. Returns 0, or -ENOMEM: nothing was consumed.
+ * before that was seen. Returns 0, or -ENOBUFS: nothing was consumed.
  */
 static int multishot_deliver(struct multishot_state *state, struct zrx_receiver *receiver,
-			     const struct zrx_stream *stream, unsigned *head, unsigned tail,
+			     struct zrx_stream *stream, unsigned *head, unsigned tail,
 			     struct zrx_sink *sink)
 {
 	const struct zrx_completions completions =
 		zrx_ring_completions(&state->ring, MULTISHOT_WIDE);
-	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
-	struct zrx_chunk *chunks = state->chunks.chunks;
+	struct zrx_chunks *chunks = &receiver->chunks;
 	uint32_t shift = receiver->area->chunk_shift;
-	uint32_t posted = state->posted;
 	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
 	struct zrx_row row;
-	int result = zrx_row_begin(&row, receiver, sink, stream);
+	int result = 0;
 
-	if (result)
-		return result;
+	zrx_row_begin(&row, receiver, sink, stream);
 	do {
-		uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-		struct zrx_chunk *chunk = &chunks[index];
+		const struct io_uring_cqe *cqe = zrx_completion(&completions, at);
+		uint32_t count = whole_chunks(
+			&row, cqe, zrx_completions_in_row(&completions, at, end), chunks, shift);
 
-		zrx_row_add(&row, ((uint64_t)index << shift) + chunk->position, (uint32_t)cqe->res);
-		if (cqe->flags & ZRX_UAPI_CQE_F_BUF_MORE) {
-			chunk->position += (uint32_t)cqe->res;
-			chunk->references++;
-		} else {
-			posted--; /* what the kernel held is now the buffer's */
-		}
-		if (++at == end || !row.free)
+		chunks->posted -= count;
+		at += count;
+		if (count)
+			continue;
+		if (cqe->user_data != row.stream || !has_bytes(cqe))
 			break;
-		cqe = zrx_completion(&completions, at);
-	} while (cqe->user_data == row.stream && has_bytes(cqe));
-	zrx_row_end(&row, sink);
-	state->posted = posted;
+		result = part_of_chunk(&row, chunks, shift, cqe);
+		at += !result;
+	} while (!result && at != end);
+	if (at == *head)
+		return result;
+	zrx_row_end(&row, receiver, stream, sink);
 	*head = at;
 	return 0;
 }
 
-/* A stream with a limit has bytes: receive them up to the limit. Returns 0 or -ENOMEM. */
-static int serve_limited(struct multishot_state *state, struct zrx_receiver *receiver,
-			 struct zrx_stream *stream, struct zrx_sink *sink)
+/* A stream with a limit has bytes: receive them by recv, which alone stops at a byte. */
+static void serve_limited(struct multishot_state *state, struct zrx_receiver *receiver,
+			  struct zrx_stream *stream, struct zrx_sink *sink)
 {
 	uint64_t asked = 0;
-	int64_t result =
-		zrx_fill_receive(&state->fill, &state->chunks, receiver, stream, sink, &asked);
+	int64_t result = zrx_fill_receive(receiver, stream, sink, &asked);
 
-	if (result == -ENOMEM)
-		return -ENOMEM;
 	state->ring.in_flight--;
 	/* Polled once: positive and not at its limit, it is armed again. */
-	if (result > 0 && stream->remaining) {
-		stream->state = ZRX_STREAM_QUEUED;
-		zrx_list_append(&receiver->queued, stream);
-	} else {
+	if (result > 0 && stream->remaining)
+		zrx_stream_continue(receiver, stream);
+	else
 		zrx_stream_final(receiver, stream, (int)result);
-	}
-	return 0;
 }
 
 /*
@@ -2056,7 +3317,7 @@ static void grow_hot_set(struct multishot_state *state, const struct zrx_receive
 {
 	uint64_t streams = atomic_load_explicit(&receiver->counters.streams, memory_order_relaxed);
 
-	if (state->chunks.free_count && state->hot_set < state->chunks.total &&
+	if (receiver->chunks.free_count && state->hot_set < receiver->chunks.total &&
 	    zrx_hot_set_grows(state->hot_set, 1ull << receiver->area->chunk_shift, streams))
 		state->hot_set *= 2;
 }
@@ -2071,20 +3332,20 @@ static void multishot_end(struct multishot_state *state, struct zrx_receiver *re
 	zrx_stream_final(receiver, stream, result);
 }
 
-/* A limited stream is polled. Returns 0, or -ENOMEM: then the completion was not consumed. */
-static int complete_limited(struct multishot_state *state, struct zrx_receiver *receiver,
-			    struct zrx_stream *stream, const struct io_uring_cqe *cqe,
-			    struct zrx_sink *sink)
+/* A limited stream is polled. */
+static void complete_limited(struct multishot_state *state, struct zrx_receiver *receiver,
+			     struct zrx_stream *stream, const struct io_uring_cqe *cqe,
+			     struct zrx_sink *sink)
 {
-	if (cqe->res > 0 && !(stream->flags & ZRX_STREAM_REMOVING))
-		return serve_limited(state, receiver, stream, sink);
-	multishot_end(state, receiver, stream, cqe->res > 0 ? -ECANCELED : cqe->res);
-	return 0;
+	if (cqe->res > 0 && !(stream->flags & (ZRX_STREAM_REMOVING | ZRX_STREAM_RESTING)))
+		serve_limited(state, receiver, stream, sink);
+	else
+		multishot_end(state, receiver, stream, cqe->res > 0 ? -ECANCELED : cqe->res);
 }
 
 /*
  * The completion of a stream at *head, with the rest of a row that it begins; *head is then behind
- * it. Returns 0, or -ENOMEM: nothing was consumed.
+ * it. Returns 0, or -ENOBUFS: nothing was consumed.
  */
 static int complete(struct multishot_state *state, struct zrx_receiver *receiver, unsigned *head,
 		    unsigned tail, struct zrx_sink *sink)
@@ -2093,15 +3354,14 @@ static int complete(struct multishot_state *state, struct zrx_receiver *receiver
 		zrx_ring_completions(&state->ring, MULTISHOT_WIDE);
 	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
 	struct zrx_stream *stream = zrx_stream_at(&receiver->streams, cqe->user_data);
-	int result = 0;
 
 	if (stream->remaining != UINT64_MAX) {
-		result = complete_limited(state, receiver, stream, cqe, sink);
-		*head += !result;
-		return result;
+		complete_limited(state, receiver, stream, cqe, sink);
+		++*head;
+		return 0;
 	}
 	if (has_bytes(cqe)) {
-		result = multishot_deliver(state, receiver, stream, head, tail, sink);
+		int result = multishot_deliver(state, receiver, stream, head, tail, sink);
 		if (result)
 			return result;
 		cqe = zrx_completion(&completions, *head - 1);
@@ -2150,9 +3410,11 @@ const struct zrx_engine zrx_engine_multishot = {
 	.arm = multishot_arm,
 	.cancel = multishot_cancel,
 	.available = multishot_available,
+	.extend = zrx_fill_extend,
 	.harvest = multishot_harvest,
 	.wait = multishot_wait,
 	.take_back = multishot_take_back,
+	.take_one = zrx_fill_take_one,
 	.collect = multishot_collect,
 	.stop = multishot_stop,
 	.close = multishot_close,
@@ -2170,8 +3432,6 @@ const struct zrx_engine zrx_engine_multishot = {
 
 struct recv_state {
 	int epoll;
-	struct zrx_chunks chunks;
-	struct zrx_fill fill;
 	struct zrx_stream_list ready; /* armed, and epoll said so, and not yet read empty */
 };
 
@@ -2184,10 +3444,13 @@ static int recv_open(struct zrx_receiver *receiver, struct zrx_error *error)
 	if (result)
 		return result;
 	state = zrx_sys_alloc(sizeof(*state));
-	if (!state || zrx_chunks_open(&state->chunks, zrx_area_chunks(receiver->area))) {
+	if (!state) {
 		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 		goto abandon;
 	}
+	result = zrx_fill_open(receiver, error);
+	if (result)
+		goto abandon;
 	zrx_fork_hold();
 	state->epoll = zrx_sys_epoll_open();
 	receiver->area->ring_fd = state->epoll;
@@ -2213,9 +3476,8 @@ static int recv_open(struct zrx_receiver *receiver, struct zrx_error *error)
 	receiver->info.buffer_bytes = chunk;
 	return 0;
 abandon:
-	if (state)
-		zrx_chunks_close(&state->chunks);
 	zrx_sys_free(state);
+	zrx_chunks_close(&receiver->chunks);
 	zrx_area_abandon(receiver->area);
 	return result;
 }
@@ -2251,10 +3513,8 @@ static int recv_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static uint32_t recv_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
-	const struct recv_state *state = receiver->state;
-
 	(void)stream;
-	return zrx_fill_available(&state->fill, &state->chunks);
+	return zrx_fill_available(receiver);
 }
 
 static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
@@ -2277,16 +3537,13 @@ static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
 	return count;
 }
 
-/* One recv. Returns 0, or -ENOMEM. */
-static int serve(struct zrx_receiver *receiver, struct zrx_stream *stream, struct zrx_sink *sink)
+/* One recv. */
+static void serve(struct zrx_receiver *receiver, struct zrx_stream *stream, struct zrx_sink *sink)
 {
 	struct recv_state *state = receiver->state;
 	uint64_t asked = 0;
-	int64_t result =
-		zrx_fill_receive(&state->fill, &state->chunks, receiver, stream, sink, &asked);
+	int64_t result = zrx_fill_receive(receiver, stream, sink, &asked);
 
-	if (result == -ENOMEM)
-		return -ENOMEM;
 	if (result == -EAGAIN || result == -EINTR)
 		zrx_list_remove(stream); /* epoll reports it again if there is more */
 	else if (result <= 0 || !stream->remaining)
@@ -2295,24 +3552,35 @@ static int serve(struct zrx_receiver *receiver, struct zrx_stream *stream, struc
 		zrx_list_remove(stream);
 	else
 		zrx_list_append(&state->ready, stream); /* behind the others */
-	return 0;
 }
 
 static int recv_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	struct recv_state *state = receiver->state;
-	int result = 0;
+	struct zrx_stream_list full = {
+		0}; /* which rest, unless buffers of theirs come back before the next batch */
 
-	while (!result && state->ready.first && sink->count < sink->capacity &&
-	       sink->bytes < ZRX_HOT_SET_BYTES)
-		result = serve(receiver, state->ready.first, sink);
+	while (state->ready.first && sink->count < sink->capacity &&
+	       sink->bytes < ZRX_HOT_SET_BYTES) {
+		struct zrx_stream *stream = state->ready.first;
+
+		zrx_windows_refresh(receiver);
+		if (zrx_window_full(&receiver->windows, stream)) {
+			zrx_window_note(&receiver->windows, stream);
+			zrx_list_append(&full, stream);
+		} else {
+			serve(receiver, stream, sink);
+		}
+	}
+	while (full.first)
+		zrx_list_append(&state->ready, full.first);
 	/*
 	 * Streams that always have more must not keep the others from being seen, after each batch:
 	 * a stream with a small window has only so many bytes in each.
 	 */
 	if (state->ready.first)
 		recv_poll(receiver, 0);
-	return result;
+	return 0;
 }
 
 static int recv_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
@@ -2323,13 +3591,6 @@ static int recv_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 	if (count < 0)
 		return count;
 	return count || state->ready.first ? 0 : -ETIME;
-}
-
-static void recv_take_back(struct zrx_receiver *receiver, struct zrx_chain chain)
-{
-	struct recv_state *state = receiver->state;
-
-	zrx_fill_take_back(&state->chunks, receiver->area, chain);
 }
 
 static void recv_collect(struct zrx_receiver *receiver)
@@ -2351,7 +3612,6 @@ static int recv_close(struct zrx_receiver *receiver)
 	receiver->area->ring_fd = -1;
 	zrx_sys_close(state->epoll);
 	zrx_fork_allow();
-	zrx_chunks_close(&state->chunks);
 	zrx_sys_free(state);
 	return 0;
 }
@@ -2370,9 +3630,11 @@ const struct zrx_engine zrx_engine_recv = {
 	.arm = recv_arm,
 	.cancel = recv_cancel,
 	.available = recv_available,
+	.extend = zrx_fill_extend,
 	.harvest = recv_harvest,
 	.wait = recv_wait,
-	.take_back = recv_take_back,
+	.take_back = zrx_fill_take_back,
+	.take_one = zrx_fill_take_one,
 	.collect = recv_collect,
 	.stop = recv_stop,
 	.close = recv_close,
@@ -2459,7 +3721,9 @@ int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint
 #ifndef ZRX_IFQ_H
 #define ZRX_IFQ_H
 
+struct zrx_area;
 struct zrx_nic;
+struct zrx_parts;
 struct zrx_refill;
 
 struct zrx_ifq {
@@ -2495,22 +3759,88 @@ int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring);
 /* Ask for the next notice of this type. Owner's thread. */
 int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint32_t type);
 
+/*
+ * The area has memory for so many bytes, whole chunks: give what is new to the kernel, as one more
+ * part. It cannot be taken back. Owner's thread. Returns 0, or a negative errno: nothing happened.
+ */
+int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_parts *parts,
+		   const struct zrx_area *area, uint64_t bytes);
+
+#endif
+/* ---- core/share.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shares of a queue's budget, as the receive buffers of its streams' sockets. A buffer is fixed
+ * before its flow is led to the queue: one that is made smaller later drops what is on its way.
+ */
+#ifndef ZRX_SHARE_H
+#define ZRX_SHARE_H
+
+/* There is none left, and the stream's flow is not to be led to the queue: it is copied. */
+#define ZRX_SHARE_COPIED 1
+
+/*
+ * Give the stream's socket its share. Returns 0: its flow may come. (Where the area is too small
+ * for a budget, and with ZRX_SMALL_AREA where there is none left, the socket is left alone.)
+ * ZRX_SHARE_COPIED where flows are led to the queue one by one; else -ENOBUFS, or what setting it
+ * gave, with error filled.
+ */
+int zrx_share_take(struct zrx_budget *budget, struct zrx_stream *stream,
+		   const struct zrx_options *options, struct zrx_error *error);
+
+/* Take it back, and leave the socket as it was found, if anybody can still have it. */
+void zrx_share_give(struct zrx_budget *budget, struct zrx_stream *stream);
+
+/* Some were given back: enlarge those of the streams that are left, as far as it is worth it. */
+void zrx_shares_grow(struct zrx_budget *budget, struct zrx_streams *streams);
+
+#endif
+/* ---- core/sizing.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * How large area and rings are. On a NIC's queue driver and page pool hold a part of the area
+ * standing (kernel/nic/demand.c); the rest is what streams can have.
+ */
+#ifndef ZRX_SIZING_H
+#define ZRX_SIZING_H
+
+struct zrx_receiver;
+
+/*
+ * For engine zcrx, before the area is there: what the caller left to the library (ZRX_DEFAULT_AREA,
+ * ZRX_DEFAULT_RING) becomes what the interface asks for; an area below the standing demand is
+ * refused
+ * (-ENOBUFS), unless ZRX_SMALL_AREA is set. *demand_bytes: the demand; 0 where the interface does
+ * not tell, which is no error here: why it will not do is told by who sets it up.
+ */
+int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct zrx_error *error);
+
+/* The same, once the interface is read (pure). */
+int zrx_sizing_decide(struct zrx_options *options, const struct zrx_nic_demand *demand,
+		      struct zrx_error *error);
+
+/* What of the sizes is the same for all engines, into the info of a receiver just opened. */
+void zrx_sizing_describe(struct zrx_receiver *receiver);
+
 #endif
 
-#define FLUSH_PART       4u       /* flush when a fourth of the chunks lies in the refill ring */
+#define FLUSH_PART \
+	4u /* flush when a fourth of the chunks that nobody holds lies in the refill ring */
 #define RETRY_FIRST_NS   1000000u /* parked, and nothing came back: look again */
 #define RETRY_LAST_NS    64000000u
 #define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
 #define BACKLOG_RETRY_NS 1000000u
-#define LIMIT_PART                                                                     \
-	(1u << 30) /* a request's limit has 32 bits: longer ones are met in such parts \
-		    */
+#define ARMS_MOST        (UINT32_MAX / 4)
+#define ASK_MOST         (1u << 30) /* a request's limit has 32 bits */
+
+#define PAGE_SHIFT 12u /* of most machines, and the usual chunk */
 
 #define ZCRX_WIDE 1 /* completions of 32 bytes */
 
 struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_ifq queue;
+	struct zrx_budget budget; /* of a NIC's queue */
 	uint32_t spent; /* of the refill entries taken: the last that is known to have helped no
 			   copy */
 	uint64_t retry_ns;
@@ -2518,6 +3848,7 @@ struct zcrx_state {
 	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
 	uint64_t backlog_at; /* is there room in the refill ring again? */
 	uint64_t watch_at;   /* after traffic: has a stream stopped silently? */
+	uint64_t delivered;  /* completions with bytes: references that the kernel gave out */
 	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
 	uint8_t nodev;
@@ -2579,6 +3910,17 @@ static int open_undone(struct zcrx_state *state, struct zrx_receiver *receiver, 
 		receiver->options.interface, receiver->info.queue);
 }
 
+/* Part the area of a queue. Returns how many bytes of it are for views. */
+static uint64_t open_budget(struct zrx_budget *budget, const struct zrx_receiver *receiver)
+{
+	uint32_t shift = receiver->area->chunk_shift;
+
+	zrx_budget_open(budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
+			zrx_area_chunks(receiver->area),
+			(uint32_t)(receiver->info.demand_bytes >> shift));
+	return (uint64_t)zrx_budget_views(budget) << shift;
+}
+
 static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, int nodev,
 		      struct zrx_error *error)
 {
@@ -2592,7 +3934,15 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 		return result;
 	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
 				  nodev, error);
-	return result ? open_undone(state, receiver, result, error) : 0;
+	if (!result) {
+		receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
+		result = zrx_area_hold(receiver->area, error);
+	}
+	if (result)
+		return open_undone(state, receiver, result, error);
+	zrx_windows_open(receiver,
+			 nodev ? receiver->area->bytes : open_budget(&state->budget, receiver));
+	return 0;
 }
 
 static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
@@ -2614,7 +3964,6 @@ static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_erro
 		zrx_area_abandon(receiver->area);
 		return result;
 	}
-	receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
 	state->spent = zrx_refill_taken(refill_of(receiver));
 	receiver->state = state;
 	zcrx_describe(receiver, state);
@@ -2623,7 +3972,16 @@ static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_erro
 
 static int zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error)
 {
-	return open_either(receiver, 0, error);
+	const struct zrx_options given = receiver->options;
+	int result = zrx_sizing_apply(&receiver->options, &receiver->info.demand_bytes, error);
+
+	if (!result)
+		result = open_either(receiver, 0, error);
+	if (result) { /* another engine may be tried */
+		receiver->options = given;
+		receiver->info.demand_bytes = 0;
+	}
+	return result;
 }
 
 static int nodev_open(struct zrx_receiver *receiver, struct zrx_error *error)
@@ -2682,7 +4040,16 @@ static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	result = zrx_nic_admit(state->queue.nic, stream->fd, &receiver->last);
 	if (result)
 		return result;
-	return zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
+	do {
+		result =
+			zrx_share_take(&state->budget, stream, &receiver->options, &receiver->last);
+	} while ((result == -ENOBUFS || result == ZRX_SHARE_COPIED) && zrx_grow(receiver));
+	if (result)
+		return result == ZRX_SHARE_COPIED ? 0 : result;
+	result = zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
+	if (result)
+		zrx_share_give(&state->budget, stream);
+	return result;
 }
 
 static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -2691,6 +4058,8 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 	if (stream->rule != ZRX_NIC_NO_RULE)
 		zrx_nic_steer_remove(state->queue.nic, stream->rule);
+	zrx_share_give(&state->budget, stream);
+	zrx_shares_grow(&state->budget, &receiver->streams);
 }
 
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -2708,11 +4077,14 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	stream->taken = zrx_refill_taken(refill_of(receiver));
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
-	if (stream->remaining != UINT64_MAX) {
-		sqe->len = stream->remaining % LIMIT_PART ? stream->remaining % LIMIT_PART
-							  : LIMIT_PART;
-		stream->flags |= ZRX_STREAM_FRESH;
-	}
+	/* The kernel stops at that byte, and no later: what it delivers beyond a window nobody
+	 * could give back. */
+	stream->asked = zrx_window_credit(receiver, stream);
+	if (stream->asked > stream->remaining)
+		stream->asked = stream->remaining;
+	if (stream->asked > ASK_MOST)
+		stream->asked = ASK_MOST;
+	sqe->len = (uint32_t)stream->asked;
 	return 0;
 }
 
@@ -2730,14 +4102,13 @@ static uint64_t filled(const struct zrx_receiver *receiver)
 	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
 }
 
-/* Without a device each buffer has a chunk to itself, so what is left can be counted. */
-static uint32_t nodev_free(const struct zrx_receiver *receiver, uint32_t harvested)
+/* Without a device each completion has a chunk to itself, so what is left can be counted. */
+static uint32_t nodev_free(const struct zrx_receiver *receiver)
 {
 	const struct zcrx_state *state = receiver->state;
 	/* Delivered and not yet taken out of the refill ring, and what waits to be harvested. */
-	uint64_t delivered =
-		atomic_load_explicit(&receiver->counters.buffers, memory_order_relaxed) + harvested;
-	uint64_t taken = delivered - (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
+	uint64_t taken = state->delivered -
+			 (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
 			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
 	uint64_t chunks = zrx_area_chunks(receiver->area);
 
@@ -2750,10 +4121,19 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 	const struct zcrx_state *state = receiver->state;
 	(void)stream;
 	if (state->nodev)
-		return nodev_free(receiver, 0);
+		return nodev_free(receiver);
 	if (state->retry)
 		return UINT32_MAX;
 	return zrx_refill_taken(refill_of(receiver)) - state->spent;
+}
+
+/* Those that streams do not hold: where many have stalled, what is left goes round faster. */
+static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
+{
+	uint64_t chunks = zrx_area_chunks(receiver->area);
+	uint64_t held = receiver->windows.held_bytes >> receiver->area->chunk_shift;
+
+	return chunks > held ? chunks - held : 1;
 }
 
 /*
@@ -2769,7 +4149,7 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
 		return;
-	if (state->nodev && (uint64_t)pending * FLUSH_PART >= zrx_area_chunks(receiver->area))
+	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(receiver))
 		due = 1;
 	if (state->nodev && pending * 2 >= state->queue.entries)
 		due = 1;
@@ -2779,12 +4159,36 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
 	zrx_refill_drain(receiver->area); /* there is room for the backlog now */
 }
 
+/*
+ * The kernel has one area more. Copies find chunks in it now; the page pool takes them when it
+ * needs some.
+ */
+static int zcrx_extend(struct zrx_receiver *receiver, uint64_t bytes)
+{
+	struct zcrx_state *state = receiver->state;
+	uint32_t shift = receiver->area->chunk_shift;
+	int result = zrx_ifq_extend(&state->queue, &state->ring, &refill_of(receiver)->parts,
+				    receiver->area, bytes);
+
+	if (result)
+		return result;
+	state->retry = 1;
+	state->suspect = 1;
+	if (!state->nodev) {
+		zrx_budget_resize(&state->budget, (uint32_t)(bytes >> shift));
+		bytes = (uint64_t)zrx_budget_views(&state->budget) << shift;
+	}
+	receiver->windows.pool_bytes = bytes;
+	return 0;
+}
+
 static void zcrx_collect(struct zrx_receiver *receiver)
 {
 	struct zcrx_state *state = receiver->state;
 
-	zrx_refill_drain(receiver->area);
 	flush_if_due(state, receiver);
+	if (state->notice && zrx_area_has_owner(receiver->area))
+		zrx_grow(receiver); /* the NIC found no chunk */
 	if (state->notice && zrx_area_has_owner(receiver->area) &&
 	    !zrx_ifq_rearm_event(&state->queue, &state->ring, ZRX_UAPI_EVENT_ALLOC_FAIL))
 		state->notice = 0;
@@ -2796,14 +4200,15 @@ static void kick_silent(void *context, struct zrx_stream *stream)
 {
 	struct zrx_receiver *receiver = context;
 
-	if (stream->state == ZRX_STREAM_ARMED && zrx_sys_socket_pending(stream->fd) > 0)
+	if (stream->state == ZRX_STREAM_ARMED && zrx_sys_socket_polls(stream->fd) > 0)
 		zrx_stream_kick(receiver, stream);
 }
 
 /*
  * Kernels without the fix for it leave a request armed, and silent, after a delivery that was cut
- * short by a full completion ring or an empty free list. Bytes that wait in the socket give it
- * away.
+ * short by a full completion ring or an empty free list. All of them (6.15 to 7.3) may do so when a
+ * reset comes while bytes are read: io_zcrx_tcp_recvmsg tries again for an end, not for an error.
+ * What waits in the socket gives it away.
  */
 static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
@@ -2813,13 +4218,16 @@ static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *recei
 	zrx_streams_each(&receiver->streams, kick_silent, receiver);
 }
 
+static uint64_t sooner(uint64_t one, uint64_t other)
+{
+	return one - 1 < other - 1 ? one : other; /* 0, never, is the last */
+}
+
 /* When the next look is due, by what there is to look for now; 0: never. */
 static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	int parked = !state->nodev && zrx_any_parked(receiver);
 	int backlog = zrx_refill_backlog(refill_of(receiver)) != 0;
-	const uint64_t *looks[] = {&state->retry_at, &state->backlog_at, &state->watch_at};
-	uint64_t next = 0;
 
 	if (!parked) {
 		state->retry_at = 0;
@@ -2834,11 +4242,7 @@ static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receive
 		state->backlog_at = zrx_sys_now_ns() + BACKLOG_RETRY_NS;
 	if (state->active && !state->watch_at)
 		state->watch_at = zrx_sys_now_ns() + WATCH_NS;
-	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
-		if (*looks[i] && (!next || *looks[i] < next))
-			next = *looks[i];
-	}
-	return next;
+	return sooner(state->watch_at, sooner(state->retry_at, state->backlog_at));
 }
 
 /* The timer went off: do what is due. */
@@ -2895,49 +4299,135 @@ static void zcrx_own_completion(struct zcrx_state *state, struct zrx_receiver *r
 	}
 }
 
+/* Where its bytes are, as the kernel says. */
+static inline uint64_t offset_of(const struct io_uring_cqe *cqe)
+{
+	const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+
+	return second->off;
+}
+
+/*
+ * The usual case: completions of the row's stream, from the first of these on, with bytes of a
+ * chunk of which nothing is out. Returns how many there were.
+ */
+static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_parts *parts,
+				      const struct io_uring_cqe *const cqes, uint32_t most,
+				      uint32_t shift, int linear)
+{
+	/* Kept apart from what the loop writes, which could alias it. */
+	const struct io_uring_cqe *cqe = cqes, *const end = cqe + (most << ZCRX_WIDE);
+	const uint64_t stream = row->stream;
+	const uint32_t owner = row->owner | ZRX_HOLD_WHOLE | 1;
+	struct zrx_event_same same = row->same;
+	const struct zrx_holds holds = *row->holds;
+	const uint8_t *const base = row->base;
+	struct zrx_event *event = row->at;
+	uint64_t bytes = 0;
+	uint32_t count;
+
+	for (; cqe != end && cqe->user_data == stream && cqe->flags & IORING_CQE_F_MORE;
+	     cqe += 1 << ZCRX_WIDE) {
+		uint64_t offset = offset_of(cqe), word, chunk;
+		uint32_t length = (uint32_t)cqe->res;
+
+		if (!linear)
+			offset = zrx_parts_linear(parts, offset);
+		chunk = offset >> shift;
+		word = zrx_hold_word(&holds, chunk);
+		if (!zrx_hold_idle(word))
+			break;
+		zrx_event_fill(event++, &same, base + offset, offset, length, chunk,
+			       zrx_hold_begin(&holds, chunk, word, owner));
+		bytes += length;
+	}
+	count = (uint32_t)((cqe - cqes) >> ZCRX_WIDE);
+	if (!count)
+		return 0;
+	row->at = event;
+	row->bytes += bytes;
+	row->end = event[-1].buffer.offset + event[-1].buffer.length;
+	row->hold = event[-1].buffer.slot; /* its first view */
+	row->begun += count;
+	return count;
+}
+
+/* Of an area that has not grown no part has to be looked up; of pages, the usual chunk, the shift
+ * is known. */
+static ZRX_APART uint32_t plain_views(struct zrx_row *row, const struct zrx_parts *parts,
+				      const struct io_uring_cqe *cqe, uint32_t most, uint32_t shift)
+{
+	if (!row->base)
+		return 0; /* no CPU view of it: known from here on */
+	if (!zrx_parts_linear_all(parts))
+		return run_of_plain(row, parts, cqe, most, shift, 0);
+	if (shift == PAGE_SHIFT)
+		return run_of_plain(row, parts, cqe, most, PAGE_SHIFT, 1);
+	return run_of_plain(row, parts, cqe, most, shift, 1);
+}
+
+/* Any other's bytes become a view, or more of the last one. Returns 0, or -ENOBUFS: no hold is
+ * left. */
+static int shared_view(struct zrx_row *row, const struct zrx_parts *parts, uint32_t shift,
+		       const struct io_uring_cqe *cqe)
+{
+	uint64_t where = zrx_parts_linear(parts, offset_of(cqe));
+	uint32_t chunk = (uint32_t)(where >> shift), hold = chunk + 1;
+
+	if (where == row->end && where & ((1u << shift) - 1) &&
+	    zrx_hold_refer(row->holds, row->hold)) {
+		zrx_row_extend(row, (uint32_t)cqe->res);
+		return 0;
+	}
+	return zrx_row_shared(row, chunk, &hold, where, (uint32_t)cqe->res) < 0 ? -ENOBUFS : 0;
+}
+
+/* Kernels that overshoot a limit (CVE-2025-40046) deliver more than was asked for. */
+static uint64_t less(uint64_t from, uint64_t bytes)
+{
+	return from > bytes ? from - bytes : 0;
+}
+
 /*
  * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
- * is then behind it. Returns 0, or -ENOMEM: nothing was consumed.
+ * is then behind it. Returns 0, or -ENOBUFS: nothing was consumed.
  */
 static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
 			struct zrx_stream *stream, unsigned *head, unsigned tail,
 			struct zrx_sink *sink)
 {
 	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
-	const struct io_uring_cqe *cqe = zrx_completion(&completions, *head);
+	const struct zrx_parts *parts = &refill_of(receiver)->parts;
+	uint32_t shift = receiver->area->chunk_shift;
 	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
 	struct zrx_row row;
-	int result = zrx_row_begin(&row, receiver, sink, stream);
+	int result = 0;
 
-	if (result)
-		return result;
+	zrx_row_begin(&row, receiver, sink, stream);
 	do {
-		const struct zrx_uapi_zcrx_cqe *second = (const void *)(cqe + 1);
+		const struct io_uring_cqe *cqe = zrx_completion(&completions, at);
+		uint32_t count = plain_views(&row, parts, cqe,
+					     zrx_completions_in_row(&completions, at, end), shift);
 
-		zrx_row_add(&row, second->off & ~ZRX_UAPI_AREA_MASK, (uint32_t)cqe->res);
-		if (++at == end || !row.free)
+		at += count;
+		if (count)
+			continue;
+		if (cqe->user_data != row.stream || !(cqe->flags & IORING_CQE_F_MORE))
 			break;
-		cqe = zrx_completion(&completions, at);
-	} while (cqe->user_data == row.stream && cqe->flags & IORING_CQE_F_MORE);
-	zrx_row_end(&row, sink);
-	if (stream->remaining != UINT64_MAX) {
-		stream->remaining -= row.bytes;
-		stream->flags &= (uint8_t)~ZRX_STREAM_FRESH;
-	}
+		result = shared_view(&row, parts, shift, cqe);
+		at += !result;
+	} while (!result && at != end);
+	if (at == *head)
+		return result;
+	zrx_row_end(&row, receiver, stream, sink);
+	stream->asked = less(stream->asked, row.bytes);
+	if (stream->remaining != UINT64_MAX)
+		stream->remaining = less(stream->remaining, row.bytes);
+	state->delivered += at - *head;
 	state->active = 1;
 	state->retry_ns = RETRY_FIRST_NS;
 	*head = at;
 	return 0;
-}
-
-/*
- * Result 0 is the end of the stream and the end of a limited request alike. The latter comes right
- * after bytes, and leaves whole parts.
- */
-static int part_done(const struct zrx_stream *stream)
-{
-	return stream->remaining && stream->remaining != UINT64_MAX &&
-	       !(stream->flags & ZRX_STREAM_FRESH) && stream->remaining % LIMIT_PART == 0;
 }
 
 /*
@@ -2960,6 +4450,7 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 	int result = cqe->res;
 
 	state->ring.in_flight--;
+	zrx_window_asked(receiver, stream);
 	if (result == -ENOSPC || result == -ENOMEM)
 		state->suspect = 1; /* others may have been cut short by the same */
 	/*
@@ -2970,9 +4461,11 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 		state->arms = 0;
 	if (result == -ENOMEM)
 		copy_failed(state, receiver, stream);
-	if (result == 0 && part_done(stream))
-		result = -EINTR; /* the next part */
-	zrx_stream_final(receiver, stream, result);
+	/* Result 0 is the end of the stream, and of a request that had all that it asked for. */
+	if (result == 0 && !stream->asked && stream->remaining)
+		zrx_stream_continue(receiver, stream);
+	else
+		zrx_stream_final(receiver, stream, result);
 	/* Nothing of ours is out, so nothing of ours can help. */
 	if (stream->state == ZRX_STREAM_PARKED && !state->nodev &&
 	    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
@@ -3005,9 +4498,8 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		}
 	}
 	zrx_ring_consumed(&state->ring, head);
-	state->arms =
-		state->arms ? (state->arms < UINT32_MAX / 2 ? state->arms * 2 : UINT32_MAX) : 1;
-	if (state->ring.was_full || (state->nodev && !nodev_free(receiver, sink->buffers)))
+	state->arms = state->arms < ARMS_MOST ? state->arms * 2 + 1 : ARMS_MOST;
+	if (state->ring.was_full || (state->nodev && !nodev_free(receiver)))
 		state->suspect = 1;
 	state->ring.was_full = 0;
 	return result;
@@ -3044,8 +4536,11 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.available = zcrx_available,
+	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
+	.take_back = zrx_refill_whole,
+	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,
@@ -3063,8 +4558,11 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.available = zcrx_available,
+	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,
 	.wait = zcrx_wait,
+	.take_back = zrx_refill_whole,
+	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
 	.stop = zcrx_stop,
@@ -3088,62 +4586,118 @@ static uint32_t chunk_bytes(const struct zrx_receiver *receiver)
 	return 1u << receiver->area->chunk_shift;
 }
 
-int64_t zrx_fill_receive(struct zrx_fill *fill, struct zrx_chunks *chunks,
-			 struct zrx_receiver *receiver, struct zrx_stream *stream,
+int zrx_fill_open(struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	int result = zrx_area_hold(receiver->area, error);
+
+	if (result)
+		return result;
+	if (zrx_chunks_open(&receiver->chunks, zrx_area_chunks(receiver->area),
+			    zrx_area_chunks_most(receiver->area)))
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
+	zrx_windows_open(receiver, receiver->area->bytes);
+	return 0;
+}
+
+int zrx_fill_extend(struct zrx_receiver *receiver, uint64_t bytes)
+{
+	zrx_chunks_extend(&receiver->chunks, (uint32_t)(bytes >> receiver->area->chunk_shift));
+	receiver->windows.pool_bytes = bytes;
+	return 0;
+}
+
+/* Bytes that were received into the chunk become a view of it. There is a hold for it. */
+static void add_view(struct zrx_receiver *receiver, struct zrx_stream *stream,
+		     struct zrx_sink *sink, uint64_t where, uint32_t length)
+{
+	uint32_t index = receiver->chunks.filling - 1;
+	struct zrx_chunk *chunk = &receiver->chunks.chunks[index];
+	struct zrx_row row;
+
+	if (!chunk->position)
+		chunk->references = 1; /* ours, while it is being filled */
+	zrx_row_begin(&row, receiver, sink, stream);
+	zrx_row_part(&row, chunk, index, where, length);
+	zrx_row_end(&row, receiver, stream, sink);
+}
+
+int64_t zrx_fill_receive(struct zrx_receiver *receiver, struct zrx_stream *stream,
 			 struct zrx_sink *sink, uint64_t *asked)
 {
+	struct zrx_chunks *chunks = &receiver->chunks;
 	struct zrx_chunk *chunk;
-	struct zrx_row row;
 	uint64_t where, room;
 	int64_t result;
 
-	if (!fill->chunk) {
+	if (!zrx_holds_room(&receiver->area->holds))
+		return -ENOBUFS;
+	if (!chunks->filling) {
 		if (!chunks->free_count)
 			return -ENOBUFS;
-		fill->chunk = zrx_chunk_take(chunks) + 1;
+		chunks->filling = zrx_chunk_take(chunks) + 1;
 	}
-	result = zrx_row_begin(&row, receiver, sink, stream);
-	if (result)
-		return result;
-	chunk = &chunks->chunks[fill->chunk - 1];
-	where = ((uint64_t)(fill->chunk - 1) << receiver->area->chunk_shift) + chunk->position;
+	chunk = &chunks->chunks[chunks->filling - 1];
+	where = ((uint64_t)(chunks->filling - 1) << receiver->area->chunk_shift) + chunk->position;
 	room = chunk_bytes(receiver) - chunk->position;
 	*asked = room < stream->remaining ? room : stream->remaining;
 	result = zrx_sys_recv(stream->fd, receiver->area->base + where, *asked);
 	if (result <= 0)
 		return result;
-	zrx_row_add(&row, where, (uint32_t)result);
-	zrx_row_end(&row, sink);
+	add_view(receiver, stream, sink, where, (uint32_t)result);
 	if (stream->remaining != UINT64_MAX)
 		stream->remaining -= (uint64_t)result;
-	zrx_chunk_hold(chunks, fill->chunk - 1);
 	chunk->position = (chunk->position + (uint32_t)result + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
 	if (chunk->position + chunk_bytes(receiver) / LEAST_PART > chunk_bytes(receiver)) {
-		zrx_chunk_put(chunks, fill->chunk - 1);
-		fill->chunk = 0;
+		zrx_chunk_put(chunks, chunks->filling - 1);
+		chunks->filling = 0;
 	}
 	return result;
 }
 
-uint32_t zrx_fill_available(const struct zrx_fill *fill, const struct zrx_chunks *chunks)
+static uint32_t *free_top(const struct zrx_area *area)
 {
-	return chunks->free_count + !!fill->chunk;
+	const struct zrx_chunks *chunks = &area->receiver->chunks;
+
+	return chunks->free + chunks->free_count;
 }
 
-void zrx_fill_take_back(struct zrx_chunks *chunks, struct zrx_area *area, struct zrx_chain chain)
+uint32_t zrx_fill_take_back(struct zrx_area *area, struct zrx_run *run, uint32_t owner)
 {
-	struct zrx_chunks local = *chunks; /* what the loop writes could alias it */
-	uint32_t shift = area->chunk_shift;
-	uint32_t at = chain.head;
+	const struct zrx_holds holds = area->holds;
+	uint32_t *free = free_top(area);
+	const char *at = run->at, *const end = run->end;
+	size_t stride = run->stride;
+	uint32_t count;
 
-	for (uint32_t left = chain.count; left; left--) {
-		const struct zrx_slot *slot = zrx_slot_at(&area->slots, at - 1);
+	for (; at != end; at += stride, free++) {
+		const struct zrx_buffer *buffer = (const void *)at;
 
-		zrx_chunk_put(&local, (uint32_t)(slot->where >> shift));
-		at = slot->next;
+		if (buffer->area != area ||
+		    !zrx_hold_take_whole(&holds, buffer->slot, buffer->generation, owner, free))
+			break;
 	}
-	chunks->free_count = local.free_count;
-	zrx_slots_free(&area->slots, chain);
+	/* Looked up again: the loop needs all registers. */
+	count = (uint32_t)(free - free_top(area));
+	run->at = at;
+	area->receiver->chunks.free_count += count;
+	return count;
+}
+
+int zrx_fill_take_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner)
+{
+	uint32_t index;
+
+	if (!zrx_hold_take_whole(&area->holds, buffer->slot, buffer->generation, owner, &index))
+		return 0;
+	zrx_chunk_free(&area->receiver->chunks, index);
+	return 1;
+}
+
+uint32_t zrx_fill_available(const struct zrx_receiver *receiver)
+{
+	const struct zrx_chunks *chunks = &receiver->chunks;
+
+	return zrx_holds_room(&receiver->area->holds) ? chunks->free_count + !!chunks->filling : 0;
 }
 /* ---- core/fork.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -3266,6 +4820,222 @@ void zrx_fork_unwatch(struct zrx_area *area)
 	if (area->fork_next)
 		area->fork_next->fork_previous = area->fork_previous;
 }
+/* ---- core/grow.c ---- */
+/* SPDX-License-Identifier: MIT */
+
+#define STEP_PART     2u          /* of the area: what it grows by */
+#define STEP_LEAST    (16u << 20) /* or by this, but at most to twice its size */
+#define STEP_HUGE     (2u << 20)  /* larger steps end where a huge page does */
+#define PUT_OFF_FIRST 100000000u  /* ns */
+#define PUT_OFF_LAST  10000000000u
+
+static uint64_t growth_grain(const struct zrx_area *area, uint64_t step)
+{
+	uint64_t grain = area->grain, chunk = 1ull << area->chunk_shift;
+
+	if (grain < STEP_HUGE && step >= STEP_HUGE)
+		grain = STEP_HUGE;
+	return grain > chunk ? grain : chunk;
+}
+
+uint64_t zrx_growth_next(const struct zrx_area *area)
+{
+	uint64_t most = area->max_bytes - area->max_bytes % (1ull << area->chunk_shift);
+	uint64_t step = area->bytes / STEP_PART, grain, next;
+
+	if (area->bytes >= most)
+		return area->bytes;
+	if (step < STEP_LEAST)
+		step = STEP_LEAST;
+	if (step > area->bytes)
+		step = area->bytes;
+	grain = growth_grain(area, step);
+	next = area->bytes + step;
+	next -= next % grain;
+	if (next <= area->bytes)
+		next += grain;
+	return next < most ? next : most;
+}
+
+/* It failed. */
+static void growth_put_off(struct zrx_growth *growth)
+{
+	growth->delay_ns = growth->delay_ns ? growth->delay_ns * 2 : PUT_OFF_FIRST;
+	if (growth->delay_ns > PUT_OFF_LAST)
+		growth->delay_ns = PUT_OFF_LAST;
+	growth->retry_at = zrx_sys_now_ns() + growth->delay_ns;
+	growth->wanted = 1;
+}
+
+static int growth_extend(struct zrx_receiver *receiver, uint64_t bytes)
+{
+	int result = zrx_area_take(receiver->area, bytes);
+
+	if (result)
+		return result;
+	result = receiver->engine->extend(receiver, bytes);
+	if (result)
+		zrx_area_give_up(receiver->area, bytes);
+	return result;
+}
+
+int zrx_grow(struct zrx_receiver *receiver)
+{
+	struct zrx_growth *growth = &receiver->growth;
+	uint64_t bytes = zrx_growth_next(receiver->area);
+
+	if (bytes == receiver->area->bytes)
+		return 0;
+	if (growth->retry_at && zrx_sys_now_ns() < growth->retry_at) {
+		growth->wanted = 1;
+		return 0;
+	}
+	if (growth_extend(receiver, bytes)) {
+		growth_put_off(growth);
+		return 0;
+	}
+	receiver->area->bytes = bytes;
+	zrx_store(&receiver->counters.area_bytes, bytes);
+	*growth = (struct zrx_growth){0};
+	zrx_windows_refresh(receiver);
+	return 1;
+}
+
+int64_t zrx_growth_patience(const struct zrx_receiver *receiver, int64_t timeout_ns)
+{
+	uint64_t now, left;
+
+	if (!receiver->growth.wanted || !timeout_ns)
+		return timeout_ns;
+	now = zrx_sys_now_ns();
+	left = receiver->growth.retry_at > now ? receiver->growth.retry_at - now : 0;
+	return timeout_ns < 0 || (uint64_t)timeout_ns > left ? (int64_t)left : timeout_ns;
+}
+/* ---- core/hold.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#define SPARE_BYTES                                                                              \
+	1024u /* of the area for each spare hold: many streams may each have a little in a chunk \
+	       */
+#define SPARE_MIN 16u
+#define SPARE_MAX (1u << 24)
+
+static uint32_t spare_for(uint64_t area_bytes)
+{
+	uint64_t wanted = area_bytes / SPARE_BYTES;
+
+	if (wanted > SPARE_MAX)
+		wanted = SPARE_MAX;
+	return (uint32_t)(wanted < SPARE_MIN ? SPARE_MIN : wanted);
+}
+
+int zrx_holds_open(struct zrx_holds *holds, uint64_t chunks, uint32_t chunk_shift)
+{
+	uint32_t spare = spare_for(chunks << chunk_shift);
+
+	if (chunks + spare > ZRX_HOLDS_MAX)
+		return -E2BIG;
+	holds->chunks = (uint32_t)chunks;
+	holds->total = holds->chunks + spare;
+	holds->words = zrx_sys_alloc(holds->total * sizeof(*holds->words));
+	/* Three tables, one behind the other. */
+	holds->owners = zrx_sys_alloc((2ull * holds->total + spare) * sizeof(*holds->owners));
+	if (!holds->words || !holds->owners) {
+		zrx_holds_close(holds);
+		return -ENOMEM;
+	}
+	holds->next = holds->owners + holds->total;
+	holds->spare_chunks = holds->next + holds->total;
+	holds->spare_fresh = holds->chunks;
+	holds->spare_left = spare;
+	return 0;
+}
+
+void zrx_holds_close(struct zrx_holds *holds)
+{
+	zrx_sys_free(holds->words);
+	zrx_sys_free(holds->owners);
+	*holds = (struct zrx_holds){0};
+}
+
+uint32_t zrx_hold_join(const struct zrx_holds *holds, uint32_t index, uint32_t owner,
+		       uint64_t *epoch)
+{
+	uint32_t begun = holds->owners[index] & ZRX_HOLD_BEGUN;
+	uint64_t word = zrx_hold_word(holds, index), more;
+
+	if ((holds->owners[index] ^ owner) >> ZRX_HOLD_OWNER_BITS || begun == ZRX_HOLD_VIEWS ||
+	    zrx_hold_references(word) == ZRX_HOLD_REFERENCES)
+		return ZRX_HOLD_VIEWS;
+	/*
+	 * Views of it are released meanwhile. With the last one it is returning, and whoever
+	 * cleared it has it. Relaxed: what is added has been handed to nobody yet.
+	 */
+	do {
+		if (!(word & ZRX_HOLD_OUT))
+			return ZRX_HOLD_VIEWS;
+		more = (word + ZRX_HOLD_REFERENCE) | 1ull << begun;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&holds->words[index], &word, more, memory_order_relaxed, memory_order_relaxed));
+	holds->owners[index]++;
+	*epoch = word & ~(uint64_t)UINT32_MAX;
+	return begun;
+}
+
+int zrx_hold_refer(const struct zrx_holds *holds, uint32_t index)
+{
+	/* Other threads only take views away: the references stay as they are read, the hold stays
+	 * out. */
+	if (zrx_hold_references(zrx_hold_word(holds, index)) == ZRX_HOLD_REFERENCES)
+		return 0;
+	atomic_fetch_add_explicit(&holds->words[index], ZRX_HOLD_REFERENCE, memory_order_relaxed);
+	return 1;
+}
+
+uint32_t zrx_hold_spare(struct zrx_holds *holds, uint32_t chunk)
+{
+	uint32_t index;
+
+	if (!holds->spare_left)
+		return UINT32_MAX;
+	if (holds->spare_free) {
+		index = holds->spare_free - 1;
+		holds->spare_free = holds->next[index];
+	} else {
+		index = holds->spare_fresh++;
+	}
+	holds->spare_left--;
+	holds->spare_chunks[index - holds->chunks] = chunk;
+	return index;
+}
+
+struct zrx_chain zrx_chain_measure(const struct zrx_holds *holds, uint32_t head)
+{
+	struct zrx_chain chain = {.head = head};
+
+	for (uint32_t at = head; at; at = holds->next[at - 1]) {
+		chain.tail = at;
+		chain.references += zrx_hold_references(zrx_hold_word(holds, at - 1));
+	}
+	return chain;
+}
+
+void zrx_chain_push(const struct zrx_holds *holds, _Atomic uint32_t *list, struct zrx_chain chain)
+{
+	uint32_t *next = &holds->next[chain.tail - 1];
+	uint32_t head = atomic_load_explicit(list, memory_order_relaxed);
+
+	/*
+	 * Lists are only ever taken whole, so a stale head cannot be mistaken for a current one.
+	 * Sequentially consistent because zrx_refill_give looks at the list after it has let go of
+	 * its lock.
+	 */
+	do {
+		*next = head;
+	} while (!atomic_compare_exchange_weak_explicit(
+		list, &head, chain.head, memory_order_seq_cst, memory_order_relaxed));
+}
 /* ---- core/ifq.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
@@ -3368,6 +5138,8 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring)
 		return 0; /* before 6.18: none of these */
 	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
 		features |= ZRX_FEATURE_FLUSH;
+	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
+		features |= ZRX_FEATURE_ADD_AREA;
 	if (zcrx.register_flags & ZRX_UAPI_REG_NODEV)
 		features |= ZRX_FEATURE_NODEV;
 	if (zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
@@ -3437,7 +5209,7 @@ void zrx_ifq_forget(struct zrx_ifq *queue)
 }
 
 static void attach(struct zrx_ifq *queue, struct zrx_refill *refill,
-		   const struct zrx_uapi_offsets *offsets, uint64_t token)
+		   const struct zrx_uapi_offsets *offsets, uint64_t token, uint64_t end)
 {
 	uint8_t *base = queue->region;
 
@@ -3445,7 +5217,8 @@ static void attach(struct zrx_ifq *queue, struct zrx_refill *refill,
 	refill->tail = (_Atomic uint32_t *)(void *)(base + offsets->tail);
 	refill->entries = (struct zrx_uapi_rqe *)(void *)(base + offsets->rqes);
 	refill->entry_count = queue->entries;
-	refill->area_token = token;
+	refill->parts.token = token;
+	refill->parts.end = end;
 	if (queue->event_types)
 		queue->stats =
 			(const struct zrx_uapi_zcrx_stats *)(const void *)(base +
@@ -3552,7 +5325,26 @@ static int register_queue(struct zrx_ifq *queue, struct zrx_ring *ring, struct z
 		return result;
 	queue->id = registration.ifq.zcrx_id;
 	queue->rx_buf_len = rx_buf_len ? rx_buf_len : (uint32_t)zrx_sys_page_bytes();
-	attach(queue, refill, &registration.ifq.offsets, registration.area.rq_area_token);
+	attach(queue, refill, &registration.ifq.offsets, registration.area.rq_area_token,
+	       receiver->area->bytes - receiver->area->bytes % queue->rx_buf_len);
+	return 0;
+}
+
+/* Where the best engine is asked for, one that cannot grow is better than one that copies. */
+static int check_can_grow(const struct zrx_ifq *queue, const struct zrx_receiver *receiver,
+			  struct zrx_error *error)
+{
+	struct zrx_area *area = receiver->area;
+
+	if (area->max_bytes == area->bytes || queue->features & ZRX_FEATURE_ADD_AREA)
+		return 0;
+	if (receiver->options.engine != ZRX_ENGINE_AUTO)
+		return zrx_error_set(
+			error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			"boot Linux 7.3 or newer, or set area_max_bytes to 0 and area_bytes to "
+			"what is needed",
+			"area_max_bytes: on this kernel the area of a zcrx engine cannot grow");
+	area->max_bytes = area->bytes;
 	return 0;
 }
 
@@ -3567,10 +5359,13 @@ int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_re
 		return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
 				     "boot Linux 7.1 or newer, or use engine multishot",
 				     "this kernel has no zcrx without a device");
+	result = check_can_grow(queue, receiver, error);
+	if (result)
+		return result;
 	if (queue->features & ZRX_FEATURE_EVENTS)
 		queue->event_types = 1u << ZRX_UAPI_EVENT_ALLOC_FAIL;
 	lay_out(queue,
-		zrx_options_refill_entries(&receiver->options, zrx_area_chunks(receiver->area),
+		zrx_options_refill_entries(&receiver->options, zrx_area_chunks_most(receiver->area),
 					   ZRX_UAPI_RQ_MAX_ENTRIES));
 	if (!(receiver->options.flags & ZRX_REFILL_RING_KERNEL))
 		result = map_region(queue, error);
@@ -3604,6 +5399,27 @@ int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint
 	struct zrx_uapi_ctrl ctrl = {.op = ZRX_UAPI_CTRL_ARM_EVENT, .u.arm_event.event_type = type};
 
 	return control(queue, ring, &ctrl);
+}
+
+int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_parts *parts,
+		   const struct zrx_area *area, uint64_t bytes)
+{
+	uint64_t start = zrx_parts_end(parts);
+	struct zrx_uapi_area_reg registration = {
+		.addr = (uint64_t)(uintptr_t)(area->base + start),
+		.len = bytes - start,
+	};
+	struct zrx_uapi_ctrl ctrl = {
+		.op = ZRX_UAPI_CTRL_ADD_AREA,
+		.u.add_area.area_ptr = (uint64_t)(uintptr_t)&registration,
+	};
+	int result = zrx_parts_room(parts);
+
+	if (!result)
+		result = control(queue, ring, &ctrl);
+	if (!result) /* the token is there also if it failed */
+		zrx_parts_add(parts, bytes, registration.rq_area_token);
+	return result;
 }
 /* ---- core/info.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -3639,11 +5455,36 @@ int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *st
 		.alloc_failures = ZRX_UNKNOWN,
 		.waits = load(&counters->waits),
 		.wakes = load(&counters->wakes),
+		.paused = load(&counters->paused),
+		.pauses = load(&counters->pauses),
+		.held_bytes = load(&counters->held_bytes),
+		.area_bytes = load(&counters->area_bytes),
 	};
 
 	/* The two counters are read one after the other: never let their difference wrap. */
 	filled.released = filled.buffers > outstanding ? filled.buffers - outstanding : 0;
 	receiver->engine->stats(receiver, &filled);
+	return zrx_copy_out(stats, &filled, sizeof(filled));
+}
+
+int zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t handle,
+		     struct zrx_stream_stats *stats)
+{
+	const struct zrx_stream *stream;
+	struct zrx_stream_stats filled = {.size = sizeof(filled)};
+	int result = zrx_check_thread(receiver);
+
+	if (result)
+		return result;
+	stream = zrx_stream_find(&receiver->streams, handle);
+	if (!stream)
+		return -ENOENT;
+	filled.at_window = !!(stream->flags & ZRX_STREAM_AT_WINDOW);
+	filled.paused = !!(stream->flags & ZRX_STREAM_BY_HAND);
+	filled.bytes = stream->bytes;
+	filled.held_bytes = stream->held;
+	filled.window_bytes = zrx_window_now(receiver, stream);
+	filled.receive_buffer = stream->receive_buffer;
 	return zrx_copy_out(stats, &filled, sizeof(filled));
 }
 
@@ -3756,7 +5597,7 @@ const char *zrx_stage_name(uint32_t stage)
 }
 /* ---- core/nic.c ---- */
 /* SPDX-License-Identifier: MIT */
-/* The public calls on NICs: inspect, plan, apply, undo, restore. */
+/* The public calls on NICs: inspect, demand, plan, apply, undo, restore. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -3920,7 +5761,9 @@ struct zrx_ethtool_driver {
 struct zrx_ethtool_rings {
 	uint32_t rx;
 	uint32_t rx_max;
-	uint32_t split; /* ZRX_SPLIT_* */
+	uint32_t jumbo;   /* descriptors of a second ring, for payload or large packets; 0: none */
+	uint32_t buf_len; /* bytes of the driver's own buffers; 0: it does not tell */
+	uint32_t split;   /* ZRX_SPLIT_* */
 	uint32_t thresh;
 	uint32_t has_thresh; /* the driver has the setting, which does not mean that it is not zero
 			      */
@@ -4081,6 +5924,7 @@ struct zrx_nic_ops {
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
 	int (*xdp)(struct zrx_nic_device *device, uint32_t *attached);
+	int (*mtu)(struct zrx_nic_device *device, uint32_t *mtu);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);
 	int (*split_set)(struct zrx_nic_device *device, uint32_t split, uint32_t *changed);
 	int (*thresh_set)(struct zrx_nic_device *device, uint32_t thresh);
@@ -4637,6 +6481,39 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 		    uint32_t *alive, struct zrx_error *error);
 
 #endif /* ZRX_KERNEL_NIC_CLAIM_H */
+/* ---- kernel/nic/demand.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * The standing demand of a receive queue: what descriptors and page pool hold of an area before a
+ * program has a byte of it. Descriptors times stride, in each driver's own way.
+ */
+#ifndef ZRX_KERNEL_NIC_DEMAND_H
+#define ZRX_KERNEL_NIC_DEMAND_H
+
+/* What it depends on, as the driver tells it now. */
+struct zrx_demand_facts {
+	const char *driver;
+	uint32_t page_bytes;
+	uint32_t rx;           /* descriptors, as ethtool -g tells */
+	uint32_t jumbo;        /* of the second ring, likewise; 0: none, or none yet */
+	uint32_t buf_len;      /* the driver's own buffers; 0: it does not tell */
+	uint32_t split;        /* ZRX_SPLIT_* */
+	uint32_t mtu;          /* 0: not told */
+	uint32_t buffer_bytes; /* wanted as rx_buf_len; 0: a page */
+};
+
+/* The formula (pure): fills chunk_bytes and what comes after hw_gro, and the descriptors. */
+void zrx_demand_compute(const struct zrx_demand_facts *facts, struct zrx_nic_demand *demand);
+
+/*
+ * Read what it depends on, and compute. The queue is not looked at: rings are the interface's. With
+ * split still off, it is what will be once it is on. Returns 0; -EOPNOTSUPP where the driver tells
+ * no rings; or what reading gave.
+ */
+int zrx_demand_read(struct zrx_nic_device *device, uint32_t buffer_bytes,
+		    struct zrx_nic_demand *demand);
+
+#endif /* ZRX_KERNEL_NIC_DEMAND_H */
 /* ---- kernel/nic/inspect.h ---- */
 /* SPDX-License-Identifier: MIT */
 /* Looking at one queue of a NIC, with a judgement on each precondition. */
@@ -4726,6 +6603,50 @@ static int setup_begin(const struct zrx_options *options, struct zrx_options *ch
 	zrx_error_clear(error);
 	result = zrx_options_check(checked, options, error);
 	return result ? result : zrx_nic_device_open(device, checked->interface, error);
+}
+
+static int demand_of(struct zrx_nic_device *device, const struct zrx_options *options,
+		     struct zrx_nic_demand *demand, struct zrx_error *error)
+{
+	struct zrx_check checks[ZRX_NIC_CHECKS];
+	struct zrx_nic_report report = {.checks = checks};
+	int result;
+
+	zrx_nic_report_make(
+		device, options->flags & ZRX_QUEUE ? options->queue : ZRX_NIC_FREE_QUEUE, &report);
+	if (options->flags & ZRX_QUEUE && report.queue_count && report.queue >= report.queue_count)
+		return zrx_error_set(error, -ERANGE, ZRX_STAGE_NIC, "choose a lower one",
+				     "%s has no queue %u", device->name, options->queue);
+	demand->queue = report.queue;
+	result = zrx_demand_read(device, options->buffer_bytes, demand);
+	if (result == -EOPNOTSUPP)
+		return zrx_error_set(error, result, ZRX_STAGE_NIC,
+				     "name a physical interface whose driver has receive queues",
+				     "%s: the driver tells no receive rings", device->name);
+	return result ? zrx_error_set(error, result, ZRX_STAGE_NIC, "try again",
+				      "%s: its rings cannot be read: %s", device->name,
+				      strerror(-result))
+		      : 0;
+}
+
+int zrx_nic_demand(const struct zrx_options *options, struct zrx_nic_demand *demand,
+		   struct zrx_error *error)
+{
+	struct zrx_nic_demand found = {.size = sizeof(found)};
+	struct zrx_options checked;
+	struct zrx_nic_device *device;
+	int result;
+
+	zrx_error_clear(error);
+	if (!demand || demand->size < sizeof(demand->size))
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set demand.size",
+				     "the demand has no size");
+	result = setup_begin(options, &checked, &device, error);
+	if (result)
+		return result;
+	result = demand_of(device, &checked, &found, error);
+	zrx_nic_device_close(device);
+	return result ? result : zrx_copy_out(demand, &found, sizeof(found));
 }
 
 int zrx_nic_plan(const struct zrx_options *options, struct zrx_nic_step *steps, uint32_t capacity,
@@ -4920,6 +6841,7 @@ int zrx_nic_restore(const char *interface, struct zrx_error *error)
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_AREA_BYTES   (64ull << 20)
@@ -4928,6 +6850,7 @@ int zrx_nic_restore(const char *interface, struct zrx_error *error)
 #define MAX_RING_ENTRIES     32768u
 #define MIN_RING_ENTRIES     8u /* a wake, a timer and a cancel besides data */
 #define MAX_BUFFER_BYTES     (1u << 30)
+#define AREA_BITS            47  /* of a size: 128 TiB */
 #define MIN_COPY_CHUNKS      16u /* below that a default chunk is made smaller */
 
 int zrx_copy_in(void *to, size_t size, const void *from)
@@ -4952,17 +6875,46 @@ static int refuse(struct zrx_error *error, const char *hint, const char *field, 
 			     "option %s: %" PRIu64 " will not do", field, value);
 }
 
+static int check_growth(const struct zrx_options *options, struct zrx_error *error)
+{
+	uint64_t most = options->area_max_bytes;
+	uint32_t buffer = options->buffer_bytes;
+	char hint[80];
+
+	if (!most)
+		return 0;
+	if (options->area_kind == ZRX_AREA_CALLER || options->area_kind == ZRX_AREA_DMABUF)
+		return refuse(error, "leave it 0: memory that the caller provides cannot grow",
+			      "area_max_bytes", most);
+	if (most % zrx_sys_page_bytes() || (buffer && most % buffer))
+		return refuse(error, "round it up to whole pages and buffers", "area_max_bytes",
+			      most);
+	if (most >> AREA_BITS)
+		return refuse(error, "ask for less than 128 TiB", "area_max_bytes", most);
+	snprintf(hint, sizeof(hint), "take at least area_bytes (%" PRIu64 "), or 0: no growth",
+		 options->area_bytes);
+	return most < options->area_bytes ? refuse(error, hint, "area_max_bytes", most) : 0;
+}
+
+static void default_area(struct zrx_options *options)
+{
+	uint64_t most = options->area_max_bytes;
+
+	options->area_bytes = most && most < DEFAULT_AREA_BYTES ? most : DEFAULT_AREA_BYTES;
+	options->flags |= ZRX_DEFAULT_AREA;
+}
+
 static int check_sizes(struct zrx_options *options, struct zrx_error *error)
 {
 	size_t page = zrx_sys_page_bytes();
 	uint32_t buffer = options->buffer_bytes;
 
 	if (!options->area_bytes)
-		options->area_bytes = DEFAULT_AREA_BYTES;
+		default_area(options);
 	if (options->area_bytes % page)
 		return refuse(error, "round area_bytes up to whole pages", "area_bytes",
 			      options->area_bytes);
-	if (options->area_bytes >> 47)
+	if (options->area_bytes >> AREA_BITS)
 		return refuse(error, "ask for less than 128 TiB", "area_bytes",
 			      options->area_bytes);
 	if (options->area_bytes < 2 * page)
@@ -4974,8 +6926,12 @@ static int check_sizes(struct zrx_options *options, struct zrx_error *error)
 	if (buffer && options->area_bytes < 2ull * buffer)
 		return refuse(error, "make area_bytes at least twice buffer_bytes", "area_bytes",
 			      options->area_bytes);
-	if (!options->ring_entries)
+	if (check_growth(options, error))
+		return -EINVAL;
+	if (!options->ring_entries) {
 		options->ring_entries = DEFAULT_RING_ENTRIES;
+		options->flags |= ZRX_DEFAULT_RING;
+	}
 	if (options->ring_entries > MAX_RING_ENTRIES)
 		return refuse(error, "take 1 to 32768", "ring_entries", options->ring_entries);
 	if (options->ring_entries < MIN_RING_ENTRIES)
@@ -5056,15 +7012,56 @@ uint32_t zrx_options_copy_chunk(const struct zrx_options *options)
 	return chunk > page ? chunk : page;
 }
 
-uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint32_t chunks,
+uint32_t zrx_options_refill_entries(const struct zrx_options *options, uint64_t chunks,
 				    uint32_t most)
 {
-	uint32_t wanted = options->refill_entries ? options->refill_entries : chunks;
+	uint64_t wanted = options->refill_entries ? options->refill_entries : chunks;
 	uint32_t entries = 1;
 
 	while (entries < wanted && entries < most)
 		entries *= 2;
 	return entries;
+}
+/* ---- core/parts.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+int zrx_parts_room(const struct zrx_parts *parts)
+{
+	return parts->count == ZRX_PARTS_MAX ? -ENOSPC : 0;
+}
+
+uint64_t zrx_parts_end(const struct zrx_parts *parts)
+{
+	return parts->count ? parts->added[parts->count - 1].end : parts->end;
+}
+
+void zrx_parts_add(struct zrx_parts *parts, uint64_t end, uint64_t token)
+{
+	uint64_t start = zrx_parts_end(parts);
+
+	parts->added[parts->count++] = (struct zrx_part){start, end, token};
+}
+
+uint64_t zrx_parts_search_offset(const struct zrx_parts *parts, uint64_t linear)
+{
+	const struct zrx_part *part = parts->added;
+
+	while (linear >= part->end)
+		part++;
+	return linear - part->start + part->token;
+}
+
+uint64_t zrx_parts_search_linear(const struct zrx_parts *parts, uint64_t offset)
+{
+	/* The last ones are the largest. */
+	for (uint32_t i = parts->count; i-- > 0;) {
+		const struct zrx_part *part = &parts->added[i];
+
+		if (offset - part->token < part->end - part->start)
+			return offset - part->token + part->start;
+	}
+	return offset - parts->token; /* none of the area's: no kernel gives one */
 }
 /* ---- core/prove.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -5478,9 +7475,17 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
+	zrx_sizing_describe(receiver);
+	zrx_store(&receiver->counters.area_bytes, receiver->area->bytes);
 	zrx_fork_hold();
 	receiver->area->receiver = receiver;
 	zrx_fork_allow();
+	result = zrx_window_check(receiver, receiver->options.window_bytes, error);
+	if (result) {
+		receiver->area->free = NULL; /* nobody has seen it: the caller's memory stays his */
+		zrx_receiver_close(receiver);
+		return result;
+	}
 	*out = receiver;
 	return 0;
 }
@@ -5507,6 +7512,7 @@ int zrx_receiver_destroy(struct zrx_receiver *receiver)
 	if (result)
 		receiver->area->lost = 1;
 	receiver_drop_streams(receiver);
+	zrx_chunks_close(&receiver->chunks);
 	zrx_fork_hold();
 	receiver->area->receiver = NULL;
 	zrx_fork_allow();
@@ -5572,7 +7578,7 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 			receiver->engine->leave(receiver, stream);
 		/* The request is over, so this was the last reference that the receiver held. */
 		zrx_fork_close_stream(stream);
-		zrx_stream_free(&receiver->streams, stream);
+		zrx_stream_drop(receiver, stream);
 		zrx_count(&receiver->counters.streams, (uint64_t)-1);
 	}
 }
@@ -5596,18 +7602,28 @@ static int may_resume(struct zrx_receiver *receiver, const struct zrx_stream_lis
 	return parked->first && receiver->engine->available(receiver, parked->first) > resumed;
 }
 
+/* Any of them; there may be more buffers than there were. */
+static int can_resume(struct zrx_receiver *receiver)
+{
+	if (!zrx_any_parked(receiver))
+		return 0;
+	return may_resume(receiver, &receiver->parked[0], 0) ||
+	       may_resume(receiver, &receiver->parked[1], 0) || zrx_grow(receiver);
+}
+
 /* Let as many parked streams try again as there may be buffers for; the longest waiting first. */
 static void resume(struct zrx_receiver *receiver)
 {
 	uint32_t resumed = 0;
 
+	if (!can_resume(receiver))
+		return;
 	for (uint32_t i = 0; i < 2; i++) {
 		struct zrx_stream_list *parked =
 			&receiver->parked[(receiver->resume_first + i) % 2];
 
 		while (may_resume(receiver, parked, resumed)) {
-			parked->first->state = ZRX_STREAM_QUEUED;
-			zrx_list_append(&receiver->queued, parked->first);
+			zrx_window_go_on(receiver, parked->first);
 			resumed++;
 		}
 	}
@@ -5637,6 +7653,10 @@ static int make_requests(struct zrx_receiver *receiver)
 		int result;
 
 		zrx_list_remove(stream);
+		if (zrx_window_full(&receiver->windows, stream)) {
+			zrx_window_go_on(receiver, stream);
+			continue;
+		}
 		stream->state = ZRX_STREAM_ARMED;
 		result = receiver->engine->arm(receiver, stream);
 		if (result == -EAGAIN || result == -ENOMEM || result == -ENOSPC) {
@@ -5655,35 +7675,46 @@ static int has_requests(const struct zrx_receiver *receiver)
 	return receiver->queued.first || receiver->cancels.first;
 }
 
-/* Buffers that other threads released, back to where the engine takes them from. */
+/* What other threads have put on one of the area's lists, if anything. */
+static void settle_list(struct zrx_receiver *receiver, _Atomic uint32_t *list)
+{
+	struct zrx_chain chain = {0};
+
+	if (!atomic_load_explicit(list, memory_order_seq_cst))
+		return;
+	/* Acquire pairs with the release in zrx_chain_push. */
+	chain.head = atomic_exchange_explicit(list, 0, memory_order_acquire);
+	zrx_windows_settle(receiver, chain);
+}
+
+/* Buffers that were released, back to where the engine takes them from. */
 static void collect(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area = receiver->area;
 
-	if (!area->refill && atomic_load_explicit(&area->returned, memory_order_seq_cst)) {
-		/* Acquire pairs with the release in zrx_chain_push. */
-		uint32_t head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-
-		receiver->engine->take_back(receiver, zrx_chain_measure(&area->slots, head));
+	if (area->refill) {
+		if (zrx_refill_to_do(area))
+			zrx_refill_drain(area);
+		settle_list(receiver, &area->settled);
+	} else {
+		settle_list(receiver, &area->returned);
 	}
 	receiver->engine->collect(receiver);
 }
 
 /* ---- receive ---- */
 
-/* Of threads that receive first at the same time, one becomes the owner. */
+/* There was none. Of threads that receive first at the same time, one becomes it. */
 static int bind_owner(struct zrx_receiver *receiver)
 {
 	struct zrx_area *area = receiver->area;
 	uint64_t nobody = 0;
 	int result;
 
-	if (area->forked)
-		return -EPERM; /* the parent's: its rings are not even mapped here */
 	/* Relaxed: a thread that finds itself here wrote all that it reads. */
 	if (!atomic_compare_exchange_strong_explicit(&area->owner, &nobody, zrx_thread_number(),
 						     memory_order_relaxed, memory_order_relaxed))
-		return nobody == zrx_thread_number() ? 0 : -EPERM;
+		return -EPERM;
 	result = receiver->engine->start(receiver);
 	if (!result)
 		return 0;
@@ -5693,10 +7724,18 @@ static int bind_owner(struct zrx_receiver *receiver)
 
 static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
-	emit_done(receiver, sink);
+	if (receiver->done.first)
+		emit_done(receiver, sink);
 	sink->error = receiver->engine->harvest(receiver, sink);
-	emit_done(receiver, sink);
+	if (receiver->done.first)
+		emit_done(receiver, sink);
 	return sink->error;
+}
+
+/* Streams wait for what others release. */
+static int awaits_return(const struct zrx_receiver *receiver)
+{
+	return zrx_any_parked(receiver) || receiver->windows.at_window.first;
 }
 
 /*
@@ -5705,14 +7744,16 @@ static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
  */
 static int may_sleep(struct zrx_receiver *receiver)
 {
-	uint32_t want = ZRX_WAIT_BACKLOG | (zrx_any_parked(receiver) ? ZRX_WAIT_RETURN : 0);
+	struct zrx_refill *refill = receiver->area->refill;
+	uint32_t want =
+		awaits_return(receiver) ? ZRX_WAIT_RETURN | ZRX_WAIT_BACKLOG : ZRX_WAIT_BACKLOG;
 
 	atomic_store_explicit(&receiver->area->waiting, want, memory_order_seq_cst);
-	if (!zrx_any_parked(receiver) && !receiver->area->refill)
+	if (!awaits_return(receiver) && !(refill && zrx_refill_to_do(receiver->area)))
 		return 1;
 	collect(receiver);
-	return !may_resume(receiver, &receiver->parked[0], 0) &&
-	       !may_resume(receiver, &receiver->parked[1], 0);
+	zrx_windows_look(receiver);
+	return !has_requests(receiver) && !can_resume(receiver);
 }
 
 /* An event loop that waits for the descriptor has more to receive. */
@@ -5754,6 +7795,7 @@ static int hand_over(struct zrx_receiver *receiver, const struct zrx_sink *sink,
 		atomic_fetch_add_explicit(&area->references, sink->buffers, memory_order_relaxed);
 		zrx_count(&receiver->counters.buffers, sink->buffers);
 		zrx_count(&receiver->counters.bytes, sink->bytes);
+		zrx_store(&receiver->counters.held_bytes, receiver->windows.held_bytes);
 	}
 	if (atomic_load_explicit(&area->polled, memory_order_relaxed) &&
 	    unfinished(receiver, sink, result))
@@ -5777,13 +7819,16 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 {
 	int result, waited, refused;
 
-	collect(receiver);
-	resume(receiver);
+	receiver->growth.wanted = 0;
+	if (zrx_any_parked(receiver))
+		resume(receiver);
 	refused = make_requests(receiver);
-	if (receiver->done.first || (has_requests(receiver) && !refused) || !may_sleep(receiver))
+	if (receiver->done.first || (has_requests(receiver) && !refused) ||
+	    (timeout_ns && !may_sleep(receiver)))
 		timeout_ns = 0;
 	else if (refused && (timeout_ns < 0 || timeout_ns > REFUSED_RETRY_NS))
 		timeout_ns = REFUSED_RETRY_NS;
+	timeout_ns = zrx_growth_patience(receiver, timeout_ns);
 	zrx_count(&receiver->counters.waits, 1);
 	waited = receiver->engine->wait(receiver, timeout_ns);
 	atomic_store_explicit(&receiver->area->waiting, 0, memory_order_relaxed);
@@ -5795,8 +7840,10 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 	if (sink->count)
 		return 0;
 	if (result)
-		return fail(receiver, result, ZRX_STAGE_RECEIVE, "free memory, then receive again",
-			    "out of memory for the table of buffers; nothing is lost");
+		return fail(receiver, result, ZRX_STAGE_RECEIVE,
+			    "release buffers, then receive again",
+			    "more views of shared chunks are out than can be told apart; nothing "
+			    "is lost");
 	if (woken(receiver))
 		return 0;
 	return waited == -EINTR ? -EINTR : 1;
@@ -5807,21 +7854,26 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 {
 	struct zrx_sink sink = {.events = events, .capacity = capacity};
 	uint64_t deadline = 0;
-	int result;
+	int result, owned;
 
-	if (receiver && zrx_check_thread(receiver))
+	if (!receiver)
+		return -EINVAL;
+	owned = zrx_area_owned(receiver->area);
+	if (!owned && zrx_area_has_owner(receiver->area))
 		return -EPERM;
-	if (!receiver || !events || !capacity || capacity > MAX_CAPACITY)
-		return receiver ? fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE,
-				       "capacity is 1 to 65536", "no room for events")
-				: -EINVAL;
-	result = bind_owner(receiver);
+	if (!events || !capacity || capacity > MAX_CAPACITY)
+		return fail(receiver, -EINVAL, ZRX_STAGE_RECEIVE, "capacity is 1 to 65536",
+			    "no room for events");
+	if (receiver->area->forked)
+		return -EPERM; /* the parent's: its rings are not even mapped here */
+	result = owned ? 0 : bind_owner(receiver);
 	if (result)
 		return result;
 	/* Before looking, so that what comes later makes it readable again. */
 	if (ring_signals_poller(receiver->area))
 		zrx_sys_eventfd_drain(receiver->area->poll_fd);
 	collect(receiver);
+	zrx_windows_look(receiver);
 	/*
 	 * What is completed already costs no system call; unless streams wait for one, or an event
 	 * loop waits for the descriptor, which announces new work only after the last was run.
@@ -5844,6 +7896,7 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 		result = turn(receiver, &sink, timeout_ns);
 		if (result < 0 || !result || !timeout_ns)
 			return hand_over(receiver, &sink, result);
+		zrx_windows_look(receiver);
 		if (timeout_ns < 0)
 			continue;
 		now = zrx_sys_now_ns();
@@ -5867,69 +7920,111 @@ static void unlock(struct zrx_refill *refill)
 	atomic_store_explicit(&refill->lock, 0, memory_order_seq_cst);
 }
 
-/* Put as much of the chain into the ring as it has room for; returns the rest. */
-static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
-			     struct zrx_chain chain)
+static inline void set_entry(struct zrx_uapi_rqe *entry, uint64_t offset)
 {
-	uint32_t tail = atomic_load_explicit(refill->tail, memory_order_relaxed);
-	uint32_t room = refill->entry_count - zrx_refill_pending(refill);
-	struct zrx_chain done = {.head = chain.head};
+	entry->off = offset;
+	entry->len = 0; /* not read by any kernel: the reference is counted, not the bytes */
+	entry->pad = 0;
+}
 
-	while (room && chain.head) {
-		struct zrx_slot *slot = zrx_slot_at(&area->slots, chain.head - 1);
-		struct zrx_uapi_rqe *entry = &refill->entries[tail & (refill->entry_count - 1)];
+static uint32_t tail_of(const struct zrx_refill *refill)
+{
+	return atomic_load_explicit(refill->tail, memory_order_relaxed);
+}
 
-		entry->off = refill->area_token | slot->where;
-		entry->len =
-			0; /* not read by any kernel: the reference is counted, not the bytes */
-		entry->pad = 0;
-		tail++;
-		room--;
-		done.tail = chain.head;
-		done.count++;
-		chain.head = slot->next;
-	}
-	chain.count -= done.count;
-	if (!done.count)
-		return chain;
+/* So many behind the tail. */
+static struct zrx_uapi_rqe *entry_at(const struct zrx_refill *refill, uint32_t behind)
+{
+	return &refill->entries[(tail_of(refill) + behind) & (refill->entry_count - 1)];
+}
+
+static uint32_t room_left(const struct zrx_refill *refill)
+{
+	return refill->entry_count - zrx_refill_pending(refill);
+}
+
+/* So many entries are written. */
+static void publish(struct zrx_refill *refill, uint32_t written)
+{
 	/*
 	 * Release: the entries, and the last reads of the buffers, come before the kernel's acquire
 	 * of tail.
 	 */
-	atomic_store_explicit(refill->tail, tail, memory_order_release);
+	atomic_store_explicit(refill->tail, tail_of(refill) + written, memory_order_release);
 	atomic_store_explicit(&refill->filled,
-			      atomic_load_explicit(&refill->filled, memory_order_relaxed) +
-				      done.count,
+			      atomic_load_explicit(&refill->filled, memory_order_relaxed) + written,
 			      memory_order_relaxed);
+}
+
+/* The holds that are in the ring: their streams are credited, by the owner. */
+static void settled(struct zrx_area *area, struct zrx_chain done)
+{
+	area->holds.next[done.tail - 1] = 0;
 	if (zrx_area_owned(area))
-		zrx_slots_free(&area->slots, done);
+		zrx_windows_settle(area->receiver, done);
 	else
-		zrx_slots_free_remote(&area->slots, done);
+		zrx_chain_push(&area->holds, &area->settled, done);
+}
+
+/* Put as much of the chain into the ring as it has room for; returns the rest. */
+static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
+			     struct zrx_chain chain)
+{
+	const struct zrx_holds *holds = &area->holds;
+	uint32_t room = room_left(refill);
+	struct zrx_chain done = {.head = chain.head};
+	uint32_t written = 0;
+
+	while (written < room && chain.head) {
+		uint32_t index = chain.head - 1;
+		uint64_t word = zrx_hold_word(holds, index);
+		uint64_t where = (uint64_t)zrx_hold_chunk(holds, index) << area->chunk_shift;
+		uint64_t offset = zrx_parts_offset(&refill->parts, where);
+		uint32_t references = zrx_hold_references(word);
+
+		for (; references && written < room; references--)
+			set_entry(entry_at(refill, written++), offset);
+		if (references) {
+			/* Half of them: who has the lock is the only one to write to the hold. */
+			word = (word & (ZRX_HOLD_REFERENCE - 1)) | (word >> 32) << 32 |
+			       (uint64_t)references * ZRX_HOLD_REFERENCE;
+			atomic_store_explicit(&holds->words[index], word, memory_order_relaxed);
+			break;
+		}
+		done.tail = chain.head;
+		chain.head = holds->next[index];
+	}
+	chain.references -= written;
+	if (!written)
+		return chain;
+	publish(refill, written);
+	if (done.tail)
+		settled(area, done);
 	return chain;
 }
 
 static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, struct zrx_chain second)
 {
-	if (!first.count)
+	if (!first.head)
 		return second;
-	if (!second.count)
+	if (!second.head)
 		return first;
-	zrx_slot_at(&area->slots, first.tail - 1)->next = second.head;
+	area->holds.next[first.tail - 1] = second.head;
 	first.tail = second.tail;
-	first.count += second.count;
+	first.references += second.references;
 	return first;
 }
 
 static void note_backlog(struct zrx_refill *refill)
 {
-	uint64_t count = refill->backlog.count;
+	uint64_t count = refill->backlog.references;
 
 	atomic_store_explicit(&refill->backlog_count, count, memory_order_relaxed);
 	if (count > atomic_load_explicit(&refill->backlog_high, memory_order_relaxed))
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
 }
 
-/* Under the lock. A closed ring takes nothing: the slots go with the area. */
+/* Under the lock. A closed ring takes nothing: the holds go with the area. */
 static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
 {
 	uint32_t head = 0;
@@ -5940,7 +8035,7 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 	if (refill->closed)
 		return;
 	if (head)
-		chain = join(area, zrx_chain_measure(&area->slots, head), chain);
+		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
 	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
 	note_backlog(refill);
 }
@@ -5951,12 +8046,12 @@ void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)
 	int locked = try_lock(refill);
 
 	/*
-	 * A thread that finds the lock taken leaves its slots to the holder, and tries once more:
+	 * A thread that finds the lock taken leaves its holds to the holder, and tries once more:
 	 * its push comes before that try_lock, and the holder looks at the list again after unlock;
 	 * all four are sequentially consistent, so one of the two sees the other.
 	 */
-	if (!locked && chain.count) {
-		zrx_chain_push(&area->slots, &area->returned, chain);
+	if (!locked && chain.head) {
+		zrx_chain_push(&area->holds, &area->returned, chain);
 		chain = (struct zrx_chain){0};
 		locked = try_lock(refill);
 	}
@@ -5967,6 +8062,105 @@ void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)
 		locked = atomic_load_explicit(&area->returned, memory_order_seq_cst) &&
 			 try_lock(refill);
 	}
+}
+
+/* How many entries there is room for up to where the ring begins again. */
+static uint32_t room_in_row(const struct zrx_refill *refill)
+{
+	uint32_t room = room_left(refill);
+	uint32_t behind = (uint32_t)(refill->entries + refill->entry_count - entry_at(refill, 0));
+
+	return room < behind ? room : behind;
+}
+
+/* Up to there. */
+static ZRX_INTO uint32_t fill_run(struct zrx_area *area, struct zrx_refill *refill,
+				  struct zrx_run *run, uint32_t owner, int linear)
+{
+	/* Kept apart from what the loop writes, which could alias it. */
+	const struct zrx_holds holds = area->holds;
+	const uint32_t shift = area->chunk_shift;
+	const size_t stride = run->stride, room = room_in_row(refill) * stride;
+	struct zrx_uapi_rqe *entry = entry_at(refill, 0);
+	const char *at = run->at, *end = run->end;
+	uint32_t count;
+
+	if ((size_t)(end - at) > room)
+		end = at + room;
+	for (; at != end; at += stride, entry++) {
+		const struct zrx_buffer *buffer = (const void *)at;
+		uint64_t where;
+		uint32_t index;
+
+		if (buffer->area != area ||
+		    !zrx_hold_take_whole(&holds, buffer->slot, buffer->generation, owner, &index))
+			break;
+		where = (uint64_t)index << shift;
+		set_entry(entry, linear ? where : zrx_parts_offset(&refill->parts, where));
+	}
+	/* Looked up again: the loop needs all registers. */
+	refill = area->refill;
+	count = (uint32_t)(entry - entry_at(refill, 0));
+	run->at = at;
+	publish(refill, count);
+	return count;
+}
+
+static ZRX_APART uint32_t fill_whole(struct zrx_area *area, struct zrx_refill *refill,
+				     struct zrx_run *run, uint32_t owner)
+{
+	/* The owner releases, who alone adds parts. */
+	if (zrx_parts_linear_all(&refill->parts))
+		return fill_run(area, refill, run, owner, 1);
+	return fill_run(area, refill, run, owner, 0);
+}
+
+uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t owner)
+{
+	struct zrx_refill *refill = area->refill;
+	uint32_t count = 0;
+
+	if (!try_lock(refill))
+		return 0;
+	/* What came before goes before. */
+	if (!refill->closed && !refill->backlog.head) {
+		count = fill_whole(area, refill, run, owner);
+		if (count && run->at != run->end && entry_at(refill, 0) == refill->entries)
+			count += fill_whole(area, refill, run, owner);
+	}
+	unlock(refill);
+	/* As in zrx_refill_give: what others left meanwhile. */
+	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
+		zrx_refill_drain(area);
+	return count;
+}
+
+int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner)
+{
+	struct zrx_refill *refill = area->refill;
+	uint32_t index;
+	int done = 0;
+
+	if (!try_lock(refill))
+		return 0;
+	if (!refill->closed && !refill->backlog.head && room_left(refill) &&
+	    zrx_hold_take_whole(&area->holds, buffer->slot, buffer->generation, owner, &index)) {
+		set_entry(entry_at(refill, 0),
+			  zrx_parts_offset(&refill->parts, (uint64_t)index << area->chunk_shift));
+		publish(refill, 1);
+		done = 1;
+	}
+	unlock(refill);
+	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
+		zrx_refill_drain(area);
+	return done;
+}
+
+int zrx_refill_to_do(struct zrx_area *area)
+{
+	/* Sequentially consistent: pairs with zrx_chain_push, and wake_waiter after it. */
+	return zrx_refill_backlog(area->refill) ||
+	       atomic_load_explicit(&area->returned, memory_order_seq_cst);
 }
 
 void zrx_refill_close(struct zrx_refill *refill)
@@ -5983,6 +8177,8 @@ void zrx_refill_close(struct zrx_refill *refill)
 #include <string.h>
 
 #define MAX_REQUESTS     256u
+#define GATHER_US        80
+#define GATHER_BYTES     (64u << 10)
 #define STOP_ROUNDS      64
 #define STOP_PATIENCE_NS 100000000
 #define STOP_VAIN        10 /* rounds in which nothing ended: the kernel has lost completions */
@@ -6156,10 +8352,37 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 
 /* ---- waiting ---- */
 
-static int enter(struct zrx_ring *ring, int64_t timeout_ns)
+/*
+ * Amid a fast stream more follows, and each time that it wakes a sleeper costs the sender's side,
+ * or the NIC's, more than some microseconds of waiting: there, sleep for so long at least. Who has
+ * received little since he last slept waits for an answer, perhaps, and is woken at once.
+ */
+static uint32_t gather_us(struct zrx_ring *ring, const struct zrx_receiver *receiver,
+			  int64_t timeout_ns)
+{
+	uint64_t bytes = atomic_load_explicit(&receiver->counters.bytes, memory_order_relaxed);
+	uint64_t since = bytes - ring->slept_at;
+
+	ring->slept_at = bytes;
+	if (since < GATHER_BYTES || (timeout_ns > 0 && timeout_ns < GATHER_US * 2000))
+		return 0;
+	return GATHER_US;
+}
+
+static int sleep_for(struct zrx_ring *ring, const struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
 					    .tv_nsec = timeout_ns % 1000000000};
+	uint32_t gather = receiver ? gather_us(ring, receiver, timeout_ns) : 0;
+
+	if (gather)
+		return zrx_sys_ring_gather(&ring->uring, gather, timeout_ns < 0 ? NULL : &timeout);
+	return zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
+}
+
+/* receiver: NULL where it is being closed. */
+static int enter(struct zrx_ring *ring, const struct zrx_receiver *receiver, int64_t timeout_ns)
+{
 	int result = 0;
 
 	/*
@@ -6169,7 +8392,7 @@ static int enter(struct zrx_ring *ring, int64_t timeout_ns)
 	if (timeout_ns == 0 || io_uring_sq_ready(&ring->uring))
 		result = zrx_sys_ring_enter(&ring->uring, 0, NULL);
 	if (timeout_ns != 0 && result >= 0 && zrx_ring_tail(ring) == *ring->uring.cq.khead)
-		result = zrx_sys_ring_enter(&ring->uring, 1, timeout_ns < 0 ? NULL : &timeout);
+		result = sleep_for(ring, receiver, timeout_ns);
 	if (zrx_ring_tail(ring) - *ring->uring.cq.khead == ring->uring.cq.ring_entries)
 		ring->was_full = 1;
 	return result < 0 ? result : 0;
@@ -6191,6 +8414,11 @@ static void attach_poller(struct zrx_ring *ring, struct zrx_receiver *receiver)
 		zrx_sys_eventfd_signal(area->poll_fd); /* short of memory: poll again, try again */
 }
 
+static int completion_lost(const struct zrx_ring *ring)
+{
+	return IO_URING_READ_ONCE(*ring->uring.cq.koverflow) != 0;
+}
+
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	int result;
@@ -6199,9 +8427,11 @@ int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t 
 	watch_wake(ring, receiver);
 	if (!ring->wake_armed)
 		timeout_ns = 0;
-	result = enter(ring, timeout_ns);
 	/* The kernel had no memory for a completion: what it was of never ends. */
-	if (IO_URING_READ_ONCE(*ring->uring.cq.koverflow))
+	if (completion_lost(ring))
+		return -EBADR;
+	result = enter(ring, receiver, timeout_ns);
+	if (completion_lost(ring))
 		return -EBADR;
 	/* With requests left over, or refused, the kernel returns before it runs completions. */
 	receiver->unsettled =
@@ -6241,7 +8471,7 @@ static int request_stop(struct zrx_ring *ring)
 	struct io_uring_sqe *sqe;
 
 	while (!(sqe = zrx_ring_request(ring, IORING_OP_ASYNC_CANCEL, -1, ZRX_RING_CANCEL))) {
-		int result = enter(ring, 0);
+		int result = enter(ring, NULL, 0);
 
 		if (!passing(result))
 			return result;
@@ -6264,7 +8494,7 @@ int zrx_ring_stop(struct zrx_ring *ring)
 		 * A request that ran while the others were cancelled is caught by the next round.
 		 */
 		for (int round = 0; !result && ring->in_flight && round < STOP_ROUNDS; round++) {
-			result = enter(ring, STOP_PATIENCE_NS);
+			result = enter(ring, NULL, STOP_PATIENCE_NS);
 			reap(ring);
 			if (result == -ETIME)
 				break;
@@ -6279,81 +8509,220 @@ int zrx_ring_stop(struct zrx_ring *ring)
 	}
 	return 0;
 }
-/* ---- core/slot.c ---- */
+/* ---- core/row.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
-static int slots_grow(struct zrx_slots *slots)
+static int row_join(struct zrx_row *row, uint32_t hold, uint64_t where, uint32_t length)
 {
-	uint32_t first = slots->slab_count << ZRX_SLAB_SHIFT;
-	struct zrx_slot *slab;
+	uint64_t epoch;
+	uint32_t view = zrx_hold_join(row->holds, hold, row->owner, &epoch);
 
-	if (slots->slab_count == ZRX_SLABS_MAX)
-		return -ENOMEM;
-	slab = zrx_sys_alloc(sizeof(*slab) * ZRX_SLAB_SLOTS);
-	if (!slab)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < ZRX_SLAB_SLOTS; i++)
-		slab[i].next = i + 1 < ZRX_SLAB_SLOTS ? first + i + 2 : 0;
-	/* Pairs with the acquire in zrx_slot_find: a found slab is initialised. */
-	atomic_store_explicit(&slots->slabs[slots->slab_count], slab, memory_order_release);
-	slots->slab_count++;
-	slots->free = first + 1;
+	if (view == ZRX_HOLD_VIEWS)
+		return 0;
+	zrx_row_view(row, where, length, hold, view, epoch);
+	return 1;
+}
+
+int zrx_row_shared(struct zrx_row *row, uint32_t chunk, uint32_t *hold, uint64_t where,
+		   uint32_t length)
+{
+	uint32_t spare;
+
+	if (*hold && row_join(row, *hold - 1, where, length))
+		return 0;
+	if (zrx_row_first(row, chunk, where, length)) {
+		*hold = chunk + 1;
+		return 1;
+	}
+	spare = zrx_hold_spare(row->holds, chunk);
+	if (spare == UINT32_MAX)
+		return -ENOBUFS;
+	/* A spare hold is idle: its first view is as any chunk's first. */
+	zrx_row_first(row, spare, where, length);
+	*hold = spare + 1;
+	return 1;
+}
+
+int zrx_row_part(struct zrx_row *row, struct zrx_chunk *chunk, uint32_t index, uint64_t where,
+		 uint32_t length)
+{
+	int begun = zrx_row_shared(row, index, &chunk->hold, where, length);
+
+	if (begun <= 0)
+		return begun;
+	chunk->references++;
+	if (chunk->charged && chunk->charged_to != row->owner)
+		return 0; /* by itself */
+	row->holds->owners[row->hold] &= ~ZRX_HOLD_ALONE;
+	if (chunk->charged++)
+		row->begun--;
+	chunk->charged_to = row->owner;
+	return 0;
+}
+/* ---- core/share.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+static int share_error(struct zrx_error *error, int result, const struct zrx_stream *stream)
+{
+	return zrx_error_set(error, result, ZRX_STAGE_SOCKET,
+			     "let this process set SO_RCVBUF (seccomp, BPF)",
+			     "the receive buffer of the socket (descriptor %d) cannot be set: %s",
+			     stream->fd, strerror(-result));
+}
+
+/* Returns what the socket has got, or -errno. The budget knows of `bytes`. */
+static int share_set(struct zrx_budget *budget, struct zrx_stream *stream, uint32_t bytes)
+{
+	int got = zrx_sys_receive_buffer_fix(stream->fd, bytes);
+
+	if (got > 0) {
+		zrx_budget_correct(budget, bytes, (uint32_t)got);
+		stream->receive_buffer = (uint32_t)got;
+	}
+	return got;
+}
+
+static int share_none_left(const struct zrx_budget *budget, const struct zrx_options *options,
+			   struct zrx_error *error)
+{
+	if (options->flags & ZRX_SMALL_AREA)
+		return 0;
+	if (options->steer == ZRX_STEER_CONNECTION && options->nic_mode == ZRX_NIC_SETUP)
+		return ZRX_SHARE_COPIED;
+	return zrx_budget_refuse(budget, error);
+}
+
+int zrx_share_take(struct zrx_budget *budget, struct zrx_stream *stream,
+		   const struct zrx_options *options, struct zrx_error *error)
+{
+	int fixed = 0, has, result;
+	uint32_t bytes;
+
+	if (zrx_budget_is_idle(budget))
+		return 0;
+	has = zrx_sys_receive_buffer(stream->fd, &fixed);
+	if (has < 0)
+		return share_error(error, has, stream);
+	/* What it holds already is less trouble to keep than to cut. */
+	if (!fixed && zrx_sys_socket_pending(stream->fd) <= 0)
+		bytes = zrx_budget_take(budget, 0);
+	else
+		bytes = zrx_budget_take(budget, (uint32_t)has);
+	if (!bytes)
+		return share_none_left(budget, options, error);
+	result = share_set(budget, stream, bytes);
+	if (result <= 0) {
+		zrx_budget_give(budget, bytes);
+		return share_error(error, result ? result : -EIO, stream);
+	}
+	stream->buffer_before = fixed ? (uint32_t)has : 0;
 	return 0;
 }
 
-int zrx_slots_reserve(struct zrx_slots *slots)
+void zrx_share_give(struct zrx_budget *budget, struct zrx_stream *stream)
 {
-	if (slots->free)
-		return 0;
-	/* Pairs with the release in zrx_chain_push: the links of the chain are visible. */
-	if (atomic_load_explicit(&slots->freed, memory_order_relaxed))
-		slots->free = atomic_exchange_explicit(&slots->freed, 0, memory_order_acquire);
-	return slots->free ? 0 : slots_grow(slots);
+	if (!stream->receive_buffer)
+		return;
+	zrx_budget_give(budget, stream->receive_buffer);
+	if (!stream->buffer_before)
+		zrx_sys_receive_buffer_loosen(stream->fd);
+	else if (stream->buffer_before != stream->receive_buffer)
+		zrx_sys_receive_buffer_fix(stream->fd, stream->buffer_before);
+	stream->receive_buffer = 0;
 }
 
-void zrx_slots_free(struct zrx_slots *slots, struct zrx_chain chain)
+static void share_grow(void *context, struct zrx_stream *stream)
 {
-	zrx_slot_at(slots, chain.tail - 1)->next = slots->free;
-	slots->free = chain.head;
+	struct zrx_budget *budget = context;
+	uint32_t bytes = stream->receive_buffer, grown;
+
+	grown = bytes ? zrx_budget_grow(budget, bytes) : 0;
+	if (grown && share_set(budget, stream, grown) <= 0)
+		zrx_budget_correct(budget, grown, bytes);
 }
 
-struct zrx_chain zrx_chain_measure(struct zrx_slots *slots, uint32_t head)
+void zrx_shares_grow(struct zrx_budget *budget, struct zrx_streams *streams)
 {
-	struct zrx_chain chain = {.head = head};
+	if (zrx_budget_may_grow(budget))
+		zrx_streams_each(streams, share_grow, budget);
+}
+/* ---- core/sizing.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
-	for (uint32_t at = head; at; at = zrx_slot_at(slots, at - 1)->next) {
-		chain.tail = at;
-		chain.count++;
+#define SIZING_RING_MOST 32768u
+
+static int sizing_refuse(const struct zrx_options *options, const struct zrx_nic_demand *demand,
+			 struct zrx_error *error)
+{
+	char hint[256];
+
+	snprintf(hint, sizeof(hint),
+		 "set area_bytes to %" PRIu64 ", or to 0 for the same (at least %" PRIu64
+		 "); or make the rings shorter: ethtool -G %.15s rx N; ZRX_SMALL_AREA opens "
+		 "nevertheless",
+		 demand->area_bytes, demand->demand_bytes, options->interface);
+	return zrx_error_set(error, -ENOBUFS, ZRX_STAGE_AREA, hint,
+			     "%.15s: area_bytes %" PRIu64
+			     " is below what its queue holds standing: %s",
+			     options->interface, options->area_bytes, demand->arithmetic);
+}
+
+/* Memory of the caller's has the size that it has. */
+static int sizing_is_ours(const struct zrx_options *options)
+{
+	return options->flags & ZRX_DEFAULT_AREA && options->area_kind != ZRX_AREA_CALLER &&
+	       options->area_kind != ZRX_AREA_DMABUF;
+}
+
+int zrx_sizing_decide(struct zrx_options *options, const struct zrx_nic_demand *demand,
+		      struct zrx_error *error)
+{
+	uint64_t completions = 2ull * demand->ring_entries;
+
+	if (sizing_is_ours(options)) {
+		options->area_bytes = demand->area_bytes;
+		if (options->area_max_bytes && options->area_bytes > options->area_max_bytes)
+			options->area_bytes = options->area_max_bytes;
 	}
-	return chain;
+	if (options->area_bytes < demand->demand_bytes && !(options->flags & ZRX_SMALL_AREA))
+		return sizing_refuse(options, demand, error);
+	if (!(options->flags & ZRX_DEFAULT_RING))
+		return 0;
+	while (options->ring_entries < completions && options->ring_entries < SIZING_RING_MOST)
+		options->ring_entries *= 2;
+	return 0;
 }
 
-void zrx_chain_push(struct zrx_slots *slots, _Atomic uint32_t *list, struct zrx_chain chain)
+int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct zrx_error *error)
 {
-	struct zrx_slot *tail = zrx_slot_at(slots, chain.tail - 1);
-	uint32_t head = atomic_load_explicit(list, memory_order_relaxed);
+	struct zrx_nic_demand demand = {.size = sizeof(demand)};
+	struct zrx_nic_device *device;
+	int result;
 
-	/*
-	 * Lists are only ever taken whole, so a stale head cannot be mistaken for a current one.
-	 * Sequentially consistent because zrx_refill_give looks at the list after it has let go of
-	 * its lock.
-	 */
-	do {
-		tail->next = head;
-	} while (!atomic_compare_exchange_weak_explicit(
-		list, &head, chain.head, memory_order_seq_cst, memory_order_relaxed));
+	*demand_bytes = 0;
+	if (zrx_nic_device_open(&device, options->interface, NULL))
+		return 0;
+	result = zrx_demand_read(device, options->buffer_bytes, &demand);
+	zrx_nic_device_close(device);
+	if (result)
+		return 0;
+	*demand_bytes = demand.demand_bytes;
+	return zrx_sizing_decide(options, &demand, error);
 }
 
-void zrx_slots_free_remote(struct zrx_slots *slots, struct zrx_chain chain)
+void zrx_sizing_describe(struct zrx_receiver *receiver)
 {
-	zrx_chain_push(slots, &slots->freed, chain);
-}
+	struct zrx_info *info = &receiver->info;
 
-void zrx_slots_destroy(struct zrx_slots *slots)
-{
-	for (uint32_t i = 0; i < slots->slab_count; i++)
-		zrx_sys_free(atomic_load_explicit(&slots->slabs[i], memory_order_relaxed));
+	info->area_base = receiver->area->base;
+	info->area_max_bytes = receiver->area->max_bytes;
+	info->window_bytes = receiver->options.window_bytes;
 }
 /* ---- core/socket.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -6505,6 +8874,12 @@ void zrx_list_remove(struct zrx_stream *stream)
 	stream->previous = NULL;
 }
 
+/* Added, and its last event not yet received. */
+static int is_live(const struct zrx_stream *stream)
+{
+	return stream->state != ZRX_STREAM_FREE && stream->state != ZRX_STREAM_GONE;
+}
+
 static uint32_t *bucket_of(const struct zrx_streams *streams, uint64_t cookie)
 {
 	/* Cookies count up per CPU with high bits apart: fold, then spread (Fibonacci hashing). */
@@ -6551,9 +8926,7 @@ struct zrx_stream *zrx_stream_find(const struct zrx_streams *streams, uint64_t h
 	if ((uint32_t)handle >= streams->slab_count << ZRX_STREAM_SLAB_SHIFT)
 		return NULL;
 	stream = zrx_stream_at(streams, handle);
-	if (stream->state == ZRX_STREAM_FREE || stream->generation != handle >> 32)
-		return NULL;
-	return stream;
+	return is_live(stream) && stream->generation == handle >> 32 ? stream : NULL;
 }
 
 static int grow_directory(struct zrx_streams *streams)
@@ -6585,7 +8958,7 @@ static int grow_buckets(struct zrx_streams *streams)
 	for (uint32_t i = 0; i < streams->slab_count << ZRX_STREAM_SLAB_SHIFT; i++) {
 		struct zrx_stream *stream = zrx_stream_at(streams, i);
 
-		if (stream->state != ZRX_STREAM_FREE)
+		if (is_live(stream))
 			hash_insert(streams, stream);
 	}
 	return 1;
@@ -6596,6 +8969,8 @@ static int streams_grow(struct zrx_streams *streams)
 	uint32_t first = streams->slab_count << ZRX_STREAM_SLAB_SHIFT;
 	struct zrx_stream *slab;
 
+	if (first + ZRX_STREAM_SLAB > ZRX_HOLD_STREAMS) /* holds name no more */
+		return 0;
 	if (streams->slab_count == streams->slab_room && !grow_directory(streams))
 		return 0;
 	if (streams->bucket_count < first + ZRX_STREAM_SLAB && !grow_buckets(streams))
@@ -6635,14 +9010,19 @@ struct zrx_stream *zrx_stream_new(struct zrx_streams *streams, uint64_t cookie)
 	return stream;
 }
 
-void zrx_stream_free(struct zrx_streams *streams, struct zrx_stream *stream)
+void zrx_stream_retire(struct zrx_streams *streams, struct zrx_stream *stream)
 {
 	zrx_list_remove(stream);
 	hash_remove(streams, stream);
+	stream->state = ZRX_STREAM_GONE;
+	streams->live--;
+}
+
+void zrx_stream_free(struct zrx_streams *streams, struct zrx_stream *stream)
+{
 	stream->state = ZRX_STREAM_FREE;
 	stream->next = streams->free;
 	streams->free = stream;
-	streams->live--;
 }
 
 void zrx_streams_each(struct zrx_streams *streams,
@@ -6651,7 +9031,7 @@ void zrx_streams_each(struct zrx_streams *streams,
 	for (uint32_t i = 0; i < streams->slab_count << ZRX_STREAM_SLAB_SHIFT; i++) {
 		struct zrx_stream *stream = zrx_stream_at(streams, i);
 
-		if (stream->state != ZRX_STREAM_FREE)
+		if (is_live(stream))
 			visit(context, stream);
 	}
 }
@@ -6684,7 +9064,7 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 			&receiver->last, result, ZRX_STAGE_OPTIONS,
 			"start from ZRX_STREAM_OPTIONS_INIT",
 			"stream options: size is not set, or unknown flags or bytes are");
-	return 0;
+	return zrx_window_check(receiver, checked->window_bytes, &receiver->last);
 }
 
 static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
@@ -6720,10 +9100,25 @@ static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint
 	return stream;
 }
 
+void zrx_stream_drop(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	zrx_stream_retire(&receiver->streams, stream);
+	if (!stream->held && !(stream->flags & ZRX_STREAM_OVER))
+		zrx_stream_free(&receiver->streams, stream);
+}
+
 static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	zrx_fork_close_stream(stream);
-	zrx_stream_free(&receiver->streams, stream);
+	zrx_stream_drop(receiver, stream);
+}
+
+/* A request is made by the next receive: make the descriptor readable for an event loop. */
+static void tell_event_loop(const struct zrx_receiver *receiver,
+			    const struct zrx_stream_list *requests)
+{
+	if (zrx_area_has_owner(receiver->area) && !requests->first)
+		zrx_area_nudge(receiver->area);
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -6749,6 +9144,8 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (!stream)
 		return receiver->last.code;
 	stream->tag = checked.tag;
+	stream->window =
+		checked.window_bytes ? checked.window_bytes : receiver->options.window_bytes;
 	if (checked.limit_bytes)
 		stream->remaining = checked.limit_bytes;
 	if (receiver->engine->adopt) {
@@ -6758,11 +9155,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 			return result;
 		}
 	}
-	/*
-	 * The request is made by the next receive: make the descriptor readable for an event loop.
-	 */
-	if (zrx_area_has_owner(receiver->area) && !receiver->queued.first)
-		zrx_area_nudge(receiver->area);
+	tell_event_loop(receiver, &receiver->queued);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_count(&receiver->counters.streams, 1);
 	if (handle)
@@ -6775,6 +9168,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 static void stream_end(struct zrx_receiver *receiver, struct zrx_stream *stream, int error,
 		       uint16_t end_flags)
 {
+	zrx_window_leave(receiver, stream);
 	stream->state = ZRX_STREAM_DONE;
 	stream->error = error;
 	stream->end_flags = end_flags;
@@ -6784,13 +9178,13 @@ static void stream_end(struct zrx_receiver *receiver, struct zrx_stream *stream,
 static void again(struct zrx_receiver *receiver, struct zrx_stream *stream, _Atomic uint64_t *cause)
 {
 	zrx_count(cause, 1);
-	stream->state = ZRX_STREAM_QUEUED;
-	zrx_list_append(&receiver->queued, stream);
+	zrx_window_go_on(receiver, stream);
 }
 
 static void wait_for_buffer(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	if (receiver->engine->available(receiver, stream)) {
+	if (stream->flags & (ZRX_STREAM_BY_HAND | ZRX_STREAM_AT_WINDOW) ||
+	    receiver->engine->available(receiver, stream)) {
 		again(receiver, stream, &receiver->counters.rearms_no_buffer);
 		return;
 	}
@@ -6808,10 +9202,11 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 {
 	struct zrx_counters *counters = &receiver->counters;
 	int kicked = stream->flags & ZRX_STREAM_KICKED;
+	int resting = stream->flags & ZRX_STREAM_RESTING;
 	int removing = stream->flags & ZRX_STREAM_REMOVING;
 
 	zrx_list_remove(stream); /* perhaps still among the cancels */
-	stream->flags &= (uint8_t)~ZRX_STREAM_KICKED;
+	stream->flags &= (uint8_t) ~(ZRX_STREAM_KICKED | ZRX_STREAM_RESTING);
 	if (stream->remaining == 0) {
 		stream_end(receiver, stream, 0, ZRX_END_LIMIT);
 		return;
@@ -6841,6 +9236,8 @@ void zrx_stream_final(struct zrx_receiver *receiver, struct zrx_stream *stream, 
 		wait_for_buffer(receiver, stream);
 	else if (result == -ENOSPC || result == -EOVERFLOW || result > 0)
 		again(receiver, stream, &counters->rearms_ring_full);
+	else if (resting)
+		zrx_window_go_on(receiver, stream);
 	else if (kicked)
 		again(receiver, stream, &counters->rearms_silent);
 	else
@@ -6861,6 +9258,81 @@ void zrx_stream_kick(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	zrx_list_append(&receiver->cancels, stream);
 }
 
+void zrx_stream_stop_to_rest(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	if (stream->flags & (ZRX_STREAM_RESTING | ZRX_STREAM_REMOVING))
+		return;
+	if (!(stream->flags & ZRX_STREAM_KICKED)) /* else the cancel is asked for, or under way */
+		zrx_list_append(&receiver->cancels, stream);
+	stream->flags |= ZRX_STREAM_RESTING;
+}
+
+void zrx_stream_continue(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	int removing = stream->flags & ZRX_STREAM_REMOVING;
+
+	zrx_list_remove(stream); /* perhaps still among the cancels */
+	stream->flags &= (uint8_t) ~(ZRX_STREAM_KICKED | ZRX_STREAM_RESTING);
+	if (removing)
+		stream_end(receiver, stream, 0, ZRX_END_REMOVED);
+	else
+		zrx_window_go_on(receiver, stream);
+}
+
+/* ---- pause and resume by hand ---- */
+
+/* The live stream of a handle; NULL, with the error filled, if there is none. */
+static struct zrx_stream *find_live(struct zrx_receiver *receiver, uint64_t handle)
+{
+	struct zrx_stream *stream = zrx_stream_find(&receiver->streams, handle);
+
+	if (stream && stream->state != ZRX_STREAM_DONE && !(stream->flags & ZRX_STREAM_REMOVING))
+		return stream;
+	zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
+		      "the stream has ended, or never was");
+	return NULL;
+}
+
+int zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t handle)
+{
+	struct zrx_stream *stream;
+	int result = zrx_check_thread(receiver);
+
+	if (result)
+		return result;
+	stream = find_live(receiver, handle);
+	if (!stream)
+		return -ENOENT;
+	if (stream->flags & ZRX_STREAM_BY_HAND)
+		return zrx_error_set(&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
+				     "zrx_receiver_resume lets it go on",
+				     "the stream is paused by hand already");
+	tell_event_loop(receiver, &receiver->cancels);
+	zrx_window_pause(receiver, stream);
+	zrx_parked_changed(receiver);
+	return 0;
+}
+
+int zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t handle)
+{
+	struct zrx_stream *stream;
+	int result = zrx_check_thread(receiver);
+
+	if (result)
+		return result;
+	stream = find_live(receiver, handle);
+	if (!stream)
+		return -ENOENT;
+	if (!(stream->flags & ZRX_STREAM_BY_HAND))
+		return zrx_error_set(
+			&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
+			"one that is at its window goes on when its buffers are released",
+			"the stream is not paused by hand");
+	tell_event_loop(receiver, &receiver->queued);
+	zrx_window_resume(receiver, stream);
+	return 0;
+}
+
 /* ---- remove ---- */
 
 int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
@@ -6870,12 +9342,10 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 
 	if (result)
 		return result;
-	stream = zrx_stream_find(&receiver->streams, handle);
-	if (!stream || stream->state == ZRX_STREAM_DONE || stream->flags & ZRX_STREAM_REMOVING)
-		return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
-				     "the stream has ended, or never was");
-	if (zrx_area_has_owner(receiver->area) && !receiver->cancels.first)
-		zrx_area_nudge(receiver->area);
+	stream = find_live(receiver, handle);
+	if (!stream)
+		return -ENOENT;
+	tell_event_loop(receiver, &receiver->cancels);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {
 		zrx_list_append(&receiver->cancels, stream);
@@ -6884,6 +9354,426 @@ int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 	stream_end(receiver, stream, 0, ZRX_END_REMOVED);
 	zrx_parked_changed(receiver);
 	return 0;
+}
+/* ---- core/window.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#define FACTOR 2u /* of what is free beyond the reserve: what one stream may hold */
+/* Chunks of an automatic window: many keep one buffer until they have the next. */
+#define LEAST          2u
+#define PARTS          8u /* of the pool */
+#define RESERVE_ALONE  2u /* such parts: what windows leave alone, with one stream */
+#define RESERVE_SHARED 5u /* the same, with more of them */
+#define EARNED_PART    2u /* of what is free of the upper half of the reserve: one consumer's */
+#define BURST_PART     8u /* of what is free: the most that is asked for beyond a window */
+#define BURST_MAX      (1u << 20)
+#define LEVEL_PART     4u   /* of a window must be free again before its stream goes on */
+#define DENSE_FIRST    64u  /* such a part of a chunk comes in each, until more is known */
+#define RECENT         256u /* chunks by which the density of a stream is judged */
+
+/*
+ * What no buffer holds. Of the copying engines' chunks it is known which are free; streams that
+ * share one are each charged for it. Holds that cannot be told apart any more are memory that is
+ * not there.
+ */
+static uint64_t free_bytes(const struct zrx_receiver *receiver)
+{
+	const struct zrx_windows *windows = &receiver->windows;
+	uint64_t holds = receiver->area->holds.spare_left * windows->chunk_bytes, bytes;
+
+	if (receiver->chunks.total)
+		bytes = zrx_chunks_left(&receiver->chunks) * windows->chunk_bytes;
+	else if (windows->pool_bytes > windows->held_bytes)
+		bytes = windows->pool_bytes - windows->held_bytes;
+	else
+		bytes = 0;
+	return bytes < holds ? bytes : holds;
+}
+
+/*
+ * So that each stream can begin, however much others hold: also those that come when the others
+ * have taken theirs, as the connections of a server do, one after the other. As many streams as a
+ * fourth of the chunks may stall: with the least each they hold half of the pool, those that came
+ * first have three eighths beyond it, and an eighth is left.
+ */
+static uint64_t reserve(const struct zrx_receiver *receiver)
+{
+	uint64_t parts = receiver->streams.live > 1 ? RESERVE_SHARED : RESERVE_ALONE;
+
+	return receiver->windows.pool_bytes / PARTS * parts;
+}
+
+static uint64_t beyond(uint64_t bytes, uint64_t others)
+{
+	return bytes > others ? bytes - others : 0;
+}
+
+/* Whole chunks: a part of one is of no use. */
+static uint64_t automatic(const struct zrx_receiver *receiver, uint64_t bytes)
+{
+	uint64_t chunk = receiver->windows.chunk_bytes;
+	uint64_t window = beyond(bytes, reserve(receiver)) * FACTOR;
+
+	window = (window + chunk - 1) & ~(chunk - 1);
+	return window > LEAST * chunk ? window : LEAST * chunk;
+}
+
+/* The upper half of the reserve is theirs who consume: the lower one stays for those who begin. */
+static void refresh(const struct zrx_receiver *receiver, struct zrx_windows *windows)
+{
+	uint64_t bytes = free_bytes(receiver);
+
+	windows->automatic = automatic(receiver, bytes);
+	windows->earned = beyond(bytes, reserve(receiver) / 2) / EARNED_PART;
+}
+
+void zrx_windows_refresh(struct zrx_receiver *receiver)
+{
+	refresh(receiver, &receiver->windows);
+}
+
+/* Streams that do not rest: any of them may take what lies ready. */
+static uint64_t active(const struct zrx_receiver *receiver)
+{
+	return beyond(receiver->streams.live,
+		      atomic_load_explicit(&receiver->counters.paused, memory_order_relaxed));
+}
+
+/*
+ * A stream may take all that lies ready before it is stopped at its window: so of the reserve there
+ * is one chunk at a time.
+ */
+uint32_t zrx_window_ready(const struct zrx_receiver *receiver)
+{
+	uint64_t spare = beyond(free_bytes(receiver), reserve(receiver)) / 2;
+	uint64_t chunks = spare / receiver->windows.chunk_bytes;
+
+	return chunks ? (uint32_t)chunks : 1;
+}
+
+int zrx_window_check(const struct zrx_receiver *receiver, uint64_t window, struct zrx_error *error)
+{
+	uint64_t chunk = receiver->windows.chunk_bytes, area = receiver->area->max_bytes;
+	char hint[120];
+
+	if (!window || (window >= chunk && window <= area))
+		return 0;
+	snprintf(hint, sizeof(hint),
+		 "take %" PRIu64 " (a chunk) to %" PRIu64
+		 " (the area at its largest), or 0: automatic",
+		 chunk, area);
+	return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, hint,
+			     "option window_bytes: %" PRIu64 " will not do", window);
+}
+
+uint64_t zrx_window_now(const struct zrx_receiver *receiver, const struct zrx_stream *stream)
+{
+	struct zrx_windows now = receiver->windows;
+
+	refresh(receiver, &now);
+	return zrx_window_of(&now, stream);
+}
+
+void zrx_windows_open(struct zrx_receiver *receiver, uint64_t pool_bytes)
+{
+	receiver->windows.chunk_bytes = 1ull << receiver->area->chunk_shift;
+	receiver->windows.pool_bytes = pool_bytes;
+	receiver->windows.resume_at = UINT64_MAX;
+	receiver->windows.earned_at = UINT64_MAX;
+	zrx_windows_refresh(receiver);
+}
+
+/* ---- who rests ---- */
+
+static int rests(const struct zrx_stream *stream)
+{
+	return stream->flags & (ZRX_STREAM_BY_HAND | ZRX_STREAM_AT_WINDOW);
+}
+
+static void set_rest(struct zrx_receiver *receiver, struct zrx_stream *stream, uint8_t flag)
+{
+	if (!rests(stream))
+		zrx_count(&receiver->counters.paused, 1);
+	if (flag == ZRX_STREAM_AT_WINDOW && !(stream->flags & ZRX_STREAM_AT_WINDOW))
+		zrx_count(&receiver->counters.pauses, 1);
+	stream->flags |= flag;
+}
+
+static void end_rest(struct zrx_receiver *receiver, struct zrx_stream *stream, uint8_t flags)
+{
+	if (rests(stream) && !(rests(stream) & ~flags))
+		zrx_count(&receiver->counters.paused, (uint64_t)-1);
+	stream->flags &= (uint8_t)~flags;
+}
+
+void zrx_window_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	end_rest(receiver, stream, ZRX_STREAM_BY_HAND | ZRX_STREAM_AT_WINDOW);
+}
+
+/* The window at which a stream that holds so much goes on: not at its edge, where it would rest
+ * again at once. */
+static uint64_t level(const struct zrx_receiver *receiver, uint64_t held)
+{
+	uint64_t chunk = receiver->windows.chunk_bytes;
+	uint64_t part = held / (LEVEL_PART - 1);
+
+	return held ? held + (part > chunk ? part : chunk) : 0;
+}
+
+static int may_go_on(const struct zrx_receiver *receiver, const struct zrx_stream *stream)
+{
+	return zrx_window_of(&receiver->windows, stream) >= level(receiver, stream->held);
+}
+
+/* It stays at its window: note at which automatic one it will not. */
+static void note_level(struct zrx_receiver *receiver, const struct zrx_stream *stream)
+{
+	uint64_t at = level(receiver, stream->held);
+
+	if (stream->window)
+		return;
+	if (at < receiver->windows.resume_at)
+		receiver->windows.resume_at = at;
+	if (stream->bytes / ZRX_WINDOW_EARNS >= at && at < receiver->windows.earned_at)
+		receiver->windows.earned_at = at;
+}
+
+void zrx_window_go_on(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	struct zrx_windows *windows = &receiver->windows;
+
+	if (zrx_window_full(windows, stream)) {
+		set_rest(receiver, stream, ZRX_STREAM_AT_WINDOW);
+		note_level(receiver, stream);
+	} else {
+		end_rest(receiver, stream, ZRX_STREAM_AT_WINDOW);
+	}
+	if (!rests(stream)) {
+		stream->state = ZRX_STREAM_QUEUED;
+		zrx_list_append(&receiver->queued, stream);
+		return;
+	}
+	stream->state = ZRX_STREAM_PAUSED;
+	zrx_list_append(stream->flags & ZRX_STREAM_BY_HAND ? &windows->by_hand
+							   : &windows->at_window,
+			stream);
+}
+
+void zrx_window_pause(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	set_rest(receiver, stream, ZRX_STREAM_BY_HAND);
+	if (stream->state == ZRX_STREAM_ARMED)
+		zrx_stream_stop_to_rest(receiver, stream);
+	else
+		zrx_window_go_on(receiver, stream);
+}
+
+void zrx_window_resume(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	end_rest(receiver, stream, ZRX_STREAM_BY_HAND);
+	if (stream->state == ZRX_STREAM_PAUSED)
+		zrx_window_go_on(receiver, stream);
+}
+
+/* It holds its window. */
+static void rest(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	if (stream->state != ZRX_STREAM_ARMED || !zrx_window_full(&receiver->windows, stream))
+		return; /* another is asked for only if it fits */
+	if (!stream->window && zrx_grow(receiver) && !zrx_window_full(&receiver->windows, stream))
+		return;
+	stream->burst = 0;
+	set_rest(receiver, stream, ZRX_STREAM_AT_WINDOW);
+	zrx_stream_stop_to_rest(receiver, stream);
+}
+
+static void look_at_full(struct zrx_receiver *receiver)
+{
+	struct zrx_stream *stream = receiver->windows.over;
+
+	receiver->windows.over = NULL;
+	while (stream) {
+		struct zrx_stream *next = stream->next_over;
+
+		stream->flags &= (uint8_t)~ZRX_STREAM_OVER;
+		if (stream->state != ZRX_STREAM_GONE)
+			rest(receiver, stream);
+		else if (!stream->held)
+			zrx_stream_free(&receiver->streams, stream);
+		stream = next;
+	}
+}
+
+static int some_may_go_on(const struct zrx_windows *windows)
+{
+	return windows->automatic >= windows->resume_at || windows->earned >= windows->earned_at;
+}
+
+static void look_at_resting(struct zrx_receiver *receiver)
+{
+	struct zrx_stream *stream = receiver->windows.at_window.first;
+
+	receiver->windows.resume_at = UINT64_MAX;
+	receiver->windows.earned_at = UINT64_MAX;
+	while (stream) {
+		struct zrx_stream *next = stream->next;
+
+		if (may_go_on(receiver, stream))
+			zrx_window_go_on(receiver, stream);
+		else
+			note_level(receiver, stream);
+		stream = next;
+	}
+}
+
+void zrx_windows_look(struct zrx_receiver *receiver)
+{
+	struct zrx_windows *windows = &receiver->windows;
+	int grows;
+
+	zrx_windows_refresh(receiver);
+	if (windows->over)
+		look_at_full(receiver);
+	if (!windows->at_window.first)
+		return;
+	grows = zrx_growth_next(receiver->area) != receiver->area->bytes;
+	if (grows || some_may_go_on(windows))
+		look_at_resting(receiver);
+	/* Until one of them can go on. */
+	while (windows->automatic < windows->resume_at && windows->resume_at != UINT64_MAX &&
+	       zrx_grow(receiver))
+		continue;
+	if (grows && some_may_go_on(windows))
+		look_at_resting(receiver);
+}
+
+/* ---- what comes back ---- */
+
+void zrx_window_credited(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	if (stream->state == ZRX_STREAM_GONE) {
+		if (!stream->held && !(stream->flags & ZRX_STREAM_OVER))
+			zrx_stream_free(&receiver->streams, stream);
+	} else if (stream->list == &receiver->windows.at_window) {
+		zrx_windows_refresh(receiver);
+		if (may_go_on(receiver, stream))
+			zrx_window_go_on(receiver, stream);
+		else
+			note_level(receiver, stream);
+	}
+}
+
+/* A hold of a chunk of a copying engine came back: whether its stream is charged for the chunk no
+ * more. */
+static inline int put_chunk(struct zrx_chunks *chunks, const struct zrx_holds *holds,
+			    uint32_t index)
+{
+	uint32_t number = zrx_hold_chunk(holds, index), owner = holds->owners[index];
+	struct zrx_chunk *chunk = &chunks->chunks[number];
+	int credited;
+
+	if (owner & ZRX_HOLD_WHOLE) {
+		zrx_chunk_free(chunks, number);
+		return 1;
+	}
+	credited = owner & ZRX_HOLD_ALONE || !--chunk->charged;
+	if (chunk->hold == index + 1)
+		chunk->hold = 0;
+	zrx_chunk_put(chunks, number);
+	return credited;
+}
+
+void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain)
+{
+	struct zrx_holds *holds = &receiver->area->holds;
+	struct zrx_chunks chunks = receiver->chunks; /* what the loop writes could alias it */
+	uint32_t at = chain.head, owner = UINT32_MAX, count = 0;
+
+	while (at) {
+		uint32_t index = at - 1;
+		uint32_t stream = holds->owners[index] >> ZRX_HOLD_OWNER_BITS;
+
+		if (stream != owner && count) {
+			zrx_window_credit_holds(receiver, owner, count);
+			count = 0;
+		}
+		owner = stream;
+		count += !chunks.total || put_chunk(&chunks, holds, index);
+		at = holds->next[index];
+		zrx_hold_rest(holds, index);
+	}
+	receiver->chunks.free_count = chunks.free_count;
+	if (count)
+		zrx_window_credit_holds(receiver, owner, count);
+}
+
+/* ---- what may be asked for ---- */
+
+/*
+ * How much memory a request may take: a share of what is pledged to none, within the window. A
+ * consumer that has given back all of what was asked for has earned twice as much; where many
+ * others have stalled this may be more than its window.
+ */
+static uint64_t room_of(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	const struct zrx_windows *windows = &receiver->windows;
+	uint64_t chunk = windows->chunk_bytes, bytes = free_bytes(receiver);
+	uint64_t left = beyond(bytes, windows->pledged_bytes + reserve(receiver));
+	uint64_t room = beyond(zrx_window_of(windows, stream), stream->held);
+	uint64_t share = left / (2 * (active(receiver) + 1));
+	uint64_t most = left / 2 > bytes / BURST_PART ? left / 2 : bytes / BURST_PART;
+	uint64_t earned;
+
+	if (!stream->window) {
+		if (!stream->held && stream->burst < BURST_MAX)
+			stream->burst *= 2;
+		earned = stream->burst * chunk < most ? stream->burst * chunk : most;
+		room = room < share ? room : share;
+		room = room > earned ? room : earned;
+	}
+	room = room < chunk ? chunk : room - room % chunk;
+	if (stream->burst < room / chunk)
+		stream->burst = (uint32_t)(room / chunk);
+	return room;
+}
+
+void zrx_window_asked(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	receiver->windows.pledged_bytes -= stream->pledged;
+	stream->pledged = 0;
+}
+
+uint64_t zrx_window_credit(struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	uint64_t chunk = receiver->windows.chunk_bytes, room = room_of(receiver, stream);
+	uint64_t credit = room, dense;
+
+	stream->pledged = room;
+	receiver->windows.pledged_bytes += room;
+	if (stream->recent_chunks > RECENT) {
+		stream->recent_bytes /= 2;
+		stream->recent_chunks /= 2;
+	}
+	/* In a window that was asked for the least is taken for granted, until a stream shows: its
+	 * peer may send small pieces. */
+	if (stream->recent_chunks)
+		dense = stream->recent_bytes / stream->recent_chunks;
+	else
+		dense = stream->window ? chunk / DENSE_FIRST : chunk;
+	if (dense < chunk)
+		credit = room / chunk * dense;
+	/* Little comes in a chunk also because little was asked for: the more so where all of it
+	 * came in one. */
+	if ((!stream->held || (stream->since_asked == 1 && !stream->asked)) &&
+	    credit < stream->granted * 2)
+		credit = stream->granted * 2 < room ? stream->granted * 2 : room;
+	stream->granted = credit ? credit : 1;
+	stream->since_asked = 0;
+	return stream->granted;
 }
 /* ---- kernel/check.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -7327,7 +10217,7 @@ int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, i
 }
 /* ---- kernel/netlink/ethtool_rings.c ---- */
 /* SPDX-License-Identifier: MIT */
-/* Header/data split: the part of ring parameters that only netlink can say. */
+/* Ring parameters, header/data split among them, which only netlink can say. */
 #include <errno.h>
 #include <string.h>
 #include <linux/genetlink.h>
@@ -7340,6 +10230,8 @@ int zrx_ethtool_feature_set(int socket, const char *name, const char *feature, i
 #define RINGS_HEADER         1u
 #define RINGS_RX_MAX         2u
 #define RINGS_RX             6u
+#define RINGS_RX_JUMBO       8u
+#define RINGS_RX_BUF_LEN     10u
 #define RINGS_TCP_DATA_SPLIT 11u
 #define RINGS_HDS_THRESH     17u
 
@@ -7363,6 +10255,8 @@ static int rings_take(const struct nlmsghdr *message, void *context)
 	zrx_genl_attributes(message, table, RINGS_HDS_THRESH);
 	rings->rx = (uint32_t)zrx_genl_number(table[RINGS_RX]);
 	rings->rx_max = (uint32_t)zrx_genl_number(table[RINGS_RX_MAX]);
+	rings->jumbo = (uint32_t)zrx_genl_number(table[RINGS_RX_JUMBO]);
+	rings->buf_len = (uint32_t)zrx_genl_number(table[RINGS_RX_BUF_LEN]);
 	rings->split = (uint32_t)zrx_genl_number(table[RINGS_TCP_DATA_SPLIT]);
 	rings->has_thresh = !!table[RINGS_HDS_THRESH];
 	rings->thresh = (uint32_t)zrx_genl_number(table[RINGS_HDS_THRESH]);
@@ -7895,6 +10789,9 @@ void zrx_genl_close(struct zrx_genl *genl)
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <stdio.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
@@ -7902,7 +10799,7 @@ void zrx_genl_close(struct zrx_genl *genl)
 
 /* ---- kernel/netlink/link.h ---- */
 /* SPDX-License-Identifier: MIT */
-/* What only rtnetlink tells of an interface. */
+/* What ethtool does not tell of an interface. */
 #ifndef ZRX_KERNEL_LINK_H
 #define ZRX_KERNEL_LINK_H
 
@@ -7910,6 +10807,9 @@ void zrx_genl_close(struct zrx_genl *genl)
 
 /* Whether an XDP program is attached, by whichever means. 0 or -errno. */
 int zrx_link_xdp(uint32_t ifindex, uint32_t *attached);
+
+/* Its MTU, by an AF_INET socket. 0 or -errno. */
+int zrx_link_mtu(int socket, const char *name, uint32_t *mtu);
 
 #endif /* ZRX_KERNEL_LINK_H */
 
@@ -7971,6 +10871,17 @@ int zrx_link_xdp(uint32_t ifindex, uint32_t *attached)
 	result = link_ask(socket, ifindex, attached);
 	mnl_socket_close(socket);
 	return result;
+}
+
+int zrx_link_mtu(int socket, const char *name, uint32_t *mtu)
+{
+	struct ifreq request = {0};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (ioctl(socket, SIOCGIFMTU, &request))
+		return -errno;
+	*mtu = request.ifr_mtu > 0 ? (uint32_t)request.ifr_mtu : 0;
+	return 0;
 }
 /* ---- kernel/netlink/netdev.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -11623,6 +14534,264 @@ int zrx_claim_sweep(struct zrx_nic_device *device, int directory, uint64_t net_s
 	zrx_journal_list_free(entries, count);
 	return result ? result : swept;
 }
+/* ---- kernel/nic/demand.c ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * Read in the drivers of Linux 7.3 (drivers/net/ethernet/), and measured where a rig has the NIC
+ * (tests/datapath/sizing.c compares with the page pool's own count). A table of it is in
+ * kernel/README.md.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FRAME_4K       4096u
+#define BNXT_RING_MOST 2047u  /* BNXT_MAX_RX_DESC_CNT_JUM_ENA, pages of 4 KiB */
+#define BNXT_AGG_MOST  8191u  /* BNXT_MAX_RX_JUM_DESC_CNT */
+#define BNXT_LARGEST   32768u /* BNXT_MAX_RX_PAGE_SIZE */
+#define MLX5_ENTRY     (256u << 10)
+#define MLX5_ENTRY_LOW 4u /* entries, at least */
+#define MLX5_LARGEST   (128u << 10)
+#define MLX5_EMPTYING  3u /* entries used up that are not yet posted again */
+
+#define AREA_LEAST     (64ull << 20)
+#define AREA_STEP      (2ull << 20)
+#define WINDOWS_ROOM   (48ull << 20)
+#define WINDOWS_FRAMES 4096ull /* or so many packets, where one takes more than it is long */
+
+/* What the descriptors hold. */
+struct demand_held {
+	uint32_t count;        /* of what the driver posts */
+	uint32_t each;         /* bytes of the area for one */
+	uint32_t packet_bytes; /* of the area that a short packet takes; 0: they share */
+	uint64_t extra_bytes;  /* out besides, in the driver's own books */
+	uint32_t descriptors;  /* pieces that can come, which completions there are for */
+};
+
+struct demand_driver {
+	const char *name;
+	uint32_t largest; /* rx_buf_len that it takes; 0: pages only */
+	void (*hold)(const struct zrx_demand_facts *facts, uint32_t chunk,
+		     struct demand_held *held);
+};
+
+static uint32_t demand_least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t demand_most(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint32_t demand_power_of_two(uint32_t value)
+{
+	uint32_t power = 1;
+
+	while (power < value && power < 1u << 31)
+		power *= 2;
+	return power;
+}
+
+/*
+ * broadcom/bnxt/bnxt.c, bnxt_set_ring_params: with header/data split an aggregation ring of
+ * min(4, 65536 / page) descriptors for each of the receive ring, more for an MTU above four pages;
+ * headers have a pool of their own. bnxt_rx_agg_ring_fill_level: of larger buffers so many fewer
+ * are posted, so that the bytes stay. Without split the ring may not be there yet, or shorter.
+ */
+static void demand_bnxt(const struct zrx_demand_facts *facts, uint32_t chunk,
+			struct demand_held *held)
+{
+	uint32_t page = facts->page_bytes, buffer = demand_least(page, BNXT_LARGEST);
+	uint32_t factor = demand_least(4, 65536 / buffer), rx = facts->rx, agg;
+
+	if (facts->mtu > 40)
+		factor = demand_most(factor, (facts->mtu - 40 + page - 1) / page);
+	if (page == FRAME_4K)
+		rx = demand_least(rx, BNXT_RING_MOST);
+	agg = demand_most(facts->jumbo, rx * factor);
+	if (page == FRAME_4K)
+		agg = demand_least(agg, BNXT_AGG_MOST);
+	held->each = chunk > buffer && chunk <= BNXT_LARGEST ? chunk : buffer;
+	held->count = agg / (held->each / buffer);
+	held->packet_bytes = held->each;
+	held->descriptors = agg;
+}
+
+/*
+ * google/gve/gve_rx_dqo.c, gve_rx_post_buffers_dqo: one buffer for each descriptor but one.
+ * gve_buffer_mgmt_dqo.c, gve_alloc_from_page_pool: buffers of 2 or 4 KiB (ethtool -g, "RX Buf
+ * Len"), as many to a page as it has room for. Until split is on it may be the smaller one.
+ */
+static void demand_gve(const struct zrx_demand_facts *facts, uint32_t chunk,
+		       struct demand_held *held)
+{
+	uint32_t buffer =
+		facts->split == ZRX_SPLIT_ON && facts->buf_len ? facts->buf_len : FRAME_4K;
+
+	(void)chunk;
+	held->count = facts->rx ? facts->rx - 1 : 0;
+	held->each = buffer * 2 > facts->page_bytes ? facts->page_bytes : buffer;
+	held->packet_bytes = held->each;
+	held->descriptors = facts->rx;
+}
+
+/*
+ * mellanox/mlx5/core/en/params.c, mlx5e_mpwqe_get_log_rq_size: entries of 256 KiB
+ * (MLX5_MPWRQ_MAX_LOG_WQE_SZ), so many that the packets asked for have room, each in a power of two
+ * above MTU, headers and skb; at least four, of which one is never posted (mlx5_wq_ll_missing).
+ * Large buffers change nothing. An entry used up keeps its chunks until it is posted again, by twos
+ * (mlx5e_post_rx_mpwqes; up to 7.3 that counts in 8 bits and posts at most 255: then it is half as
+ * much with the largest ring and frames).
+ */
+static void demand_mlx5(const struct zrx_demand_facts *facts, uint32_t chunk,
+			struct demand_held *held)
+{
+	uint32_t frame = (facts->mtu + 22 + 64 + 63) / 64 * 64 + 320;
+	uint32_t packets = MLX5_ENTRY / demand_power_of_two(demand_least(frame, MLX5_ENTRY));
+	uint32_t entries = demand_power_of_two(facts->rx) / packets;
+
+	(void)chunk;
+	held->count = demand_most(entries, MLX5_ENTRY_LOW) - 1;
+	held->each = MLX5_ENTRY;
+	held->extra_bytes = MLX5_EMPTYING * MLX5_ENTRY;
+	held->descriptors = facts->rx;
+}
+
+/*
+ * meta/fbnic/fbnic_txrx.c, fbnic_alloc_rx_ring_desc: the payload ring ("RX Jumbo") counts pieces of
+ * 4 KiB (FBNIC_BD_FRAG_SIZE), and is filled page by page; headers have a pool of their own
+ * (fbnic_alloc_qt_page_pools). Packets share a page.
+ */
+static void demand_fbnic(const struct zrx_demand_facts *facts, uint32_t chunk,
+			 struct demand_held *held)
+{
+	(void)chunk;
+	held->count = demand_most(facts->jumbo, facts->page_bytes / FRAME_4K);
+	held->each = FRAME_4K;
+	held->descriptors = facts->jumbo;
+}
+
+/* Not read: whole chunks for the longest packet at each descriptor, a chunk at each of a second
+ * ring. */
+static void demand_any(const struct zrx_demand_facts *facts, uint32_t chunk,
+		       struct demand_held *held)
+{
+	uint32_t chunks = (facts->mtu + 22 + chunk - 1) / chunk;
+
+	held->each = chunk * demand_most(chunks, 1);
+	held->count =
+		facts->rx + (facts->jumbo + demand_most(chunks, 1) - 1) / demand_most(chunks, 1);
+	held->packet_bytes = chunk;
+	held->descriptors = facts->rx + facts->jumbo;
+}
+
+static const struct demand_driver demand_drivers[] = {
+	{"bnxt_en", BNXT_LARGEST, demand_bnxt},
+	{"gve", 0, demand_gve},
+	{"mlx5_core", MLX5_LARGEST, demand_mlx5},
+	{"fbnic", 0, demand_fbnic},
+};
+
+static const struct demand_driver *demand_driver_find(const char *name)
+{
+	static const struct demand_driver other = {"", UINT32_MAX, demand_any};
+
+	for (size_t i = 0; i < sizeof(demand_drivers) / sizeof(demand_drivers[0]); i++)
+		if (!strcmp(demand_drivers[i].name, name))
+			return &demand_drivers[i];
+	return &other;
+}
+
+/*
+ * include/net/page_pool/types.h: a pool keeps up to 128 chunks (PP_ALLOC_CACHE_SIZE), and takes 64
+ * at a time (PP_ALLOC_CACHE_REFILL; a fourth of both with pages of 16 KiB, a sixteenth with 64
+ * KiB). Both count: however full the cache is, copies find chunks too.
+ */
+static uint32_t demand_pool_chunks(uint32_t page_bytes)
+{
+	return page_bytes >= 65536 ? 12 : page_bytes >= 16384 ? 48 : 192;
+}
+
+static uint64_t demand_round(uint64_t bytes, uint64_t step)
+{
+	return (bytes + step - 1) / step * step;
+}
+
+static void demand_words(const struct demand_held *held, const struct zrx_demand_facts *facts,
+			 struct zrx_nic_demand *demand)
+{
+	char extra[48] = "";
+
+	if (held->extra_bytes)
+		snprintf(extra, sizeof(extra), " + %" PRIu64 " KiB of entries used up",
+			 held->extra_bytes >> 10);
+	snprintf(demand->arithmetic, sizeof(demand->arithmetic),
+		 "%.15s, MTU %u: %u x %u KiB of descriptors + %u x %u KiB of page pool%s = %" PRIu64
+		 " KiB",
+		 facts->driver, facts->mtu, held->count, held->each >> 10,
+		 demand_pool_chunks(facts->page_bytes), demand->chunk_bytes >> 10, extra,
+		 demand->demand_bytes >> 10);
+}
+
+void zrx_demand_compute(const struct zrx_demand_facts *facts, struct zrx_nic_demand *demand)
+{
+	const struct demand_driver *driver = demand_driver_find(facts->driver);
+	uint32_t chunk = demand_most(facts->buffer_bytes, facts->page_bytes);
+	struct demand_held held = {0};
+	uint64_t room;
+
+	if (chunk > driver->largest)
+		chunk = facts->page_bytes; /* it falls back to pages */
+	driver->hold(facts, chunk, &held);
+	demand->chunk_bytes = chunk;
+	demand->mtu = facts->mtu;
+	demand->ring_entries = held.descriptors;
+	demand->descriptor_bytes = demand_round((uint64_t)held.count * held.each, chunk);
+	demand->pool_bytes = (uint64_t)demand_pool_chunks(facts->page_bytes) * chunk +
+			     demand_round(held.extra_bytes, chunk);
+	demand->demand_bytes = demand->descriptor_bytes + demand->pool_bytes;
+	room = WINDOWS_FRAMES * held.packet_bytes;
+	if (room < WINDOWS_ROOM)
+		room = WINDOWS_ROOM;
+	demand->area_bytes = demand_round(demand->demand_bytes + room, AREA_STEP);
+	if (demand->area_bytes < AREA_LEAST)
+		demand->area_bytes = AREA_LEAST;
+	demand_words(&held, facts, demand);
+}
+
+int zrx_demand_read(struct zrx_nic_device *device, uint32_t buffer_bytes,
+		    struct zrx_nic_demand *demand)
+{
+	struct zrx_ethtool_driver driver;
+	struct zrx_ethtool_rings rings;
+	struct zrx_demand_facts facts = {
+		.page_bytes = (uint32_t)zrx_sys_page_bytes(),
+		.buffer_bytes = buffer_bytes,
+	};
+	uint32_t state = 0;
+	int result = device->ops->driver(device, &driver);
+
+	if (!result)
+		result = device->ops->rings(device, &rings);
+	if (!result && !rings.rx)
+		result = -EOPNOTSUPP;
+	if (!result)
+		result = device->ops->mtu(device, &facts.mtu);
+	if (result)
+		return result;
+	facts.driver = driver.driver;
+	facts.rx = rings.rx;
+	facts.jumbo = rings.jumbo;
+	facts.buf_len = rings.buf_len;
+	facts.split = rings.split;
+	device->ops->feature(device, ZRX_NIC_HW_GRO, &state);
+	demand->hw_gro = !!(state & ZRX_FEATURE_STATE_ON);
+	zrx_demand_compute(&facts, demand);
+	return 0;
+}
 /* ---- kernel/nic/device.c ---- */
 /* SPDX-License-Identifier: MIT */
 /* The real NIC: the table of nic_device.h over ioctl and netlink. */
@@ -11698,6 +14867,11 @@ static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue 
 static int device_xdp(struct zrx_nic_device *device, uint32_t *attached)
 {
 	return zrx_link_xdp(device->ifindex, attached);
+}
+
+static int device_mtu(struct zrx_nic_device *device, uint32_t *mtu)
+{
+	return zrx_link_mtu(device_of(device)->socket, device_name(device), mtu);
 }
 
 static int device_rings(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings)
@@ -11806,6 +14980,7 @@ static const struct zrx_nic_ops device_ops = {
 	.channels = device_channels,
 	.queues = device_queues,
 	.xdp = device_xdp,
+	.mtu = device_mtu,
 	.rings = device_rings,
 	.split_set = device_split_set,
 	.thresh_set = device_thresh_set,
@@ -12470,6 +15645,17 @@ static void inspect_sharing(struct inspection *at)
 	}
 }
 
+/* What a queue takes of an area; not where the driver does not tell, which is told above. */
+static void inspect_area(struct inspection *at)
+{
+	struct zrx_nic_demand demand;
+
+	if (!at->rings_error && !zrx_demand_read(at->device, 0, &demand))
+		zrx_check_add(&at->list, ZRX_CHECK_OK, "area",
+			      "a queue holds of it, standing: %s; default %u MiB",
+			      demand.arithmetic, (uint32_t)(demand.area_bytes >> 20));
+}
+
 void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_nic_report *report)
 {
@@ -12494,6 +15680,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 	inspect_xdp(at);
 	inspect_split(at);
 	inspect_sharing(at);
+	inspect_area(at);
 	free(at);
 }
 
@@ -13517,6 +16704,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		return features;
 	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
 		features |= ZRX_FEATURE_FLUSH;
+	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
+		features |= ZRX_FEATURE_ADD_AREA;
 	if (facts->zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
 		features |= ZRX_FEATURE_RX_BUF_LEN;
 	if (facts->zcrx.features & ZRX_UAPI_FEATURE_EVENT && !facts->query_event)
@@ -13909,6 +17098,7 @@ void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error)
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13919,6 +17109,11 @@ void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error)
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#define RECEIVE_LOCK 2 /* SOCK_RCVBUF_LOCK of linux/socket.h */
 
 void *zrx_sys_alloc(size_t size)
 {
@@ -13956,6 +17151,24 @@ void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *er
 void zrx_sys_unmap(void *address, size_t size)
 {
 	munmap(address, size);
+}
+
+void *zrx_sys_reserve(size_t size, int *error)
+{
+	return mapped(
+		mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+		error);
+}
+
+int zrx_sys_commit(void *address, size_t size)
+{
+	return mprotect(address, size, PROT_READ | PROT_WRITE) ? -errno : 0;
+}
+
+void zrx_sys_withdraw(void *address, size_t size)
+{
+	madvise(address, size, MADV_DONTNEED);
+	mprotect(address, size, PROT_NONE);
 }
 
 int zrx_sys_advise(void *address, size_t size, int advice)
@@ -14016,6 +17229,21 @@ int zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 		return io_uring_submit_and_wait(ring, wait_for);
 	copy = *timeout;
 	return io_uring_submit_and_wait_timeout(ring, &cqe, wait_for, &copy, NULL);
+}
+
+int zrx_sys_ring_gather(struct io_uring *ring, uint32_t gather_us,
+			const struct __kernel_timespec *timeout)
+{
+	struct zrx_uapi_getevents_arg argument = {
+		.min_wait_usec = gather_us,
+		.ts = (uint64_t)(uintptr_t)timeout,
+	};
+
+	if (!(ring->features & ZRX_UAPI_FEAT_MIN_TIMEOUT))
+		return zrx_sys_ring_enter(ring, 1, timeout);
+	return io_uring_enter2((unsigned)ring->ring_fd, 0, 2,
+			       IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (void *)&argument,
+			       sizeof(argument));
 }
 
 int zrx_sys_epoll_open(void)
@@ -14106,9 +17334,55 @@ int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *le
 	return getsockopt(fd, level, name, value, length) ? -errno : 0;
 }
 
+/* Which of a socket's buffers somebody has set; -errno before 5.14. */
+static int buffer_locks(int fd)
+{
+	int locks = 0;
+	socklen_t length = sizeof(locks);
+
+	return getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, &length) ? -errno : locks;
+}
+
+int zrx_sys_receive_buffer(int fd, int *fixed)
+{
+	int bytes = 0, locks = buffer_locks(fd);
+	socklen_t length = sizeof(bytes);
+
+	*fixed = locks > 0 && locks & RECEIVE_LOCK;
+	return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &length) ? -errno : bytes;
+}
+
+int zrx_sys_receive_buffer_fix(int fd, uint32_t bytes)
+{
+	int half = (int)(bytes / 2), fixed;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)) &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)))
+		return -errno;
+	return zrx_sys_receive_buffer(fd, &fixed);
+}
+
+int zrx_sys_receive_buffer_loosen(int fd)
+{
+	int locks = buffer_locks(fd);
+
+	if (locks < 0)
+		return locks;
+	locks &= ~RECEIVE_LOCK;
+	return setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof(locks)) ? -errno : 0;
+}
+
 int64_t zrx_sys_recv(int fd, void *memory, size_t length)
 {
 	ssize_t result = recv(fd, memory, length, MSG_DONTWAIT);
+
+	return result < 0 ? -errno : result;
+}
+
+int zrx_sys_socket_polls(int fd)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLIN | POLLRDHUP};
+	int result = poll(&polled, 1, 0);
 
 	return result < 0 ? -errno : result;
 }

@@ -21,8 +21,8 @@
  *               have no input but size, checks and check_capacity. A field is only
  *               ever appended: no struct contains an array whose length may grow.
  *   Threads     A receiver belongs to the first thread that calls
- *               zrx_receiver_receive on it. add, remove, receive and close are
- *               that thread's. zrx_buffer_release, zrx_event_release,
+ *               zrx_receiver_receive on it. add, remove, pause, resume, receive,
+ *               zrx_stream_stats and close are that thread's. zrx_buffer_release, zrx_event_release,
  *               zrx_receiver_wake, zrx_receiver_fd, zrx_receiver_stats and
  *               zrx_receiver_info may be called from any thread. The receiver's
  *               have to return before close is called, which frees it; the two
@@ -126,7 +126,10 @@ struct zrx_error {
 #define ZRX_REQUIRE_ZERO_COPY  (1u << 0) /* refuse every engine that copies */
 #define ZRX_QUEUE              (1u << 1) /* the queue field counts; without it a free queue is chosen */
 #define ZRX_REFILL_RING_KERNEL (1u << 2) /* refill ring in memory that the kernel allocates */
-#define ZRX_OPTION_FLAGS       (ZRX_REQUIRE_ZERO_COPY | ZRX_QUEUE | ZRX_REFILL_RING_KERNEL)
+#define ZRX_SMALL_AREA         (1u << 3) /* open on a queue although area_bytes is below its standing demand
+					    (zrx_nic_demand): for tests, and for who knows better */
+#define ZRX_OPTION_FLAGS                                                                           \
+	(ZRX_REQUIRE_ZERO_COPY | ZRX_QUEUE | ZRX_REFILL_RING_KERNEL | ZRX_SMALL_AREA)
 
 /* zrx_options.area_kind and zrx_info.area_kind */
 #define ZRX_AREA_AUTO    0u /* explicit huge pages, else transparent ones, else pages */
@@ -166,11 +169,14 @@ struct zrx_options {
 	uint32_t flags;            /* ZRX_REQUIRE_ZERO_COPY, ZRX_QUEUE, ... */
 	uint32_t queue;            /* receive queue of the interface; only with ZRX_QUEUE */
 	const char *interface;     /* netdev name, for engine zcrx; NULL: none */
-	uint64_t area_bytes;       /* size of the area; default 64 MiB; a multiple of the page size */
+	uint64_t area_bytes;       /* size of the area at open; a multiple of the page size. Default: 64 MiB;
+				      on a NIC queue what it holds standing, and room for windows
+				      (zrx_nic_demand) */
 	uint32_t buffer_bytes;     /* largest buffer: a power of two. Default: the page size on zcrx
 				      (rx_buf_len; larger needs Linux 7.0 and a driver that can, and
 				      falls back to a page if not), 64 KiB where the kernel copies */
-	uint32_t ring_entries;     /* completions the ring can hold; default 4096; 8 to 32768 */
+	uint32_t ring_entries;     /* completions the ring can hold; 8 to 32768. Default: 4096, or twice the
+				      descriptors of a NIC queue, if those are more */
 	uint32_t refill_entries;   /* refill ring; default: one for each chunk of the area, at most
 				      32768; rounded up to a power of two */
 	uint32_t area_kind;        /* ZRX_AREA_* */
@@ -186,21 +192,43 @@ struct zrx_options {
 	uint32_t nic_mode;         /* ZRX_NIC_* */
 	uint32_t steer;            /* ZRX_STEER_* */
 	uint32_t steer_port;       /* ZRX_STEER_PORT: local TCP port, host byte order */
-	uint64_t reserved[4];      /* zero */
+	uint64_t window_bytes;     /* window of streams that name none of their own
+				      (zrx_stream_options); 0: automatic */
+	uint64_t area_max_bytes;   /* how far the area may grow when a receiver runs out of it: a multiple of
+				      buffer_bytes and of the page size, at least area_bytes; 0: not at all.
+				      Address space is reserved for it at open, memory is not. On zcrx and
+				      zcrx-nodev it needs Linux 7.3 (ZRX_FEATURE_ADD_AREA): before it they are
+				      refused if they are named, and opened by ZRX_ENGINE_AUTO without growth
+				      (zrx_info.area_max_bytes). ZRX_AREA_HUGETLB grows by explicit huge pages
+				      as far as there are some, ZRX_AREA_AUTO takes none then. Not with
+				      ZRX_AREA_CALLER or ZRX_AREA_DMABUF */
+	uint64_t reserved[2];      /* zero */
 };
 #define ZRX_OPTIONS_INIT                                                                           \
 	{sizeof(struct zrx_options), 0, 0, 0, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0,   \
-	 {0, 0, 0, 0}}
+	 0, 0, {0, 0}}
 
-/* How to add a socket. Zero in any field but size means the default. */
+/*
+ * How to add a socket. Zero in any field but size means the default.
+ *
+ * Window: how many bytes of the area a stream's buffers may hold, counted in whole chunks; from one chunk
+ * (zrx_info.buffer_bytes) to the area. A stream at its window pauses: nothing more is asked of the kernel for it, what
+ * comes stays in the socket, and TCP slows the peer down. It goes on by itself when enough is released. Engine recv never
+ * passes it; multishot by what lay in its ring of buffers; the zcrx engines, whose requests are limited in bytes, where
+ * fewer bytes come in a chunk than before. The automatic window, of streams for which nobody names one, is twice what is
+ * free in the area beyond five eighths of it, at any time (a fourth, where there is one stream), and two chunks at least:
+ * so as many consumers as a fourth of the chunks may stall, one after the other, and what is free does not run out. A
+ * stream that has given back many times as much as it holds may have more, out of the upper half of what is left.
+ */
 struct zrx_stream_options {
 	uint32_t size;
 	uint32_t flags;       /* zero */
 	uint64_t limit_bytes; /* end the stream after exactly so many bytes and leave the rest in the
 				 socket; 0: no limit */
 	uint64_t tag;         /* the caller's own, repeated in every event of the stream */
+	uint64_t window_bytes; /* the most memory that its buffers may hold; 0: the receiver's window_bytes */
 };
-#define ZRX_STREAM_OPTIONS_INIT {sizeof(struct zrx_stream_options), 0, 0, 0}
+#define ZRX_STREAM_OPTIONS_INIT {sizeof(struct zrx_stream_options), 0, 0, 0, 0}
 
 /* ---- Events and buffers -------------------------------------------------------------- */
 
@@ -265,6 +293,8 @@ struct zrx_event {
  *   -ENOMEM      the area cannot be had or pinned: raise RLIMIT_MEMLOCK or vm.nr_hugepages
  *   -ENODEV      no interface of this name
  *   -ERANGE      no such queue
+ *   -ENOBUFS     area_bytes is below what the queue takes standing; the message has the arithmetic, the hint the number
+ *                that would do (zrx_nic_demand)
  *   -EEXIST, -EBUSY  the queue is bound already; the message says by whom if that can be found. (Or, stage
  *                queue, it was bound and the kernel does not let go of it after a failure: area_memory must then
  *                stay mapped and unused. The message says so.)
@@ -322,6 +352,8 @@ ZRX_API int zrx_receiver_close(struct zrx_receiver *receiver);
  *   -EPROTONOSUPPORT    not plain TCP (UDP, MPTCP, Unix, or TLS in the kernel): use another way to read it
  *   -ENOTCONN           not connected: connect or accept first
  *   -EEXIST             already added to this receiver: remove it, or wait for its end event
+ *   -ENOBUFS            (engine zcrx, steered by port) what its receive queue may hold does not fit into the area beside
+ *                       the other streams': the message has the arithmetic, and the area_bytes that would do
  *   -EXDEV              (engine zcrx) its bytes arrive at another receiver's queue, and only that one can
  *                       read them: add it there, by SO_INCOMING_NAPI_ID (see ZRX_STEER_PORT)
  *   -EPERM              wrong thread (stage thread)
@@ -332,7 +364,16 @@ ZRX_API int zrx_receiver_close(struct zrx_receiver *receiver);
  *                       then, receive from it in another way, or steer by port
  *   -EEXIST             somebody else's rule has this connection
  *   -EBUSY, ...         as zrx_receiver_error tells
- * After a failure nothing is changed. zrx_receiver_error tells more. Owner's thread (or any one thread before the first receive). Does
+ * After a failure nothing is changed. zrx_receiver_error tells more.
+ *
+ * On engine zcrx what lies unread in the socket holds chunks of the area, too. The socket therefore gets a receive buffer
+ * of fixed size, a share of what the area has for that (zrx_stream_stats.receive_buffer), which goes back when the
+ * stream ends, and grows when others have. It limits the stream to as many bytes in a round-trip time: for a long way
+ * set SO_RCVBUF before; that is kept if at most half of what is left is enough. Steered by connection, a socket that
+ * finds no share is added all the same: its flow is not led to the queue, and its bytes are copied (copied_bytes).
+ * Areas too small for any share, and ZRX_SMALL_AREA once there is none left, leave the socket's buffer alone.
+ *
+ * Owner's thread (or any one thread before the first receive). Does
  * not wait for the peer; on engine zcrx it may wait for the driver, which sets a rule or lists its queues. Since 0.1.
  */
 ZRX_API int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -349,6 +390,25 @@ ZRX_API int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 ZRX_API int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t stream);
 
 /*
+ * Pause a stream by hand: nothing more is asked of the kernel for it until zrx_receiver_resume. Its handle, its
+ * descriptor and its flow rule stay, there is no event, and what comes stays in the socket; so does the peer's end, or its
+ * error, which is told after the resume. Bytes that the kernel has already delivered still come as data.
+ *
+ * Returns 0; -ENOENT if the stream has ended or never was; -EALREADY if it is paused by hand already (nothing is changed;
+ * a stream that rests at its window is not: that is no pause by hand); or -EPERM on the wrong thread. Owner's thread.
+ * Does not block. Since 0.1.
+ */
+ZRX_API int zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t stream);
+
+/*
+ * Let a stream go on that was paused by hand: at once, or, if it is at its window, when enough is released.
+ *
+ * Returns 0; -ENOENT if the stream has ended or never was; -EALREADY if it is not paused by hand; or -EPERM on the wrong
+ * thread. Owner's thread. Does not block. Since 0.1.
+ */
+ZRX_API int zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t stream);
+
+/*
  * Receive events.
  *
  * events      array of capacity entries; the first `count` are written whole
@@ -363,8 +423,9 @@ ZRX_API int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t stream);
  *   -ENOMEM  for what streams or buffers are kept in: free memory, call again; nothing is lost
  *   other    the ring itself failed, see zrx_receiver_error: close the receiver
  *
- * Every data event's buffer is the caller's until it is released. When none are left the streams
- * park by themselves and resume once buffers come back, even during this call.
+ * Every data event's buffer is the caller's until it is released. A stream whose buffers hold its window pauses
+ * (zrx_stream_options.window_bytes), and goes on once enough of them are released, even during this call; the others are
+ * not concerned. Where the area is used up all the same, streams park by themselves and resume likewise.
  *
  * Blocks for at most timeout_ns while there is no event. Beyond that: while the kernel runs what has completed, which
  * is work and no wait; when a stream ends whose socket nobody else holds and that lingers (SO_LINGER), for as long as it
@@ -451,14 +512,43 @@ struct zrx_stats {
 	uint64_t alloc_failures;     /* times the driver found no chunk (7.2+); else ZRX_UNKNOWN */
 	uint64_t waits;              /* receives that asked the kernel (system calls) */
 	uint64_t wakes;              /* receives that were woken */
+	uint64_t paused;             /* streams that rest, at their window or by hand, now */
+	uint64_t pauses;             /* times a stream came to rest at its window */
+	uint64_t held_bytes;         /* memory that buffers out hold, in whole chunks, as the owner last saw it; a
+					chunk that several streams hold counts for each, one that waits in the backlog
+					until it is in the refill ring */
+	uint64_t area_bytes;         /* size of the area, now */
 };
-#define ZRX_STATS_INIT {sizeof(struct zrx_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define ZRX_STATS_INIT                                                                                                \
+	{sizeof(struct zrx_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /*
  * Read the counters, one after the other. Returns 0, or -EINVAL if size is not set. Any thread. Does not block: no lock,
  * no system call. Since 0.1.
  */
 ZRX_API int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats);
+
+/* One stream. Bytes and counts. */
+struct zrx_stream_stats {
+	uint32_t size;
+	uint32_t at_window;      /* 1: it rests because its buffers hold its window: release some */
+	uint32_t paused;         /* 1: it rests because of zrx_receiver_pause */
+	uint32_t reserved;       /* zero */
+	uint64_t bytes;          /* bytes delivered */
+	uint64_t held_bytes;     /* memory that its buffers hold, now, in whole chunks */
+	uint64_t window_bytes;   /* how much it may hold, now */
+	uint64_t receive_buffer; /* receive buffer that its socket was given, as getsockopt(SO_RCVBUF) tells it, so that
+				    what lies in it cannot take the area; 0: it was left alone (all engines but
+				    zcrx), or is served by copies (zrx_receiver_add) */
+};
+#define ZRX_STREAM_STATS_INIT {sizeof(struct zrx_stream_stats), 0, 0, 0, 0, 0, 0, 0}
+
+/*
+ * Read the figures of one stream. Returns 0, -ENOENT if it has ended or never was, -EINVAL if size is not set, or -EPERM
+ * on the wrong thread. Owner's thread. Does not block. Since 0.1.
+ */
+ZRX_API int zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t stream,
+			     struct zrx_stream_stats *stats);
 
 /* zrx_info.features */
 #define ZRX_FEATURE_FLUSH         (1u << 0) /* the refill ring drained on request (ZCRX_CTRL_FLUSH_RQ), 6.19 */
@@ -468,6 +558,7 @@ ZRX_API int zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_s
 #define ZRX_FEATURE_DMABUF        (1u << 4) /* dma-buf areas, 6.16 */
 #define ZRX_FEATURE_INCREMENTAL   (1u << 5) /* provided buffers consumed bit by bit, 6.12 */
 #define ZRX_FEATURE_DEFER_TASKRUN (1u << 6) /* completions made on the owner's thread, 6.1 */
+#define ZRX_FEATURE_ADD_AREA      (1u << 7) /* zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3 */
 
 /* What was opened. */
 struct zrx_info {
@@ -478,13 +569,18 @@ struct zrx_info {
 	char interface[16];      /* name of the interface, if there is one */
 	uint32_t queue;          /* receive queue of the interface; 0 without one */
 	uint32_t area_kind;      /* what the area is made of, never AUTO: ZRX_AREA_* */
-	uint64_t area_bytes;     /* size of the area */
+	uint64_t area_bytes;     /* size of the area, at open */
 	uint32_t buffer_bytes;   /* largest buffer; also the chunk that the kernel manages */
 	uint32_t ring_entries;   /* entries of the completion ring; 0 for engine recv */
 	uint32_t refill_entries; /* entries of the refill or provided-buffer ring; 0 for engine recv */
 	uint32_t reserved;       /* zero */
+	uint64_t area_max_bytes; /* how far it may grow; area_bytes where it does not, or cannot */
+	uint64_t demand_bytes;   /* of it, what the queue and its page pool hold standing (zrx_nic_demand); 0 without
+				    a queue */
+	uint64_t window_bytes;   /* window of streams that name none; 0: automatic */
+	const void *area_base;   /* where the area lies: buffer.data - buffer.offset; NULL without a CPU view */
 };
-#define ZRX_INFO_INIT {sizeof(struct zrx_info), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0}
+#define ZRX_INFO_INIT {sizeof(struct zrx_info), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
 
 /* Tell what was opened. Returns 0, or -EINVAL if size is not set. Any thread. Does not block, as above. Since 0.1. */
 ZRX_API int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info);
@@ -601,6 +697,32 @@ struct zrx_nic_report {
  */
 ZRX_API int zrx_nic_inspect(const char *interface, uint32_t queue, struct zrx_nic_report *report,
 			    struct zrx_error *error);
+
+/* What a queue takes of an area before a program has a byte of it, and how much an area should have. */
+struct zrx_nic_demand {
+	uint32_t size;
+	uint32_t queue;           /* the queue looked at */
+	uint32_t ring_entries;    /* descriptors of the queue */
+	uint32_t chunk_bytes;     /* what the area is cut into there: buffer_bytes, or a page */
+	uint32_t mtu;             /* MTU of the interface, bytes; 0: not told */
+	uint32_t hw_gro;          /* 1: the NIC merges packets; 0: it does not, or it is not told */
+	uint64_t descriptor_bytes; /* held by descriptors that wait for packets */
+	uint64_t pool_bytes;      /* held by the page pool beside those: its cache and what it refills by */
+	uint64_t demand_bytes;    /* the sum: what is standing. Below it nothing flows, or it starves */
+	uint64_t area_bytes;      /* the default size of an area there: the demand, and room for windows */
+	char arithmetic[160];     /* how it comes about, in words */
+};
+
+/*
+ * Tell what a queue takes standing, from the settings of driver and rings, and which size of area it asks for. interface,
+ * flags, queue and buffer_bytes of the options count. Changes nothing; needs no rights. zrx_receiver_open does the same, and
+ * refuses (-ENOBUFS) an area_bytes below the demand, unless ZRX_SMALL_AREA is set.
+ *
+ * Returns 0, -ENODEV if there is no such interface, -ERANGE if it has no such queue, -EINVAL if demand->size is
+ * not set, or what reading gave. Any thread. Does not block. Source, per driver: kernel/nic/demand.c. Since 0.1.
+ */
+ZRX_API int zrx_nic_demand(const struct zrx_options *options, struct zrx_nic_demand *demand,
+			   struct zrx_error *error);
 
 #define ZRX_NIC_STEPS 8 /* room for the steps of this release */
 
@@ -726,10 +848,15 @@ ZRX_ASSERT(offsetof(struct zrx_event, buffer) == 24, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_error) == 640, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_options, interface) == 16, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_options, area_memory) == 48, "ABI");
-ZRX_ASSERT(offsetof(struct zrx_options, reserved) == 88, "ABI");
-ZRX_ASSERT(sizeof(struct zrx_stream_options) == 24, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_options, window_bytes) == 88, "ABI");
+ZRX_ASSERT(sizeof(struct zrx_options) == 120, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_stream_options, window_bytes) == 24, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_stats, wakes) == 152, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_stats, area_bytes) == 184, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_stream_stats, receive_buffer) == 40, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_info, refill_entries) == 56, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_info, area_base) == 88, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_nic_demand, arithmetic) == 56, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_check) == 512, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_capabilities, check_count) == 16, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_capabilities, kernel_version) == 32, "ABI");

@@ -10,7 +10,8 @@ from generator.mapping import NAMES, PLANS, Mapped, Names, documented, mapped, m
 
 # Spelling of words that are not simply capitalised.
 INITIALISMS = {
-    word.upper(): word for word in "ZCRX NIC THP DMABuf OK NoDev HugeTLB RX XSK IO HDS NTuple RSS MTU".split()
+    word.upper(): word
+    for word in "ZCRX NIC THP DMABuf OK NoDev HugeTLB RX XSK IO HDS NTuple RSS MTU HW GRO".split()
 }
 # By kind, in package zcrx: the type ("" as in package core), and how it is made of core's.
 KINDS = {

@@ -160,6 +160,21 @@ PLANS = {
             )
         },
     ),
+    "zrx_stream_stats": Plan(
+        name=everywhere("StreamStats"),
+        doc={
+            "go": "StreamStats are the figures of one stream.",
+            "python": "The figures of one stream, now.",
+        },
+        rules={
+            "paused": Rule(
+                doc={
+                    "go": "it rests because of Receiver.Pause",
+                    "rust": "it rests because of `Receiver::pause`",
+                }
+            )
+        },
+    ),
     "zrx_info": Plan(
         name=everywhere("Info"),
         doc={
@@ -177,6 +192,14 @@ PLANS = {
                 omit=("rust",),
             ),
             "area_kind": Rule(name={"go-core": "Area", "go": "Area"}),
+            "area_max_bytes": Rule(doc={"go": "how far it may grow; AreaBytes where it does not"}),
+            "demand_bytes": Rule(
+                doc={
+                    "go": "of it, what the queue and its page pool hold standing (see DemandNIC); 0 without a queue"
+                }
+            ),
+            # An address is C's: the packages hand out views.
+            "area_base": Rule(omit=("go-core", "go", "rust", "python")),
         },
         extra=("refused",),
     ),
@@ -217,6 +240,19 @@ PLANS = {
         extra=("checks",),
         own={"python": (("interface", "str", ""),)},
         first={"python": ("driver", "firmware")},
+    ),
+    "zrx_nic_demand": Plan(
+        name=everywhere("Demand", nic="NIC"),
+        doc={
+            "go": "NICDemand is what a receive queue takes of an area, and how large an area should be there.",
+            "python": "What a receive queue takes of an area, and how large an area should be there. None: not told.",
+        },
+        rules={
+            "chunk_bytes": Rule(
+                doc={"go": "what the area is cut into there: Options.BufferBytes, or a page"}
+            ),
+            "hw_gro": Rule(doc={"go": "the NIC merges packets; false: it does not, or it is not told"}),
+        },
     ),
     "zrx_nic_step": Plan(
         name=everywhere("Step", nic="NIC"),

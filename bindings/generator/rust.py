@@ -41,6 +41,8 @@ EXTRA = {
 }
 DERIVES = {
     "Stats": "Clone, Copy, Debug, PartialEq, Eq",
+    "StreamStats": "Clone, Copy, Debug, PartialEq, Eq",
+    "Demand": "Clone, Debug, PartialEq, Eq",
     "Check": "Clone, Debug, PartialEq, Eq",
     "Step": "Clone, Debug, PartialEq, Eq",
     "Proof": "Clone, Debug",
