@@ -31,11 +31,14 @@
 #define POINTS_MOST 4000
 #define REFUSALS    5
 #define RUN_SECONDS 20
+#define AREA        (2u << 20)
+#define SMALL_AREA  (64u << 10) /* of which there is not enough */
 #define SETTLE_MS   2000
 #define ONE_THREAD  3 /* entries of its /proc/self/task, with . and .. */
 
 struct run {
 	uint32_t engine, at;
+	int grows;
 	int wait_error;
 	struct zrx_receiver *receiver;
 	int ours[STREAMS], peers[STREAMS];
@@ -143,7 +146,11 @@ static int open_receiver(void)
 	int result;
 
 	options.engine = run.engine;
-	options.area_bytes = 2 << 20; /* so that explicit huge pages are tried, too */
+	options.area_bytes = AREA; /* so that explicit huge pages are tried, too */
+	if (run.grows) {
+		options.area_bytes = SMALL_AREA;
+		options.area_max_bytes = AREA;
+	}
 	options.buffer_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
 	options.ring_entries = 64;
 	result = zrx_receiver_open(&run.receiver, &options, &error);
@@ -274,6 +281,16 @@ static void check_all_received(void)
 		     (unsigned long long)run.received[REMOVED]);
 }
 
+/* Where nothing is in the way. */
+static void check_grown(void)
+{
+	struct zrx_stats stats = ZRX_STATS_INIT;
+
+	zrx_receiver_stats(run.receiver, &stats);
+	if (run.grows && !inject_failed() && stats.area_bytes <= SMALL_AREA)
+		fail("the area has not grown");
+}
+
 static void live(void)
 {
 	int result;
@@ -285,6 +302,7 @@ static void live(void)
 	receive_all();
 	if (!run.broken)
 		check_all_received();
+	check_grown();
 	result = zrx_receiver_close(run.receiver);
 	if (result && !(result == ZRX_CLOSE_DEFERRED && inject_failed()))
 		fail("close gives %d", result);
@@ -336,12 +354,12 @@ static void check_settled(unsigned descriptors, unsigned rings)
 }
 
 /* Returns 0 when the call that should fail is beyond the last. */
-static int run_once(uint32_t engine, uint32_t at, int wait_error)
+static int run_once(uint32_t engine, int grows, uint32_t at, int wait_error)
 {
 	unsigned descriptors, rings;
 
 	memset(&run, 0, sizeof(run));
-	run = (struct run){.engine = engine, .at = at, .wait_error = wait_error};
+	run = (struct run){.engine = engine, .grows = grows, .at = at, .wait_error = wait_error};
 	alarm(RUN_SECONDS);
 	connect_all();
 	send_all();
@@ -396,6 +414,26 @@ static void run_refused(void)
 	}
 }
 
+/* All calls, one after the other. Returns how many runs it took. */
+static uint32_t run_all(uint32_t engine, int grows, int wait_error)
+{
+	uint32_t at = 1;
+
+	while (run_once(engine, grows, at, wait_error)) {
+		if (++at == POINTS_MOST)
+			fail("more than %u calls", POINTS_MOST);
+	}
+	return at;
+}
+
+static int can_grow(uint32_t engine)
+{
+	struct zrx_capabilities capabilities = {.size = sizeof(capabilities)};
+
+	zrx_probe(&capabilities);
+	return engine != ZRX_ENGINE_ZCRX_NODEV || capabilities.features & ZRX_FEATURE_ADD_AREA;
+}
+
 static void run_engine(const char *name)
 {
 	uint32_t engine, runs = 0, calls;
@@ -406,16 +444,13 @@ static void run_engine(const char *name)
 	}
 	if (engine == ZRX_ENGINE_RECV)
 		run_refused();
-	run_once(engine, 0, 0);
+	run_once(engine, 0, 0, 0);
 	calls = inject_calls();
-	for (unsigned i = 0; i < inject_wait_error_count; i++) {
-		uint32_t at = 1;
-
-		for (; run_once(engine, at, inject_wait_errors[i]); at++) {
-			if (at == POINTS_MOST)
-				fail("more than %u calls", POINTS_MOST);
-		}
-		runs += at;
+	for (unsigned i = 0; i < inject_wait_error_count; i++)
+		runs += run_all(engine, 0, inject_wait_errors[i]);
+	if (can_grow(engine)) {
+		run_once(engine, 1, 0, 0);
+		runs += run_all(engine, 1, inject_wait_errors[0]);
 	}
 	printf("fault: engine %s: %u runs, each with another of about %u calls failing\n", name,
 	       runs, calls);

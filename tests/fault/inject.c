@@ -77,6 +77,8 @@ void *__real_zrx_sys_map(size_t size, int flags, int *error);
 void *__real_zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *error);
 void __real_zrx_sys_unmap(void *address, size_t size);
 int __real_zrx_sys_advise(void *address, size_t size, int advice);
+void *__real_zrx_sys_reserve(size_t size, int *error);
+int __real_zrx_sys_commit(void *address, size_t size);
 
 void *__wrap_zrx_sys_alloc(size_t size)
 {
@@ -122,6 +124,19 @@ void __wrap_zrx_sys_unmap(void *address, size_t size)
 	__real_zrx_sys_unmap(address, size);
 }
 
+void *__wrap_zrx_sys_reserve(size_t size, int *error)
+{
+	if (!now("reserve"))
+		return map_if(__real_zrx_sys_reserve(size, error), size);
+	*error = -ENOMEM;
+	return NULL;
+}
+
+int __wrap_zrx_sys_commit(void *address, size_t size)
+{
+	return now("commit") ? -ENOMEM : __real_zrx_sys_commit(address, size);
+}
+
 int __wrap_zrx_sys_advise(void *address, size_t size, int advice)
 {
 	return now("advise") ? -ENOMEM : __real_zrx_sys_advise(address, size, advice);
@@ -136,6 +151,8 @@ int __real_zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *a
 				 unsigned count);
 int __real_zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 			      const struct __kernel_timespec *timeout);
+int __real_zrx_sys_ring_gather(struct io_uring *ring, uint32_t gather_us,
+			       const struct __kernel_timespec *timeout);
 
 int __wrap_zrx_sys_ring_open(struct io_uring *ring, unsigned entries,
 			     struct io_uring_params *params)
@@ -163,6 +180,13 @@ int __wrap_zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,
 			      const struct __kernel_timespec *timeout)
 {
 	return now("ring_enter") ? wait_error : __real_zrx_sys_ring_enter(ring, wait_for, timeout);
+}
+
+int __wrap_zrx_sys_ring_gather(struct io_uring *ring, uint32_t gather_us,
+			       const struct __kernel_timespec *timeout)
+{
+	return now("ring_gather") ? wait_error
+				  : __real_zrx_sys_ring_gather(ring, gather_us, timeout);
 }
 
 /* ---- descriptors ---- */
@@ -225,6 +249,10 @@ void __wrap_zrx_sys_close(int fd)
 int __real_zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length);
 int64_t __real_zrx_sys_recv(int fd, void *memory, size_t length);
 int __real_zrx_sys_socket_pending(int fd);
+int __real_zrx_sys_socket_polls(int fd);
+int __real_zrx_sys_receive_buffer(int fd, int *fixed);
+int __real_zrx_sys_receive_buffer_fix(int fd, uint32_t bytes);
+int __real_zrx_sys_receive_buffer_loosen(int fd);
 
 int __wrap_zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length)
 {
@@ -240,4 +268,25 @@ int64_t __wrap_zrx_sys_recv(int fd, void *memory, size_t length)
 int __wrap_zrx_sys_socket_pending(int fd)
 {
 	return now("socket_pending") ? -EIO : __real_zrx_sys_socket_pending(fd);
+}
+
+int __wrap_zrx_sys_socket_polls(int fd)
+{
+	return now("socket_polls") ? -ENOMEM : __real_zrx_sys_socket_polls(fd);
+}
+
+int __wrap_zrx_sys_receive_buffer(int fd, int *fixed)
+{
+	return now("receive_buffer") ? -ENOBUFS : __real_zrx_sys_receive_buffer(fd, fixed);
+}
+
+int __wrap_zrx_sys_receive_buffer_fix(int fd, uint32_t bytes)
+{
+	return now("receive_buffer_fix") ? -EPERM : __real_zrx_sys_receive_buffer_fix(fd, bytes);
+}
+
+int __wrap_zrx_sys_receive_buffer_loosen(int fd)
+{
+	return now("receive_buffer_loosen") ? -ENOPROTOOPT
+					    : __real_zrx_sys_receive_buffer_loosen(fd);
 }

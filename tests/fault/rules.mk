@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 FAULT_SOURCES := $(wildcard tests/fault/*.c)
 FAULT_OBJECTS := $(FAULT_SOURCES:%.c=$(B)/obj/%.o)
-FAULT_CALLS   := alloc free map map_fd unmap advise ring_open ring_close ring_register ring_enter epoll_open \
-	epoll_control epoll_wait eventfd_open dup close socket_option recv socket_pending
+FAULT_CALLS   := alloc free map map_fd unmap reserve commit advise ring_open ring_close ring_register ring_enter ring_gather epoll_open \
+	epoll_control epoll_wait eventfd_open dup close socket_option recv socket_pending socket_polls \
+	receive_buffer receive_buffer_fix receive_buffer_loosen
 FAULT_WRAP    := $(FAULT_CALLS:%=-Wl,--wrap=zrx_sys_%)
 
 TEST_PROGRAMS += $(B)/tests/fault

@@ -68,6 +68,13 @@ static void check_second_add(struct sim_socket *socket)
 		sim_fail("adding a socket a second time gives %d", result);
 }
 
+uint64_t app_choose_window(void)
+{
+	uint32_t chunks = (uint32_t)(app.area_bytes / app.chunk_bytes);
+
+	return sim_chance(20) ? app.chunk_bytes * sim_between(1, sim_chance(50) ? 2 : chunks) : 0;
+}
+
 void app_add_socket(void)
 {
 	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
@@ -80,8 +87,13 @@ void app_add_socket(void)
 	options.tag = app.stream_count;
 	if (sim_chance(25))
 		options.limit_bytes = sim_between(1, 3000);
+	options.window_bytes = app_choose_window();
 	*stream = (struct app_stream){
-		.socket = socket, .start = socket->consumed, .limit = options.limit_bytes};
+		.socket = socket,
+		.start = socket->consumed,
+		.limit = options.limit_bytes,
+		.window = options.window_bytes ? options.window_bytes : app.window,
+	};
 	result = zrx_receiver_add(app.receiver, app.app_fd[number(socket)], &options,
 				  &stream->handle);
 	sim_trace("add socket %u, limit %llu: %d", number(socket),
@@ -122,6 +134,30 @@ void app_remove(void)
 	sim_step();
 }
 
+void app_pause_or_resume(void)
+{
+	struct app_stream *stream;
+	int pause = sim_chance(50), result, expected;
+
+	if (!app.stream_count)
+		return;
+	stream = &app.streams[sim_below(app.stream_count)];
+	result = pause ? zrx_receiver_pause(app.receiver, stream->handle)
+		       : zrx_receiver_resume(app.receiver, stream->handle);
+	sim_trace("%s stream %u: %d", pause ? "pause" : "resume", (unsigned)(stream - app.streams),
+		  result);
+	if (!stream->live || stream->removing)
+		expected = -ENOENT;
+	else
+		expected = (int)stream->paused == pause ? -EALREADY : 0;
+	/* A stream whose last event waits is over already. */
+	if (result != expected && !(result == -ENOENT && stream->live))
+		sim_fail("%s gives %d, expected %d", pause ? "pause" : "resume", result, expected);
+	if (!result)
+		stream->paused = (uint32_t)pause;
+	sim_step();
+}
+
 /* ---- events ---- */
 
 static struct app_stream *event_stream(const struct zrx_event *event)
@@ -142,9 +178,9 @@ static void check_data(struct app_stream *stream, const struct zrx_event *event)
 	const struct zrx_buffer *buffer = &event->buffer;
 	uint64_t offset = stream->start + stream->received;
 
-	if (!buffer->length || buffer->offset >= app.area_bytes ||
-	    buffer->length > app.area_bytes - buffer->offset || buffer->reserved || event->flags ||
-	    event->error)
+	if (!buffer->length || buffer->offset >= app.area_most ||
+	    buffer->length > app.area_most - buffer->offset || buffer->reserved || event->flags ||
+	    event->error || (const uint8_t *)buffer->data - buffer->offset != app.area->base)
 		sim_fail("a malformed data event: offset %llu, length %u",
 			 (unsigned long long)buffer->offset, buffer->length);
 	if (!sim_payload_is(stream->socket, offset, buffer->data, buffer->length))
@@ -236,7 +272,8 @@ static int receive(struct zrx_event *events, uint32_t capacity, int64_t timeout_
 	if (count > (int)capacity)
 		sim_fail("receive of %u gives %d", capacity, count);
 	if (count < 0 && !(count == -EINTR && sim.kernel.interrupted) &&
-	    !(count == -ENOMEM && sim.kernel.short_memory) && !app.broken)
+	    !(count == -ENOMEM && sim.kernel.short_memory) &&
+	    !(count == -ENOBUFS && !zrx_holds_room(&app.area->holds)) && !app.broken)
 		sim_fail("receive gives %d", count);
 	for (int i = 0; i < count; i++)
 		check_event(&events[i]);
@@ -264,8 +301,8 @@ void app_wait_for_descriptor(void)
 	app_check_stats();
 	if (sim_fd_poll(fd) || app.broken)
 		return;
-	if (count == -ENOMEM)
-		sim_fail("what there was no memory for waits, and the descriptor is silent");
+	if (count == -ENOMEM || count == -ENOBUFS)
+		sim_fail("what there was no room for waits, and the descriptor is silent");
 	sim_world_sleeps(sim_uring_next_timer());
 	while (!sim_fd_wakes_sleeper(fd)) {
 		uint64_t next = sim_uring_next_timer();
@@ -287,6 +324,41 @@ void app_wait_for_descriptor(void)
 	}
 }
 
+/* What the streams hold. Others that release at this moment change it. */
+static void check_windows(const struct zrx_stats *stats)
+{
+	uint64_t held = 0, resting = 0;
+
+	for (uint32_t i = 0; i < app.stream_count; i++) {
+		struct zrx_stream_stats of = ZRX_STREAM_STATS_INIT;
+		const struct app_stream *stream = &app.streams[i];
+
+		if (!stream->live)
+			continue;
+		if (zrx_stream_stats(app.receiver, stream->handle, &of))
+			sim_fail("stream %u is added, and has no figures", i);
+		held += of.held_bytes;
+		resting += of.paused || of.at_window;
+		if (of.bytes != stream->received)
+			sim_fail("stream %u: %llu bytes are counted, and %llu came", i,
+				 (unsigned long long)of.bytes,
+				 (unsigned long long)stream->received);
+		if (of.paused != stream->paused && !stream->removing && of.at_window + of.paused)
+			sim_fail("stream %u: paused by hand is %u, and %u is told", i,
+				 stream->paused, of.paused);
+		/* One that asks for each receive anew never passes its window. */
+		if (app.engine == ZRX_ENGINE_RECV && stream->window &&
+		    of.held_bytes > stream->window)
+			sim_fail("stream %u holds %llu bytes, and its window is %llu", i,
+				 (unsigned long long)of.held_bytes,
+				 (unsigned long long)stream->window);
+	}
+	if (held > stats->held_bytes || resting > stats->paused)
+		sim_fail("stats: %llu bytes held, %llu paused; the streams' are %llu and %llu",
+			 (unsigned long long)stats->held_bytes, (unsigned long long)stats->paused,
+			 (unsigned long long)held, (unsigned long long)resting);
+}
+
 void app_check_stats(void)
 {
 	struct zrx_stats stats = ZRX_STATS_INIT;
@@ -305,4 +377,7 @@ void app_check_stats(void)
 	if (stats.parked > stats.streams || !stats.parked != !stats.stall)
 		sim_fail("stats: %llu parked of %llu, stall %u", (unsigned long long)stats.parked,
 			 (unsigned long long)stats.streams, stats.stall);
+	if (stats.area_bytes < app.area_bytes || stats.area_bytes > app.area_most)
+		sim_fail("stats: the area has %llu bytes", (unsigned long long)stats.area_bytes);
+	check_windows(&stats);
 }

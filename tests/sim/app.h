@@ -20,9 +20,11 @@ struct app_stream {
 	uint64_t handle;
 	uint64_t start; /* offset of its first byte in the socket's payload */
 	uint64_t received;
-	uint64_t limit; /* 0: none */
+	uint64_t limit;  /* 0: none */
+	uint64_t window; /* 0: automatic */
 	uint32_t live;
 	uint32_t removing;
+	uint32_t paused; /* by hand */
 };
 
 struct app_view {
@@ -35,7 +37,10 @@ struct app {
 	struct zrx_receiver *receiver; /* NULL: closed */
 	struct zrx_area *area;
 	uint32_t engine;
-	uint64_t area_bytes;
+	uint64_t area_bytes; /* at open */
+	uint64_t area_most;  /* how far it may grow */
+	uint64_t chunk_bytes;
+	uint64_t window;             /* of streams that have none of their own; 0: automatic */
 	uint32_t released_elsewhere; /* other threads release views */
 	uint32_t polls;              /* it waits for the receiver's descriptor */
 	uint32_t hold;               /* views it likes to keep */
@@ -61,6 +66,8 @@ extern struct app app;
 void app_begin(void);
 void app_add_socket(void); /* a new connection, or one whose stream is over */
 void app_remove(void);
+void app_pause_or_resume(void);
+uint64_t app_choose_window(void);
 void app_receive(int64_t timeout_ns);
 void app_wait_for_descriptor(void);
 void app_check_stats(void);

@@ -11,6 +11,7 @@
 /* How long a receiver may sleep without a look at what nobody announces. */
 #define PARKED_NS  64000000u
 #define BACKLOG_NS 1000000u
+#define GROWTH_NS  10000000000u
 
 static int release_elsewhere(void)
 {
@@ -66,6 +67,8 @@ static const char *owed_by(const struct app_stream *stream)
 		return "a stream is at its limit and has not ended";
 	if (socket->consumed != stream->start + stream->received)
 		return "bytes were read from a socket and not delivered";
+	if (stream->paused)
+		return NULL;
 	if (sim_zcrx_starved(socket))
 		return NULL;
 	if (socket->consumed != socket->arrived)
@@ -98,13 +101,57 @@ const char *app_owed(void)
 /* Whether this stream, for which there is no request, would get bytes if there were one. */
 static int would_receive(const struct app_stream *stream)
 {
+	struct zrx_stream_stats stats = ZRX_STREAM_STATS_INIT;
 	struct sim_socket *socket = stream->socket;
 
 	if (!stream->live || stream->removing || socket->requests || !socket->segment_count)
 		return 0;
+	zrx_stream_stats(app.receiver, stream->handle, &stats);
+	if (stats.paused || stats.at_window)
+		return 0;
 	if (app.engine == ZRX_ENGINE_MULTISHOT)
 		return !stream->limit && sim_receive_has_buffers();
 	return sim_socket_front(socket)->chunk < 0 && sim_zcrx_came_back();
+}
+
+/* A stream rests at its window although half of it, and a chunk, is free again. */
+static int rests_in_vain(const struct app_stream *stream)
+{
+	struct zrx_stream_stats stats = ZRX_STREAM_STATS_INIT;
+
+	if (!stream->live || stream->socket->requests || /* its end is still to come */
+	    zrx_stream_stats(app.receiver, stream->handle, &stats) || !stats.at_window ||
+	    stats.paused)
+		return 0;
+	return stats.held_bytes * 2 <= stats.window_bytes &&
+	       stats.held_bytes + app.chunk_bytes <= stats.window_bytes;
+}
+
+/* An automatic window, or the want of chunks, keeps a stream from going on. */
+static int starves(const struct app_stream *stream)
+{
+	struct zrx_stream_stats stats = ZRX_STREAM_STATS_INIT;
+
+	return stream->live && !stream->window && !stream->socket->requests &&
+	       !zrx_stream_stats(app.receiver, stream->handle, &stats) && stats.at_window &&
+	       !stats.paused;
+}
+
+/* Where growth was refused it is tried again, also if nothing happens meanwhile. */
+static void check_growth(const struct zrx_stats *stats)
+{
+	int starving = stats->parked != 0;
+
+	if (zrx_growth_next(app.receiver->area) == stats->area_bytes)
+		return;
+	for (uint32_t i = 0; stats->paused && i < app.stream_count; i++)
+		starving |= starves(&app.streams[i]);
+	if (!starving)
+		return;
+	if (!sim_growth_put_off())
+		sim_fail("the receiver sleeps, streams have not enough, and the area could grow");
+	if (sim.sleeps_until > sim.now_ns + GROWTH_NS)
+		sim_fail("the receiver sleeps for ever, and does not try growth again");
 }
 
 /* Others that release, or wake, at this moment change what is so. */
@@ -125,6 +172,11 @@ void sim_world_sleeps(uint64_t timer)
 			sim_fail("the receiver sleeps, and there are buffers for stream %u, which "
 				 "is parked",
 				 i);
+	}
+	check_growth(&stats);
+	for (uint32_t i = 0; stats.paused && i < app.stream_count; i++) {
+		if (rests_in_vain(&app.streams[i]))
+			sim_fail("the receiver sleeps, and the window of stream %u is open", i);
 	}
 	if (app.engine == ZRX_ENGINE_ZCRX && stats.parked && (!timer || left > PARKED_NS))
 		sim_fail("the receiver sleeps for %llu ns without a look at what is parked",

@@ -10,25 +10,29 @@
 #include "sim.h"
 #include "zcrx_model.h"
 
-#define REGIONS_MAX 64
-#define ALIGNMENT   4096
-#define LARGE       65536
-#define HUGE_BYTES  (2u << 20)
+#define REGIONS_MAX    64
+#define ALIGNMENT      4096
+#define LARGE          65536
+#define HUGE_BYTES     (2u << 20)
+#define RETRY_LEAST_NS 100000000 /* no sooner is growth that failed worth another try */
 
 struct region {
 	void *heap; /* what to free; NULL: no region */
 	uint8_t *address;
 	size_t size;
+	size_t committed; /* from its start: the rest is addresses, and no memory */
 };
 
 static struct region regions[REGIONS_MAX];
 static _Atomic int64_t allocations;
+static uint64_t refused_at; /* when growth was refused last; 0: never, or it has succeeded since */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the last release may be any thread's */
 
 void sim_memory_begin(void)
 {
 	memset(regions, 0, sizeof(regions));
 	allocations = 0;
+	refused_at = 0;
 }
 
 void sim_memory_lost(const void *address)
@@ -91,7 +95,7 @@ static void *new_region(size_t size, int *error)
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < REGIONS_MAX; i++) {
 		if (!regions[i].heap) {
-			regions[i] = (struct region){address, address, size};
+			regions[i] = (struct region){address, address, size, size};
 			pthread_mutex_unlock(&lock);
 			return address;
 		}
@@ -127,11 +131,15 @@ void *zrx_sys_map_fd(int fd, size_t size, uint64_t offset, int writable, int *er
 /* Take a part off a region: all of it, its head, or its tail. */
 static void shrink(struct region *region, uint8_t *address, size_t size)
 {
+	if (address == region->address && size < region->size && region->committed < region->size)
+		sim_fail("a reservation loses its head");
 	if (address == region->address)
 		region->address += size;
 	else if (address + size != region->address + region->size)
 		sim_fail("unmapping the middle of a mapping");
 	region->size -= size;
+	if (region->committed > region->size)
+		region->committed = region->size;
 	if (region->size)
 		return;
 	free(region->heap);
@@ -157,6 +165,90 @@ void zrx_sys_unmap(void *address, size_t size)
 		return;
 	}
 	sim_fail("unmapping %zu bytes that are not mapped", size);
+}
+
+/* ---- addresses, and memory for them ---- */
+
+static struct region *region_of(const void *address, size_t size)
+{
+	const uint8_t *begin = address;
+
+	for (int i = 0; i < REGIONS_MAX; i++) {
+		struct region *region = &regions[i];
+
+		if (region->heap && begin >= region->address &&
+		    begin + size <= region->address + region->size)
+			return region;
+	}
+	return NULL;
+}
+
+void sim_memory_check(const void *address, size_t size, const char *why)
+{
+	const struct region *region;
+	int missing;
+
+	pthread_mutex_lock(&lock);
+	region = region_of(address, size); /* NULL: the caller's own */
+	missing = region && (const uint8_t *)address + size > region->address + region->committed;
+	pthread_mutex_unlock(&lock);
+	if (missing)
+		sim_fail("%zu bytes are %s, and there is no memory", size, why);
+}
+
+void sim_growth_refused(const char *by)
+{
+	if (refused_at && sim.now_ns - refused_at < RETRY_LEAST_NS)
+		sim_fail("growth is tried again after %llu ns",
+			 (unsigned long long)(sim.now_ns - refused_at));
+	refused_at = sim.now_ns;
+	sim_trace("growth is refused by %s", by);
+}
+
+int sim_growth_put_off(void)
+{
+	return refused_at != 0;
+}
+
+void *zrx_sys_reserve(size_t size, int *error)
+{
+	void *address = new_region(size, error);
+
+	if (address)
+		region_of(address, size)->committed = 0;
+	return address;
+}
+
+int zrx_sys_commit(void *address, size_t size)
+{
+	struct region *region = region_of(address, size);
+
+	if (!region || (uint8_t *)address != region->address + region->committed)
+		sim_fail("%zu bytes are committed at no place for them", size);
+	if (region->committed && sim_chance(sim.kernel.refuses_growth)) {
+		sim_growth_refused("the want of memory");
+		return -ENOMEM;
+	}
+	if (sim_chance(sim.kernel.short_memory)) {
+		if (region->committed)
+			sim_growth_refused("a shortage");
+		return -ENOMEM;
+	}
+	region->committed += size;
+	refused_at = 0;
+	return 0;
+}
+
+void zrx_sys_withdraw(void *address, size_t size)
+{
+	struct region *region = region_of(address, size);
+	uint8_t *begin = address;
+
+	if (!region || begin + size != region->address + region->committed)
+		sim_fail("%zu bytes are withdrawn, and are not the last", size);
+	sim_check_unused(address, size, "withdrawn");
+	memset(address, 0, size);
+	region->committed -= size;
 }
 
 int zrx_sys_advise(void *address, size_t size, int advice)

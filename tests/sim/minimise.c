@@ -188,6 +188,8 @@ static void shrink(void)
 
 int sim_minimise(uint64_t seed)
 {
+	uint32_t all_actions, all_choices;
+
 	shared = room();
 	best = room();
 	candidate = room();
@@ -201,9 +203,11 @@ int sim_minimise(uint64_t seed)
 	snprintf(wanted, sizeof(wanted), "%s", shared->failure);
 	copy(best, shared);
 	copy(candidate, best);
+	all_actions = actions(best);
+	all_choices = choices(best);
 	shrink();
-	printf("sim: seed %llu: %u actions, %u choices\n", (unsigned long long)seed, actions(best),
-	       choices(best));
+	printf("sim: seed %llu: %u of %u actions, %u of %u choices\n", (unsigned long long)seed,
+	       actions(best), all_actions, choices(best), all_choices);
 	run(best, 1);
 	return 0;
 }

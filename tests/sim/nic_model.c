@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "error.h"
+#include "nic/demand.h"
 #include "nic/nic.h"
 #include "nic_model.h"
 #include "probe/probe.h"
@@ -146,4 +147,28 @@ void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error)
 {
 	(void)nodev;
 	zrx_error_set(error, -errno_value, ZRX_STAGE_QUEUE, NULL, "simulated refusal");
+}
+
+/* An interface that does not tell: nothing is known of what its queue holds standing. */
+int zrx_nic_device_open(struct zrx_nic_device **device, const char *interface,
+			struct zrx_error *error)
+{
+	(void)device;
+	(void)interface;
+	(void)error;
+	return -ENODEV;
+}
+
+void zrx_nic_device_close(struct zrx_nic_device *device)
+{
+	(void)device;
+}
+
+int zrx_demand_read(struct zrx_nic_device *device, uint32_t buffer_bytes,
+		    struct zrx_nic_demand *demand)
+{
+	(void)device;
+	(void)buffer_bytes;
+	(void)demand;
+	return -ENODEV;
 }

@@ -44,6 +44,18 @@ static void free_area(void *memory, uint64_t bytes, void *context)
 	free(memory);
 }
 
+/* Engines that are named are refused where they cannot. */
+static void choose_growth(struct zrx_options *options, uint32_t chunks)
+{
+	int zcrx = app.engine == ZRX_ENGINE_ZCRX || app.engine == ZRX_ENGINE_ZCRX_NODEV;
+
+	if (zcrx)
+		sim.kernel.query = sim.kernel.flush = sim.kernel.rx_page_size = sim.kernel.nodev =
+			sim.kernel.events = sim.kernel.stops_queue_first = sim.kernel.add_area = 1;
+	options->area_max_bytes = app.area_most =
+		app.area_bytes + app.chunk_bytes * sim_between(1, 3 * chunks);
+}
+
 static void choose_area(struct zrx_options *options)
 {
 	uint32_t page = sim.kernel.page_bytes;
@@ -51,7 +63,8 @@ static void choose_area(struct zrx_options *options)
 	uint32_t chunks = sim_chance(50) ? sim_between(2, 8) : sim_between(8, 128);
 
 	options->buffer_bytes = chunk;
-	options->area_bytes = app.area_bytes = (uint64_t)chunk * chunks;
+	app.chunk_bytes = chunk;
+	options->area_bytes = app.area_bytes = app.area_most = (uint64_t)chunk * chunks;
 	if (sim_chance(20)) {
 		options->area_kind = ZRX_AREA_CALLER;
 		options->area_free = free_area;
@@ -65,6 +78,9 @@ static void choose_area(struct zrx_options *options)
 		options->refill_entries = sim_between(1, chunks);
 	if (sim_chance(20))
 		options->flags |= ZRX_REFILL_RING_KERNEL;
+	options->window_bytes = app.window = app_choose_window();
+	if (sim_chance(30) && options->area_kind != ZRX_AREA_CALLER)
+		choose_growth(options, chunks);
 }
 
 /* Returns 0 if the simulated shortage was in the way: then nothing may be left behind. */
@@ -104,28 +120,30 @@ static void choose_habits(void)
 
 /* ---- in between ---- */
 
-/* zcrx: each reference of the user is a view, a completion, or on its way back. */
+/* The kernel's references that holds have: not those of holds that are in the refill ring by now.
+ */
+static uint32_t held_references(const struct zrx_holds *holds)
+{
+	uint32_t references = 0, settled = atomic_load(&app.area->settled);
+
+	for (uint32_t i = 0; i < holds->total; i++)
+		references += zrx_hold_references(zrx_hold_word(holds, i));
+	return references - zrx_chain_measure(holds, settled).references;
+}
+
+/* zcrx: each reference of the user is a hold's, a completion, or in the refill ring. */
 static void check_references(void)
 {
-	uint32_t returned = 0, unread = 0, counted;
-	struct zrx_stats stats = ZRX_STATS_INIT;
-	uint32_t mask = sim_uring.cq_mask;
+	uint32_t unread = 0, held, mask = sim_uring.cq_mask;
 
 	if (!app.area->refill || app.releasing)
 		return;
-	zrx_receiver_stats(app.receiver, &stats);
-	for (uint32_t at = atomic_load(&app.area->returned); at;
-	     at = zrx_slot_at(&app.area->slots, at - 1)->next)
-		returned++;
 	for (uint32_t i = sim_uring.cq_head; i != sim_uring.cq_tail; i++)
 		unread += !!(sim_uring.cqes[(i & mask) * 2].flags & IORING_CQE_F_MORE);
-	counted = app.view_count + unread + sim_zcrx_pending() + (uint32_t)stats.backlog + returned;
-	if (sim_zcrx_user_references() != counted)
-		sim_fail("%u references are out: %u views, %u completions, %u refill entries, %llu "
-			 "in the "
-			 "backlog, %u returned",
-			 sim_zcrx_user_references(), app.view_count, unread, sim_zcrx_pending(),
-			 (unsigned long long)stats.backlog, returned);
+	held = held_references(&app.area->holds);
+	if (sim_zcrx_user_references() != held + unread + sim_zcrx_pending())
+		sim_fail("%u references are out: %u in holds, %u completions, %u refill entries",
+			 sim_zcrx_user_references(), held, unread, sim_zcrx_pending());
 }
 
 static void release(uint32_t count)
@@ -164,21 +182,49 @@ static void act(void)
 		app_check_views();
 	else if (choice < 40)
 		sim_world_maybe();
+	else if (choice < 44)
+		app_pause_or_resume();
 	else
 		receive();
 	check_references();
 }
 
+static void resume_all(void)
+{
+	for (uint32_t i = 0; i < app.stream_count; i++) {
+		if (app.streams[i].paused && app.streams[i].live)
+			zrx_receiver_resume(app.receiver, app.streams[i].handle);
+		app.streams[i].paused = 0;
+	}
+}
+
+/* All were released: the next receive knows. */
+static void check_nothing_held(void)
+{
+	struct zrx_stats stats = ZRX_STATS_INIT;
+
+	app_receive(0);
+	zrx_receiver_stats(app.receiver, &stats);
+	if (!app.view_count && !app.releasing && !stats.backlog && stats.held_bytes)
+		sim_fail("stats: %llu bytes are held, and no buffer is out",
+			 (unsigned long long)stats.held_bytes);
+}
+
 /* Receive until nothing is owed and nothing more will come. */
 static void drain(void)
 {
+	resume_all();
 	for (uint32_t i = 0; i < DRAINS_MOST; i++) {
 		app_receive(PATIENCE_NS);
 		app_release(app.view_count);
 		others_finish();
 		check_references();
-		if (app.broken || (!app_owed() && !sim_world_step()))
+		if (app.broken)
 			return;
+		if (!app_owed() && !sim_world_step()) {
+			check_nothing_held();
+			return;
+		}
 	}
 	sim_fail("after %u receives %s", DRAINS_MOST,
 		 app_owed() ? app_owed() : "the world still moves");

@@ -24,6 +24,7 @@ struct sim_kernel {
 	uint32_t rx_page_size;        /* 7.0 */
 	uint32_t nodev;               /* 7.1 */
 	uint32_t events;              /* 7.2 */
+	uint32_t add_area;            /* 7.3 */
 	uint32_t stops_queue_first;   /* 7.2: a dying ring scrubs after its queue is stopped */
 	uint32_t requeues_early_stop; /* a delivery that was cut short is tried again by itself */
 	uint64_t area_token;
@@ -36,9 +37,10 @@ struct sim_kernel {
 	uint32_t partial_submit;
 	uint32_t short_read;
 	uint32_t late_cancel;
-	uint32_t copies;      /* on a NIC queue: payload that the NIC did not place in the area */
-	uint32_t pool_keeps;  /* chunks of a flush that stay with the driver's page pool */
-	uint32_t stays_bound; /* the queue of a closed ring, longer than anybody waits */
+	uint32_t copies;     /* on a NIC queue: payload that the NIC did not place in the area */
+	uint32_t pool_keeps; /* chunks of a flush that stay with the driver's page pool */
+	uint32_t refuses_growth; /* more memory, or one more area */
+	uint32_t stays_bound;    /* the queue of a closed ring, longer than anybody waits */
 };
 
 /* ---- random choices ---- */
@@ -59,8 +61,9 @@ struct sim_world {
 	const uint8_t *input_end;
 	uint32_t fuzzed;
 	uint64_t now_ns;
-	uint64_t steps;    /* things that happened: arrivals, completions, releases, events */
-	uint64_t progress; /* of them those that bring the work forward */
+	uint64_t sleeps_until; /* the receiver that is about to; 0: its event loop is */
+	uint64_t steps;        /* things that happened: arrivals, completions, releases, events */
+	uint64_t progress;     /* of them those that bring the work forward */
 	uint32_t tracing;
 	uint32_t threads;       /* free-running: real threads release */
 	uint32_t inside;        /* the world is acting: no other action begins */
@@ -133,6 +136,12 @@ void sim_memory_begin(void);
 void sim_memory_check_empty(void); /* nothing is allocated or mapped any more */
 /* The kernel writes into this memory for ever: it must be left mapped. */
 void sim_memory_lost(const void *address);
+/* The kernel is to write into it: fails if it is not memory of a mapping. */
+void sim_memory_check(const void *address, size_t size, const char *why);
+/* An area's growth, which is refused; another try must not come at once. */
+void sim_growth_refused(const char *by);
+/* Whether the last growth was refused, so that it is not to be expected by now. */
+int sim_growth_put_off(void);
 
 /* ---- descriptors.c ---- */
 

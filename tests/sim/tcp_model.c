@@ -233,6 +233,7 @@ int64_t zrx_sys_recv(int fd, void *memory, size_t length)
 	if (!socket)
 		sim_fail("recv on descriptor %d, which is no socket", fd);
 	sim_check_unused(memory, length, "received into");
+	sim_memory_check(memory, length, "received into");
 	sim_world_maybe();
 	if (sim_chance(sim.kernel.interrupted))
 		return -EINTR;
@@ -247,4 +248,49 @@ int zrx_sys_socket_pending(int fd)
 		sim_fail("pending bytes of descriptor %d, which is no socket", fd);
 	sim_world_maybe();
 	return (int)(socket->arrived - socket->consumed);
+}
+
+int zrx_sys_socket_polls(int fd)
+{
+	struct sim_socket *socket = sim_fd_object(fd, SIM_FD_SOCKET);
+
+	if (!socket)
+		sim_fail("a poll of descriptor %d, which is no socket", fd);
+	sim_world_maybe();
+	return sim_socket_poll(socket) != 0;
+}
+
+static struct sim_socket *buffered(int fd)
+{
+	struct sim_socket *socket = sim_fd_object(fd, SIM_FD_SOCKET);
+
+	if (!socket)
+		sim_fail("receive buffer of descriptor %d, which is no socket", fd);
+	return socket;
+}
+
+int zrx_sys_receive_buffer(int fd, int *fixed)
+{
+	const struct sim_socket *socket = buffered(fd);
+
+	*fixed = (int)socket->buffer_fixed;
+	return (int)socket->buffer;
+}
+
+/* Refused, or granted in part, where the caller may not go beyond rmem_max. */
+int zrx_sys_receive_buffer_fix(int fd, uint32_t bytes)
+{
+	struct sim_socket *socket = buffered(fd);
+
+	if (sim_chance(sim.kernel.short_memory))
+		return -EPERM;
+	socket->buffer = sim_chance(sim.kernel.short_memory) ? bytes / 2 : bytes;
+	socket->buffer_fixed = 1;
+	return (int)socket->buffer;
+}
+
+int zrx_sys_receive_buffer_loosen(int fd)
+{
+	buffered(fd)->buffer_fixed = 0;
+	return 0;
 }

@@ -29,6 +29,8 @@ struct sim_socket {
 	int32_t error;     /* of a reset, until it was reported */
 	uint32_t descriptors;
 	uint32_t requests; /* of the ring that hold the file */
+	uint32_t buffer;   /* for receiving: bytes; a figure, nothing is dropped for it */
+	uint32_t buffer_fixed;
 	uint32_t on_queue; /* its flow is led to the zcrx queue */
 	uint32_t first;    /* oldest segment */
 	uint32_t segment_count;

@@ -66,6 +66,7 @@ void sim_receive_look(void)
 		uint8_t *memory = (uint8_t *)(uintptr_t)posted->addr;
 
 		sim_check_unused(memory, posted->len, "posted as a buffer");
+		sim_memory_check(memory, posted->len, "posted as a buffer");
 		memset(memory, 0xd5, posted->len); /* the kernel's: it may hold anything */
 		sim_step();
 	}

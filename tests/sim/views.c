@@ -93,7 +93,7 @@ void app_release_wrongly(void)
 	result = zrx_buffer_release(twice, 1);
 	if (result != -EALREADY)
 		sim_fail("a second release gives %d", result);
-	twice[0].slot = 1u << 30;
+	twice[0].slot = UINT32_MAX;
 	result = zrx_buffer_release(twice, 1);
 	if (result != -EINVAL)
 		sim_fail("the release of a buffer that never was gives %d", result);

@@ -51,6 +51,8 @@ static void choose_kernel(struct sim_kernel *kernel)
 	kernel->pool_keeps = sim_below(101);
 	kernel->stays_bound = sometimes(50);
 	kernel->loses = sim_chance(5) ? sim_between(1, 20) : 0;
+	kernel->add_area = kernel->events && sim_chance(70);
+	kernel->refuses_growth = sometimes(60);
 }
 
 void sim_begin(uint64_t seed)

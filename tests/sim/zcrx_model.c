@@ -8,7 +8,8 @@
 #include "uring.h"
 #include "zcrx_model.h"
 
-#define CHUNKS_MAX   2048u
+#define CHUNKS_MAX   4096u
+#define PARTS_MAX    64u
 #define HEAD_OFFSET  64u
 #define TAIL_OFFSET  128u
 #define DRIVER_BATCH 64u
@@ -23,9 +24,19 @@ struct chunk {
 	uint32_t pooled; /* it came by way of the driver */
 };
 
+/* An area of the kernel's. */
+struct part {
+	uint8_t *memory;
+	uint32_t first; /* of its chunks, in the count of all */
+	uint32_t count;
+	uint64_t token;
+};
+
 static struct ifq {
-	uint8_t *area; /* NULL: not registered */
+	uint8_t *area; /* the first one's memory; NULL: not registered */
 	uint32_t shift;
+	struct part parts[PARTS_MAX];
+	uint32_t part_count;
 	uint32_t count;
 	struct chunk chunks[CHUNKS_MAX];
 	uint32_t stack[2][CHUNKS_MAX]; /* of FREE_LIST and POOL */
@@ -52,9 +63,20 @@ void sim_zcrx_begin(void)
 	ifq = (struct ifq){.filling = -1};
 }
 
+static const struct part *part_of(uint32_t index)
+{
+	const struct part *part = ifq.parts;
+
+	while (index - part->first >= part->count)
+		part++;
+	return part;
+}
+
 static uint8_t *chunk_memory(uint32_t index)
 {
-	return ifq.area + ((uint64_t)index << ifq.shift);
+	const struct part *part = part_of(index);
+
+	return part->memory + ((uint64_t)(index - part->first) << ifq.shift);
 }
 
 static uint32_t chunk_bytes(void)
@@ -187,16 +209,25 @@ uint32_t sim_zcrx_pending(void)
 	return pending;
 }
 
+static uint32_t entry_chunk(const struct zrx_uapi_rqe *entry)
+{
+	uint64_t index = (entry->off & ~ZRX_UAPI_AREA_MASK) >> ifq.shift;
+
+	for (uint32_t i = 0; i < ifq.part_count && !entry->pad; i++) {
+		const struct part *part = &ifq.parts[i];
+
+		if ((entry->off & ZRX_UAPI_AREA_MASK) == part->token && index < part->count)
+			return part->first + (uint32_t)index;
+	}
+	sim_fail("a refill entry that is of none of the areas: off %llx",
+		 (unsigned long long)entry->off);
+}
+
 static void take_entry(int to_driver)
 {
 	struct zrx_uapi_rqe *entry = &ifq.entries[ifq.taken & (ifq.entry_count - 1)];
-	uint64_t where = entry->off & ~ZRX_UAPI_AREA_MASK;
-	uint32_t index = (uint32_t)(where >> ifq.shift);
+	uint32_t index = entry_chunk(entry);
 
-	if ((entry->off & ZRX_UAPI_AREA_MASK) != sim.kernel.area_token || entry->pad ||
-	    index >= ifq.count)
-		sim_fail("a refill entry that is none of this area: off %llx",
-			 (unsigned long long)entry->off);
 	if (!ifq.chunks[index].users)
 		sim_fail("a refill entry for chunk %u, of which no buffer is out", index);
 	memset(entry, 0xd5, sizeof(*entry)); /* worth nothing from now on */
@@ -281,11 +312,12 @@ int sim_zcrx_place(struct sim_socket *socket, uint64_t offset, struct sim_segmen
 
 static int complete(struct sim_request *request, uint32_t index, uint32_t offset, uint32_t length)
 {
+	const struct part *part = part_of(index);
 	struct sim_completion completion = {
 		.user_data = request->user_data,
 		.res = (int32_t)length,
 		.flags = IORING_CQE_F_MORE,
-		.off = sim.kernel.area_token | (((uint64_t)index << ifq.shift) + offset),
+		.off = part->token | (((uint64_t)(index - part->first) << ifq.shift) + offset),
 	};
 
 	if (!sim_uring_post(&completion))
@@ -379,11 +411,15 @@ void sim_zcrx_receive(struct sim_request *request)
 	} else {
 		/*
 		 * Stopped early by a poll's wake, older kernels wait for the next wake. When it is
-		 * stopped as it is submitted, polling begins, and finds the bytes.
+		 * stopped as it is submitted, polling begins, and finds the bytes. A reset that was
+		 * there when bytes were read has woken it before: only of an end it is looked
+		 * again.
 		 */
-		request->woken |= request->socket->finished || !polled ||
+		int reset = request->socket->error != 0;
+
+		request->woken |= (request->socket->finished && !reset) || !polled ||
 				  (cut && sim.kernel.requeues_early_stop);
-		if (cut && !request->woken)
+		if ((cut || reset) && !request->woken)
 			sim_trace("request %llx goes silent",
 				  (unsigned long long)request->user_data);
 	}
@@ -415,14 +451,21 @@ static int arm_event(uint32_t type)
 
 /* ---- registration ---- */
 
+static uint32_t control_opcodes(void)
+{
+	if (sim.kernel.add_area)
+		return 4;
+	if (sim.kernel.events)
+		return 3;
+	return sim.kernel.flush ? 2 : 0;
+}
+
 static int query(struct zrx_uapi_query_hdr *header)
 {
 	struct zrx_uapi_query_zcrx zcrx = {
 		.register_flags = sim.kernel.nodev ? ZRX_UAPI_REG_NODEV | ZRX_UAPI_REG_IMPORT : 0,
 		.area_flags = ZRX_UAPI_AREA_DMABUF,
-		.nr_ctrl_opcodes = sim.kernel.events  ? 3
-				   : sim.kernel.flush ? 2
-						      : 0,
+		.nr_ctrl_opcodes = control_opcodes(),
 		.features = (sim.kernel.rx_page_size ? ZRX_UAPI_FEATURE_RX_PAGE_SIZE : 0) |
 			    (sim.kernel.events ? ZRX_UAPI_FEATURE_EVENT : 0),
 	};
@@ -470,6 +513,24 @@ void sim_zcrx_mapped(uint8_t *region)
 	*ifq.head = *ifq.tail = ifq.taken = 0u - sim_below(64);
 }
 
+static void add_part(const struct zrx_uapi_area_reg *area)
+{
+	struct part *part = &ifq.parts[ifq.part_count++];
+
+	*part = (struct part){
+		.memory = (void *)(uintptr_t)area->addr,
+		.first = ifq.count,
+		.count = (uint32_t)(area->len >> ifq.shift),
+		.token = area->rq_area_token,
+	};
+	sim_memory_check(part->memory, area->len, "registered");
+	ifq.count += part->count;
+	for (uint32_t i = part->first; i < ifq.count; i++)
+		put(i, FREE_LIST);
+	if (!ifq.nodev) /* one lies behind the other */
+		sim_nic_bind(ifq.area, (uint64_t)(part->memory + area->len - ifq.area));
+}
+
 static int register_ifq(struct zrx_uapi_ifq_reg *registration)
 {
 	struct zrx_uapi_area_reg *area = (void *)(uintptr_t)registration->area_ptr;
@@ -489,7 +550,6 @@ static int register_ifq(struct zrx_uapi_ifq_reg *registration)
 	ifq.area = (void *)(uintptr_t)area->addr;
 	ifq.nodev = registration->flags & ZRX_UAPI_REG_NODEV;
 	ifq.shift = (uint32_t)__builtin_ctz(bytes);
-	ifq.count = (uint32_t)(area->len / bytes);
 	ifq.entry_count = registration->rq_entries;
 	registration->offsets =
 		(struct zrx_uapi_offsets){HEAD_OFFSET, TAIL_OFFSET, sim.kernel.page_bytes, 0, {0}};
@@ -502,10 +562,32 @@ static int register_ifq(struct zrx_uapi_ifq_reg *registration)
 	if (region->user_addr)
 		sim_zcrx_mapped((void *)(uintptr_t)region->user_addr);
 	area->rq_area_token = sim.kernel.area_token;
-	for (uint32_t i = 0; i < ifq.count; i++)
-		put(i, FREE_LIST);
-	if (!ifq.nodev)
-		sim_nic_bind(ifq.area, area->len);
+	add_part(area);
+	return 0;
+}
+
+/* No id is used twice; the kernel tells it before it knows whether there will be such an area. */
+static int add_area(const struct zrx_uapi_ctrl *ctrl)
+{
+	struct zrx_uapi_area_reg *area = (void *)(uintptr_t)ctrl->u.add_area.area_ptr;
+
+	for (uint32_t i = 0; i < sizeof(ctrl->u.add_area.resv) / sizeof(uint64_t); i++)
+		if (ctrl->u.add_area.resv[i])
+			return -EINVAL;
+	if (area->rq_area_token)
+		return -EINVAL;
+	area->rq_area_token = ifq.parts[ifq.part_count - 1].token +
+			      ((uint64_t)sim_between(1, 3) << ZRX_UAPI_AREA_SHIFT);
+	if (area->flags || area->dmabuf_fd || !area->len ||
+	    (area->addr | area->len) & (sim.kernel.page_bytes - 1))
+		sim_fail("an area is added that is none");
+	if (sim_chance(sim.kernel.refuses_growth) || sim_chance(sim.kernel.short_memory)) {
+		sim_growth_refused("zcrx");
+		return sim_chance(50) ? -ENOMEM : -ERANGE;
+	}
+	if (ifq.part_count == PARTS_MAX || ifq.count + (area->len >> ifq.shift) > CHUNKS_MAX)
+		sim_fail("an area that is larger than this model");
+	add_part(area);
 	return 0;
 }
 
@@ -517,6 +599,8 @@ static int control(const struct zrx_uapi_ctrl *ctrl)
 		return flush();
 	if (ctrl->op == ZRX_UAPI_CTRL_ARM_EVENT && sim.kernel.events)
 		return arm_event(ctrl->u.arm_event.event_type);
+	if (ctrl->op == ZRX_UAPI_CTRL_ADD_AREA && sim.kernel.add_area)
+		return add_area(ctrl);
 	return -EOPNOTSUPP;
 }
 

@@ -8,7 +8,7 @@ use zcrx_model::{Fences, Orderings};
 #[test]
 fn every_scenario_holds() {
     for (name, scenario) in scenarios::ALL {
-        for fences in [Fences::Before, Fences::After] {
+        for fences in Fences::ALL {
             println!("{name}, fences {fences:?}");
             scenario(Orderings { fences, weakened: None });
         }
