@@ -22,7 +22,7 @@ RUN = """
 import pathlib, sys
 import per_buffer, run
 run.favour(0, sorted(run.os.sched_getaffinity(0))[-1:])
-print(per_buffer.measure(pathlib.Path(sys.argv[1]), int(sys.argv[2]))["value"])
+print(per_buffer.measure(pathlib.Path(sys.argv[1]), int(sys.argv[2]))[0].value)
 """
 
 

@@ -215,6 +215,7 @@ def test_setup_and_restore(command):
     status, dry = command("nic", "setup", INTERFACE, "--queue", "1")
     assert (status, dry["queue"], dry["applied"]) == (0, 1, False)
     assert dry["steps"]
+    assert 0 < dry["area"]["demand_bytes"] < dry["area"]["area_bytes"]
     assert settings_of_nic() == before
     status, made = command("nic", "setup", INTERFACE, "--queue", "1", "--port", "9713", "--apply")
     try:

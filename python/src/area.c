@@ -14,35 +14,39 @@ struct zpy_area *zpy_area_new(int dmabuf_fd)
 	}
 	atomic_init(&area->references, 1);
 	atomic_init(&area->closed, 0);
+	atomic_init(&area->spare, NULL);
 	area->dmabuf_fd = dmabuf_fd;
 	return area;
 }
 
-struct zpy_area *zpy_area_get(struct zpy_area *area)
+void zpy_area_free(struct zpy_area *area)
 {
-	if (area)
-		atomic_fetch_add_explicit(&area->references, 1, memory_order_relaxed);
-	return area;
+	free(atomic_load_explicit(&area->spare, memory_order_relaxed));
+	free(area);
 }
 
-void zpy_area_put(struct zpy_area *area)
+/* ---- arrays of events: the last one that was given back is taken first ---- */
+
+struct zrx_event *zpy_area_new_events(struct zpy_area *area, uint32_t capacity)
 {
-	/* Release pairs with the acquire of whoever drops the last reference and frees. */
-	if (area && atomic_fetch_sub_explicit(&area->references, 1, memory_order_acq_rel) == 1)
-		free(area);
+	struct zrx_event *events = NULL;
+
+	if (area && capacity == ZPY_SPARE_EVENTS)
+		events = atomic_exchange_explicit(&area->spare, NULL, memory_order_acquire);
+	return events ? events : malloc(capacity * sizeof(*events));
 }
 
-/*
- * While the receiver is open a release takes nanoseconds, and dropping the GIL for it would cost
- * more. After close the last release may take the ring down, which waits for the kernel and the
- * NIC.
- */
-int zpy_area_release(struct zpy_area *area, const struct zrx_buffer *buffer)
+void zpy_area_free_events(struct zpy_area *area, struct zrx_event *events, uint32_t capacity)
+{
+	if (area && capacity == ZPY_SPARE_EVENTS)
+		events = atomic_exchange_explicit(&area->spare, events, memory_order_acq_rel);
+	free(events);
+}
+
+int zpy_area_release_late(const struct zrx_buffer *buffer)
 {
 	int result;
 
-	if (!atomic_load_explicit(&area->closed, memory_order_relaxed))
-		return zrx_buffer_release(buffer, 1);
 	Py_BEGIN_ALLOW_THREADS
 	result = zrx_buffer_release(buffer, 1);
 	Py_END_ALLOW_THREADS
@@ -53,7 +57,7 @@ int zpy_area_release_events(struct zpy_area *area, const struct zrx_event *event
 {
 	int result;
 
-	if (!atomic_load_explicit(&area->closed, memory_order_relaxed))
+	if (!zpy_area_may_wait(area))
 		return zrx_event_release(events, count);
 	Py_BEGIN_ALLOW_THREADS
 	result = zrx_event_release(events, count);

@@ -4,8 +4,6 @@
  * then on that event's buffer is on its own. What it still owns can be used and released as a
  * whole, with no Python object for each buffer.
  */
-#include <stdlib.h>
-
 #include "zpy.h"
 
 struct zpy_batch *zpy_batch_new(uint32_t capacity, struct zpy_area *area)
@@ -14,9 +12,12 @@ struct zpy_batch *zpy_batch_new(uint32_t capacity, struct zpy_area *area)
 
 	if (!self)
 		return NULL;
-	self->events = malloc(capacity * sizeof(*self->events));
 	self->area = zpy_area_get(area);
+	self->events = zpy_area_new_events(area, capacity);
+	self->bytes = 0;
 	self->count = 0;
+	self->capacity = capacity;
+	self->references = 0;
 	atomic_init(&self->state, 0);
 	if (!self->events) {
 		Py_DECREF(self);
@@ -150,13 +151,20 @@ static PyObject *batch_enter(PyObject *self, PyObject *unused)
 	return Py_NewRef(self);
 }
 
+/* Whether an event is the first of those neighbours that share a reference to their stream. */
+static int is_first_of(const struct zpy_batch *self, uint32_t index)
+{
+	return !index || self->events[index].tag != self->events[index - 1].tag;
+}
+
 static int batch_traverse(PyObject *object, visitproc visit, void *arg)
 {
 	struct zpy_batch *self = (struct zpy_batch *)object;
 
 	Py_VISIT(Py_TYPE(object));
 	for (uint32_t i = 0; i < self->count; i++)
-		Py_VISIT((PyObject *)(uintptr_t)self->events[i].tag);
+		if (is_first_of(self, i))
+			Py_VISIT((PyObject *)(uintptr_t)self->events[i].tag);
 	return 0;
 }
 
@@ -164,11 +172,16 @@ static int batch_clear(PyObject *object)
 {
 	struct zpy_batch *self = (struct zpy_batch *)object;
 
-	for (uint32_t i = 0; i < self->count; i++) {
+	self->references = 0;
+	/* From the last on: whether an event is the first of its neighbours is told by those
+	 * before. */
+	for (uint32_t i = self->count; i-- > 0;) {
 		PyObject *stream = (PyObject *)(uintptr_t)self->events[i].tag;
+		int has_reference = is_first_of(self, i);
 
 		self->events[i].tag = 0;
-		Py_XDECREF(stream);
+		if (has_reference)
+			Py_XDECREF(stream);
 	}
 	return 0;
 }
@@ -182,9 +195,15 @@ static void batch_dealloc(PyObject *object)
 	PyObject_GC_UnTrack(object);
 	if (next < self->count)
 		zpy_area_release_events(self->area, &self->events[next], self->count - next);
-	batch_clear(object);
+	for (uint32_t i = 0; self->references; i++) {
+		if (!is_first_of(self, i))
+			continue;
+		self->references--;
+		Py_DECREF((PyObject *)(uintptr_t)self->events[i].tag);
+	}
+	if (self->events)
+		zpy_area_free_events(self->area, self->events, self->capacity);
 	zpy_area_put(self->area);
-	free(self->events);
 	PyObject_GC_Del(object);
 	Py_DECREF(type);
 }
@@ -201,12 +220,11 @@ static Py_ssize_t batch_length(PyObject *object)
 static PyObject *get_bytes(PyObject *object, void *closure)
 {
 	struct zpy_batch *self = (struct zpy_batch *)object;
-	uint64_t bytes = 0;
+	uint64_t bytes = self->bytes;
 
 	(void)closure;
-	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
-		if (self->events[i].kind == ZRX_EVENT_DATA)
-			bytes += self->events[i].buffer.length;
+	for (uint32_t i = 0, next = zpy_batch_next(self); i < next; i++)
+		bytes -= self->events[i].buffer.length;
 	return PyLong_FromUnsignedLongLong(bytes);
 }
 

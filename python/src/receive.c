@@ -6,7 +6,7 @@
 
 #include "zpy.h"
 
-#define DEFAULT_EVENTS 64
+#define DEFAULT_EVENTS ZPY_SPARE_EVENTS
 #define MOST_EVENTS    65536
 
 struct request {
@@ -88,16 +88,25 @@ static int64_t now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Each event gets a reference to its stream; the receiver drops its own with the last event. */
+/* The batch refers to the streams of its events; the receiver drops its own reference with the last
+ * event. */
 static void adopt(struct zpy_receiver *self, struct zpy_batch *batch, uint32_t count)
 {
+	uint64_t before = 0, bytes = 0;
+
 	for (uint32_t i = 0; i < count; i++) {
 		struct zrx_event *event = &batch->events[i];
 
-		Py_INCREF((PyObject *)(uintptr_t)event->tag);
+		if (event->tag != before) {
+			Py_INCREF((PyObject *)(uintptr_t)event->tag);
+			batch->references++;
+		}
+		before = event->tag;
+		bytes += event->buffer.length; /* 0 where there is none */
 		if (event->kind != ZRX_EVENT_DATA)
 			zpy_receiver_forget(self, (struct zpy_stream *)(uintptr_t)event->tag);
 	}
+	batch->bytes = bytes;
 	batch->count = count;
 }
 

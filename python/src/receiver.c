@@ -267,17 +267,18 @@ static PyObject *receiver_add(PyObject *object, PyObject *args)
 {
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
 	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
-	unsigned long long limit;
+	unsigned long long limit, window;
 	struct zpy_stream *stream;
 	PyObject *tag;
 	int fd, result;
 
-	if (!PyArg_ParseTuple(args, "iKO", &fd, &limit, &tag))
+	if (!PyArg_ParseTuple(args, "iKKO", &fd, &limit, &window, &tag))
 		return NULL;
 	stream = zpy_stream_new(self, fd, limit, tag);
 	if (!stream)
 		return NULL;
 	options.limit_bytes = limit;
+	options.window_bytes = window;
 	options.tag = (uintptr_t)stream;
 	if (!zpy_enter_owner(self)) {
 		Py_DECREF(stream);
@@ -297,22 +298,33 @@ static PyObject *receiver_add(PyObject *object, PyObject *args)
 	return (PyObject *)stream;
 }
 
-/* Returns 0, -ENOENT if the stream was over, or -1 with an exception set. Leaves the receiver. */
-static int remove_stream(struct zpy_receiver *self, struct zpy_stream *stream)
+/* Enter a receiver for a call on a stream of its. Returns 0, -ENOENT if the stream is over, or -1
+ * with an exception set; entered only where it is 0. */
+static int enter_stream(struct zpy_receiver *self, PyObject *argument)
 {
-	const void *receiver = atomic_load_explicit(&stream->receiver, memory_order_relaxed);
-	int result = -ENOENT;
+	struct zpy_stream *stream = (struct zpy_stream *)argument;
+	const void *receiver;
 
-	if (receiver && receiver != self) {
-		zpy_leave_owner(self);
-		PyErr_SetString(PyExc_ValueError, "the stream belongs to another receiver");
+	if (!PyObject_TypeCheck(argument, zpy.stream)) {
+		PyErr_SetString(PyExc_TypeError, "a zcrx.Stream is needed");
 		return -1;
 	}
-	if (receiver) {
-		Py_BEGIN_ALLOW_THREADS /* undoing a flow rule waits for the driver */
-		result = zrx_receiver_remove(self->core, stream->handle);
-		Py_END_ALLOW_THREADS
-	}
+	if (!zpy_enter_owner(self))
+		return -1;
+	receiver = atomic_load_explicit(&stream->receiver, memory_order_relaxed);
+	if (receiver == self)
+		return 0;
+	zpy_leave_owner(self);
+	if (!receiver)
+		return -ENOENT;
+	PyErr_SetString(PyExc_ValueError, "the stream belongs to another receiver");
+	return -1;
+}
+
+/* Leave after a call on a stream. Returns what the call did if that was 0 or -ENOENT; else -1 with
+ * an exception set. */
+static int leave_stream(struct zpy_receiver *self, int result)
+{
 	if (result < 0 && result != -ENOENT) {
 		zpy_leave_and_raise(self);
 		return -1;
@@ -321,20 +333,86 @@ static int remove_stream(struct zpy_receiver *self, struct zpy_stream *stream)
 	return result;
 }
 
+static PyObject *raise_ended(void)
+{
+	zpy_raise_new(-ENOENT, ZRX_STAGE_STREAM, "the stream has ended",
+		      "look at stream.ended first, or at the events");
+	return NULL;
+}
+
 static PyObject *receiver_remove(PyObject *object, PyObject *argument)
 {
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
-	struct zpy_stream *stream = (struct zpy_stream *)argument;
+	int result = enter_stream(self, argument);
+
+	if (!result) {
+		Py_BEGIN_ALLOW_THREADS /* undoing a flow rule waits for the driver */
+		result = zrx_receiver_remove(self->core, ((struct zpy_stream *)argument)->handle);
+		Py_END_ALLOW_THREADS
+		result = leave_stream(self, result);
+	}
+	return result == -1 ? NULL : PyBool_FromLong(result == 0);
+}
+
+static PyObject *pause_or_resume(PyObject *object, PyObject *argument,
+				 int (*call)(struct zrx_receiver *receiver, uint64_t stream))
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	int result = enter_stream(self, argument);
+
+	if (!result)
+		result = leave_stream(self,
+				      call(self->core, ((struct zpy_stream *)argument)->handle));
+	if (result == -ENOENT)
+		return raise_ended();
+	if (result < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *receiver_pause(PyObject *self, PyObject *stream)
+{
+	return pause_or_resume(self, stream, zrx_receiver_pause);
+}
+
+static PyObject *receiver_resume(PyObject *self, PyObject *stream)
+{
+	return pause_or_resume(self, stream, zrx_receiver_resume);
+}
+
+PyObject *zpy_stream_stats(PyObject *object, PyObject *argument, struct zrx_stream_stats *stats)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
 	int result;
 
-	if (!PyObject_TypeCheck(argument, zpy.stream)) {
-		PyErr_SetString(PyExc_TypeError, "remove: a Stream is needed");
+	if (!PyObject_TypeCheck(object, zpy.receiver)) {
+		PyErr_SetString(PyExc_TypeError, "not a zcrx.Receiver");
 		return NULL;
 	}
-	if (!zpy_enter_owner(self))
+	result = enter_stream(self, argument);
+	if (!result)
+		result = leave_stream(
+			self, zrx_stream_stats(self->core, ((struct zpy_stream *)argument)->handle,
+					       stats));
+	if (result == -ENOENT)
+		return raise_ended();
+	if (result < 0)
 		return NULL;
-	result = remove_stream(self, stream);
-	return result == -1 ? NULL : PyBool_FromLong(result == 0);
+	Py_RETURN_NONE;
+}
+
+/* What an iterator asks before it waits: without an object, and for ended streams too. */
+static PyObject *receiver_at_window(PyObject *object, PyObject *argument)
+{
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	struct zrx_stream_stats stats = ZRX_STREAM_STATS_INIT;
+	int result = enter_stream(self, argument);
+
+	if (!result)
+		result = leave_stream(
+			self, zrx_stream_stats(self->core, ((struct zpy_stream *)argument)->handle,
+					       &stats));
+	return result == -1 ? NULL : PyBool_FromLong(stats.at_window);
 }
 
 /* ---- facts ---- */
@@ -375,12 +453,28 @@ static PyMethodDef receiver_methods[] = {
 	 "Returns a Batch; an empty one when the time is over or wake() was called. Other threads "
 	 "run\n"
 	 "while it waits. Belongs to the thread that calls it first."},
-	{"_add", receiver_add, METH_VARARGS, "_add($self, fd, limit, tag, /)\n--\n\n"},
+	{"_add", receiver_add, METH_VARARGS, "_add($self, fd, limit, window, tag, /)\n--\n\n"},
+	{"_at_window", receiver_at_window, METH_O, "_at_window($self, stream, /)\n--\n\n"},
 	{"remove", receiver_remove, METH_O,
 	 "remove($self, stream, /)\n--\n\n"
 	 "Remove a stream: what the kernel has delivered still comes as data, then one end "
 	 "event.\n\n"
 	 "Bytes that are still in the socket stay there. Returns False if it has ended already."},
+	{"pause", receiver_pause, METH_O,
+	 "pause($self, stream, /)\n--\n\n"
+	 "Ask nothing more of the kernel for a stream until resume(): what comes stays in the "
+	 "socket, and\n"
+	 "TCP slows the peer down. What was delivered before still comes as data; the end and "
+	 "errors are\n"
+	 "told after resume(). Raises zcrx.Error if the stream has ended (ENOENT), or if it was "
+	 "paused\n"
+	 "before (EALREADY)."},
+	{"resume", receiver_resume, METH_O,
+	 "resume($self, stream, /)\n--\n\n"
+	 "Let a stream go on that was paused by pause(): at once, or, if it is at its window, when "
+	 "enough\n"
+	 "is released. Raises zcrx.Error if the stream has ended (ENOENT), or if it is not paused\n"
+	 "(EALREADY)."},
 	{"close", receiver_close, METH_NOARGS,
 	 "close($self, /)\n--\n\n"
 	 "Close the receiver. Buffers that are out stay valid. A second close does nothing.\n\n"

@@ -66,16 +66,66 @@ struct zpy_area {
 	_Atomic uint32_t references;
 	_Atomic uint32_t closed; /* 1: the receiver is, and a release may wait */
 	int dmabuf_fd;           /* -1: memory that the CPU reads */
+	struct zrx_event
+		*_Atomic spare; /* an array of ZPY_SPARE_EVENTS for the next batch, or NULL */
 };
+
+#define ZPY_SPARE_EVENTS 64 /* as many as a receive takes if nobody says otherwise */
 
 /* Returns NULL with an exception set if there is no memory. */
 struct zpy_area *zpy_area_new(int dmabuf_fd);
+void zpy_area_free(struct zpy_area *area);
+
+/* The count before. The GIL, where there is one, orders all who change it. */
+static inline uint32_t zpy_area_count(struct zpy_area *area, uint32_t change)
+{
+#ifdef Py_GIL_DISABLED
+	/* Release pairs with the acquire of whoever drops the last reference and frees. */
+	return atomic_fetch_add_explicit(&area->references, change, memory_order_acq_rel);
+#else
+	uint32_t before = atomic_load_explicit(&area->references, memory_order_relaxed);
+
+	atomic_store_explicit(&area->references, before + change, memory_order_relaxed);
+	return before;
+#endif
+}
+
 /* NULL, of a receiver that was never opened, stays NULL. */
-struct zpy_area *zpy_area_get(struct zpy_area *area);
-void zpy_area_put(struct zpy_area *area);
+static inline struct zpy_area *zpy_area_get(struct zpy_area *area)
+{
+	if (area)
+		zpy_area_count(area, 1);
+	return area;
+}
+
+static inline void zpy_area_put(struct zpy_area *area)
+{
+	if (area && zpy_area_count(area, UINT32_MAX) == 1)
+		zpy_area_free(area);
+}
+
+/* An array for a batch; capacity must be the same for both. NULL if there is no memory. */
+struct zrx_event *zpy_area_new_events(struct zpy_area *area, uint32_t capacity);
+void zpy_area_free_events(struct zpy_area *area, struct zrx_event *events, uint32_t capacity);
+/*
+ * While the receiver is open a release takes nanoseconds, and dropping the GIL for it would cost
+ * more. After close the last release may take the ring down, which waits for the kernel and the
+ * NIC.
+ */
+static inline int zpy_area_may_wait(struct zpy_area *area)
+{
+	return atomic_load_explicit(&area->closed, memory_order_relaxed) != 0;
+}
+
 /* zrx_buffer_release and zrx_event_release; without the GIL where they may wait. */
-int zpy_area_release(struct zpy_area *area, const struct zrx_buffer *buffer);
+int zpy_area_release_late(const struct zrx_buffer *buffer);
 int zpy_area_release_events(struct zpy_area *area, const struct zrx_event *events, uint32_t count);
+
+static inline int zpy_area_release(struct zpy_area *area, const struct zrx_buffer *buffer)
+{
+	return zpy_area_may_wait(area) ? zpy_area_release_late(buffer)
+				       : zrx_buffer_release(buffer, 1);
+}
 
 /* ---- buffer.c ---- */
 
@@ -109,10 +159,14 @@ PyObject *zpy_event_new(const struct zrx_event *raw, struct zpy_area *area);
 /* ---- batch.c ---- */
 
 struct zpy_batch {
-	PyObject_HEAD struct zrx_event
-		*events; /* tag: a reference to the stream, or NULL; kept as long as the batch */
+	/* tag: the stream, or NULL. Of neighbours with the same one the first has a reference to
+	 * it. */
+	PyObject_HEAD struct zrx_event *events;
 	struct zpy_area *area;
+	uint64_t bytes; /* of all events */
 	uint32_t count;
+	uint32_t capacity;
+	uint32_t references; /* to streams */
 	_Atomic uint64_t
 		state; /* exports in the upper half, index of the next event in the lower */
 };
@@ -182,6 +236,8 @@ void zpy_leave_and_raise(struct zpy_receiver *receiver);
 void zpy_receiver_forget(struct zpy_receiver *receiver, struct zpy_stream *stream);
 /* Open the core's receiver. memory: an object with a writable buffer to be the area, or None. */
 PyObject *zpy_receiver_open(PyObject *self, struct zrx_options *options, PyObject *memory);
+/* Fill the figures of one stream. */
+PyObject *zpy_stream_stats(PyObject *self, PyObject *stream, struct zrx_stream_stats *stats);
 
 extern PyType_Spec zpy_buffer_spec;
 extern PyType_Spec zpy_event_spec;

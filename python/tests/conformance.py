@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import zcrx
@@ -63,6 +63,7 @@ class Executor:
     # ---- the receiver ----
 
     def hello(self) -> Iterator[str]:
+        yield "protocol 2"
         yield f"own mappings {OWN_MAPPINGS}"
         return f"Python {sys.version.split()[0]}, zcrx {zcrx.__version__}"
 
@@ -70,8 +71,13 @@ class Executor:
         options: dict[str, Any] = dict(word.split("=") for word in words)
         del options["batch"], options["through"]
         engine, interface = options.pop("engine"), options.pop("interface", None)
+        area = options.pop("area", None)
         options = {key: int(value) for key, value in options.items()}
         options["steer_port"] = options.get("steer_port") or None
+        if area == "caller":
+            options["area"] = mmap.mmap(-1, options.pop("area_bytes"))
+        elif area == "dmabuf":
+            options["dmabuf"] = PAYLOAD
         self.receiver = zcrx.Receiver(engine, interface, **options)
         return str(self.receiver.info.engine)
 
@@ -100,13 +106,25 @@ class Executor:
     def shut(self, number: str) -> None:
         self.connections[int(number)].sock.close()
 
-    def add(self, number: str, limit: str) -> str:
+    def add(self, number: str, limit: str, window: str = "0") -> str:
         connection = self.connections[int(number)]
-        connection.stream = self.receiver.add(connection.sock, limit=int(limit) or None, tag=int(number))
+        options = {"limit": int(limit) or None, "window": int(window) or None}
+        connection.stream = self.receiver.add(connection.sock, tag=int(number), **options)
         return hex(id(connection.stream))
 
     def remove(self, number: str) -> None:
-        self.receiver.remove(self.connections[int(number)].stream)
+        if not self.receiver.remove(self.connections[int(number)].stream):
+            raise OSError(errno.ENOENT, "the stream has ended")
+
+    def pause(self, number: str) -> None:
+        self.receiver.pause(self.connections[int(number)].stream)
+
+    def resume(self, number: str) -> None:
+        self.receiver.resume(self.connections[int(number)].stream)
+
+    def stream_stats(self, number: str) -> str:
+        stats = asdict(self.receiver.stream_stats(self.connections[int(number)].stream))
+        return " ".join(f"{name}={int(value)}" for name, value in stats.items())
 
     def recv(self, number: str) -> str:
         connection, total, good = self.connections[int(number)], 0, 0
@@ -137,14 +155,17 @@ class Executor:
         connection.place += length
         return f"data {whose} {length} {self.good(held.buffer, held.place)} {number}"
 
-    def iterate(self, number: str, limit: str) -> Iterator[str]:
-        connection = self.connections[int(number)]
+    def iterate(self, number: str, limit: str, most: str = "0") -> Iterator[str]:
+        connection, total = self.connections[int(number)], 0
         buffers = self.receiver.stream(connection.sock, limit=int(limit) or None, timeout=PATIENCE_S)
         try:
             for buffer in buffers:
                 good = self.good(buffer, connection.place)
                 connection.place += len(buffer)
+                total += len(buffer)
                 yield f"data - {number} {len(buffer)} {good} 0"
+                if 0 < int(most) <= total:
+                    return str(self.receiver.info.engine)  # what is dropped here gives the socket back
         except OSError as error:
             yield f"error - {number} {error.errno}"
         else:
@@ -190,7 +211,7 @@ class Executor:
 
     def answer(self, request: str) -> Iterator[str]:
         name, *words = request.split()
-        method: Callable[..., Any] = getattr(self, name)
+        method: Callable[..., Any] = getattr(self, name.replace("-", "_"))
         try:
             result = method(*words)
             if isinstance(result, Iterator):

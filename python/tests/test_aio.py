@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import hashlib
 import os
 import socket
+import threading
 
 import pytest
 
@@ -233,5 +237,205 @@ def test_a_reset_is_raised_each_time(run, engine, pair):
             with pytest.raises(ConnectionResetError):
                 await anext(source)
         assert source.end is None
+
+    run(main())
+
+
+# ---- a consumer that stalls, and one that leaves ----
+
+
+def flood(sock: socket.socket) -> threading.Thread:
+    """Send on a thread until the connection breaks."""
+
+    def run() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock.sendall(bytes(1 << 20))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_stalled_consumer_costs_only_itself(run, engine, pairs, send, count, first):
+    """Taken once and never again: before the one that is consumed begins, or while it goes on."""
+    data = os.urandom(1 << 20) * 64
+
+    async def main():
+        async with zcrx.aio.Receiver(engine) as receiver:
+            stalled = [pairs() for _ in range(count)]
+            threads = [flood(peer) for _, peer in stalled]
+            sources = [receiver.stream(sock) for sock, _ in stalled]
+            held = [await anext(source) for source in sources]
+            while first and receiver.stats.paused < count:
+                receiver._pump()
+                await asyncio.sleep(0.001)
+            live, peer = pairs()
+            send(peer, data)
+            digest = hashlib.sha256()
+            async for buffer in receiver.stream(live):
+                digest.update(buffer)
+                buffer.release()
+            stats = receiver.stats
+            assert stats.paused == count or not first
+            assert stats.held_bytes < stats.area_bytes
+            held.clear()
+            for source in sources:
+                await source.aclose()
+        for sock, _ in stalled:
+            sock.close()
+        for thread in threads:
+            thread.join()
+        return digest.digest()
+
+    assert run(main()) == hashlib.sha256(data).digest()
+
+
+async def leave_by_break(source):
+    async for buffer in source():
+        buffer.release()
+        break
+
+
+async def leave_by_exception(source):
+    with contextlib.suppress(KeyError):
+        async for buffer in source():
+            buffer.release()
+            raise KeyError
+
+
+async def leave_by_timeout(source):
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            async for buffer in source():
+                buffer.release()
+
+
+async def leave_by_cancel(source):
+    task = asyncio.create_task(collect(source()))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def leave_at_once(source):
+    source()
+
+
+async def leave_a_failed_task(source):
+    async def fail():
+        mine = source()
+        await anext(mine)
+        raise KeyError
+
+    with contextlib.suppress(KeyError):
+        await asyncio.create_task(fail())
+
+
+LEAVE = [
+    leave_by_break,
+    leave_by_exception,
+    leave_by_timeout,
+    leave_by_cancel,
+    leave_at_once,
+    leave_a_failed_task,
+]
+
+
+@pytest.mark.parametrize("leave", LEAVE)
+@pytest.mark.parametrize("owned", [True, False])
+def test_a_source_that_is_left_lets_go_of_its_socket(run, engine, pairs, owned, leave):
+    """The caller has closed his: the peer sees the end at once, without a garbage collection."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        sock, peer = pairs()
+        peer.setblocking(False)
+        async with zcrx.aio.Receiver(engine) as receiver:
+            if leave is not leave_at_once:
+                peer.sendall(b"data")
+            await leave(lambda: zcrx.aio.stream(sock, engine=engine) if owned else receiver.stream(sock))
+            sock.close()
+            assert await asyncio.wait_for(loop.sock_recv(peer, 1), 10) == b""
+            assert receiver.stats.streams == 0
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
+
+
+def test_a_source_that_is_left_does_not_disturb_others(run, engine, pairs, send):
+    data = os.urandom(4 << 20)
+
+    async def main():
+        async with zcrx.aio.Receiver(engine, area_bytes=8 << 20) as receiver:
+            left, peer = pairs()
+            thread = flood(peer)
+            live, live_peer = pairs()
+            source = receiver.stream(live)
+            await leave_by_break(lambda: receiver.stream(left))
+            left.close()
+            send(live_peer, data)
+            got = await collect(source)
+            thread.join()
+            assert receiver.stats.streams == 0
+            return got
+
+    assert run(main()) == data
+
+
+def test_a_cancelled_aclose_still_lets_go(run, engine, pairs):
+    async def main():
+        loop = asyncio.get_running_loop()
+        sock, peer = pairs()
+        peer.setblocking(False)
+        async with zcrx.aio.Receiver(engine) as receiver:
+            source = receiver.stream(sock)
+            task = asyncio.create_task(source.aclose())
+            task.cancel()
+            await asyncio.wait([task])
+            task = asyncio.create_task(source.aclose())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            sock.close()
+            assert await asyncio.wait_for(loop.sock_recv(peer, 1), 10) == b""
+
+    run(main())
+
+
+def test_a_source_that_outlives_its_loop(run, engine, pair):
+    """What is dropped then closes its receiver all the same, without a warning."""
+    pair[1].sendall(b"data")
+
+    async def main():
+        source = zcrx.aio.stream(pair[0], engine=engine)
+        (await anext(source)).release()
+        return [source]
+
+    run(main()).clear()
+    pair[0].close()
+    pair[1].settimeout(10)
+    assert pair[1].recv(1) == b""
+
+
+def test_keeping_more_than_the_window_is_an_error(run, engine, pair, monkeypatch):
+    """All buffers are kept: nothing can come. The error ends nothing."""
+    monkeypatch.setattr(zcrx.aio, "_LOOK_S", 0.1)
+
+    async def main():
+        async with zcrx.aio.Receiver(engine, area_bytes=4 << 20) as receiver:
+            thread = flood(pair[1])
+            source = receiver.stream(pair[0], window_timeout=0.5)
+            with pytest.raises(zcrx.WindowError, match="area_bytes"):
+                [buffer async for buffer in source]
+            (await anext(source)).release()
+            await source.aclose()
+        pair[0].close()
+        thread.join()
 
     run(main())

@@ -134,7 +134,15 @@ def spellings(line: str) -> list[list[str]]:
 
 def test_command_lines_are_understood():
     lines = command_lines()
-    assert [line.split()[1] for line in lines] == ["doctor", "recv", "nic", "nic", "bench", "completion"]
+    assert [line.split()[1] for line in lines] == [
+        "doctor",
+        "recv",
+        "recv",
+        "nic",
+        "nic",
+        "bench",
+        "completion",
+    ]
     for line in lines:
         for words in spellings(line):
             assert cli.parser().parse_args(words).command == words[0]

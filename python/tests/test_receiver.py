@@ -351,6 +351,13 @@ def test_closed(rx, pair):
     assert "closed" in repr(rx)
 
 
+def test_never_opened():
+    rx = zcrx.Receiver.__new__(zcrx.Receiver)
+    for call in (lambda: rx.receive(0), lambda: rx.receive(0, max_events=3)):
+        with pytest.raises(zcrx.ClosedError):
+            call()
+
+
 def test_forgetting_to_close_warns():
     rx = zcrx.Receiver()
     with pytest.warns(ResourceWarning, match="unclosed receiver"):

@@ -23,11 +23,19 @@ from typing import TYPE_CHECKING
 
 from . import _control
 from ._buffers import Buffers
-from ._errors import BusyError, ClosedError, Error, PermissionDeniedError, ThreadError, UnavailableError
+from ._errors import (
+    BusyError,
+    ClosedError,
+    Error,
+    PermissionDeniedError,
+    ThreadError,
+    UnavailableError,
+    WindowError,
+)
 from ._info import probe
 from ._reader import Reader
 from ._receiver import Receiver
-from ._structs import Capabilities, Check, Info, Refusal, Stats
+from ._structs import Capabilities, Check, Info, Refusal, Stats, StreamStats
 from ._values import ENGINES
 from ._zcrx import Batch, Buffer, Event, Stream
 
@@ -55,8 +63,10 @@ __all__ = [
     "Refusal",
     "Stats",
     "Stream",
+    "StreamStats",
     "ThreadError",
     "UnavailableError",
+    "WindowError",
     "__version__",
     "aio",
     "nic",

@@ -56,6 +56,10 @@ class ClosedError(Error, ValueError):
     """The receiver is closed."""
 
 
+class WindowError(Error, BufferError):
+    """Nothing can come: the buffers that an iterator gave out hold all of its stream's window."""
+
+
 _CLASSES = {
     _errno.ENOSYS: UnavailableError,
     _errno.EOPNOTSUPP: UnavailableError,

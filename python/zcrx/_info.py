@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _control, _structs
-from ._structs import Capabilities, Check, Info, Refusal, Stats
+from ._structs import Capabilities, Check, Info, Refusal, Stats, StreamStats
 from ._values import ENGINES
 
 
@@ -37,6 +37,12 @@ def read_stats(receiver: Any) -> Stats:
     raw = _control.zrx_stats()
     _control.zrx_receiver_stats(receiver, raw)
     return _structs.read_stats(raw)
+
+
+def read_stream_stats(receiver: Any, stream: Any) -> StreamStats:
+    raw = _control.zrx_stream_stats()
+    _control.stream_stats(receiver, stream, raw)
+    return _structs.read_stream_stats(raw)
 
 
 def probe() -> Capabilities:

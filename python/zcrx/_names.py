@@ -20,6 +20,7 @@ FEATURES = {
     1 << 4: "dmabuf",  # dma-buf areas, 6.16
     1 << 5: "incremental",  # provided buffers consumed bit by bit, 6.12
     1 << 6: "defer_taskrun",  # completions made on the owner's thread, 6.1
+    1 << 7: "add_area",  # zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3
 }
 
 # How a precondition stands.

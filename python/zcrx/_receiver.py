@@ -6,10 +6,10 @@ from __future__ import annotations
 import difflib
 from typing import Any, Protocol, Self
 
-from . import _control, _zcrx
-from ._buffers import Buffers
-from ._info import read_info, read_stats
-from ._structs import Info, Stats
+from . import _control, _window, _zcrx
+from ._buffers import Buffers, let_go
+from ._info import read_info, read_stats, read_stream_stats
+from ._structs import Info, Stats, StreamStats
 from ._values import ENGINES
 
 _AREA_KINDS = {
@@ -52,6 +52,13 @@ def number(what: str, value: int, most: int = _UINT64) -> int:
     if not 0 <= value <= most:
         raise ValueError(f"{what}: {value} is not within 0 and {most}")
     return value
+
+
+def _positive(what: str, value: int | None) -> int:
+    """For the core, which has 0 for None."""
+    if value == 0:
+        raise ValueError(f"{what}: at least 1, or None")
+    return 0 if value is None else number(what, value)
 
 
 def _refuse_tls(sock: object) -> None:
@@ -98,7 +105,10 @@ class Receiver(_zcrx.Receiver):
     engine             "auto", "zcrx", "zcrx-nodev", "multishot" or "recv"; a named one is that one or an
                        error
     interface, queue   for engine "zcrx": the NIC and its receive queue (None: one that is free)
-    area_bytes         memory that buffers come from
+    area_bytes         memory that buffers come from; 0: 64 MiB, on a NIC's queue what it needs (info tells)
+    area_max_bytes     how far it may grow when the receiver runs out of it; 0: not at all
+    window_bytes       how much of it one stream's buffers may hold before the stream pauses; 0: automatic,
+                       twice what is free beyond five eighths of it (one stream: a fourth)
     buffer_bytes       the largest buffer, a power of two; 0: the engine's own
     ring_entries       completions that the ring holds; 0: 4096
     refill_entries     entries of the refill ring; 0: one for each chunk of the area
@@ -106,6 +116,7 @@ class Receiver(_zcrx.Receiver):
     area               your own memory in place of it: a writable, page-aligned buffer such as mmap.mmap
     dmabuf             a dma-buf's descriptor in place of it (engine "zcrx")
     require_zero_copy  refuse every engine that copies
+    small_area         open on a NIC's queue although area_bytes is less than what the queue holds standing
     nic                "setup": prepare the NIC at open, put it back at close; "prepared": only check
     steer              "connection", "port" (with steer_port) or "none": which flows go to the queue
 
@@ -113,16 +124,19 @@ class Receiver(_zcrx.Receiver):
     use after a fork; buffers may be read there.
     """
 
-    __slots__ = ("_iterated",)  # the stream that an iterator of stream() has this receiver for, or None
-    _iterated: _zcrx.Stream | None
+    __slots__ = ("_iterated", "_left")
+    _iterated: _zcrx.Stream | None  # the stream that an iterator of stream() has this receiver for
+    _left: _zcrx.Stream | None  # of an iterator that was dropped where it could not be removed
 
     def __init__(
         self,
         engine: str = "auto",
         interface: str | None = None,
         queue: int | None = None,
-        area_bytes: int = 64 << 20,
+        area_bytes: int = 0,
         *,
+        area_max_bytes: int = 0,
+        window_bytes: int = 0,
         buffer_bytes: int = 0,
         ring_entries: int = 0,
         refill_entries: int = 0,
@@ -130,11 +144,13 @@ class Receiver(_zcrx.Receiver):
         area: Any = None,
         dmabuf: int | None = None,
         require_zero_copy: bool = False,
+        small_area: bool = False,
         nic: str = "setup",
         steer: str = "connection",
         steer_port: int | None = None,
     ) -> None:
         self._iterated = None
+        self._left = None
         raw = nic_options(interface, queue, steer_port) if interface else _control.zrx_options()
         if queue is not None and not interface:
             raise ValueError("queue: needs an interface")
@@ -142,6 +158,8 @@ class Receiver(_zcrx.Receiver):
             raise ValueError("steer_port: needs an interface")
         raw.engine = choose("engine", engine, {name: i for i, name in enumerate(ENGINES)})
         raw.area_bytes = number("area_bytes", area_bytes)
+        raw.area_max_bytes = number("area_max_bytes", area_max_bytes)
+        raw.window_bytes = number("window_bytes", window_bytes)
         raw.buffer_bytes = number("buffer_bytes", buffer_bytes, UINT32)
         raw.ring_entries = number("ring_entries", ring_entries, UINT32)
         raw.refill_entries = number("refill_entries", refill_entries, UINT32)
@@ -150,6 +168,8 @@ class Receiver(_zcrx.Receiver):
         raw.steer = choose("steer", steer if steer_port is None else "port", _STEERS)
         if require_zero_copy:
             raw.flags |= _control.ZRX_REQUIRE_ZERO_COPY
+        if small_area:
+            raw.flags |= _control.ZRX_SMALL_AREA
         if dmabuf is not None:
             if area is not None:
                 raise ValueError("area and dmabuf exclude each other")
@@ -157,41 +177,69 @@ class Receiver(_zcrx.Receiver):
             raw.dmabuf_fd = fileno(dmabuf)
         _control.receiver_open(self, raw, area)
 
-    def add(self, sock: HasFileno | int, *, limit: int | None = None, tag: object = None) -> _zcrx.Stream:
+    def add(
+        self,
+        sock: HasFileno | int,
+        *,
+        limit: int | None = None,
+        window: int | None = None,
+        tag: object = None,
+    ) -> _zcrx.Stream:
         """Add a connected TCP socket: a socket object or a descriptor, which stays yours.
 
-        limit  end the stream after so many bytes and leave the rest in the socket
-        tag    anything; it is the stream's tag
+        limit   end the stream after so many bytes and leave the rest in the socket
+        window  bytes of the area that its buffers may hold, in whole chunks: at its window the stream pauses,
+                and goes on by itself when some are released. None: the receiver's window_bytes
+        tag     anything; it is the stream's tag
 
         While it is added, read the socket by no other means. It may be closed; but the receiver keeps
         the connection open until the stream ends, so tell the peer by shutdown().
         """
+        self._finish_left()
         if self._iterated is not None and not self._iterated.ended:
             raise ValueError(
                 "add() while stream() has the receiver for itself: its iterator would get this data"
             )
-        if limit == 0:
-            raise ValueError("limit: at least 1, or None")
-        return self._add(fileno(sock), 0 if limit is None else number("limit", limit), tag)
+        return self._add(fileno(sock), _positive("limit", limit), _positive("window", window), tag)
 
     def stream(
-        self, sock: HasFileno | int, *, limit: int | None = None, timeout: float | None = None
+        self,
+        sock: HasFileno | int,
+        *,
+        limit: int | None = None,
+        window: int | None = None,
+        timeout: float | None = None,
+        window_timeout: float | None = _window.TIMEOUT_S,
     ) -> Buffers:
         """Receive one socket to its end: an iterator of its buffers, whose `end` tells how it ended.
 
-        timeout  seconds without any data after which TimeoutError is raised; the stream goes on
+        limit, window   as for add()
+        timeout         seconds without any data after which TimeoutError is raised; the stream goes on
+        window_timeout  seconds that the stream may be at its window with nothing released, after which
+                        WindowError is raised (so that list() and b"".join(), which keep all buffers, do not
+                        wait for ever); the stream goes on. None: no limit
 
         The receiver is for this one stream until it has ended or the iterator is closed; for several use
         add() and receive().
         """
+        self._finish_left()
         if self.streams:
             raise ValueError(
                 "stream() needs a receiver without other streams: let the iterator before it end "
                 "or close() it; for several sockets use add() and receive()"
             )
-        buffers = Buffers(self, self.add(sock, limit=limit), timeout)
+        buffers = Buffers(self, self.add(sock, limit=limit, window=window), timeout, window_timeout)
         self._iterated = buffers._stream
         return buffers
+
+    def _finish_left(self) -> None:
+        left, self._left = self._left, None
+        if left is not None:
+            let_go(self, left)
+
+    def stream_stats(self, stream: _zcrx.Stream) -> StreamStats:
+        """The figures of one stream, now. Raises zcrx.Error (ENOENT) if it has ended."""
+        return read_stream_stats(self, stream)
 
     @property
     def info(self) -> Info:

@@ -57,6 +57,12 @@ class Stats:
     alloc_failures: int | None  # times the driver found no chunk (7.2+); else None
     waits: int  # receives that asked the kernel (system calls)
     wakes: int  # receives that were woken
+    paused: int  # streams that rest, at their window or by hand, now
+    pauses: int  # times a stream came to rest at its window
+    # memory that buffers out hold, in whole chunks, as the owner last saw it; a chunk that several streams
+    # hold counts for each, one that waits in the backlog until it is in the refill ring
+    held_bytes: int
+    area_bytes: int  # size of the area, now
 
     def as_dict(self) -> dict[str, Any]:
         """The counters by name."""
@@ -85,6 +91,36 @@ def read_stats(raw: Any) -> Stats:
         alloc_failures=_values.known(raw.alloc_failures),
         waits=raw.waits,
         wakes=raw.wakes,
+        paused=raw.paused,
+        pauses=raw.pauses,
+        held_bytes=raw.held_bytes,
+        area_bytes=raw.area_bytes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """The figures of one stream, now."""
+
+    at_window: bool  # it rests because its buffers hold its window: release some
+    paused: bool  # it rests because of zrx_receiver_pause
+    bytes: int  # bytes delivered
+    held_bytes: int  # memory that its buffers hold, now, in whole chunks
+    window_bytes: int  # how much it may hold, now
+    # receive buffer that its socket was given, as getsockopt(SO_RCVBUF) tells it, so that what lies in it
+    # cannot take the area; 0: it was left alone (all engines but zcrx), or is served by copies
+    # (zrx_receiver_add)
+    receive_buffer: int
+
+
+def read_stream_stats(raw: Any) -> StreamStats:
+    return StreamStats(
+        at_window=bool(raw.at_window),
+        paused=bool(raw.paused),
+        bytes=raw.bytes,
+        held_bytes=raw.held_bytes,
+        window_bytes=raw.window_bytes,
+        receive_buffer=raw.receive_buffer,
     )
 
 
@@ -98,10 +134,14 @@ class Info:
     interface: str | None  # name of the interface, if there is one
     queue: int | None  # receive queue of the interface; None without one
     area_kind: str  # what the area is made of, never AUTO
-    area_bytes: int  # size of the area
+    area_bytes: int  # size of the area, at open
     buffer_bytes: int  # largest buffer; also the chunk that the kernel manages
     ring_entries: int  # entries of the completion ring; 0 for engine recv
     refill_entries: int  # entries of the refill or provided-buffer ring; 0 for engine recv
+    area_max_bytes: int  # how far it may grow; area_bytes where it does not, or cannot
+    # of it, what the queue and its page pool hold standing (zrx_nic_demand); 0 without a queue
+    demand_bytes: int
+    window_bytes: int  # window of streams that name none; 0: automatic
     refused: dict[str, Refusal]
 
     @property
@@ -122,6 +162,9 @@ def read_info(raw: Any, refused: dict[str, Refusal]) -> Info:
         buffer_bytes=raw.buffer_bytes,
         ring_entries=raw.ring_entries,
         refill_entries=raw.refill_entries,
+        area_max_bytes=raw.area_max_bytes,
+        demand_bytes=raw.demand_bytes,
+        window_bytes=raw.window_bytes,
         refused=refused,
     )
 
@@ -208,6 +251,37 @@ def read_report(raw: Any, interface: str, checks: tuple[Check, ...]) -> Report:
         bound=_values.bound(raw.bound),
         napi_id=raw.napi_id or None,
         checks=checks,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a receive queue takes of an area, and how large an area should be there. None: not told."""
+
+    queue: int  # the queue looked at
+    ring_entries: int  # descriptors of the queue
+    chunk_bytes: int  # what the area is cut into there: buffer_bytes, or a page
+    mtu: int | None  # MTU of the interface, bytes; None: not told
+    hw_gro: bool  # the NIC merges packets; 0: it does not, or it is not told
+    descriptor_bytes: int  # held by descriptors that wait for packets
+    pool_bytes: int  # held by the page pool beside those: its cache and what it refills by
+    demand_bytes: int  # the sum: what is standing. Below it nothing flows, or it starves
+    area_bytes: int  # the default size of an area there: the demand, and room for windows
+    arithmetic: str  # how it comes about, in words
+
+
+def read_demand(raw: Any) -> Demand:
+    return Demand(
+        queue=raw.queue,
+        ring_entries=raw.ring_entries,
+        chunk_bytes=raw.chunk_bytes,
+        mtu=raw.mtu or None,
+        hw_gro=bool(raw.hw_gro),
+        descriptor_bytes=raw.descriptor_bytes,
+        pool_bytes=raw.pool_bytes,
+        demand_bytes=raw.demand_bytes,
+        area_bytes=raw.area_bytes,
+        arithmetic=raw.arithmetic,
     )
 
 

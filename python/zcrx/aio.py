@@ -8,8 +8,8 @@
         async for buffer in receiver.stream(sock):
             ...
 
-Not consuming is backpressure: buffers stay out until they are released, and when none are left the kernel
-stops reading the sockets. Works under uvloop as well.
+Not consuming is backpressure: a stream whose buffers, taken or not, hold its window pauses, and TCP slows its
+peer down; other streams go on. Works under uvloop as well.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from __future__ import annotations
 import asyncio
 import copy
 import errno
+import weakref
 from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
-from . import _receiver
+from . import _receiver, _window
 from ._errors import ClosedError
 from ._receiver import HasFileno
+from ._structs import Info, Stats, StreamStats
 from ._zcrx import Buffer, Stream
 
 __all__ = ["Receiver", "Source", "stream"]
 
 _BATCH = 64
+_LOOK_S = 2.5  # between looks whether sources wait at their windows
 _TURNS = 16  # batches taken at once before other tasks of the loop have their turn
 
 
@@ -40,13 +43,18 @@ class Source:
 
     A reset or another failure of the socket is raised as the OSError that it is. ClosedError is raised if the
     receiver is closed before the stream has ended, and to a task that waits while another calls aclose().
-    Cancelling a task that waits for the next buffer loses nothing.
+    WindowError is raised, and ends nothing, if all of the stream's window is held for window_timeout seconds
+    without a release: nothing would ever come.
+    Cancelling a task that waits for the next buffer loses nothing: it can be waited for again. A source that
+    nobody refers to any more (after a break, an exception or a timeout in `async for buffer in
+    receiver.stream(sock)`) gives its socket back, as aclose() and the end of an `async with` block do.
     """
 
-    def __init__(self, receiver: Receiver, owned: bool) -> None:
+    def __init__(self, receiver: Receiver, owned: bool, window_timeout: float | None) -> None:
         self._receiver = receiver
+        self._window_timeout = window_timeout
         self._owned = owned  # the receiver is for this source alone, and closed with it
-        self._ready: deque[Buffer] = deque()
+        self._ready: deque[Buffer] = deque()  # at most the stream's window: the core pauses it there
         self._stream: Stream | None = None
         self._end: str | None = None
         self._error: OSError | None = None
@@ -84,6 +92,11 @@ class Source:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def _fail(self, error: OSError) -> None:
+        """To the task that waits, once."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+
     def _abandon(self) -> None:
         """The receiver is being closed."""
         if not self._over:
@@ -103,9 +116,12 @@ class Source:
                 self._end = "removed"
             self._receiver.close()
         elif not self._over and self._stream is not None:
-            self._receiver._remove(self._stream)
+            self._receiver._let_go(self._stream)
             while not self._over:
                 await self._receiver._turn(self)
+
+    def __del__(self) -> None:
+        self._receiver._dropped(self._stream, self._owned)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,33 +140,65 @@ class Receiver:
         self._core = _receiver.Receiver(*args, **options)
         self._fd = self._core.fileno()
         self._waiting: set[Source] = set()
+        self._leaving: set[Stream] = set()  # removed, and their end has not come
         self._watched = False
+        self._looks: dict[Source, _window.Look] = {}
+        self._timer: asyncio.TimerHandle | None = None  # of the next look, while a source waits
         self._turns = 0
 
-    def stream(self, sock: HasFileno | int, *, limit: int | None = None) -> Source:
+    def stream(
+        self,
+        sock: HasFileno | int,
+        *,
+        limit: int | None = None,
+        window: int | None = None,
+        window_timeout: float | None = _window.TIMEOUT_S,
+    ) -> Source:
         """Add a connected socket; its buffers come from the Source that is returned.
+
+        limit, window, window_timeout  as for zcrx.Receiver.stream
 
         Not one that an asyncio transport reads: take it before open_connection or start_server would.
         """
-        return self._add(sock, limit, owned=False)
+        return self._add(Source(self, False, window_timeout), sock, limit, window)
 
-    def _add(self, sock: HasFileno | int, limit: int | None, owned: bool) -> Source:
-        source = Source(self, owned)
-        source._stream = self._core.add(sock, limit=limit, tag=source)
+    def _add(self, source: Source, sock: HasFileno | int, limit: int | None, window: int | None) -> Source:
+        # Not the source is the tag: it must go when its consumer does.
+        source._stream = self._core.add(sock, limit=limit, window=window, tag=weakref.ref(source))
         return source
 
-    def _remove(self, stream: Stream) -> None:
-        self._core.remove(stream)
+    def stream_stats(self, source: Source) -> StreamStats:
+        """The figures of one source's stream, now. Raises zcrx.Error (ENOENT) if it has ended."""
+        if source._stream is None:
+            raise ValueError("the source has no stream")
+        return self._core.stream_stats(source._stream)
 
     @property
-    def info(self) -> Any:
+    def info(self) -> Info:
         """What was opened."""
         return self._core.info
 
     @property
-    def stats(self) -> Any:
+    def stats(self) -> Stats:
         """The counters, now."""
         return self._core.stats
+
+    def _let_go(self, stream: Stream) -> None:
+        """Remove a stream. Its end is received even if nobody waits for it: the socket is held until then."""
+        if not self._core.closed and self._core.remove(stream):
+            self._leaving.add(stream)
+            self._pump()
+            self._watch()
+
+    def _dropped(self, stream: Stream | None, owned: bool) -> None:
+        """Nobody refers to a source any more. Any thread; also within a call on the receiver."""
+        if stream is None or self._core.closed or (stream.ended and not owned):
+            return
+        try:
+            self._loop.call_soon_threadsafe(*((self.close,) if owned else (self._let_go, stream)))
+        except RuntimeError:  # the loop is closed
+            if owned:
+                self._core.close()
 
     def _pump(self) -> bool:
         """Hand out what there is, a batch at most. False if there was nothing."""
@@ -158,10 +206,12 @@ class Receiver:
         if not batch:
             return False
         for event in batch:
-            source: Source = event.stream.tag
+            source: Source | None = event.stream.tag()
             if event.buffer is None:
-                source._end, source._error = event.end, event.error
-            elif not source._closed:
+                self._leaving.discard(event.stream)
+                if source is not None:
+                    source._end, source._error = event.end, event.error
+            elif source is not None and not source._closed:
                 source._ready.append(event.buffer)
         return True
 
@@ -175,11 +225,11 @@ class Receiver:
             return
         if source._waiter is not None:
             raise RuntimeError("two tasks wait for the same stream")
-        if not self._watched:
-            self._loop.add_reader(self._fd, self._readable)
-            self._watched = True
+        self._watch()
         waiter = source._waiter = self._loop.create_future()
         self._waiting.add(source)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
         try:
             await waiter
         finally:
@@ -187,16 +237,29 @@ class Receiver:
                 source._waiter = None
                 self._waiting.discard(source)
 
+    def _look(self) -> None:
+        """Tell sources that wait at their window for too long, from time to time."""
+        looks, self._looks, self._timer = self._looks, {}, None
+        for source in self._waiting:
+            if source._stream is None or source._closed or not _window.is_stuck(self._core, source._stream):
+                continue
+            look = looks.get(source) or _window.Look(self._core, source._stream, source._window_timeout)
+            if look.is_over():
+                source._fail(_window.error(self._core))
+            else:
+                self._looks[source] = look
+        if self._waiting:
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
+
     def _readable(self) -> None:
-        if not self._waiting:  # nobody consumes: the ring stays ready, but must not keep the loop busy
-            self._unwatch()
+        if not self._waiting and not self._leaving:
+            self._unwatch()  # nobody consumes: the ring stays ready, but must not keep the loop busy
             return
         try:
             self._pump()
         except OSError as error:
             for source in self._waiting:
-                if source._waiter is not None and not source._waiter.done():
-                    source._waiter.set_exception(error)
+                source._fail(error)
             return
         self._wake()
 
@@ -204,6 +267,11 @@ class Receiver:
         for source in self._waiting:
             if source._ready or source._over:
                 source._wake()
+
+    def _watch(self) -> None:
+        if not self._watched:
+            self._watched = True
+            self._loop.add_reader(self._fd, self._readable)
 
     def _unwatch(self) -> None:
         if self._watched:
@@ -213,10 +281,13 @@ class Receiver:
     def close(self) -> None:
         """Close the receiver. Buffers that are out stay valid; streams that go on raise ClosedError."""
         self._unwatch()
-        running: list[Source] = [stream.tag for stream in self._core.streams]
+        if self._timer is not None:
+            self._timer.cancel()
+        running: list[Source | None] = [stream.tag() for stream in self._core.streams]
         self._core.close()
         for source in running:
-            source._abandon()
+            if source is not None:
+                source._abandon()
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,11 +298,18 @@ class Receiver:
         self.close()
 
 
-def stream(sock: HasFileno | int, *, limit: int | None = None, **options: Any) -> Source:
+def stream(
+    sock: HasFileno | int,
+    *,
+    limit: int | None = None,
+    window: int | None = None,
+    window_timeout: float | None = _window.TIMEOUT_S,
+    **options: Any,
+) -> Source:
     """The buffers of one connected socket, from a receiver of its own with these options."""
     receiver = Receiver(**options)
     try:
-        return receiver._add(sock, limit, owned=True)
+        return receiver._add(Source(receiver, True, window_timeout), sock, limit, window)
     except BaseException:
         receiver.close()
         raise

@@ -11,10 +11,22 @@ import math
 from . import _control, _structs
 from ._info import checks_of
 from ._receiver import UINT32, HasFileno, fileno, nic_options, number
-from ._structs import Proof, Report, Step
+from ._structs import Demand, Proof, Report, Step
 from ._values import FREE_QUEUE
 
-__all__ = ["Proof", "Report", "Step", "apply", "inspect", "plan", "prove", "restore", "undo"]
+__all__ = [
+    "Demand",
+    "Proof",
+    "Report",
+    "Step",
+    "apply",
+    "demand",
+    "inspect",
+    "plan",
+    "prove",
+    "restore",
+    "undo",
+]
 
 
 def _queue(queue: int | None) -> int:
@@ -26,6 +38,15 @@ def inspect(interface: str, queue: int | None = None) -> Report:
     raw = _control.zrx_nic_report()
     _control.zrx_nic_inspect(interface, _queue(queue), raw)
     return _structs.read_report(raw, interface, checks_of(raw))
+
+
+def demand(interface: str, queue: int | None = None, *, buffer_bytes: int = 0) -> Demand:
+    """What a queue takes of an area before anything is received, and which size an area should have there."""
+    options = nic_options(interface, queue, None)
+    options.buffer_bytes = number("buffer_bytes", buffer_bytes, UINT32)
+    raw = _control.zrx_nic_demand()
+    _control.nic_demand(options, raw)
+    return _structs.read_demand(raw)
 
 
 def plan(interface: str, queue: int | None = None, port: int | None = None) -> tuple[list[Step], int]:
@@ -55,15 +76,16 @@ def prove(
     sock: HasFileno | int,
     queue: int | None = None,
     *,
-    area_bytes: int = 64 << 20,
+    area_bytes: int = 0,
     limit: int | None = None,
     timeout: float | None = None,
 ) -> Proof:
     """Receive a real stream through a queue, drop it, and tell how much of it was copied, and why.
 
-    sock     connected; its peer, on another machine, sends. What is received from it is lost
-    limit    stop after so many bytes; None: at the end of the stream. Some hundred MiB are a good sample
-    timeout  stop after so many seconds; None: never
+    sock        connected; its peer, on another machine, sends. What is received from it is lost
+    area_bytes  0: what the queue needs
+    limit       stop after so many bytes; None: at the end of the stream. Some hundred MiB are a good sample
+    timeout     stop after so many seconds; None: never
 
     The NIC is set up for it, and is afterwards as it was. Raises what opening a Receiver raises, and
     zcrx.Error with errno ETIMEDOUT if not a byte came.

@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from rich.markup import escape
 
-from .. import nic
+from .. import Error, nic
 from . import view
 from .arguments import address, positive, queue, seconds
 from .ending import signals_wait
@@ -39,7 +39,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     prove.add_argument(
         "--listen", type=address, required=True, metavar="HOST:PORT", help="where the peer sends to"
     )
-    prove.add_argument("--area-bytes", type=positive, default=64 << 20, metavar="BYTES")
+    prove.add_argument("--area-bytes", type=positive, default=0, metavar="BYTES", help="what the queue needs")
     prove.add_argument("--limit", type=positive, metavar="BYTES", help="stop after so many")
     prove.add_argument("--timeout", type=seconds, metavar="S", help="stop after so many seconds")
     setup.add_argument("--port", type=int, metavar="P", help="lead this local TCP port to the queue")
@@ -88,6 +88,14 @@ def _prove(settings: argparse.Namespace) -> int:
     return 0 if proof.verdict == "zero-copy" else 1
 
 
+def _demand(settings: argparse.Namespace) -> nic.Demand | None:
+    """What an area there has to be; None: the driver does not tell."""
+    try:
+        return nic.demand(settings.interface, settings.queue)
+    except Error:
+        return None
+
+
 def _setup(settings: argparse.Namespace) -> int:
     with signals_wait():  # what was set up is told, with how to undo it
         return _set_up(settings)
@@ -97,11 +105,17 @@ def _set_up(settings: argparse.Namespace) -> int:
     steps, queue = nic.plan(settings.interface, settings.queue, settings.port)
     if settings.apply:
         queue = nic.apply(settings.interface, settings.queue, settings.port)
+    demand = _demand(settings)
     if settings.json:
         steps_made = [asdict(step) for step in steps]
-        view.print_json({"queue": queue, "applied": settings.apply, "steps": steps_made})
+        area = asdict(demand) if demand else None
+        view.print_json({"queue": queue, "applied": settings.apply, "steps": steps_made, "area": area})
         return 0
     view.table(("setting", "command"), [(step.setting, escape(step.command)) for step in steps])
+    if demand:
+        print(
+            f"a queue holds of an area, standing: {demand.arithmetic}; default {demand.area_bytes >> 20} MiB"
+        )
     if settings.apply:
         print(f"queue {queue} is set up; undo: zcrx nic restore {settings.interface} --apply")
     else:

@@ -51,7 +51,23 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--interface", metavar="I")
     parser.add_argument("--queue", type=queue, metavar="Q")
-    parser.add_argument("--area-bytes", type=positive, default=64 << 20, metavar="BYTES")
+    parser.add_argument(
+        "--area-bytes",
+        type=positive,
+        default=0,
+        metavar="BYTES",
+        help="64 MiB; on a NIC's queue what it needs",
+    )
+    parser.add_argument(
+        "--area-max", type=positive, default=0, metavar="BYTES", help="how far the area may grow; not at all"
+    )
+    parser.add_argument(
+        "--window",
+        type=positive,
+        default=0,
+        metavar="BYTES",
+        help="of the area, that one connection may hold; a share of what is free",
+    )
     parser.add_argument("--sha256", action="store_true", help="hash each connection's data")
     parser.add_argument("--json", action="store_true", help="print one object")
 
@@ -260,8 +276,16 @@ def run(settings: argparse.Namespace) -> int:
     _check_output(settings)
     _allow_descriptors(settings)
     with ExitStack() as stack:
-        options = {"area_bytes": settings.area_bytes, "queue": settings.queue}
-        receiver = stack.enter_context(Receiver(settings.engine, settings.interface, **options))
+        receiver = stack.enter_context(
+            Receiver(
+                settings.engine,
+                settings.interface,
+                settings.queue,
+                settings.area_bytes,
+                area_max_bytes=settings.area_max,
+                window_bytes=settings.window,
+            )
+        )
         listener = stack.enter_context(listen(settings.listen, min(settings.connections, _BACKLOG)))
         listening = name_of(listener)
         reception = Reception(settings, receiver, stack)
