@@ -7,6 +7,7 @@ use std::process::{Command, exit};
 
 use zcrx::Engine;
 
+use crate::figure::Figure;
 use crate::{Connection, sides};
 
 const BUFFER_BYTES: u32 = 4096;
@@ -70,19 +71,33 @@ fn per_buffer(loop_name: &str) -> Option<f64> {
     Some(collected / buffers)
 }
 
+/// Counted twice: the mean, and how far the two are apart.
+fn twice(loop_name: &str) -> Option<(f64, f64)> {
+    let (first, second) = (per_buffer(loop_name)?, per_buffer(loop_name)?);
+    Some((f64::midpoint(first, second), (first - second).abs()))
+}
+
 /// What the crate adds to the core, for each way to release; nothing without valgrind.
-pub fn count() -> Vec<(&'static str, f64)> {
-    let (Some(core), Some(core_single)) = (per_buffer(CORE), per_buffer(CORE_SINGLE)) else {
+pub fn count() -> Vec<Figure> {
+    let (Some(core), Some(core_single)) = (twice(CORE), twice(CORE_SINGLE)) else {
         eprintln!("no valgrind: instructions are not counted");
         return Vec::new();
     };
-    let over = |key, name, core| per_buffer(name).map(|count| (key, count - core));
+    let figure = |key, (value, spread), bar| Figure { key, value, spread, bar, at_most: true };
+    let over = |key, name, core: (f64, f64), bar| {
+        twice(name).map(|ours| figure(key, (ours.0 - core.0, ours.1 + core.1), bar))
+    };
     let mut counted = vec![
-        ("instructions_per_buffer_core", core),
-        ("instructions_per_buffer_core_released_singly", core_single),
+        figure("instructions_per_buffer_core", core, None),
+        figure("instructions_per_buffer_core_released_singly", core_single, None),
     ];
-    counted.extend(over("instructions_per_buffer_over_core", RUST, core));
-    counted.extend(over("instructions_per_kept_buffer_over_core", RUST_KEPT, core));
-    counted.extend(over("instructions_per_dropped_buffer_over_core", RUST_OWNED, core_single));
+    counted.extend(over("instructions_per_buffer_over_core", RUST, core, Some(20.0)));
+    counted.extend(over("instructions_per_kept_buffer_over_core", RUST_KEPT, core, None));
+    counted.extend(over(
+        "instructions_per_dropped_buffer_over_core",
+        RUST_OWNED,
+        core_single,
+        None,
+    ));
     counted
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Measures the crate against the C core, std and tokio, and writes what it found as JSON.
 //!
-//!     zcrx-bench [--rounds N] [--mib N] [FILE]
+//!     zcrx-bench [--rounds N] [--mib N] [--only PREFIX] [FILE]
 //!
 //! A run receives over loopback from a sender of its own; both ends are at real-time priority, if that is allowed, on
 //! processors of their own. Both sides of a comparison run in turn, twice in each round. A figure is the ratio of their
 //! medians; its spread is what the same side differs from itself, the first runs of all rounds against the second.
 
+mod figure;
 mod instructions;
 mod placement;
 mod sides;
@@ -17,6 +18,7 @@ use std::process::{Child, Command, Stdio, exit};
 use std::time::Instant;
 use std::{env, fs};
 
+use figure::Figure;
 use sides::Counts;
 use zcrx::Engine;
 use zcrx::tokio::LocalStream;
@@ -24,31 +26,9 @@ use zcrx::tokio::LocalStream;
 struct Settings {
     rounds: usize,
     bytes: u64,
+    /// How the keys begin of what is to be measured.
+    only: String,
     file: Option<String>,
-}
-
-/// One comparison.
-struct Figure {
-    key: &'static str,
-    bar: f64,
-    /// The medians' ratio.
-    value: f64,
-    /// How far a side is from itself.
-    spread: f64,
-    gb_per_second: f64,
-    other_gb_per_second: f64,
-}
-
-impl Figure {
-    /// Noisy: a spread above a tenth says little either way.
-    fn verdict(&self) -> &'static str {
-        match (self.bar - self.value <= self.spread, self.spread > self.value / 10.0) {
-            (true, false) => "met",
-            (true, true) => "met, noisy",
-            (false, false) => "NOT MET",
-            (false, true) => "NOT MET, noisy",
-        }
-    }
 }
 
 /// The throughput of one side: of the first runs of all rounds, and of the second ones.
@@ -134,7 +114,10 @@ fn compare(
     (key, bar): (&'static str, f64),
     side: Side<'_>,
     other: Side<'_>,
-) -> Figure {
+) -> Option<Figure> {
+    if !key.starts_with(&settings.only) {
+        return None;
+    }
     let (mut ours, mut theirs) = (Runs::default(), Runs::default());
     for round in 0..=settings.rounds {
         for turn in 0..2 {
@@ -149,21 +132,13 @@ fn compare(
     }
     let figure = Figure {
         key,
-        bar,
         value: ours.median() / theirs.median(),
         spread: ours.spread().max(theirs.spread()),
-        gb_per_second: ours.median(),
-        other_gb_per_second: theirs.median(),
+        bar: Some(bar),
+        at_most: false,
     };
-    eprintln!(
-        "{key:26} {:.3}  spread {:.3}  >= {bar:.2} {:14} ({:.2} and {:.2} GB/s)",
-        figure.value,
-        figure.spread,
-        figure.verdict(),
-        figure.gb_per_second,
-        figure.other_gb_per_second
-    );
-    figure
+    eprintln!("{} ({:.2} and {:.2} GB/s)", figure.line(), ours.median(), theirs.median());
+    Some(figure)
 }
 
 fn with_core(buffer_bytes: u32) -> impl FnMut(&Connection) -> (Instant, Counts) {
@@ -209,40 +184,23 @@ fn run(settings: &Settings) -> Vec<Figure> {
         (Instant::now(), sides::tokio_read(&runtime, socket))
     };
     let (small, large) = (4 << 10, 64 << 10);
-    vec![
+    let figures = [
         compare(settings, ("rust_vs_core_4k", 0.98), &mut with_rust(small), &mut with_core(small)),
         compare(settings, ("rust_vs_core_64k", 0.99), &mut with_rust(large), &mut with_core(large)),
         compare(settings, ("rust_vs_std_read_64k", 1.00), &mut with_rust(large), &mut with_std),
         compare(settings, ("tokio_vs_tokio_read_64k", 1.00), &mut tokio_zcrx, &mut tokio_read),
-    ]
-}
-
-fn to_json(settings: &Settings, figures: &[Figure], instructions: &[(&str, f64)]) -> String {
-    let mut lines = vec![
-        format!("  \"rounds\": {}", settings.rounds),
-        format!("  \"bytes\": {}", settings.bytes),
     ];
-    for figure in figures {
-        let Figure { key, bar, value, spread, gb_per_second, other_gb_per_second } = figure;
-        lines.push(format!(
-            "  \"{key}\": {{\"value\": {value:.4}, \"spread\": {spread:.4}, \"bar\": {bar}, \
-             \"verdict\": \"{}\", \"gb_per_second\": [{gb_per_second:.3}, {other_gb_per_second:.3}]}}",
-            figure.verdict()
-        ));
-    }
-    for (key, value) in instructions {
-        lines.push(format!("  \"{key}\": {{\"value\": {value:.1}}}"));
-    }
-    format!("{{\n{}\n}}\n", lines.join(",\n"))
+    figures.into_iter().flatten().collect()
 }
 
 fn parse(words: &[String]) -> Option<Settings> {
-    let mut settings = Settings { rounds: 7, bytes: 512 << 20, file: None };
+    let mut settings = Settings { rounds: 7, bytes: 512 << 20, only: String::new(), file: None };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--rounds" => settings.rounds = words.next()?.parse().ok()?,
             "--mib" => settings.bytes = words.next()?.parse::<u64>().ok()? << 20,
+            "--only" => settings.only = words.next()?.to_owned(),
             option if option.starts_with('-') => return None,
             file => settings.file = Some(file.to_owned()),
         }
@@ -261,15 +219,16 @@ fn main() {
         _ => {}
     }
     let Some(settings) = parse(&words) else {
-        eprintln!("usage: zcrx-bench [--rounds N] [--mib N] [FILE]");
+        eprintln!("usage: zcrx-bench [--rounds N] [--mib N] [--only PREFIX] [FILE]");
         exit(2);
     };
-    let figures = run(&settings);
-    let instructions = instructions::count();
-    for (key, value) in &instructions {
-        eprintln!("{key:46} {value:.1}");
+    let mut figures = run(&settings);
+    let counted = settings.only.is_empty() || settings.only.starts_with("instructions");
+    for figure in counted.then(instructions::count).unwrap_or_default() {
+        eprintln!("{}", figure.line());
+        figures.push(figure);
     }
-    let json = to_json(&settings, &figures, &instructions);
+    let json = figure::to_json(&figures);
     match &settings.file {
         Some(file) => fs::write(file, json).expect("written"),
         None => print!("{json}"),

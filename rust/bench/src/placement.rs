@@ -10,7 +10,9 @@ pub const SENDER: usize = 0;
 /// Stay on this processor, at real-time priority where that is allowed. Does nothing where there is one processor, on
 /// which the ends would starve each other.
 pub fn take(processor: usize) {
-    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+    // Of the machine, not of this process: the sender is started by the receiver, which has one.
+    // SAFETY: it takes no pointer.
+    if unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } < 2 {
         return;
     }
     // SAFETY: a set of bits, for which all zero is valid; it and the priority live until the calls return.

@@ -2,17 +2,18 @@
 //! The Rust executor of the conformance scenarios: does what the driver asks by the zcrx crate, and reports what came
 //! of it. The requests are those of tests/conformance/PROTOCOL.md.
 
+mod opening;
 mod owner;
 mod views;
 
-use std::fmt::{self, Write as _};
+use std::fmt::{self, Debug, Write as _};
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::fd::FromRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use zcrx::{Handle, Stats};
+use zcrx::Handle;
 
 use crate::owner::Owner;
 use crate::views::Views;
@@ -80,9 +81,10 @@ impl Shared {
     }
 }
 
-/// The counters as NAME=VALUE.
-pub fn words_of(stats: &Stats) -> String {
-    format!("{stats:?}").replace(": ", "=").replace([',', '{', '}'], "")
+/// Counters as NAME=VALUE.
+pub fn words_of(stats: &impl Debug) -> String {
+    let words = format!("{stats:?}").replace(": ", "=").replace([',', '{', '}'], "");
+    words.replace("=true", "=1").replace("=false", "=0")
 }
 
 /// Serve a channel to its end.

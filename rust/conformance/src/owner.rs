@@ -8,9 +8,9 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use zcrx::{Buffers, Builder, End, Engine, Event, EventRef};
-use zcrx::{Receiver, Steer, Stream, StreamOptions};
+use zcrx::{Buffers, End, Event, EventRef, Receiver, Stream, StreamOptions};
 
+use crate::opening::builder;
 use crate::{Answer, Failure, Shared, words_of};
 
 const LISTENER: i32 = 11;
@@ -26,13 +26,13 @@ pub struct Owner {
     shared: Arc<Shared>,
     listener: TcpListener,
     receiver: Option<Receiver>,
-    /// In place of the receiver: how its iterator opens one, and then that.
-    builder: Option<Builder>,
+    /// In place of the receiver: the options by which each iterator opens one, and the last of them.
+    options: Option<Vec<String>>,
     buffers: Option<Buffers>,
     connections: Vec<Connection>,
 }
 
-fn no(what: &str) -> Failure {
+pub fn no(what: &str) -> Failure {
     Failure(libc::ENOENT, format!("no such {what}"))
 }
 
@@ -44,7 +44,7 @@ impl Owner {
             shared,
             listener,
             receiver: None,
-            builder: None,
+            options: None,
             buffers: None,
             connections: Vec::new(),
         }
@@ -56,11 +56,17 @@ impl Owner {
             ("hello", _) => return Ok(hello(facts)),
             ("settle", _) => {}
             ("open", _) => return self.open(words),
-            ("iterate", [_, limit]) => return self.iterate(facts, number(), limit.parse()?),
+            ("iterate", [_, limit]) => return self.iterate(facts, number(), limit.parse()?, None),
+            ("iterate", [_, limit, bytes]) => {
+                return self.iterate(facts, number(), limit.parse()?, Some(bytes.parse()?));
+            }
             ("stats", _) if self.buffers.is_some() => {
                 return Ok(words_of(&self.buffers.as_ref().expect("there are some").stats()));
             }
-            ("close", _) if self.buffers.take().is_some() => return Ok("done".to_owned()),
+            ("close", _) if self.options.take().is_some() => {
+                self.buffers = None;
+                return Ok("done".to_owned());
+            }
             ("close", _) => {
                 self.receiver = None;
                 let gone = self.shared.handle()?.stats().is_none();
@@ -70,10 +76,15 @@ impl Owner {
             ("go", _) => self.socket(number())?.write_all(b"!")?,
             ("shut", _) => drop(self.connection(number())?.socket.take()),
             ("recv", _) => return self.recv(number()),
-            ("add", [_, limit]) => return self.add(number(), limit.parse()?),
-            ("remove", _) => {
-                let stream = self.connection(number())?.stream.ok_or_else(|| no("stream"))?;
-                self.receiver()?.remove(stream)?;
+            ("add", [_, limit]) => return self.add(number(), limit.parse()?, 0),
+            ("add", [_, limit, window]) => {
+                return self.add(number(), limit.parse()?, window.parse()?);
+            }
+            ("remove", _) => self.with(number(), Receiver::remove)?,
+            ("pause", _) => self.with(number(), Receiver::pause)?,
+            ("resume", _) => self.with(number(), Receiver::resume)?,
+            ("stream-stats", _) => {
+                return Ok(words_of(&self.with(number(), Receiver::stream_stats)?));
             }
             ("receive", [_, timeout_ms, mode]) => {
                 self.receive(facts, timeout_ms.parse()?, *mode == "hold")?;
@@ -89,6 +100,16 @@ impl Owner {
         self.receiver.as_ref().ok_or_else(|| no("receiver"))
     }
 
+    /// Call the receiver for the stream of a connection.
+    fn with<T>(
+        &mut self,
+        number: usize,
+        call: impl FnOnce(&Receiver, Stream) -> zcrx::Result<T>,
+    ) -> Result<T, Failure> {
+        let stream = self.connection(number)?.stream.ok_or_else(|| no("stream"))?;
+        Ok(call(self.receiver()?, stream)?)
+    }
+
     fn connection(&mut self, number: usize) -> Result<&mut Connection, Failure> {
         self.connections.get_mut(number).ok_or_else(|| no("connection"))
     }
@@ -98,29 +119,12 @@ impl Owner {
     }
 
     fn open(&mut self, words: &[&str]) -> Answer {
-        let mut builder = Receiver::builder();
-        for word in words {
-            let (key, value) = word.split_once('=').ok_or_else(|| no("option"))?;
-            builder = match key {
-                "engine" => builder.engine(value.parse::<Engine>()?),
-                "area_bytes" => builder.area_bytes(value.parse()?),
-                "buffer_bytes" => builder.buffer_bytes(value.parse()?),
-                "ring_entries" => builder.ring_entries(value.parse()?),
-                "refill_entries" => builder.refill_entries(value.parse()?),
-                "batch" => builder.batch(value.parse()?),
-                "interface" => builder.interface(value),
-                "through" => builder,
-                "steer_port" if value == "0" => builder,
-                "steer_port" => builder.steer(Steer::Port(value.parse()?)),
-                _ => return Err(no(key)),
-            };
-        }
         self.connections.clear();
         if words.contains(&"through=iterator") {
-            self.builder = Some(builder);
+            self.options = Some(words.iter().map(|&word| word.to_owned()).collect());
             return Ok(String::new());
         }
-        let receiver = builder.open()?;
+        let receiver = builder(words)?.open()?;
         let engine = receiver.info().engine;
         *self.shared.handle.lock().expect("no thread panics") = Some(receiver.handle());
         self.receiver = Some(receiver);
@@ -134,8 +138,9 @@ impl Owner {
         Ok(())
     }
 
-    fn add(&mut self, number: usize, limit: u64) -> Answer {
-        let options = StreamOptions::new().limit_bytes(limit).tag(number as u64);
+    fn add(&mut self, number: usize, limit: u64, window: u64) -> Answer {
+        let options =
+            StreamOptions::new().limit_bytes(limit).window_bytes(window).tag(number as u64);
         let connection = self.connections.get(number).ok_or_else(|| no("connection"))?;
         let socket = connection.socket.as_ref().ok_or_else(|| no("socket"))?;
         let stream = self.receiver()?.add_with(socket, options)?;
@@ -208,12 +213,22 @@ impl Owner {
         Ok(())
     }
 
-    /// Receive one connection by an iterator that has a receiver of its own.
-    fn iterate(&mut self, facts: &mut String, number: usize, limit: u64) -> Answer {
-        let builder = self.builder.take().ok_or_else(|| no("builder"))?;
-        let options = StreamOptions::new().limit_bytes(limit);
-        let mut buffers = builder.buffers_with(self.socket(number)?, options)?;
-        let mut place = self.connection(number)?.place;
+    /// Receive one connection by an iterator that has a receiver of its own; to its end, or leave it after so many bytes.
+    fn iterate(
+        &mut self,
+        facts: &mut String,
+        number: usize,
+        limit: u64,
+        leave_after: Option<u64>,
+    ) -> Answer {
+        self.buffers = None;
+        let options = self.options.as_ref().ok_or_else(|| no("builder"))?;
+        let words: Vec<&str> = options.iter().map(String::as_str).collect();
+        let stream_options = StreamOptions::new().limit_bytes(limit);
+        let mut buffers = builder(&words)?.buffers_with(self.socket(number)?, stream_options)?;
+        let engine = buffers.info().engine.to_string();
+        let first = self.connection(number)?.place;
+        let mut place = first;
         let mut failed = false;
         for buffer in &mut buffers {
             let fact = match buffer {
@@ -228,14 +243,18 @@ impl Owner {
                 }
             };
             writeln!(facts, "{fact}").expect("a String takes all");
+            if leave_after.is_some_and(|bytes| place - first >= bytes) {
+                break;
+            }
         }
+        self.connection(number)?.place = place;
         match buffers.end() {
             Some(end) => writeln!(facts, "end - {number} {}", how(end)),
+            None if leave_after.is_some() => return Ok(engine), // and drop it
             None if failed => Ok(()),
             None => writeln!(facts, "end - {number} unknown"),
         }
         .expect("a String takes all");
-        let engine = buffers.info().engine.to_string();
         self.buffers = Some(buffers);
         Ok(engine)
     }
@@ -250,6 +269,7 @@ impl Owner {
 }
 
 fn hello(facts: &mut String) -> String {
+    facts.push_str("protocol 2\n");
     facts.push_str("cannot double_release a Buffer is released by being moved\n");
     facts.push_str("cannot close a Receiver is not Send\n");
     facts.push_str("cannot wake_ms,through a Buffers has no handle to wake it\n");

@@ -24,7 +24,8 @@ pub const ZRX_STAGE_COUNT: u32 = 10;
 pub const ZRX_REQUIRE_ZERO_COPY: u32 = 1;
 pub const ZRX_QUEUE: u32 = 2;
 pub const ZRX_REFILL_RING_KERNEL: u32 = 4;
-pub const ZRX_OPTION_FLAGS: u32 = 7;
+pub const ZRX_SMALL_AREA: u32 = 8;
+pub const ZRX_OPTION_FLAGS: u32 = 15;
 pub const ZRX_AREA_AUTO: u32 = 0;
 pub const ZRX_AREA_HUGETLB: u32 = 1;
 pub const ZRX_AREA_THP: u32 = 2;
@@ -52,6 +53,7 @@ pub const ZRX_FEATURE_NODEV: u32 = 8;
 pub const ZRX_FEATURE_DMABUF: u32 = 16;
 pub const ZRX_FEATURE_INCREMENTAL: u32 = 32;
 pub const ZRX_FEATURE_DEFER_TASKRUN: u32 = 64;
+pub const ZRX_FEATURE_ADD_AREA: u32 = 128;
 pub const ZRX_CHECK_OK: u32 = 0;
 pub const ZRX_CHECK_MISSING: u32 = 1;
 pub const ZRX_CHECK_WARN: u32 = 2;
@@ -147,7 +149,9 @@ pub struct zrx_options {
     pub nic_mode: u32,
     pub steer: u32,
     pub steer_port: u32,
-    pub reserved: [u64; 4usize],
+    pub window_bytes: u64,
+    pub area_max_bytes: u64,
+    pub reserved: [u64; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -182,8 +186,12 @@ const _: () = {
     ["Offset of field: zrx_options::steer"][::core::mem::offset_of!(zrx_options, steer) - 80usize];
     ["Offset of field: zrx_options::steer_port"]
         [::core::mem::offset_of!(zrx_options, steer_port) - 84usize];
+    ["Offset of field: zrx_options::window_bytes"]
+        [::core::mem::offset_of!(zrx_options, window_bytes) - 88usize];
+    ["Offset of field: zrx_options::area_max_bytes"]
+        [::core::mem::offset_of!(zrx_options, area_max_bytes) - 96usize];
     ["Offset of field: zrx_options::reserved"]
-        [::core::mem::offset_of!(zrx_options, reserved) - 88usize];
+        [::core::mem::offset_of!(zrx_options, reserved) - 104usize];
 };
 impl Default for zrx_options {
     fn default() -> Self {
@@ -201,10 +209,11 @@ pub struct zrx_stream_options {
     pub flags: u32,
     pub limit_bytes: u64,
     pub tag: u64,
+    pub window_bytes: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_stream_options"][::core::mem::size_of::<zrx_stream_options>() - 24usize];
+    ["Size of zrx_stream_options"][::core::mem::size_of::<zrx_stream_options>() - 32usize];
     ["Alignment of zrx_stream_options"][::core::mem::align_of::<zrx_stream_options>() - 8usize];
     ["Offset of field: zrx_stream_options::size"]
         [::core::mem::offset_of!(zrx_stream_options, size) - 0usize];
@@ -214,6 +223,8 @@ const _: () = {
         [::core::mem::offset_of!(zrx_stream_options, limit_bytes) - 8usize];
     ["Offset of field: zrx_stream_options::tag"]
         [::core::mem::offset_of!(zrx_stream_options, tag) - 16usize];
+    ["Offset of field: zrx_stream_options::window_bytes"]
+        [::core::mem::offset_of!(zrx_stream_options, window_bytes) - 24usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -311,6 +322,12 @@ unsafe extern "C" {
     pub fn zrx_receiver_remove(receiver: *mut zrx_receiver, stream: u64) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn zrx_receiver_pause(receiver: *mut zrx_receiver, stream: u64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn zrx_receiver_resume(receiver: *mut zrx_receiver, stream: u64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn zrx_receiver_receive(
         receiver: *mut zrx_receiver,
         events: *mut zrx_event,
@@ -360,10 +377,14 @@ pub struct zrx_stats {
     pub alloc_failures: u64,
     pub waits: u64,
     pub wakes: u64,
+    pub paused: u64,
+    pub pauses: u64,
+    pub held_bytes: u64,
+    pub area_bytes: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_stats"][::core::mem::size_of::<zrx_stats>() - 160usize];
+    ["Size of zrx_stats"][::core::mem::size_of::<zrx_stats>() - 192usize];
     ["Alignment of zrx_stats"][::core::mem::align_of::<zrx_stats>() - 8usize];
     ["Offset of field: zrx_stats::size"][::core::mem::offset_of!(zrx_stats, size) - 0usize];
     ["Offset of field: zrx_stats::stall"][::core::mem::offset_of!(zrx_stats, stall) - 4usize];
@@ -396,6 +417,12 @@ const _: () = {
         [::core::mem::offset_of!(zrx_stats, alloc_failures) - 136usize];
     ["Offset of field: zrx_stats::waits"][::core::mem::offset_of!(zrx_stats, waits) - 144usize];
     ["Offset of field: zrx_stats::wakes"][::core::mem::offset_of!(zrx_stats, wakes) - 152usize];
+    ["Offset of field: zrx_stats::paused"][::core::mem::offset_of!(zrx_stats, paused) - 160usize];
+    ["Offset of field: zrx_stats::pauses"][::core::mem::offset_of!(zrx_stats, pauses) - 168usize];
+    ["Offset of field: zrx_stats::held_bytes"]
+        [::core::mem::offset_of!(zrx_stats, held_bytes) - 176usize];
+    ["Offset of field: zrx_stats::area_bytes"]
+        [::core::mem::offset_of!(zrx_stats, area_bytes) - 184usize];
 };
 unsafe extern "C" {
     pub fn zrx_receiver_stats(
@@ -405,6 +432,46 @@ unsafe extern "C" {
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
+pub struct zrx_stream_stats {
+    pub size: u32,
+    pub at_window: u32,
+    pub paused: u32,
+    pub reserved: u32,
+    pub bytes: u64,
+    pub held_bytes: u64,
+    pub window_bytes: u64,
+    pub receive_buffer: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of zrx_stream_stats"][::core::mem::size_of::<zrx_stream_stats>() - 48usize];
+    ["Alignment of zrx_stream_stats"][::core::mem::align_of::<zrx_stream_stats>() - 8usize];
+    ["Offset of field: zrx_stream_stats::size"]
+        [::core::mem::offset_of!(zrx_stream_stats, size) - 0usize];
+    ["Offset of field: zrx_stream_stats::at_window"]
+        [::core::mem::offset_of!(zrx_stream_stats, at_window) - 4usize];
+    ["Offset of field: zrx_stream_stats::paused"]
+        [::core::mem::offset_of!(zrx_stream_stats, paused) - 8usize];
+    ["Offset of field: zrx_stream_stats::reserved"]
+        [::core::mem::offset_of!(zrx_stream_stats, reserved) - 12usize];
+    ["Offset of field: zrx_stream_stats::bytes"]
+        [::core::mem::offset_of!(zrx_stream_stats, bytes) - 16usize];
+    ["Offset of field: zrx_stream_stats::held_bytes"]
+        [::core::mem::offset_of!(zrx_stream_stats, held_bytes) - 24usize];
+    ["Offset of field: zrx_stream_stats::window_bytes"]
+        [::core::mem::offset_of!(zrx_stream_stats, window_bytes) - 32usize];
+    ["Offset of field: zrx_stream_stats::receive_buffer"]
+        [::core::mem::offset_of!(zrx_stream_stats, receive_buffer) - 40usize];
+};
+unsafe extern "C" {
+    pub fn zrx_stream_stats(
+        receiver: *const zrx_receiver,
+        stream: u64,
+        stats: *mut zrx_stream_stats,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct zrx_info {
     pub size: u32,
     pub engine: u32,
@@ -418,10 +485,14 @@ pub struct zrx_info {
     pub ring_entries: u32,
     pub refill_entries: u32,
     pub reserved: u32,
+    pub area_max_bytes: u64,
+    pub demand_bytes: u64,
+    pub window_bytes: u64,
+    pub area_base: *const ::core::ffi::c_void,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_info"][::core::mem::size_of::<zrx_info>() - 64usize];
+    ["Size of zrx_info"][::core::mem::size_of::<zrx_info>() - 96usize];
     ["Alignment of zrx_info"][::core::mem::align_of::<zrx_info>() - 8usize];
     ["Offset of field: zrx_info::size"][::core::mem::offset_of!(zrx_info, size) - 0usize];
     ["Offset of field: zrx_info::engine"][::core::mem::offset_of!(zrx_info, engine) - 4usize];
@@ -441,7 +512,24 @@ const _: () = {
     ["Offset of field: zrx_info::refill_entries"]
         [::core::mem::offset_of!(zrx_info, refill_entries) - 56usize];
     ["Offset of field: zrx_info::reserved"][::core::mem::offset_of!(zrx_info, reserved) - 60usize];
+    ["Offset of field: zrx_info::area_max_bytes"]
+        [::core::mem::offset_of!(zrx_info, area_max_bytes) - 64usize];
+    ["Offset of field: zrx_info::demand_bytes"]
+        [::core::mem::offset_of!(zrx_info, demand_bytes) - 72usize];
+    ["Offset of field: zrx_info::window_bytes"]
+        [::core::mem::offset_of!(zrx_info, window_bytes) - 80usize];
+    ["Offset of field: zrx_info::area_base"]
+        [::core::mem::offset_of!(zrx_info, area_base) - 88usize];
 };
+impl Default for zrx_info {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 unsafe extern "C" {
     pub fn zrx_receiver_info(
         receiver: *const zrx_receiver,
@@ -614,6 +702,64 @@ unsafe extern "C" {
         interface: *const ::core::ffi::c_char,
         queue: u32,
         report: *mut zrx_nic_report,
+        error: *mut zrx_error,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct zrx_nic_demand {
+    pub size: u32,
+    pub queue: u32,
+    pub ring_entries: u32,
+    pub chunk_bytes: u32,
+    pub mtu: u32,
+    pub hw_gro: u32,
+    pub descriptor_bytes: u64,
+    pub pool_bytes: u64,
+    pub demand_bytes: u64,
+    pub area_bytes: u64,
+    pub arithmetic: [::core::ffi::c_char; 160usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of zrx_nic_demand"][::core::mem::size_of::<zrx_nic_demand>() - 216usize];
+    ["Alignment of zrx_nic_demand"][::core::mem::align_of::<zrx_nic_demand>() - 8usize];
+    ["Offset of field: zrx_nic_demand::size"]
+        [::core::mem::offset_of!(zrx_nic_demand, size) - 0usize];
+    ["Offset of field: zrx_nic_demand::queue"]
+        [::core::mem::offset_of!(zrx_nic_demand, queue) - 4usize];
+    ["Offset of field: zrx_nic_demand::ring_entries"]
+        [::core::mem::offset_of!(zrx_nic_demand, ring_entries) - 8usize];
+    ["Offset of field: zrx_nic_demand::chunk_bytes"]
+        [::core::mem::offset_of!(zrx_nic_demand, chunk_bytes) - 12usize];
+    ["Offset of field: zrx_nic_demand::mtu"]
+        [::core::mem::offset_of!(zrx_nic_demand, mtu) - 16usize];
+    ["Offset of field: zrx_nic_demand::hw_gro"]
+        [::core::mem::offset_of!(zrx_nic_demand, hw_gro) - 20usize];
+    ["Offset of field: zrx_nic_demand::descriptor_bytes"]
+        [::core::mem::offset_of!(zrx_nic_demand, descriptor_bytes) - 24usize];
+    ["Offset of field: zrx_nic_demand::pool_bytes"]
+        [::core::mem::offset_of!(zrx_nic_demand, pool_bytes) - 32usize];
+    ["Offset of field: zrx_nic_demand::demand_bytes"]
+        [::core::mem::offset_of!(zrx_nic_demand, demand_bytes) - 40usize];
+    ["Offset of field: zrx_nic_demand::area_bytes"]
+        [::core::mem::offset_of!(zrx_nic_demand, area_bytes) - 48usize];
+    ["Offset of field: zrx_nic_demand::arithmetic"]
+        [::core::mem::offset_of!(zrx_nic_demand, arithmetic) - 56usize];
+};
+impl Default for zrx_nic_demand {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn zrx_nic_demand(
+        options: *const zrx_options,
+        demand: *mut zrx_nic_demand,
         error: *mut zrx_error,
     ) -> ::core::ffi::c_int;
 }

@@ -46,6 +46,12 @@ impl Batch {
         }
     }
 
+    /// How many bytes are in it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn byte_count(&self) -> usize {
+        self.pending().iter().map(|event| event.buffer.length as usize).sum()
+    }
+
     #[inline]
     pub(crate) fn pop(&mut self, receiver: u32) -> Option<Event> {
         if self.next == self.end {
@@ -114,6 +120,11 @@ impl<'rx> Events<'rx> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn byte_count(&self) -> usize {
+        self.batch.byte_count()
     }
 
     /// Look at the events that are left, without taking them.

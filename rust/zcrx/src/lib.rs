@@ -24,6 +24,7 @@ mod structs;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod values;
+mod watch;
 
 pub use batch::{Events, Iter};
 pub use buffer::Buffer;
@@ -37,4 +38,4 @@ pub use probe::probe;
 pub use reader::{Buffers, Reader};
 pub use receiver::Receiver;
 pub use stream::{Stream, StreamOptions};
-pub use structs::{Capabilities, Check, CheckState, Info, Stall, Stats};
+pub use structs::{Capabilities, Check, CheckState, Info, Stall, Stats, StreamStats};

@@ -2,7 +2,7 @@
 //! Setting a NIC up ahead of time, and looking at one (feature `nic`).
 //!
 //! Opening a receiver with an interface sets the NIC up by itself, and dropping it puts everything back. This module
-//! is for looking first ([`inspect`], [`Setup::plan`]), for programs that prepare the NIC with more rights than
+//! is for looking first ([`inspect`], [`Setup::plan`], [`Setup::demand`]), for programs that prepare the NIC with more rights than
 //! those that receive ([`Setup::apply`]), for what a killed process left ([`restore`]), and for proving with a
 //! real stream that nothing is copied ([`Setup::prove`]).
 
@@ -18,7 +18,7 @@ use zcrx_sys as sys;
 use crate::options::EINVAL;
 use crate::{Check, Error, Result, Stage, Steer};
 
-pub use structs::{Proof, Report, Split, Step, Verdict};
+pub use structs::{Demand, Proof, Report, Split, Step, Verdict};
 
 /// Look at an interface, and at one of its queues or at one that is free. Changes nothing; needs no rights.
 ///
@@ -56,12 +56,18 @@ pub struct Setup {
     interface: String,
     queue: Option<u32>,
     steer: Steer,
+    buffer_bytes: u32,
 }
 
 impl Setup {
     /// For this interface, a free queue of it, and connections steered as they are added.
     pub fn new(interface: &str) -> Self {
-        Self { interface: interface.to_owned(), queue: None, steer: Steer::default() }
+        Self {
+            interface: interface.to_owned(),
+            queue: None,
+            steer: Steer::default(),
+            buffer_bytes: 0,
+        }
     }
 
     /// This queue.
@@ -72,6 +78,23 @@ impl Setup {
     /// Which flows are led to the queue.
     pub fn steer(self, steer: Steer) -> Self {
         Self { steer, ..self }
+    }
+
+    /// The buffers that receivers are to ask for, as [`Builder::buffer_bytes`](crate::Builder::buffer_bytes): it
+    /// counts for [`demand`](Self::demand).
+    pub fn buffer_bytes(self, bytes: u32) -> Self {
+        Self { buffer_bytes: bytes, ..self }
+    }
+
+    /// What the queue takes of an area standing, and how large an area should be there. Changes nothing; needs
+    /// no rights.
+    pub fn demand(&self) -> Result<Demand> {
+        let interface = name(&self.interface)?;
+        let options = self.options(&interface);
+        let mut raw = sys::zrx_nic_demand::init();
+        // SAFETY: all of them live until the call returns.
+        call(|error| unsafe { sys::zrx_nic_demand(&options, &mut raw, error) })?;
+        Ok(Demand::from_raw(&raw))
     }
 
     /// What would be changed, in order, and on which queue. Changes nothing; needs no rights.
@@ -101,7 +124,8 @@ impl Setup {
     }
 
     fn options(&self, interface: &CString) -> sys::zrx_options {
-        let mut builder = crate::Receiver::builder().steer(self.steer);
+        let mut builder =
+            crate::Receiver::builder().steer(self.steer).buffer_bytes(self.buffer_bytes);
         if let Some(queue) = self.queue {
             builder = builder.queue(queue);
         }

@@ -2,6 +2,7 @@
 use std::ffi::{CString, c_void};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 use std::{mem, ptr};
 
 use zcrx_sys as sys;
@@ -13,6 +14,7 @@ pub(crate) const EINVAL: i32 = 22;
 
 const DEFAULT_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 65536;
+const DEFAULT_WINDOW_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What memory the area is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -130,6 +132,8 @@ pub struct Builder {
     interface: String,
     queue: u32,
     area_bytes: u64,
+    area_max_bytes: u64,
+    window_bytes: u64,
     buffer_bytes: u32,
     ring_entries: u32,
     refill_entries: u32,
@@ -137,6 +141,7 @@ pub struct Builder {
     prepared: bool,
     steer: Steer,
     batch: usize,
+    window_timeout: Duration,
 }
 
 impl Default for Builder {
@@ -147,6 +152,8 @@ impl Default for Builder {
             interface: String::new(),
             queue: 0,
             area_bytes: 0,
+            area_max_bytes: 0,
+            window_bytes: 0,
             buffer_bytes: 0,
             ring_entries: 0,
             refill_entries: 0,
@@ -154,6 +161,7 @@ impl Default for Builder {
             prepared: false,
             steer: Steer::default(),
             batch: DEFAULT_BATCH,
+            window_timeout: DEFAULT_WINDOW_TIMEOUT,
         }
     }
 }
@@ -190,9 +198,32 @@ impl Builder {
         Self { steer, ..self }
     }
 
-    /// Size of the area: a multiple of the page size. Default: 64 MiB.
+    /// Size of the area: a multiple of the page size. Default: 64 MiB; on a NIC's queue what it holds standing, and room
+    /// for windows. There a smaller one than it holds standing is refused, with the arithmetic.
     pub fn area_bytes(self, bytes: u64) -> Self {
         Self { area_bytes: bytes, ..self }
+    }
+
+    /// How far the area may grow when it runs out: a multiple of the page size and of
+    /// [`buffer_bytes`](Self::buffer_bytes), at least [`area_bytes`](Self::area_bytes). Address space is reserved for it,
+    /// memory is not. On engines `zcrx` and `zcrx-nodev` it needs Linux 7.3. Not for memory of the program's own, nor
+    /// for a dma-buf. Default: it does not grow.
+    pub fn area_max_bytes(self, bytes: u64) -> Self {
+        Self { area_max_bytes: bytes, ..self }
+    }
+
+    /// Open on a queue although the area is smaller than what the queue holds standing: for tests, and for who knows
+    /// better.
+    pub fn small_area(self, yes: bool) -> Self {
+        self.flag(sys::ZRX_SMALL_AREA, yes)
+    }
+
+    /// Window of the streams that name none in [`StreamOptions::window_bytes`]: the most memory that the buffers of
+    /// each may hold. Default: automatic, twice what is free in the area beyond five eighths of it, at any time (a fourth,
+    /// where there is one stream). So what is free does not run out although as many consumers stall as a fourth of the chunks,
+    /// and a single stream gets half of it.
+    pub fn window_bytes(self, bytes: u64) -> Self {
+        Self { window_bytes: bytes, ..self }
     }
 
     /// What the area is made of: this or an error. [`AreaKind::Caller`] and [`AreaKind::DmaBuf`] have methods
@@ -252,6 +283,18 @@ impl Builder {
     /// The most events that one receive returns, 1 to 65536. Default: 64.
     pub fn batch(self, events: usize) -> Self {
         Self { batch: events, ..self }
+    }
+
+    /// How long a stream may be at its window with nothing released, while the next buffer is waited for, until the wait
+    /// returns an error (ENOBUFS): whoever keeps all buffers and waits for more, as `collect` does, would wait for ever.
+    /// The stream is not over by that: it goes on once buffers are dropped. For [`Buffers`], and in module `tokio` for
+    /// `LocalStream` and `BufferStream`. Default: 10 seconds; [`Duration::MAX`]: wait on.
+    pub fn window_timeout(self, timeout: Duration) -> Self {
+        Self { window_timeout: timeout, ..self }
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.window_timeout
     }
 
     /// Open the receiver. It belongs to the thread that does.
@@ -335,6 +378,8 @@ impl Builder {
             flags: self.flags,
             queue: self.queue,
             area_bytes: self.area_bytes,
+            area_max_bytes: self.area_max_bytes,
+            window_bytes: self.window_bytes,
             buffer_bytes: self.buffer_bytes,
             ring_entries: self.ring_entries,
             refill_entries: self.refill_entries,
@@ -419,8 +464,13 @@ mod tests {
     #[test]
     fn numbers_reach_the_core_as_given() {
         let builder = Builder::default().queue(3).steer(Steer::Port(80)).batch(7);
-        let raw = builder.require_zero_copy(true).require_zero_copy(false).plain();
-        assert_eq!((raw.flags, raw.queue), (sys::ZRX_QUEUE, 3));
+        let builder = builder.area_bytes(1 << 20).area_max_bytes(4 << 20).window_bytes(64 << 10);
+        let raw = builder.small_area(true).require_zero_copy(true).require_zero_copy(false).plain();
+        assert_eq!((raw.flags, raw.queue), (sys::ZRX_QUEUE | sys::ZRX_SMALL_AREA, 3));
+        assert_eq!(
+            (raw.area_bytes, raw.area_max_bytes, raw.window_bytes),
+            (1 << 20, 4 << 20, 64 << 10)
+        );
         assert_eq!((raw.steer, raw.steer_port), (sys::ZRX_STEER_PORT, 80));
         assert_eq!(raw.size as usize, size_of::<sys::zrx_options>());
     }

@@ -8,10 +8,14 @@ use std::os::fd::AsFd;
 
 use crate::batch::Batch;
 use crate::event::Over;
+use crate::watch::Watch;
 use crate::{Buffer, Builder, End, Event, Info, Receiver, Result, Stats, Stream, StreamOptions};
 
 /// The buffers of one socket, until its end: made by [`Builder::buffers`]. Its receiver is its own: no other
-/// socket can be added, whose events would be lost here.
+/// socket can be added, whose events would be lost here. Dropping it removes the socket.
+///
+/// Who keeps all of its buffers and waits for more, as `collect` does with more than the area, gets an error that says so
+/// ([`Builder::window_timeout`]); that error is not its end.
 ///
 /// ```
 /// # use std::{io::Write, net::{TcpListener, TcpStream}};
@@ -40,6 +44,7 @@ pub struct Buffers {
     stream: Stream,
     batch: Batch,
     over: Option<Over>,
+    watch: Watch,
 }
 
 impl Buffers {
@@ -48,9 +53,10 @@ impl Buffers {
         socket: impl AsFd,
         options: StreamOptions,
     ) -> Result<Self> {
+        let watch = Watch::alone(builder.patience());
         let receiver = builder.open()?;
         let stream = receiver.add_with(socket, options)?;
-        Ok(Self { batch: receiver.new_batch(), receiver, stream, over: None })
+        Ok(Self { batch: receiver.new_batch(), receiver, stream, over: None, watch })
     }
 
     /// How the stream ended, once the iterator has returned `None`; `None` after an error.
@@ -83,10 +89,26 @@ impl Buffers {
                     self.over = Some(Over::End(end));
                     return Ok(None);
                 }
-                Some(Event::Error { error, .. }) => return Err(error),
-                None => self.receiver.receive_into(&mut self.batch, None)?,
+                Some(Event::Error { error, .. }) => {
+                    self.over = Some(Over::Failed);
+                    return Err(error);
+                }
+                None => self.refill()?,
             }
         }
+    }
+
+    /// Receive, and look now and then whether it can succeed.
+    fn refill(&mut self) -> Result<()> {
+        let received = self.receiver.receive_into(&mut self.batch, self.watch.period());
+        if received.is_err() {
+            self.over = Some(Over::Failed);
+        } else if self.batch.pending().is_empty() {
+            return self.watch.look(&self.receiver, self.stream);
+        } else {
+            self.watch.forget();
+        }
+        received
     }
 }
 
@@ -103,11 +125,7 @@ impl Iterator for Buffers {
         if self.over.is_some() {
             return None;
         }
-        let next = self.take();
-        if next.is_err() {
-            self.over = Some(Over::Failed);
-        }
-        next.transpose()
+        self.take().transpose()
     }
 }
 

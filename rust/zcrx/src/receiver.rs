@@ -11,7 +11,9 @@ use zcrx_sys as sys;
 
 use crate::batch::Batch;
 use crate::handle::Shared;
-use crate::{Builder, Error, Events, Handle, Info, Result, Stage, Stats, Stream, StreamOptions};
+use crate::{
+    Builder, Error, Events, Handle, Info, Result, Stage, Stats, Stream, StreamOptions, StreamStats,
+};
 
 const ENOENT: i32 = 2;
 
@@ -114,6 +116,7 @@ impl Receiver {
         let raw = sys::zrx_stream_options {
             limit_bytes: options.limit_bytes,
             tag: options.tag,
+            window_bytes: options.window_bytes,
             ..sys::zrx_stream_options::init()
         };
         let mut handle = 0;
@@ -128,13 +131,45 @@ impl Receiver {
     ///
     /// An error of kind [`NotFound`](std::io::ErrorKind::NotFound) says that it has ended already.
     pub fn remove(&self, stream: Stream) -> Result<()> {
+        // SAFETY: open, and on its thread.
+        self.with(stream, |handle| unsafe { sys::zrx_receiver_remove(self.raw, handle) })
+    }
+
+    /// Pause a stream: nothing more is asked of the kernel for it until [`resume`](Self::resume). There is no event; what
+    /// comes stays in the socket, also the peer's end. What the kernel has delivered by now still comes.
+    ///
+    /// A stream whose consumer is slow needs no pause: at its window it rests by itself.
+    ///
+    /// An error of kind [`NotFound`](ErrorKind::NotFound) says that it has ended; EALREADY that it is paused.
+    pub fn pause(&self, stream: Stream) -> Result<()> {
+        // SAFETY: open, and on its thread.
+        self.with(stream, |handle| unsafe { sys::zrx_receiver_pause(self.raw, handle) })
+    }
+
+    /// Let a stream go on that was paused: at once, or, if it is at its window, when enough is released.
+    ///
+    /// An error of kind [`NotFound`](ErrorKind::NotFound) says that it has ended; EALREADY that it is not paused.
+    pub fn resume(&self, stream: Stream) -> Result<()> {
+        // SAFETY: open, and on its thread.
+        self.with(stream, |handle| unsafe { sys::zrx_receiver_resume(self.raw, handle) })
+    }
+
+    /// The figures of one stream: what its buffers hold, its window, whether it rests.
+    ///
+    /// An error of kind [`NotFound`](ErrorKind::NotFound) says that it has ended.
+    pub fn stream_stats(&self, stream: Stream) -> Result<StreamStats> {
+        let mut raw = sys::zrx_stream_stats::init();
+        // SAFETY: open, and on its thread; raw lives until the call returns.
+        self.with(stream, |handle| unsafe { sys::zrx_stream_stats(self.raw, handle, &mut raw) })?;
+        Ok(StreamStats::from_raw(&raw))
+    }
+
+    /// Call the core with the handle of a stream, if it is one of this receiver's.
+    fn with(&self, stream: Stream, call: impl FnOnce(u64) -> i32) -> Result<()> {
         if stream.receiver != self.number {
             return Err(Error::new(ENOENT, Stage::Stream, "a stream of another receiver", ""));
         }
-        // SAFETY: open, and on its thread.
-        let code = unsafe { sys::zrx_receiver_remove(self.raw, stream.handle) };
-        self.check(code)?;
-        Ok(())
+        self.check(call(stream.handle)).map(drop)
     }
 
     /// Receive a batch of events; wait for at most `timeout`, for ever if it is `None`.

@@ -36,16 +36,17 @@ impl Hash for Stream {
 /// How to add a socket.
 ///
 /// ```
-/// let options = zcrx::StreamOptions::new().limit_bytes(1 << 20).tag(7);
+/// let options = zcrx::StreamOptions::new().limit_bytes(1 << 20).window_bytes(256 << 10).tag(7);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamOptions {
     pub(crate) limit_bytes: u64,
     pub(crate) tag: u64,
+    pub(crate) window_bytes: u64,
 }
 
 impl StreamOptions {
-    /// No limit, tag 0.
+    /// No limit, tag 0, the receiver's window.
     pub fn new() -> Self {
         Self::default()
     }
@@ -53,6 +54,14 @@ impl StreamOptions {
     /// End the stream after exactly so many bytes, and leave the rest in the socket. 0: no limit.
     pub fn limit_bytes(self, limit_bytes: u64) -> Self {
         Self { limit_bytes, ..self }
+    }
+
+    /// The most memory that the stream's buffers may hold, counted in whole chunks: from one chunk
+    /// ([`Info::buffer_bytes`](crate::Info::buffer_bytes)) to the area. A stream that holds its window rests: what comes
+    /// stays in the socket, and TCP slows the peer down; it goes on by itself once enough is released. 0: what
+    /// [`Builder::window_bytes`](crate::Builder::window_bytes) says.
+    pub fn window_bytes(self, window_bytes: u64) -> Self {
+        Self { window_bytes, ..self }
     }
 
     /// The program's own number, repeated in every event of the stream.

@@ -50,6 +50,16 @@ pub struct Stats {
     pub waits: u64,
     /// Receives that were woken.
     pub wakes: u64,
+    /// Streams that rest, at their window or by hand, now.
+    pub paused: u64,
+    /// Times a stream came to rest at its window.
+    pub pauses: u64,
+    /// Memory that buffers out hold, in whole chunks, as the owner last saw it; a chunk that
+    /// several streams hold counts for each, one that waits in the backlog until it is in the
+    /// refill ring.
+    pub held_bytes: u64,
+    /// Size of the area, now.
+    pub area_bytes: u64,
 }
 
 impl Stats {
@@ -75,6 +85,43 @@ impl Stats {
             alloc_failures: values::known(raw.alloc_failures),
             waits: raw.waits,
             wakes: raw.wakes,
+            paused: raw.paused,
+            pauses: raw.pauses,
+            held_bytes: raw.held_bytes,
+            area_bytes: raw.area_bytes,
+        }
+    }
+}
+
+/// One stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// It rests because its buffers hold its window: release some.
+    pub at_window: bool,
+    /// It rests because of `Receiver::pause`.
+    pub paused: bool,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// Memory that its buffers hold, now, in whole chunks.
+    pub held_bytes: u64,
+    /// How much it may hold, now.
+    pub window_bytes: u64,
+    /// Receive buffer that its socket was given, as getsockopt(SO_RCVBUF) tells it, so that what
+    /// lies in it cannot take the area; 0: it was left alone (all engines but zcrx), or is served
+    /// by copies (zrx_receiver_add).
+    pub receive_buffer: u64,
+}
+
+impl StreamStats {
+    pub(crate) fn from_raw(raw: &sys::zrx_stream_stats) -> Self {
+        Self {
+            at_window: raw.at_window != 0,
+            paused: raw.paused != 0,
+            bytes: raw.bytes,
+            held_bytes: raw.held_bytes,
+            window_bytes: raw.window_bytes,
+            receive_buffer: raw.receive_buffer,
         }
     }
 }
@@ -93,7 +140,7 @@ pub struct Info {
     pub interface: Option<(String, u32)>,
     /// What the area is made of, never AUTO.
     pub area_kind: AreaKind,
-    /// Size of the area.
+    /// Size of the area, at open.
     pub area_bytes: u64,
     /// Largest buffer; also the chunk that the kernel manages.
     pub buffer_bytes: u32,
@@ -101,6 +148,12 @@ pub struct Info {
     pub ring_entries: u32,
     /// Entries of the refill or provided-buffer ring; 0 for engine recv.
     pub refill_entries: u32,
+    /// How far it may grow; area_bytes where it does not, or cannot.
+    pub area_max_bytes: u64,
+    /// Of it, what the queue and its page pool hold standing (zrx_nic_demand); 0 without a queue.
+    pub demand_bytes: u64,
+    /// Window of streams that name none; 0: automatic.
+    pub window_bytes: u64,
     /// Each engine that was not to be had, and why.
     pub refused: Vec<Refusal>,
 }
@@ -117,6 +170,9 @@ impl Info {
             buffer_bytes: raw.buffer_bytes,
             ring_entries: raw.ring_entries,
             refill_entries: raw.refill_entries,
+            area_max_bytes: raw.area_max_bytes,
+            demand_bytes: raw.demand_bytes,
+            window_bytes: raw.window_bytes,
             refused,
         }
     }
@@ -243,8 +299,10 @@ impl Features {
     pub const INCREMENTAL: Self = Self::from_raw(sys::ZRX_FEATURE_INCREMENTAL);
     /// Completions made on the owner's thread, 6.1.
     pub const DEFER_TASKRUN: Self = Self::from_raw(sys::ZRX_FEATURE_DEFER_TASKRUN);
+    /// Zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3.
+    pub const ADD_AREA: Self = Self::from_raw(sys::ZRX_FEATURE_ADD_AREA);
 
-    pub(crate) const NAMES: [(Self, &str); 7] = [
+    pub(crate) const NAMES: [(Self, &str); 8] = [
         (Self::FLUSH, "FLUSH"),
         (Self::EVENTS, "EVENTS"),
         (Self::RX_BUF_LEN, "RX_BUF_LEN"),
@@ -252,5 +310,6 @@ impl Features {
         (Self::DMABUF, "DMABUF"),
         (Self::INCREMENTAL, "INCREMENTAL"),
         (Self::DEFER_TASKRUN, "DEFER_TASKRUN"),
+        (Self::ADD_AREA, "ADD_AREA"),
     ];
 }

@@ -23,6 +23,7 @@ fn an_unknown_interface_is_refused() {
     let errors = [
         nic::inspect("no-such-nic", None).err(),
         setup().plan().err(),
+        setup().demand().err(),
         setup().apply().err(),
         nic::undo("no-such-nic", None).err(),
         setup().prove(&socket, 0, None).err(),
@@ -147,6 +148,27 @@ fn a_receiver_sets_up_and_puts_back_by_itself() {
     drop(rx);
     assert_eq!(settings(queue), before);
     assert_eq!(nic::restore(Some(&interface())).expect("nobody died"), 0);
+}
+
+#[test]
+#[ignore = "needs a NIC: make test-rust-nic"]
+fn an_area_is_at_least_what_its_queue_holds() {
+    let queue = last_queue();
+    let demand = Setup::new(&interface()).queue(queue).demand().expect("told");
+    assert_eq!(demand.queue, queue);
+    assert!(demand.demand_bytes > 0 && demand.area_bytes > demand.demand_bytes, "{demand:?}");
+    assert_eq!(demand.descriptor_bytes + demand.pool_bytes, demand.demand_bytes, "{demand:?}");
+
+    let builder = || Receiver::builder().engine(Engine::Zcrx).interface(&interface()).queue(queue);
+    let too_small = demand.demand_bytes / 2 / 4096 * 4096; // whole pages
+    let error = builder().area_bytes(too_small).open().expect_err("below what it holds");
+    assert_eq!(error.errno(), 105, "{error}"); // ENOBUFS
+    assert!(error.to_string().contains(&demand.area_bytes.to_string()), "{error}");
+    let rx = builder().area_bytes(too_small).small_area(true).open().expect("insisted on");
+    assert_eq!(rx.info().area_bytes, too_small);
+    drop(rx);
+    let info = builder().open().expect("opened").info();
+    assert_eq!((info.area_bytes, info.demand_bytes), (demand.area_bytes, demand.demand_bytes));
 }
 
 #[test]

@@ -199,6 +199,176 @@ fn ends_tell_how() {
     });
 }
 
+/// What happens in so long, without waiting for more.
+fn bytes_within(rx: &Receiver, time: Duration) -> Vec<u8> {
+    let begun = Instant::now();
+    let mut all = Vec::new();
+    while let Some(left) = time.checked_sub(begun.elapsed()) {
+        for event in &receive(rx, left) {
+            match event {
+                EventRef::Data { bytes, .. } => all.extend_from_slice(bytes),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    all
+}
+
+/// What is left of the only stream.
+fn to_the_end(rx: &Receiver) -> (Vec<u8>, End) {
+    let mut all = Vec::new();
+    loop {
+        let events = receive(rx, WAIT);
+        assert!(!events.is_empty(), "it does not end: {:?}", rx.stats());
+        for event in &events {
+            match event {
+                EventRef::Data { bytes, .. } => all.extend_from_slice(bytes),
+                EventRef::End { end, .. } => return (all, end),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_paused_stream_rests_until_it_is_resumed() {
+    const EALREADY: i32 = 114;
+    const SHORT: Duration = Duration::from_millis(100);
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        let stream = rx.add(&socket).expect("added");
+        peer.write_all(b"first").expect("sent");
+        assert_eq!(&*next_buffer(&rx), b"first");
+        rx.pause(stream).expect("paused");
+        assert_eq!(rx.pause(stream).expect_err("it is paused").errno(), EALREADY);
+        // What the kernel had been asked for by then may still come, once.
+        peer.write_all(b"second").expect("sent");
+        let mut rest = bytes_within(&rx, SHORT);
+        peer.write_all(b"third").expect("sent");
+        drop(peer);
+        rest.extend(bytes_within(&rx, SHORT));
+        assert!(rest.is_empty() || rest == b"second", "{rest:?}");
+        let figures = rx.stream_stats(stream).expect("it has not ended");
+        assert!(figures.paused && !figures.at_window, "{figures:?}");
+        assert_eq!((figures.bytes, figures.held_bytes), (5 + rest.len() as u64, 0));
+        assert_eq!(rx.stats().paused, 1);
+
+        rx.resume(stream).expect("resumed");
+        assert_eq!(rx.resume(stream).expect_err("it is not paused").errno(), EALREADY);
+        assert!(!rx.stream_stats(stream).expect("it has not ended").paused);
+        let (left, end) = to_the_end(&rx);
+        rest.extend(left);
+        assert_eq!((&rest[..], end), (&b"secondthird"[..], End::Closed));
+        let gone = [rx.pause(stream), rx.resume(stream), rx.stream_stats(stream).map(drop)];
+        for error in gone.map(|result| result.expect_err("it has ended")) {
+            assert_eq!((error.kind(), error.stage()), (ErrorKind::NotFound, Stage::Stream));
+        }
+    });
+}
+
+#[test]
+fn a_stream_at_its_window_says_so() {
+    const WINDOW: u64 = 256 << 10;
+    on_each_engine(|rx| {
+        let (socket, mut peer) = connect();
+        let options = StreamOptions::new().window_bytes(WINDOW);
+        let stream = rx.add_with(&socket, options).expect("added");
+        let sender = thread::spawn(move || peer.write_all(&[7; 4 << 20]).expect("sent"));
+        let mut held = Vec::new();
+        let begun = Instant::now();
+        while !rx.stream_stats(stream).expect("it has not ended").at_window {
+            assert!(begun.elapsed() < WAIT, "{:?}", rx.stats());
+            held.extend(receive(&rx, Duration::from_millis(10)));
+        }
+        held.extend(receive(&rx, Duration::from_millis(50)));
+        let figures = rx.stream_stats(stream).expect("it has not ended");
+        assert_eq!((figures.window_bytes, figures.paused), (WINDOW, false), "{figures:?}");
+        assert!((WINDOW..=2 * WINDOW).contains(&figures.held_bytes), "{figures:?}");
+        assert!(receive(&rx, Duration::from_millis(50)).is_empty(), "beyond its window");
+        drop(held);
+        let (left, end) = to_the_end(&rx);
+        assert_eq!((figures.bytes + left.len() as u64, end), (4 << 20, End::Closed));
+        sender.join().expect("it does not panic");
+        assert!(rx.stats().pauses > 0);
+    });
+}
+
+#[test]
+fn sizes_that_contradict_each_other_are_refused() {
+    const MIB: u64 = 1 << 20;
+    for engine in ENGINES {
+        let refused = [
+            (small(engine).window_bytes(1), "window_bytes"),
+            (small(engine).window_bytes(2 * MIB), "window_bytes"),
+            (small(engine).area_max_bytes(MIB / 2), "area_max_bytes"),
+            (small(engine).area_max_bytes(MIB + 1), "area_max_bytes"),
+            (small(engine).area_memory(memory(256).0).area_max_bytes(2 * MIB), "area_max_bytes"),
+        ];
+        for (builder, field) in refused {
+            let error = builder.open().expect_err(field);
+            assert_eq!((error.errno(), error.stage()), (22, Stage::Options), "{error}");
+            assert!(error.message().contains(field), "{error}");
+        }
+        let rx = small(engine).window_bytes(MIB / 2).area_max_bytes(4 * MIB).open();
+        let info = rx.expect("opened").info();
+        assert_eq!((info.window_bytes, info.area_max_bytes), (MIB / 2, 4 * MIB));
+    }
+}
+
+#[test]
+fn what_an_area_can_grow_to_can_be_collected() {
+    const ALL: usize = 4 << 20;
+    for engine in ENGINES {
+        let (socket, mut peer) = connect();
+        let buffers = small(engine).area_max_bytes(16 << 20).buffers(&socket).expect("opened");
+        let sender = thread::spawn(move || peer.write_all(&[7; ALL]).expect("sent"));
+        let kept = buffers.collect::<zcrx::Result<Vec<_>>>().expect("it grows");
+        sender.join().expect("it does not panic");
+        assert_eq!(kept.iter().map(|buffer| buffer.len()).sum::<usize>(), ALL, "{engine}");
+        assert!(kept.iter().any(|buffer| buffer.area_offset() >= 1 << 20), "{engine}");
+    }
+}
+
+#[test]
+fn collecting_more_than_the_area_is_told() {
+    for engine in ENGINES {
+        let (socket, mut peer) = connect();
+        let builder = small(engine).window_timeout(Duration::from_millis(200));
+        let mut buffers = builder.buffers(&socket).expect("opened");
+        let sender = thread::spawn(move || peer.write_all(&[7; 4 << 20]).expect("sent"));
+        let collected = buffers.by_ref().collect::<zcrx::Result<Vec<_>>>();
+        let error = collected.expect_err("there is no room for all");
+        assert_eq!((error.errno(), error.stage()), (105, Stage::Receive), "{error}"); // ENOBUFS
+        assert!(error.hint().is_some_and(|hint| hint.contains("area_bytes")), "{error}");
+        assert_eq!(buffers.end(), None);
+        assert!(!joined(&mut buffers).is_empty(), "it went on");
+        assert_eq!(buffers.end(), Some(End::Closed));
+        sender.join().expect("it does not panic");
+    }
+}
+
+/// The library lets go of a socket with its iterator: the program's close is then the last.
+#[test]
+fn the_peer_of_a_dropped_iterator_sees_the_end() {
+    for engine in ENGINES {
+        for by_reader in [false, true] {
+            let (socket, mut peer) = connect();
+            peer.write_all(b"first").expect("sent");
+            if by_reader {
+                let mut reader = small(engine).reader(&socket).expect("opened");
+                reader.read_exact(&mut [0; 5]).expect("read");
+            } else {
+                let mut buffers = small(engine).buffers(&socket).expect("opened");
+                let first = buffers.next().expect("not over").expect("received");
+                assert_eq!(&*first, b"first");
+            }
+            drop(socket);
+            peer.set_read_timeout(Some(WAIT)).expect("set");
+            assert_eq!(peer.read(&mut [0]).expect("it ends"), 0, "{engine}");
+        }
+    }
+}
+
 #[test]
 fn errors_say_what_and_why() {
     let rx = Receiver::open().expect("opened");

@@ -3,12 +3,14 @@
 #![cfg(feature = "tokio")]
 
 use std::future::Future;
-use std::io::{Read, Write};
+use std::io::{Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
 use std::pin::pin;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Waker};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{fs, process, thread};
+use std::{fs, process};
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
@@ -84,7 +86,7 @@ async fn collect(stream: impl Stream<Item = zcrx::Result<Buffer>>) -> Vec<u8> {
 }
 
 /// Sends, then ends the stream.
-fn send(mut peer: TcpStream, bytes: &[u8]) -> thread::JoinHandle<()> {
+fn send(mut peer: TcpStream, bytes: &[u8]) -> JoinHandle<()> {
     let bytes = bytes.to_vec();
     thread::spawn(move || peer.write_all(&bytes).expect("sent"))
 }
@@ -160,7 +162,7 @@ fn a_task_that_waits_goes_on_when_another_thread_releases() {
         }
         sender.join().expect("it does not panic");
         assert!(received == sent);
-        assert!(stream.stats().parks > 0, "it never ran out of buffers");
+        assert!(stream.stats().pauses > 0, "it never came to its window");
     });
 }
 
@@ -271,12 +273,223 @@ fn who_does_not_read_makes_the_sender_wait() {
         let sent = payload(32 << 20);
         let stream = dispatcher.add(&socket).await.expect("added");
         let sender = send(peer, &sent);
-        until(|| dispatcher.stats().expect("it lives").parked == 1).await;
+        until(|| dispatcher.stats().expect("it lives").paused == 1).await;
         assert!(dispatcher.stats().expect("it lives").bytes <= AREA_BYTES);
         assert!(!sender.is_finished());
         assert!(collect(stream).await == sent);
         sender.join().expect("it does not panic");
     });
+}
+
+/// How many times a MiB is sent.
+const ALL: usize = 64;
+
+fn send_often(mut peer: TcpStream, bytes: Arc<Vec<u8>>, times: usize) -> JoinHandle<Result<()>> {
+    thread::spawn(move || (0..times).try_for_each(|_| peer.write_all(&bytes)))
+}
+
+/// How much is received, of these bytes again and again.
+async fn measure(mut stream: BufferStream, bytes: Arc<Vec<u8>>) -> usize {
+    let mut received = 0;
+    while let Some(buffer) = stream.try_next().await.expect("received") {
+        let mut rest = &buffer[..];
+        while !rest.is_empty() {
+            let wanted = &bytes[received % bytes.len()..];
+            let length = rest.len().min(wanted.len());
+            assert!(rest[..length] == wanted[..length], "wrong bytes before {received}");
+            received += length;
+            rest = &rest[length..];
+        }
+    }
+    received
+}
+
+/// So many streams that nobody polls, some from before and some from after, and one that gets all that is sent.
+fn beside_streams_that_nobody_polls(count: usize) {
+    for engine in [Engine::Multishot, Engine::Recv] {
+        let dispatcher =
+            Dispatcher::spawn(small(engine).area_bytes(8 * AREA_BYTES)).expect("opened");
+        Runtime::new().expect("a runtime").block_on(async {
+            let sent = Arc::new(payload(1 << 20));
+            let mut stalled = Vec::new();
+            let mut received = None;
+            for number in 0..=count {
+                let (socket, peer) = connect();
+                let stream = dispatcher.add(&socket).await.expect("added");
+                if number == count / 2 {
+                    let sender = send_often(peer, sent.clone(), ALL);
+                    received = Some((tokio::spawn(measure(stream, sent.clone())), sender));
+                } else {
+                    // It does not end: the peer's write fails when the stream is dropped.
+                    stalled.push((stream, socket, send_often(peer, sent.clone(), ALL)));
+                }
+            }
+            let (task, sender) = received.expect("one of them");
+            let live = timeout(WAIT, task).await;
+            let live = live.unwrap_or_else(|_| panic!("{engine}: {:?}", dispatcher.stats()));
+            assert_eq!(live.expect("it does not panic"), ALL << 20, "{engine}");
+            sender.join().expect("it does not panic").expect("all was read");
+            until(|| dispatcher.stats().expect("it lives").paused == count as u64).await;
+            let stats = dispatcher.stats().expect("it lives");
+            assert!(stats.held_bytes > 0 && stats.held_bytes < 8 * AREA_BYTES, "{stats:?}");
+            let senders: Vec<_> = stalled.into_iter().map(|(_, _, sender)| sender).collect();
+            until(|| dispatcher.stats().expect("it lives").outstanding == 0).await;
+            for sender in senders {
+                assert!(sender.join().expect("it does not panic").is_err(), "it was read");
+            }
+        });
+    }
+}
+
+#[test]
+fn one_stream_that_nobody_polls_costs_only_itself() {
+    beside_streams_that_nobody_polls(1);
+}
+
+#[test]
+fn four_streams_that_nobody_polls_cost_only_themselves() {
+    beside_streams_that_nobody_polls(4);
+}
+
+#[test]
+fn a_window_of_its_own_is_kept() {
+    const WINDOW: u64 = 256 << 10;
+    on_threads(async |dispatcher| {
+        let (socket, peer) = connect();
+        let sent = payload(4 << 20);
+        let options = StreamOptions::new().window_bytes(WINDOW);
+        let mut stream = dispatcher.add_with(&socket, options).await.expect("added");
+        let sender = send(peer, &sent);
+        until(|| dispatcher.stats().expect("it lives").paused == 1).await;
+        let first = stream.next().await.expect("not over").expect("received");
+        // What lay in the ring of buffers comes beyond the window: no more than its chunks.
+        assert!(dispatcher.stats().expect("it lives").held_bytes <= 2 * WINDOW);
+        let mut received = first.to_vec();
+        drop(first);
+        received.extend(collect(stream).await);
+        assert!(received == sent);
+        sender.join().expect("it does not panic");
+
+        let (socket, _peer) = connect();
+        for bytes in [1, 2 * AREA_BYTES] {
+            let options = StreamOptions::new().window_bytes(bytes);
+            let error = dispatcher.add_with(&socket, options).await.expect_err("out of range");
+            assert_eq!(error.errno(), 22, "{error}");
+            assert!(error.message().contains("window_bytes"), "{error}");
+        }
+    });
+}
+
+/// Keeps all, and waits for more than it can have.
+async fn keep_all(stream: impl Stream<Item = zcrx::Result<Buffer>>) -> zcrx::Error {
+    stream.try_collect::<Vec<_>>().await.expect_err("there is no room for all")
+}
+
+fn assert_tells_of_the_window(error: &zcrx::Error) {
+    assert_eq!((error.errno(), error.stage()), (105, Stage::Receive), "{error}"); // ENOBUFS
+    let hint = error.hint().unwrap_or_default();
+    assert!(hint.contains("window_bytes") && hint.contains("area_bytes"), "{error}");
+}
+
+#[test]
+fn collecting_more_than_the_window_is_told() {
+    for engine in [Engine::Multishot, Engine::Recv] {
+        let runtime = RuntimeBuilder::new_current_thread().enable_io().build();
+        runtime.expect("a runtime").block_on(async {
+            let builder = || small(engine).window_timeout(Duration::from_millis(300));
+            let sent = payload(8 << 20);
+
+            let (socket, peer) = connect();
+            let mut stream = LocalStream::open(builder(), &socket).expect("opened");
+            let sender = send(peer, &sent);
+            let begun = Instant::now();
+            assert_tells_of_the_window(&keep_all(&mut stream).await);
+            assert!(begun.elapsed() >= Duration::from_millis(300));
+            assert_eq!(stream.end(), None);
+            assert!(!collect(&mut stream).await.is_empty(), "it went on");
+            assert_eq!(stream.end(), Some(End::Closed));
+            sender.join().expect("it does not panic");
+
+            let dispatcher = Dispatcher::spawn(builder()).expect("opened");
+            let (socket, peer) = connect();
+            let mut stream = dispatcher.add(&socket).await.expect("added");
+            let sender = send(peer, &sent);
+            assert_tells_of_the_window(&keep_all(&mut stream).await);
+            assert_eq!(stream.end(), None);
+            assert!(!collect(&mut stream).await.is_empty(), "it went on");
+            assert_eq!(stream.end(), Some(End::Closed));
+            sender.join().expect("it does not panic");
+        });
+    }
+}
+
+/// Whoever is slow, but releases, or does not ask for more, is told nothing.
+#[test]
+fn a_slow_consumer_is_told_nothing() {
+    for engine in [Engine::Multishot, Engine::Recv] {
+        let patience = Duration::from_millis(400);
+        let dispatcher = Dispatcher::spawn(small(engine).window_timeout(patience)).expect("opened");
+        Runtime::new().expect("a runtime").block_on(async {
+            let (socket, peer) = connect();
+            let mut stream = dispatcher.add(&socket).await.expect("added");
+            let sent = payload(4 << 20);
+            let sender = send(peer, &sent);
+            until(|| dispatcher.stats().expect("it lives").paused == 1).await;
+            tokio::time::sleep(2 * patience).await; // nobody asks
+            let (worker, work) = mpsc::channel::<Buffer>();
+            let slow = thread::spawn(move || {
+                for buffer in work {
+                    thread::sleep(patience / 50);
+                    drop(buffer);
+                }
+            });
+            let mut received = Vec::new();
+            while let Some(buffer) = stream.next().await {
+                let buffer = buffer.expect("told nothing");
+                received.extend_from_slice(&buffer);
+                worker.send(buffer).expect("it works");
+            }
+            assert!(received == sent, "{engine}");
+            sender.join().expect("it does not panic");
+            drop(worker);
+            slow.join().expect("it does not panic");
+        });
+    }
+}
+
+/// The library lets go of a socket with its stream: the program's close is then the last.
+fn sees_the_end(mut peer: TcpStream, socket: TcpStream, engine: Engine) {
+    drop(socket);
+    peer.set_read_timeout(Some(WAIT)).expect("set");
+    assert_eq!(peer.read(&mut [0]).expect("it ends"), 0, "{engine}");
+}
+
+#[test]
+fn the_peer_of_a_dropped_stream_sees_the_end() {
+    stream_on_each_engine(async |mut stream, socket, mut peer| {
+        let engine = stream.info().engine;
+        peer.write_all(b"first").expect("sent");
+        let _kept = stream.next().await.expect("not over").expect("received");
+        drop(stream);
+        sees_the_end(peer, socket, engine);
+    });
+    for engine in [Engine::Multishot, Engine::Recv] {
+        let dispatcher = Dispatcher::spawn(small(engine)).expect("opened");
+        Runtime::new().expect("a runtime").block_on(async {
+            let (socket, mut peer) = connect();
+            let mut stream = dispatcher.add(&socket).await.expect("added");
+            peer.write_all(b"first").expect("sent");
+            let _kept = stream.next().await.expect("not over").expect("received");
+            // A task that is given up, with its stream.
+            let task = tokio::spawn(async move {
+                stream.next().await;
+            });
+            task.abort();
+            assert!(task.await.expect_err("given up").is_cancelled());
+            sees_the_end(peer, socket, engine);
+            until(|| dispatcher.stats().expect("it lives").streams == 0).await;
+        });
+    }
 }
 
 #[test]

@@ -63,6 +63,50 @@ impl Report {
     }
 }
 
+/// What a queue takes of an area before a program has a byte of it, and how much an area should
+/// have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Demand {
+    /// The queue looked at.
+    pub queue: u32,
+    /// Descriptors of the queue.
+    pub ring_entries: u32,
+    /// What the area is cut into there: buffer_bytes, or a page.
+    pub chunk_bytes: u32,
+    /// MTU of the interface, bytes; `None`: not told.
+    pub mtu: Option<u32>,
+    /// The NIC merges packets; 0: it does not, or it is not told.
+    pub hw_gro: bool,
+    /// Held by descriptors that wait for packets.
+    pub descriptor_bytes: u64,
+    /// Held by the page pool beside those: its cache and what it refills by.
+    pub pool_bytes: u64,
+    /// The sum: what is standing. Below it nothing flows, or it starves.
+    pub demand_bytes: u64,
+    /// The default size of an area there: the demand, and room for windows.
+    pub area_bytes: u64,
+    /// How it comes about, in words.
+    pub arithmetic: String,
+}
+
+impl Demand {
+    pub(crate) fn from_raw(raw: &sys::zrx_nic_demand) -> Self {
+        Self {
+            queue: raw.queue,
+            ring_entries: raw.ring_entries,
+            chunk_bytes: raw.chunk_bytes,
+            mtu: values::told(raw.mtu),
+            hw_gro: raw.hw_gro != 0,
+            descriptor_bytes: raw.descriptor_bytes,
+            pool_bytes: raw.pool_bytes,
+            demand_bytes: raw.demand_bytes,
+            area_bytes: raw.area_bytes,
+            arithmetic: text(&raw.arithmetic),
+        }
+    }
+}
+
 /// One change of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -12,7 +12,10 @@ use crate::{Buffer, End, Result};
 /// The buffers of one socket, on any thread: made by [`Dispatcher::add`](super::Dispatcher::add).
 ///
 /// It ends with `None` only when the socket has ended: if the dispatcher is dropped before, with an error. Dropping it
-/// before its end removes the socket from the receiver; what was received by then is lost.
+/// before its end removes the socket from the receiver and lets it go at once; what was received by then is lost.
+///
+/// Who keeps all of its buffers and waits for more, as `collect` does with more than its window, gets an error that says so
+/// ([`Builder::window_timeout`](crate::Builder::window_timeout)); that error is not its end.
 pub struct BufferStream {
     subscription: Subscription,
     over: Option<Over>,
@@ -49,8 +52,9 @@ impl Stream for BufferStream {
         }
         let (over, item) = match ready!(self.subscription.poll(context)) {
             Message::Data(buffer) => (None, Some(Ok(buffer))),
-            Message::End(end) => (Some(Over::End(end)), None),
-            Message::Error(error) => (Some(Over::Failed), Some(Err(error))),
+            Message::Last(Ok(end)) => (Some(Over::End(end)), None),
+            Message::Last(Err(error)) => (Some(Over::Failed), Some(Err(error))),
+            Message::Held(error) => (None, Some(Err(error))),
         };
         self.over = over;
         Poll::Ready(item)

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: MIT
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender, TryRecvError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use ::tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use ::tokio::sync::oneshot;
 
 use super::BufferStream;
-use super::channel::{Command, Message, Subscription, gone};
-use crate::{Builder, Error, Event, Handle, Receiver, Result, Stage, Stats, Stream, StreamOptions};
+use super::channel::{Command, Queue, Subscription, gone};
+use crate::watch::{Watch, period};
+use crate::{Buffer, Builder, Error, Event, Events, Handle, Receiver, Result, Stage, Stats};
+use crate::{Stream, StreamOptions};
 
 const EIO: i32 = 5;
 
 /// A receiver on a thread of its own, for programs whose tasks run on many: each socket becomes a
 /// [`BufferStream`] that may go anywhere.
 ///
-/// All of them share one area: buffers that one stream keeps are not available to the others.
+/// All of them share one area. A stream that nobody polls, or whose buffers nobody drops, rests at its window
+/// ([`StreamOptions::window_bytes`]): what comes for it stays in its socket, and its peer waits. The others go on.
 ///
 /// Dropping it closes the receiver and waits for its thread; streams that have not ended then end with an error.
 ///
@@ -60,10 +64,11 @@ impl Dispatcher {
         let (commands, inbox) = mpsc::channel();
         let (opened, result) = mpsc::channel();
         let own_commands = commands.clone();
+        let patience = builder.patience();
         let owner = move || match builder.open() {
             Ok(receiver) => {
                 let _ = opened.send(Ok(receiver.handle()));
-                Owner { receiver, commands: own_commands, streams: HashMap::new() }.run(&inbox);
+                Owner::new(receiver, own_commands, patience).run(&inbox);
             }
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -126,86 +131,154 @@ struct Owner {
     receiver: Receiver,
     /// For the streams, which send their own removal.
     commands: Sender<Command>,
-    streams: HashMap<Stream, UnboundedSender<Message>>,
+    streams: HashMap<Stream, Served>,
+    /// Buffers of one stream on their way to it; empty between batches.
+    row: Vec<Buffer>,
+    patience: Duration,
+}
+
+/// A stream that has not ended.
+struct Served {
+    queue: Arc<Queue>,
+    watch: Watch,
 }
 
 impl Owner {
+    fn new(receiver: Receiver, commands: Sender<Command>, patience: Duration) -> Self {
+        Self { receiver, commands, streams: HashMap::new(), row: Vec::new(), patience }
+    }
+
     fn run(mut self, inbox: &mpsc::Receiver<Command>) {
-        loop {
-            loop {
-                match inbox.try_recv() {
-                    Ok(Command::Add { socket, options, reply }) => {
-                        // If the caller has dropped its future, the reply is dropped, which removes the stream.
-                        let _ = reply.send(self.add(socket, options));
-                    }
-                    // An error says that the stream has ended already.
-                    Ok(Command::Remove(stream)) => drop(self.receiver.remove(stream)),
-                    Ok(Command::Close) | Err(TryRecvError::Disconnected) => return,
-                    Err(TryRecvError::Empty) => break,
-                }
-            }
-            match self.receiver.receive(None) {
+        let mut wait = None;
+        while self.obey(inbox) {
+            let idle = match self.receiver.receive(wait) {
                 Ok(events) => {
-                    for event in events {
-                        dispatch(&mut self.streams, event);
-                    }
+                    let idle = events.is_empty();
+                    dispatch(&mut self.streams, &mut self.row, events);
+                    idle
                 }
                 Err(error) => return self.fail(&error),
             };
+            let look_again = !idle || self.look_for_stuck_consumers();
+            wait = period(self.patience).filter(|_| look_again);
+        }
+    }
+
+    /// Do what was asked; false: close.
+    fn obey(&mut self, inbox: &mpsc::Receiver<Command>) -> bool {
+        loop {
+            match inbox.try_recv() {
+                Ok(Command::Add { socket, options, reply }) => {
+                    // If the caller has dropped its future, the reply is dropped, which removes the stream.
+                    let _ = reply.send(self.add(socket, options));
+                }
+                // An error says that the stream has ended already.
+                Ok(Command::Remove(stream)) => drop(self.receiver.remove(stream)),
+                Ok(Command::Close) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
         }
     }
 
     fn add(&mut self, socket: OwnedFd, options: StreamOptions) -> Result<Subscription> {
         let stream = self.receiver.add_with(socket, options)?;
-        let (sender, messages) = unbounded_channel();
-        self.streams.insert(stream, sender);
+        let queue = Arc::new(Queue::default());
+        let watch = Watch::of_many(self.patience);
+        self.streams.insert(stream, Served { queue: queue.clone(), watch });
         let (commands, handle) = (self.commands.clone(), self.receiver.handle());
-        Ok(Subscription::new(messages, stream, commands, handle))
+        Ok(Subscription::new(queue, stream, commands, handle))
+    }
+
+    /// Whether it is worth another look: some stream rests.
+    fn look_for_stuck_consumers(&mut self) -> bool {
+        let stats = self.receiver.stats();
+        if stats.paused == 0 && stats.parked == 0 {
+            return false;
+        }
+        for (stream, served) in &mut self.streams {
+            if !served.queue.is_awaited() {
+                served.watch.forget();
+            } else if let Err(error) = served.watch.look(&self.receiver, *stream) {
+                served.queue.tell(error);
+            }
+        }
+        true
     }
 
     fn fail(&self, error: &Error) {
-        for sender in self.streams.values() {
-            let _ = sender.send(Message::Error(error.clone()));
+        for served in self.streams.values() {
+            served.queue.finish(Err(error.clone()));
         }
     }
 }
 
-/// A stream that was dropped takes no more messages: its buffers go back at once, until its end comes.
-fn dispatch(streams: &mut HashMap<Stream, UnboundedSender<Message>>, event: Event) {
-    let stream = event.stream();
-    let message = match event {
-        Event::Data { buffer, .. } => {
-            if let Some(sender) = streams.get(&stream) {
-                let _ = sender.send(Message::Data(buffer));
-            }
-            return;
-        }
-        Event::End { end, .. } => Message::End(end),
-        Event::Error { error, .. } => Message::Error(error),
-    };
-    if let Some(sender) = streams.remove(&stream) {
-        let _ = sender.send(message);
+impl Drop for Owner {
+    /// No stream waits for a thread that has ended, however it did.
+    fn drop(&mut self) {
+        self.fail(&gone());
     }
+}
+
+/// Hand the events over, those of one stream that follow each other at once. Buffers of a stream that was dropped go
+/// back, until its end comes.
+fn dispatch(streams: &mut HashMap<Stream, Served>, row: &mut Vec<Buffer>, events: Events<'_>) {
+    let mut row_of = None;
+    for event in events {
+        let stream = event.stream();
+        if row_of != Some(stream) {
+            deliver(streams, row_of, row);
+            row_of = Some(stream);
+        }
+        let last = match event {
+            Event::Data { buffer, .. } => {
+                row.push(buffer);
+                continue;
+            }
+            Event::End { end, .. } => Ok(end),
+            Event::Error { error, .. } => Err(error),
+        };
+        deliver(streams, row_of, row);
+        if let Some(served) = streams.remove(&stream) {
+            served.queue.finish(last);
+        }
+    }
+    deliver(streams, row_of, row);
+}
+
+fn deliver(streams: &HashMap<Stream, Served>, stream: Option<Stream>, row: &mut Vec<Buffer>) {
+    if let Some(served) = stream.and_then(|stream| streams.get(&stream)) {
+        served.queue.deliver(row);
+    }
+    Buffer::release_all(row);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::super::channel::Message;
     use super::*;
     use crate::Engine;
 
     #[test]
     fn a_failure_is_told_to_each_stream_with_what_to_do() {
         let receiver = Receiver::builder().engine(Engine::Recv).open().expect("opened");
-        let (commands, _inbox) = mpsc::channel();
-        let (sender, mut messages) = unbounded_channel();
+        let (commands, inbox) = mpsc::channel();
         let stream = Stream { handle: 1, tag: 0, receiver: 1 };
-        let owner = Owner { receiver, commands, streams: HashMap::from([(stream, sender)]) };
+        let mut subscription =
+            Subscription::new(Arc::default(), stream, commands.clone(), receiver.handle());
+        let mut owner = Owner::new(receiver, commands, Duration::MAX);
+        let served = Served { queue: subscription.queue(), watch: Watch::of_many(Duration::MAX) };
+        owner.streams.insert(stream, served);
         owner.fail(&Error::new(EIO, Stage::Receive, "it broke", "mend it"));
-        match messages.try_recv() {
-            Ok(Message::Error(error)) => {
+        drop(owner);
+        match subscription.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Message::Last(Err(error))) => {
                 assert_eq!((error.message(), error.hint()), ("it broke", Some("mend it")));
             }
             _ => panic!("told nothing"),
         }
+        drop(subscription);
+        assert!(inbox.try_recv().is_err(), "what has ended is not removed");
     }
 }

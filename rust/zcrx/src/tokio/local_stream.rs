@@ -7,12 +7,18 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::AsyncReceiver;
+use super::timer::Timer;
 use crate::batch::Batch;
 use crate::event::Over;
-use crate::{Buffer, Builder, End, Event, Info, Result, Stats, StreamOptions};
+use crate::watch::Watch;
+use crate::{Buffer, Builder, End, Error, Event, Info, Result, Stats, StreamOptions};
 
 /// The buffers of one socket, received on the thread of the runtime. Its receiver is its own: no other socket can be
-/// added, whose events would be lost here. ([`AsyncReceiver::receive`] gives the events of many.)
+/// added, whose events would be lost here. ([`AsyncReceiver::receive`] gives the events of many.) Dropping it removes the
+/// socket.
+///
+/// Who keeps all of its buffers and waits for more, as `collect` does with more than the area, gets an error that says so
+/// ([`Builder::window_timeout`]); that error is not its end.
 ///
 /// ```
 /// # use std::{io::Write, net::{TcpListener, TcpStream}};
@@ -42,6 +48,9 @@ pub struct LocalStream {
     receiver: AsyncReceiver,
     stream: crate::Stream,
     over: Option<Over>,
+    watch: Watch,
+    /// For the watch, once it was needed.
+    timer: Option<Timer>,
 }
 
 impl LocalStream {
@@ -56,9 +65,11 @@ impl LocalStream {
 
     /// As [`open`](Self::open), with options of the stream.
     pub fn open_with(builder: Builder, socket: impl AsFd, options: StreamOptions) -> Result<Self> {
+        let watch = Watch::alone(builder.patience());
         let receiver = AsyncReceiver::new(builder.open()?)?;
         let stream = receiver.add_with(socket, options)?;
-        Ok(Self { batch: receiver.new_batch(), receiver, stream, over: None })
+        let batch = receiver.new_batch();
+        Ok(Self { batch, receiver, stream, over: None, watch, timer: None })
     }
 
     /// How it ended, once it has returned `None`; `None` after an error.
@@ -81,6 +92,24 @@ impl LocalStream {
     pub fn info(&self) -> Info {
         self.receiver.info()
     }
+
+    /// There is nothing to receive: wait on, or say that there cannot be.
+    fn poll_stuck(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        if let Err(error) = self.watch.look(&self.receiver, self.stream) {
+            return Poll::Ready(error);
+        }
+        let Some(period) = self.watch.period().filter(|_| self.watch.is_alarmed()) else {
+            return Poll::Pending;
+        };
+        let Some(timer) = self.timer.take().or_else(|| Timer::start(period).ok()) else {
+            return Poll::Pending; // out of descriptors: nothing tells
+        };
+        while timer.poll_expired(context).is_ready() {
+            timer.set(period);
+        }
+        self.timer = Some(timer);
+        Poll::Pending
+    }
 }
 
 impl Stream for LocalStream {
@@ -98,8 +127,12 @@ impl Stream for LocalStream {
                 }
                 None => {
                     let budget = ready!(::tokio::task::coop::poll_proceed(context));
-                    let received = ready!(this.receiver.poll_receive(&mut this.batch, context));
+                    let received = this.receiver.poll_receive(&mut this.batch, context);
+                    let Poll::Ready(received) = received else {
+                        return this.poll_stuck(context).map(|error| Some(Err(error)));
+                    };
                     budget.made_progress();
+                    this.watch.forget();
                     if let Err(error) = received {
                         this.over = Some(Over::Failed);
                         return Poll::Ready(Some(Err(error)));
