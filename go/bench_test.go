@@ -24,7 +24,7 @@ func BenchmarkDeliver(b *testing.B) {
 	b.ReportAllocs()
 	for n := 0; n < b.N; n += len(events) {
 		for i := range events {
-			events[i] = core.Event{Kind: core.EventData, Buffer: core.Buffer{Data: unsafe.Pointer(&memory[0]), Length: 4096}}
+			events[i] = core.Event{Kind: core.EventData, Buffer: core.Buffer{Data: uintptr(unsafe.Pointer(&memory[0])), Length: 4096}}
 		}
 		rx.route(events)
 		if served, _ := rx.consumer.deliver(events); served != len(events) {

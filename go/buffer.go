@@ -83,7 +83,7 @@ func takeRaw(raw core.Buffer, c *counters, shown bool) Buffer {
 	o.taken.counters = c
 	o.taken.shown.Store(shown)
 	o.taken.out = true
-	return Buffer{raw.Data, o, mark(raw.Length, atomic.LoadUint32(&o.generation))}
+	return Buffer{raw.View(), o, mark(raw.Length, atomic.LoadUint32(&o.generation))}
 }
 
 func (b *Buffer) check() {
@@ -147,11 +147,11 @@ func (b Buffer) Take() Buffer {
 		return b
 	}
 	lent := b.owner.lent
-	if lent.Buffer.Area == nil {
+	if lent.Buffer.Area == 0 {
 		panic("zcrx: lent Buffer taken twice")
 	}
 	own := takeRaw(lent.Buffer, b.owner.counters, b.owner.shown.Load())
-	lent.Buffer.Area = nil // passed over when the batch is released
+	lent.Buffer.Area = 0 // passed over when the batch is released
 	return own
 }
 

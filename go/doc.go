@@ -29,7 +29,12 @@
 // were never asked for: a slice may be in use still, which the garbage collector cannot see. So each forgotten Release
 // may cost memory of the area until the process ends. What cannot be detected is a slice that is used after Release.
 //
-// When all buffers are out, streams wait; they go on by themselves when some come back. Nothing is lost.
+// # Memory
+//
+// A connection's buffers hold no more of the area than its [Window]; one that is at it waits, by TCP's means, until some come back, and then
+// goes on by itself: nothing is lost, and there is no event. So a consumer that stalls, be it a Stream that nobody reads, a function that keeps what
+// it takes, or a handler that does not read its request, costs itself and nobody else. [Stats].Paused tells how many connections wait so,
+// [Receiver.StreamStats] how much one holds. [Receiver.Pause] has a connection wait at will. An area can grow where [Options].AreaMaxBytes says so.
 //
 // # Goroutines
 //
@@ -37,8 +42,8 @@
 // receiver's own thread. The function that Receive calls runs on it too, so it should not block. One Receive or Events runs at a time for each receiver; a
 // program that wants more processors at work opens more receivers.
 //
-// Events of connections added by [Receiver.Add] wait for the next Receive or Events while there is none, and hold their buffers:
-// do not leave a receiver that also serves Streams without one.
+// Events of connections added by [Receiver.Add] wait for the next Receive or Events while there is none, in buffers that count for
+// their windows.
 //
 // # Zero-copy
 //

@@ -73,28 +73,35 @@ func (e *OpError) Is(target error) bool {
 	case ErrAdded:
 		return e.Op == opAdd && e.Errno == syscall.EEXIST && e.Stage == stageSocket // else a flow rule that exists
 	case ErrNoStream:
-		return e.Op == opRemove && e.Errno == syscall.ENOENT
+		return e.Errno == syscall.ENOENT && e.Stage == stageStream
 	}
 	return false
 }
 
-// stageSocket is OpError.Stage of what is about the connection itself.
-var stageSocket = core.StageName(core.StageSocket)
+// OpError.Stage of what is about the connection itself, and of what is about a stream's name.
+var (
+	stageSocket = core.StageName(core.StageSocket)
+	stageStream = core.StageName(core.StageStream)
+)
 
 const (
-	opOpen    = "open"
-	opClose   = "close"
-	opAdd     = "add"
-	opRemove  = "remove"
-	opReceive = "receive"
-	opRead    = "read"
-	opProbe   = "probe"
-	opInspect = "inspect"
-	opPlan    = "plan"
-	opApply   = "apply"
-	opUndo    = "undo"
-	opRestore = "restore"
-	opProve   = "prove"
+	opOpen        = "open"
+	opClose       = "close"
+	opAdd         = "add"
+	opRemove      = "remove"
+	opPause       = "pause"
+	opResume      = "resume"
+	opStreamStats = "stream stats"
+	opReceive     = "receive"
+	opRead        = "read"
+	opProbe       = "probe"
+	opInspect     = "inspect"
+	opDemand      = "demand"
+	opPlan        = "plan"
+	opApply       = "apply"
+	opUndo        = "undo"
+	opRestore     = "restore"
+	opProve       = "prove"
 )
 
 func newOpError(op string, e core.Error) *OpError {

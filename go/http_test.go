@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,12 @@ import (
 // serveHandler runs an HTTP server on a receiver; ended has what Serve returned.
 func serveHandler(t *testing.T, server *http.Server) (address string, rx *zcrx.Receiver, ended <-chan error) {
 	t.Helper()
-	rx = open(t, zcrx.Options{})
+	return serveOn(t, zcrx.Options{}, server)
+}
+
+func serveOn(t *testing.T, options zcrx.Options, server *http.Server) (address string, rx *zcrx.Receiver, ended <-chan error) {
+	t.Helper()
+	rx = open(t, options)
 	listener, err := zcrx.Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"), rx)
 	if err != nil {
 		t.Fatal(err)
@@ -145,4 +151,56 @@ func expectDone(t *testing.T, answer *bufio.Reader) {
 	if body, err := io.ReadAll(response.Body); string(body) != "done" {
 		t.Errorf("%q, %v", body, err)
 	}
+}
+
+// unread is how many uploads wait in handlers that do not read them.
+const unread = 200
+
+func TestHTTPServerAnswersBesideUploadsThatNobodyReads(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine zcrx.Engine) {
+		begun, finish := make(chan struct{}, unread), make(chan struct{})
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/upload" {
+				begun <- struct{}{}
+				<-finish
+			}
+			io.WriteString(w, "done")
+		})}
+		address, rx, _ := serveOn(t, zcrx.Options{Engine: engine}, server)
+		defer close(finish)
+		alone := answerTimes(t, address)
+		for range unread {
+			conn, _ := client(t, address)
+			fmt.Fprintf(conn, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", int64(1)<<40)
+			flood(conn)
+			<-begun
+		}
+		var bytes uint64
+		eventually(t, "nothing more comes of the uploads", func() bool {
+			before := bytes
+			time.Sleep(100 * time.Millisecond)
+			bytes = rx.Stats().Bytes
+			return bytes == before
+		})
+		beside := answerTimes(t, address)
+		t.Logf("%d bytes of uploads held; answered after %v, alone %v", rx.Stats().HeldBytes, beside, alone)
+		if beside > 2*alone+100*time.Millisecond { // alone is much only where a NIC is modelled
+			t.Errorf("answered after %v, alone %v", beside, alone)
+		}
+	})
+}
+
+// answerTimes is the median of how long small requests take, each on a connection of its own.
+func answerTimes(t *testing.T, address string) time.Duration {
+	t.Helper()
+	var took []time.Duration
+	for range 9 {
+		start := time.Now()
+		conn, answer := client(t, address)
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		expectDone(t, answer)
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
 }

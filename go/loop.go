@@ -145,17 +145,17 @@ func (rx *Receiver) route(events []core.Event) {
 		e := &rx.entries[index]
 		raw.Tag = e.tag
 		over := raw.Kind != core.EventData
-		if e.stream != nil {
-			e.stream.accept(raw)
+		if e.feed != nil {
+			e.feed.accept(raw)
 			raw.Kind = kindTaken
-			raw.Buffer.Area = nil
+			raw.Buffer.Area = 0
 		}
 		if over {
 			rx.dropEntry(index)
 		}
 	}
-	for i, s := range rx.touched {
-		s.publish()
+	for i, f := range rx.touched {
+		f.publish()
 		rx.touched[i] = nil
 	}
 	rx.touched = rx.touched[:0]
@@ -214,8 +214,8 @@ func (rx *Receiver) shutdown() {
 	rx.refuse = true
 	rx.mutex.Unlock()
 	for i := range rx.entries {
-		if s := rx.entries[i].stream; s != nil {
-			s.detach(reason)
+		if f := rx.entries[i].feed; f != nil {
+			f.detach(reason)
 		}
 	}
 	core.ReleaseEvents(rx.backlog)

@@ -38,6 +38,7 @@ const (
 	FeatureDMABuf       Feature = core.FeatureDMABuf       // dma-buf areas, 6.16
 	FeatureIncremental  Feature = core.FeatureIncremental  // provided buffers consumed bit by bit, 6.12
 	FeatureDeferTaskrun Feature = core.FeatureDeferTaskrun // completions made on the owner's thread, 6.1
+	FeatureAddArea      Feature = core.FeatureAddArea      // zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3
 )
 
 // CheckState is how a precondition stands.

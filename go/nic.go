@@ -21,6 +21,18 @@ func InspectNIC(name string, queue *uint32) (*NICReport, error) {
 	return &report, nil
 }
 
+// DemandNIC tells what a receive queue takes of an area by itself, and how large an area [Open] makes there unless Options.AreaBytes
+// says otherwise. Interface, Queue and BufferBytes of the options count. It changes nothing and needs no rights.
+func DemandNIC(options Options) (*NICDemand, error) {
+	c := options.core()
+	d, failure := core.DemandNIC(&c)
+	if failure.Code != 0 {
+		return nil, newOpError(opDemand, failure)
+	}
+	demand := newNICDemand(d)
+	return &demand, nil
+}
+
 // PlanNIC tells what [Open] or [ApplyNIC] would change with these options, of which Interface, Queue, Steer and
 // SteerPort count. It changes nothing and needs no rights.
 func PlanNIC(options Options) (*NICPlan, error) {

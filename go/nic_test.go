@@ -67,6 +67,7 @@ func TestNICRefusals(t *testing.T) {
 		errno syscall.Errno
 	}{
 		"inspect nothing": {func() error { _, err := zcrx.InspectNIC("no-such-nic", nil); return err }, "inspect", syscall.ENODEV},
+		"demand nothing":  {func() error { _, err := zcrx.DemandNIC(zcrx.Options{Interface: "no-such-nic"}); return err }, "demand", syscall.ENODEV},
 		"plan nothing":    {func() error { _, err := zcrx.PlanNIC(zcrx.Options{}); return err }, "plan", syscall.ENODEV},
 		"plan lo":         {func() error { _, err := zcrx.PlanNIC(lo); return err }, "plan", syscall.EOPNOTSUPP},
 		"apply lo":        {func() error { _, err := zcrx.ApplyNIC(lo); return err }, "apply", syscall.EOPNOTSUPP},

@@ -89,7 +89,17 @@ type Options struct {
 	Steer       Steer
 	SteerPort   uint16 // local TCP port, for SteerPort
 
-	AreaBytes        uint64 // default 64 MiB; a multiple of the page size
+	// AreaBytes is the size of the area at open, a multiple of the page size. Default 64 MiB; on a NIC's queue what that takes by
+	// itself, and room for windows: see [DemandNIC].
+	AreaBytes uint64
+	// AreaMaxBytes is how far the area may grow when a receiver runs out of it; 0: not at all. Address space is reserved
+	// for it at open, memory is not. On EngineZCRX and EngineZCRXNoDev it needs Linux 7.3. Not with AreaDMABuf.
+	AreaMaxBytes uint64
+	// SmallArea opens on a NIC's queue although AreaBytes is below what that takes by itself: for tests, and for who knows better.
+	SmallArea bool
+	// WindowBytes is the window of connections that are added without one: see [Window].
+	WindowBytes uint64
+
 	Area             Area
 	DMABuf           *os.File // for AreaDMABuf; stays the caller's
 	BufferBytes      uint32   // largest buffer, a power of two; default: a page on EngineZCRX, else 64 KiB
@@ -111,6 +121,8 @@ func (o *Options) core() core.Options {
 		RefillEntries: o.RefillEntries,
 		Steer:         uint32(o.Steer),
 		SteerPort:     uint32(o.SteerPort),
+		WindowBytes:   o.WindowBytes,
+		AreaMaxBytes:  o.AreaMaxBytes,
 		DMABuf:        -1,
 	}
 	if o.RequireZeroCopy {
@@ -118,6 +130,9 @@ func (o *Options) core() core.Options {
 	}
 	if o.RefillRingKernel {
 		c.Flags |= core.RefillRingKernel
+	}
+	if o.SmallArea {
+		c.Flags |= core.SmallArea
 	}
 	if o.Queue != nil {
 		c.Flags |= core.Queue
@@ -145,21 +160,20 @@ func (o *Options) batch() (int, error) {
 // StreamOption says how to add a connection.
 type StreamOption func(*streamOptions)
 
-type streamOptions struct {
-	limit  uint64
-	tag    uint64
-	window int
-}
+type streamOptions = core.StreamOptions
 
 // Limit ends the stream after exactly so many bytes, and leaves the rest in the socket.
-func Limit(bytes uint64) StreamOption { return func(o *streamOptions) { o.limit = bytes } }
+func Limit(bytes uint64) StreamOption { return func(o *streamOptions) { o.Limit = bytes } }
 
 // Tag is repeated in every event of the stream: the index of the caller's own record of it, say.
-func Tag(tag uint64) StreamOption { return func(o *streamOptions) { o.tag = tag } }
+func Tag(tag uint64) StreamOption { return func(o *streamOptions) { o.Tag = tag } }
 
-// Window is how many bytes a [Stream] may hold that were not read yet; beyond that its connection is left alone
-// until they are, so that one slow reader does not take the area from all others. Default: a quarter of the area.
-func Window(bytes int) StreamOption { return func(o *streamOptions) { o.window = bytes } }
+// Window is how many bytes of the area the connection's buffers may hold: those that the program has, and those that wait for a
+// [Stream] to be read. Whole chunks count (Info.BufferBytes), and one is the least. At its window a connection is left alone, and TCP slows
+// the peer down; it goes on by itself when enough is released. Nothing of it is an event. Default: Options.WindowBytes, and where that
+// is 0 twice what is free of the area beyond five eighths of it, at any time (a fourth, where there is one connection), and two chunks at
+// least. So as many consumers as a fourth of the chunks may stall and what is free does not run out.
+func Window(bytes uint64) StreamOption { return func(o *streamOptions) { o.WindowBytes = bytes } }
 
 func gather(options []StreamOption) (o streamOptions) {
 	for _, option := range options {

@@ -170,7 +170,7 @@ func (c *consumer) lend(raw *core.Event, e *Event) {
 	e.Tag = raw.Tag
 	if raw.Kind == core.EventData {
 		// Field by field: a composite literal would be built on the stack and copied.
-		e.Buffer.data = raw.Buffer.Data
+		e.Buffer.data = raw.Buffer.View()
 		e.Buffer.owner = &c.lender
 		e.Buffer.mark = mark(raw.Buffer.Length, c.lender.generation)
 		e.Err = nil

@@ -50,7 +50,7 @@ type Receiver struct {
 	backlog  []core.Event // received while nobody called Receive
 	inHand   []core.Event // at the consumer
 	consumer *consumer
-	touched  []*Stream // by the batch in hand
+	touched  []*feed   // by the batch in hand
 	failure  error     // the ring is broken
 	yielded  time.Time // when other goroutines were last let run
 }
@@ -59,8 +59,8 @@ type Receiver struct {
 type entry struct {
 	id     StreamID
 	tag    uint64
-	source source
-	stream *Stream // nil: its events are Receive's
+	source source // kept, so that the garbage collector does not close it
+	feed   *feed  // a Stream's; nil: its events are Receive's
 }
 
 type command struct {
@@ -157,7 +157,7 @@ func (rx *Receiver) AddFD(fd int, options ...StreamOption) (StreamID, error) {
 func (rx *Receiver) addSource(s source, options []StreamOption) (id StreamID, err error) {
 	o := gather(options)
 	err = rx.do(func() error {
-		id, err = rx.addEntry(entry{tag: o.tag, source: s}, o.limit)
+		id, err = rx.addEntry(entry{tag: o.Tag, source: s}, o)
 		return err
 	})
 	return id, err
@@ -166,18 +166,63 @@ func (rx *Receiver) addSource(s source, options []StreamOption) (id StreamID, er
 // Remove ends a stream early: what the kernel has delivered still comes, then one End with EndRemoved (or the end that
 // came first). Bytes that are still in the socket stay there.
 func (rx *Receiver) Remove(id StreamID) error {
-	return rx.do(func() error { return rx.removeEntry(id) })
+	return rx.do(func() error { return rx.checked(opRemove, rx.handle.Remove(uint64(id))) })
+}
+
+// Pause leaves a connection alone until [Receiver.Resume]: nothing more is asked of the kernel for it, what comes stays in its
+// socket, and TCP slows the peer down. There is no event, and the stream stays. Bytes that the kernel has already delivered still come. The
+// peer's end, or an error, comes after Resume.
+//
+// It fails with EALREADY if the connection is paused so already, and with [ErrNoStream] after the stream's end. A connection at its
+// [Window] rests by itself: that is no Pause, and needs no Resume.
+func (rx *Receiver) Pause(id StreamID) error {
+	return rx.do(func() error { return rx.checked(opPause, rx.handle.Pause(uint64(id))) })
+}
+
+// Resume lets a connection go on after [Receiver.Pause]: at once, or, if it is at its [Window], when enough is released. It fails with
+// EALREADY if it is not paused, and with [ErrNoStream] after the stream's end.
+func (rx *Receiver) Resume(id StreamID) error {
+	return rx.do(func() error { return rx.checked(opResume, rx.handle.Resume(uint64(id))) })
+}
+
+// StreamStats reads the figures of one connection. It fails with [ErrNoStream] after the stream's end.
+func (rx *Receiver) StreamStats(id StreamID) (stats StreamStats, err error) {
+	err = rx.do(func() error {
+		stats, err = rx.streamStats(id)
+		return err
+	})
+	return stats, err
+}
+
+// streamStats runs on the owner's thread.
+func (rx *Receiver) streamStats(id StreamID) (StreamStats, error) {
+	s, code := rx.handle.StreamStats(uint64(id))
+	if code != 0 {
+		return StreamStats{}, &OpError{
+			Op: opStreamStats, Stage: stageStream, Errno: syscall.Errno(-code), Message: "no such stream, or it has ended",
+		}
+	}
+	return newStreamStats(s), nil
+}
+
+// checked makes an error of what a call about a stream returned, on the owner's thread.
+func (rx *Receiver) checked(op string, code int) error {
+	if code == 0 {
+		return nil
+	}
+	return newOpError(op, rx.handle.LastError())
 }
 
 // addEntry runs on the owner's thread.
-func (rx *Receiver) addEntry(e entry, limit uint64) (StreamID, error) {
+func (rx *Receiver) addEntry(e entry, o streamOptions) (StreamID, error) {
 	index := uint64(len(rx.entries))
 	if n := len(rx.free); n > 0 {
 		index = rx.free[n-1]
 	}
+	o.Tag = index
 	var handle uint64
 	var code int
-	err := e.source.control(func(fd uintptr) { handle, code = rx.handle.Add(fd, limit, index) })
+	err := e.source.control(func(fd uintptr) { handle, code = rx.handle.Add(fd, &o) })
 	if err != nil {
 		return 0, err
 	}
@@ -191,7 +236,7 @@ func (rx *Receiver) addEntry(e entry, limit uint64) (StreamID, error) {
 	}
 	e.id = StreamID(handle)
 	rx.entries[index] = e
-	if e.stream != nil {
+	if e.feed != nil {
 		rx.readers++
 	}
 	return e.id, nil
@@ -200,16 +245,9 @@ func (rx *Receiver) addEntry(e entry, limit uint64) (StreamID, error) {
 // dropEntry runs on the owner's thread, when the stream has ended.
 func (rx *Receiver) dropEntry(index uint64) {
 	e := &rx.entries[index]
-	if e.stream != nil {
+	if e.feed != nil {
 		rx.readers--
 	}
 	*e = entry{}
 	rx.free = append(rx.free, index)
-}
-
-func (rx *Receiver) removeEntry(id StreamID) error {
-	if rx.handle.Remove(uint64(id)) != 0 {
-		return newOpError(opRemove, rx.handle.LastError())
-	}
-	return nil
 }

@@ -105,6 +105,36 @@ func TestNICPlanChangesNothing(t *testing.T) {
 	checkSettings(t, before)
 }
 
+// What a queue takes by itself is told, is the least that an area may have, and decides how large one is by default.
+func TestNICDemand(t *testing.T) {
+	demand, err := zcrx.DemandNIC(zcrx.Options{Interface: nic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(demand.Arithmetic)
+	if demand.DemandBytes != demand.DescriptorBytes+demand.PoolBytes || demand.DescriptorBytes == 0 || demand.ChunkBytes == 0 ||
+		demand.RingEntries == 0 || demand.AreaBytes <= demand.DemandBytes || demand.Arithmetic == "" {
+		t.Errorf("%+v", demand)
+	}
+	rx := open(t, zcrx.Options{Engine: zcrx.EngineZCRX})
+	if info := rx.Info(); info.AreaBytes != demand.AreaBytes || info.DemandBytes != demand.DemandBytes {
+		t.Errorf("%+v, opened as %+v", demand, info)
+	}
+	if err := rx.Close(); err != nil {
+		t.Fatal(err)
+	}
+	less := zcrx.Options{Engine: zcrx.EngineZCRX, Interface: nic, AreaBytes: demand.DemandBytes / 2 &^ 0xffff}
+	if _, err := zcrx.Open(less); !errors.Is(err, syscall.ENOBUFS) {
+		t.Errorf("half of the demand: %v", err)
+	}
+	less.SmallArea = true
+	small, err := zcrx.Open(less)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small.Close()
+}
+
 func TestNICIsSetUpByOpenAndPutBackByClose(t *testing.T) {
 	before := settings(t)
 	rx := open(t, zcrx.Options{Engine: zcrx.EngineZCRX, RequireZeroCopy: true, Steer: zcrx.SteerPort, SteerPort: 5000})
@@ -192,7 +222,8 @@ func TestNICWritesWhatAStreamReads(t *testing.T) {
 // Once the card has no room for another rule, connections are read by copies.
 func TestNICListenerWithAFullRuleTable(t *testing.T) {
 	const more = 300 // than the modelled card has room for
-	rx := open(t, zcrx.Options{Engine: zcrx.EngineZCRX})
+	// With SmallArea each gets a rule: otherwise those for whose receive buffers the area has no room would be copied before.
+	rx := open(t, zcrx.Options{Engine: zcrx.EngineZCRX, SmallArea: true})
 	listener, err := zcrx.Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"), rx)
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ with_go     = $(Q)GO=$(GO) go/have-go || { test $$? = 1; exit; }; set -ex; $(1)
 
 # On the NIC rig: the package's tests on one driver, what the sender and the kernel have most part in on the other.
 GO_NIC_SCENARIOS := size-1mib,release-at-end-threads,end-with-buffers-out,reset-mid-stream,limit-mid-buffer,\
-remove-mid-stream,close-fd-reuse,close-held-threads
+remove-mid-stream,close-fd-reuse,close-held-threads,iterate-left,area-max-dma-buf
 
 .PHONY: go $(GO_EXECUTOR) test-go test-go-conformance test-go-uml test-go-nic test-go-packaging fuzz-go bench-go lint-go \
 	staticcheck-go
@@ -37,15 +37,15 @@ test-go-uml: ## run the Go tests and the scenarios in UML on engine zcrx-nodev
 
 test-go-nic: ## run the Go tests and some scenarios on modelled NICs, by engine zcrx
 	$(call with_go,$(MAKE) $(GO_EXECUTOR) $(B)/tests/conformance; $(GO) test -c -tags nicrig -o $(B)/go/nic.test ./go; \
-		tests/rig/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 400 -- \
-			env ZRX_ENGINES=zcrx $(CURDIR)/$(B)/go/nic.test -test.short -test.timeout 300s; \
+		tests/rig/nicmodel/rig --driver bnxt --kernel 7.2 --rx-ring 128 --timeout 500 -- \
+			env ZRX_ENGINES=zcrx $(CURDIR)/$(B)/go/nic.test -test.short -test.timeout 400s; \
 		tests/rig/nicmodel/rig --driver gve --kernel 7.2 --timeout 400 -- \
 			$(GO_CONFORMANCE) --engine zcrx --seconds 120 --scenario '$(subst $() ,,$(GO_NIC_SCENARIOS))')
 
 # The rival is compiled as the package compiles the core.
-$(B)/go/bench-core: go/internal/bench/testdata/core.c $(GO_CORE)/zcrx.c
+$(B)/go/bench-core: go/internal/bench/testdata/core.c bindings/amalgamation/zcrx.c
 	$(Q)mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -I$(GO_CORE) -o $@ $^ $(LDLIBS)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Ibindings/amalgamation -o $@ $^ $(LDLIBS)
 
 bench-go: $(B)/go/bench-core ## measure the Go package against the C core and net.Conn: build/bench/go.json
 	$(GO) build -o $(B)/go/bench ./go/internal/bench

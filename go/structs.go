@@ -28,6 +28,10 @@ type Stats struct {
 	AllocFailures     uint64 // times the driver found no chunk (7.2+); else Unknown
 	Waits             uint64 // receives that asked the kernel (system calls)
 	Wakes             uint64 // receives that were woken
+	Paused            uint64 // streams that rest, at their window or by hand, now
+	Pauses            uint64 // times a stream came to rest at its window
+	HeldBytes         uint64 // memory that buffers out hold, in whole chunks, as the owner last saw it; a chunk that several streams hold counts for each, one that waits in the backlog until it is in the refill ring
+	AreaBytes         uint64 // size of the area, now
 	Forgotten         uint64 // taken buffers that the garbage collector found without a Release; see Buffer
 }
 
@@ -53,6 +57,31 @@ func newStats(c core.Stats) Stats {
 		AllocFailures:     c.AllocFailures,
 		Waits:             c.Waits,
 		Wakes:             c.Wakes,
+		Paused:            c.Paused,
+		Pauses:            c.Pauses,
+		HeldBytes:         c.HeldBytes,
+		AreaBytes:         c.AreaBytes,
+	}
+}
+
+// StreamStats are the figures of one stream.
+type StreamStats struct {
+	AtWindow      bool   // it rests because its buffers hold its window: release some
+	Paused        bool   // it rests because of Receiver.Pause
+	Bytes         uint64 // bytes delivered
+	HeldBytes     uint64 // memory that its buffers hold, now, in whole chunks
+	WindowBytes   uint64 // how much it may hold, now
+	ReceiveBuffer uint64 // receive buffer that its socket was given, as getsockopt(SO_RCVBUF) tells it, so that what lies in it cannot take the area; 0: it was left alone (all engines but zcrx), or is served by copies (zrx_receiver_add)
+}
+
+func newStreamStats(c core.StreamStats) StreamStats {
+	return StreamStats{
+		AtWindow:      c.AtWindow,
+		Paused:        c.Paused,
+		Bytes:         c.Bytes,
+		HeldBytes:     c.HeldBytes,
+		WindowBytes:   c.WindowBytes,
+		ReceiveBuffer: c.ReceiveBuffer,
 	}
 }
 
@@ -64,10 +93,13 @@ type Info struct {
 	Interface     string           // name of the interface, if there is one
 	Queue         uint32           // receive queue of the interface; 0 without one
 	Area          Area             // what the area is made of, never AUTO
-	AreaBytes     uint64           // size of the area
+	AreaBytes     uint64           // size of the area, at open
 	BufferBytes   uint32           // largest buffer; also the chunk that the kernel manages
 	RingEntries   uint32           // entries of the completion ring; 0 for engine recv
 	RefillEntries uint32           // entries of the refill or provided-buffer ring; 0 for engine recv
+	AreaMaxBytes  uint64           // how far it may grow; AreaBytes where it does not
+	DemandBytes   uint64           // of it, what the queue and its page pool hold standing (see DemandNIC); 0 without a queue
+	WindowBytes   uint64           // window of streams that name none; 0: automatic
 	Refused       map[Engine]error // why other engines are not to be had
 }
 
@@ -83,6 +115,9 @@ func newInfo(c core.Info) Info {
 		BufferBytes:   c.BufferBytes,
 		RingEntries:   c.RingEntries,
 		RefillEntries: c.RefillEntries,
+		AreaMaxBytes:  c.AreaMaxBytes,
+		DemandBytes:   c.DemandBytes,
+		WindowBytes:   c.WindowBytes,
 		Refused:       newRefused(c.Refused),
 	}
 }
@@ -161,6 +196,35 @@ func newNICReport(c core.NICReport) NICReport {
 		Bound:       NICBound(c.Bound),
 		NAPI:        c.NAPI,
 		Checks:      newChecks(c.Checks),
+	}
+}
+
+// NICDemand is what a receive queue takes of an area, and how large an area should be there.
+type NICDemand struct {
+	Queue           uint32 // the queue looked at
+	RingEntries     uint32 // descriptors of the queue
+	ChunkBytes      uint32 // what the area is cut into there: Options.BufferBytes, or a page
+	MTU             uint32 // MTU of the interface, bytes; 0: not told
+	HWGRO           bool   // the NIC merges packets; false: it does not, or it is not told
+	DescriptorBytes uint64 // held by descriptors that wait for packets
+	PoolBytes       uint64 // held by the page pool beside those: its cache and what it refills by
+	DemandBytes     uint64 // the sum: what is standing. Below it nothing flows, or it starves
+	AreaBytes       uint64 // the default size of an area there: the demand, and room for windows
+	Arithmetic      string // how it comes about, in words
+}
+
+func newNICDemand(c core.NICDemand) NICDemand {
+	return NICDemand{
+		Queue:           c.Queue,
+		RingEntries:     c.RingEntries,
+		ChunkBytes:      c.ChunkBytes,
+		MTU:             c.MTU,
+		HWGRO:           c.HWGRO,
+		DescriptorBytes: c.DescriptorBytes,
+		PoolBytes:       c.PoolBytes,
+		DemandBytes:     c.DemandBytes,
+		AreaBytes:       c.AreaBytes,
+		Arithmetic:      c.Arithmetic,
 	}
 }
 

@@ -11,31 +11,19 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 )
 
-// key is one line of the result: the median of the rounds, and how far from 1 the same side is from itself.
+// key is one figure: the median of the rounds, and how far from 1 the same side is from itself. All files of benchmarks have this form.
 type key struct {
-	Value  float64   `json:"value"`
-	Spread float64   `json:"spread"` // A/A: half the distance of the quartiles of the core against itself
-	Noisy  bool      `json:"noisy"`  // the spread is more than a tenth of the value
-	Bar    *float64  `json:"bar,omitempty"`
-	AtMost bool      `json:"at_most,omitempty"` // the bar is an upper one
-	Met    *bool     `json:"met,omitempty"`     // at the bar, give or take the spread
-	Rounds []float64 `json:"rounds"`
+	Value  float64  `json:"value"`
+	Spread float64  `json:"spread"` // A/A: half the distance of the quartiles of the core against itself
+	Bar    *float64 `json:"bar"`    // null: none
+	Met    *bool    `json:"met"`    // at the bar, give or take the spread, or a fourth of the bar
 }
 
-// report is what build/bench/go.json holds.
-type report struct {
-	Date   string         `json:"date"`
-	Go     string         `json:"go"`
-	Engine string         `json:"engine"`
-	Bytes  int64          `json:"bytes_per_run"`
-	Keys   map[string]key `json:"keys"`
-}
+func (k key) noisy() bool { return k.Spread > math.Abs(k.Value)/10 }
 
 func quantile(values []float64, q float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
@@ -45,24 +33,25 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
+func rounded(value float64) float64 { return math.Round(value*1e4) / 1e4 }
+
 func newKey(values, same []float64) key {
-	k := key{Value: quantile(values, 0.5), Rounds: values}
+	k := key{Value: rounded(quantile(values, 0.5))}
 	if len(same) > 0 {
-		k.Spread = (quantile(same, 0.75) - quantile(same, 0.25)) / 2
-		k.Noisy = k.Spread > math.Abs(k.Value)/10
+		k.Spread = rounded((quantile(same, 0.75) - quantile(same, 0.25)) / 2)
 	}
 	return k
 }
 
 func (k key) atLeast(bar float64) key {
-	met := k.Value >= bar-k.Spread
+	met := k.Value >= bar-min(k.Spread, bar/4)
 	k.Bar, k.Met = &bar, &met
 	return k
 }
 
 func (k key) atMost(bar float64) key {
-	met := k.Value <= bar+k.Spread
-	k.Bar, k.Met, k.AtMost = &bar, &met, true
+	met := k.Value <= bar+min(k.Spread, bar/4)
+	k.Bar, k.Met = &bar, &met
 	return k
 }
 
@@ -145,24 +134,22 @@ func (s *settings) compare() error {
 	if err := s.writeRuns(map[string]map[string][]totals{"4k": small, "64k": large}); err != nil {
 		return err
 	}
-	return s.write(report{
-		Date: time.Now().UTC().Format(time.RFC3339), Go: runtime.Version(), Engine: s.engine, Bytes: s.bytes, Keys: keys,
-	})
+	return s.write(keys)
 }
 
-func (s *settings) write(r report) error {
-	for _, name := range slices.Sorted(maps.Keys(r.Keys)) {
-		k := r.Keys[name]
+func (s *settings) write(keys map[string]key) error {
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		k := keys[name]
 		verdict := ""
 		if k.Met != nil {
 			verdict = fmt.Sprintf("  bar %.2f, met: %v", *k.Bar, *k.Met)
 		}
-		if k.Noisy {
+		if k.noisy() {
 			verdict += ", noisy"
 		}
 		fmt.Printf("%-26s %8.3f  spread %.3f%s\n", name, k.Value, k.Spread, verdict)
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
+	text, err := json.MarshalIndent(keys, "", "  ")
 	if err != nil {
 		return err
 	}

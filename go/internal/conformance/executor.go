@@ -24,7 +24,7 @@ import (
 
 const (
 	tableBytes = 65521
-	shortest   = 100 * time.Microsecond // a context that is over already receives nothing
+	shortest   = 10 * time.Millisecond // a context that is over before the receiver gets to it receives nothing
 )
 
 // connection is one that was accepted.
@@ -65,6 +65,14 @@ func number(word string) uint64 {
 	return uint64(n)
 }
 
+// optional is the number of a word that need not be there.
+func optional(word string) uint64 {
+	if word == "" {
+		return 0
+	}
+	return number(word)
+}
+
 // good returns how many of the bytes, from the first, are the payload's.
 func (x *executor) good(data []byte, place uint64) int {
 	wanted := x.payload[place%tableBytes:]
@@ -98,10 +106,20 @@ func (x *executor) open(_ *strings.Builder, words []string) (string, error) {
 		BufferBytes:   uint32(number(option["buffer_bytes"])),
 		RingEntries:   uint32(number(option["ring_entries"])),
 		RefillEntries: uint32(number(option["refill_entries"])),
+		WindowBytes:   optional(option["window_bytes"]),
+		AreaMaxBytes:  optional(option["area_max_bytes"]),
 		Batch:         int(number(option["batch"])),
 	}
 	if port := option["steer_port"]; port != "" && port != "0" {
 		options.Steer, options.SteerPort = zcrx.SteerPort, uint16(number(port))
+	}
+	if option["area"] == "dmabuf" {
+		file, err := os.Open(os.DevNull)
+		if err != nil {
+			return "", err
+		}
+		defer file.Close()
+		options.Area, options.DMABuf = zcrx.AreaDMABuf, file
 	}
 	x.connections = nil
 	if x.rx, err = zcrx.Open(options); err != nil {
@@ -121,7 +139,13 @@ func (x *executor) wake(*strings.Builder, []string) (string, error) {
 }
 
 func (x *executor) stats(*strings.Builder, []string) (string, error) {
-	return strings.ReplaceAll(strings.Trim(fmt.Sprintf("%+v", x.rx.Stats()), "{}"), ":", "="), nil
+	return pairs(x.rx.Stats()), nil
+}
+
+// pairs are the fields of a struct of numbers, booleans as 0 or 1.
+func pairs(figures any) string {
+	text := strings.Trim(fmt.Sprintf("%+v", figures), "{}")
+	return strings.NewReplacer(":", "=", "true", "1", "false", "0").Replace(text)
 }
 
 // ---- connections ----
@@ -146,12 +170,29 @@ func (x *executor) shut(_ *strings.Builder, words []string) (string, error) {
 func (x *executor) add(_ *strings.Builder, words []string) (string, error) {
 	c := x.of(words[0])
 	var err error
-	c.id, err = x.rx.Add(c.conn, zcrx.Tag(number(words[0])), zcrx.Limit(number(words[1])))
+	options := []zcrx.StreamOption{zcrx.Tag(number(words[0])), zcrx.Limit(number(words[1]))}
+	if len(words) > 2 {
+		options = append(options, zcrx.Window(number(words[2])))
+	}
+	c.id, err = x.rx.Add(c.conn, options...)
 	return fmt.Sprintf("%x", c.id), err
 }
 
 func (x *executor) remove(_ *strings.Builder, words []string) (string, error) {
 	return "", x.rx.Remove(x.of(words[0]).id)
+}
+
+func (x *executor) pause(_ *strings.Builder, words []string) (string, error) {
+	return "", x.rx.Pause(x.of(words[0]).id)
+}
+
+func (x *executor) resume(_ *strings.Builder, words []string) (string, error) {
+	return "", x.rx.Resume(x.of(words[0]).id)
+}
+
+func (x *executor) streamStats(_ *strings.Builder, words []string) (string, error) {
+	stats, err := x.rx.StreamStats(x.of(words[0]).id)
+	return pairs(stats), err
 }
 
 // recv reads a connection to its end without the package.
@@ -241,12 +282,16 @@ func (x *executor) report(e *zcrx.Event, hold bool) string {
 	return fmt.Sprintf("data %s %d %d %d\n", whose, h.buffer.Len(), good, id)
 }
 
-// iterate receives a connection by a Stream.
+// iterate receives a connection by a Stream, and may leave it once enough has come.
 func (x *executor) iterate(facts *strings.Builder, words []string) (string, error) {
 	c := x.of(words[0])
 	stream, err := x.rx.Stream(c.conn, zcrx.Limit(number(words[1])))
 	if err != nil {
 		return "", err
+	}
+	leave, left, begun := uint64(0), false, c.place
+	if len(words) > 2 {
+		leave = number(words[2])
 	}
 	for buffer, failure := range stream.Buffers() {
 		if err = failure; err != nil {
@@ -257,9 +302,14 @@ func (x *executor) iterate(facts *strings.Builder, words []string) (string, erro
 		if err := buffer.Release(); err != nil {
 			return "", err
 		}
+		if left = leave > 0 && c.place-begun >= leave; left {
+			break
+		}
 	}
 	var failed syscall.Errno
-	if how, ended := stream.End(); ended {
+	if how, ended := stream.End(); left {
+		// What has come of its end was not asked for.
+	} else if ended {
 		fmt.Fprintf(facts, "end - %s %s\n", words[0], how)
 	} else if errors.As(err, &failed) {
 		fmt.Fprintf(facts, "error - %s %d\n", words[0], failed)

@@ -68,6 +68,7 @@ func (x *executor) requests() map[string]request {
 	return map[string]request{
 		"hello": x.hello, "open": x.open, "close": x.close, "wake": x.wake, "stats": x.stats, "settle": x.settle,
 		"accept": x.accept, "go": x.goOn, "shut": x.shut, "add": x.add, "remove": x.remove, "recv": x.recv,
+		"pause": x.pause, "resume": x.resume, "stream-stats": x.streamStats,
 		"receive": x.receive, "iterate": x.iterate, "release": x.release, "twice": x.twice,
 	}
 }
@@ -101,6 +102,8 @@ func (x *executor) hello(facts *strings.Builder, _ []string) (string, error) {
 	facts.WriteString("cannot fork_at a Go program cannot fork without exec\n")
 	facts.WriteString("cannot close Close always takes place on the receiver's own thread\n")
 	facts.WriteString("cannot wake_ms,through there is nothing to wake a Stream by\n")
+	facts.WriteString("cannot area=caller memory of a Go program's own is the garbage collector's\n")
+	facts.WriteString("protocol 2\n")
 	facts.WriteString("own threads\nown mappings 18446744073709551615\nahead\n")
 	return runtime.Version() + ", zcrx " + zcrx.Version(), nil
 }

@@ -53,6 +53,8 @@ func cOptions(o *Options) (options *C.struct_zrx_options, free func()) {
 		nic_mode:       C.uint32_t(o.NICMode),
 		steer:          C.uint32_t(o.Steer),
 		steer_port:     C.uint32_t(o.SteerPort),
+		window_bytes:   C.uint64_t(o.WindowBytes),
+		area_max_bytes: C.uint64_t(o.AreaMaxBytes),
 	}
 	options._interface, free = cName(o.Interface)
 	return options, free
@@ -83,12 +85,13 @@ func Open(o *Options) (Receiver, Error) {
 func (r Receiver) Close() int { return int(C.zrx_receiver_close(r.c())) }
 
 // Add adds the socket; 0 or a negative errno.
-func (r Receiver) Add(fd uintptr, limit, tag uint64) (stream uint64, code int) {
+func (r Receiver) Add(fd uintptr, o *StreamOptions) (stream uint64, code int) {
 	var handle C.uint64_t
 	options := C.struct_zrx_stream_options{
-		size:        C.sizeof_struct_zrx_stream_options,
-		limit_bytes: C.uint64_t(limit),
-		tag:         C.uint64_t(tag),
+		size:         C.sizeof_struct_zrx_stream_options,
+		limit_bytes:  C.uint64_t(o.Limit),
+		tag:          C.uint64_t(o.Tag),
+		window_bytes: C.uint64_t(o.WindowBytes),
 	}
 	code = int(C.zrx_receiver_add(r.c(), C.int(fd), &options, &handle))
 	return uint64(handle), code
@@ -97,6 +100,25 @@ func (r Receiver) Add(fd uintptr, limit, tag uint64) (stream uint64, code int) {
 // Remove removes a stream; 0 or a negative errno.
 func (r Receiver) Remove(stream uint64) int {
 	return int(C.zrx_receiver_remove(r.c(), C.uint64_t(stream)))
+}
+
+// Pause pauses a stream; 0 or a negative errno.
+func (r Receiver) Pause(stream uint64) int {
+	return int(C.zrx_receiver_pause(r.c(), C.uint64_t(stream)))
+}
+
+// Resume lets a paused stream go on; 0 or a negative errno.
+func (r Receiver) Resume(stream uint64) int {
+	return int(C.zrx_receiver_resume(r.c(), C.uint64_t(stream)))
+}
+
+// StreamStats reads the figures of a stream; 0 or a negative errno.
+func (r Receiver) StreamStats(stream uint64) (StreamStats, int) {
+	s := C.struct_zrx_stream_stats{size: C.sizeof_struct_zrx_stream_stats}
+	if code := C.zrx_stream_stats(r.c(), C.uint64_t(stream), &s); code != 0 {
+		return StreamStats{}, int(code)
+	}
+	return goStreamStats(&s), 0
 }
 
 // Receive fills events and returns how many, or a negative errno. A negative timeout waits for ever.

@@ -22,6 +22,18 @@ func InspectNIC(name string, queue uint32) (NICReport, Error) {
 	return goNICReport(&r, goChecks(checks, min(r.check_count, NICChecks))), Error{}
 }
 
+// DemandNIC tells what a queue takes of an area; on failure the error's code is not 0.
+func DemandNIC(o *Options) (NICDemand, Error) {
+	options, free := cOptions(o)
+	defer free()
+	failure := C.struct_zrx_error{size: C.sizeof_struct_zrx_error}
+	demand := C.struct_zrx_nic_demand{size: C.sizeof_struct_zrx_nic_demand}
+	if C.zrx_nic_demand(options, &demand, &failure) != 0 {
+		return NICDemand{}, goError(&failure)
+	}
+	return goNICDemand(&demand), Error{}
+}
+
 // PlanNIC tells what a set-up would change, and which queue it would take.
 func PlanNIC(o *Options) (steps []NICStep, queue uint32, err Error) {
 	options, free := cOptions(o)

@@ -41,6 +41,21 @@ func goStats(c *C.struct_zrx_stats) Stats {
 		AllocFailures:     uint64(c.alloc_failures),
 		Waits:             uint64(c.waits),
 		Wakes:             uint64(c.wakes),
+		Paused:            uint64(c.paused),
+		Pauses:            uint64(c.pauses),
+		HeldBytes:         uint64(c.held_bytes),
+		AreaBytes:         uint64(c.area_bytes),
+	}
+}
+
+func goStreamStats(c *C.struct_zrx_stream_stats) StreamStats {
+	return StreamStats{
+		AtWindow:      c.at_window != 0,
+		Paused:        c.paused != 0,
+		Bytes:         uint64(c.bytes),
+		HeldBytes:     uint64(c.held_bytes),
+		WindowBytes:   uint64(c.window_bytes),
+		ReceiveBuffer: uint64(c.receive_buffer),
 	}
 }
 
@@ -56,6 +71,9 @@ func goInfo(c *C.struct_zrx_info, refused []Refusal) Info {
 		BufferBytes:   uint32(c.buffer_bytes),
 		RingEntries:   uint32(c.ring_entries),
 		RefillEntries: uint32(c.refill_entries),
+		AreaMaxBytes:  uint64(c.area_max_bytes),
+		DemandBytes:   uint64(c.demand_bytes),
+		WindowBytes:   uint64(c.window_bytes),
 		Refused:       refused,
 	}
 }
@@ -97,6 +115,21 @@ func goNICReport(c *C.struct_zrx_nic_report, checks []Check) NICReport {
 		Bound:       uint32(c.bound),
 		NAPI:        uint32(c.napi_id),
 		Checks:      checks,
+	}
+}
+
+func goNICDemand(c *C.struct_zrx_nic_demand) NICDemand {
+	return NICDemand{
+		Queue:           uint32(c.queue),
+		RingEntries:     uint32(c.ring_entries),
+		ChunkBytes:      uint32(c.chunk_bytes),
+		MTU:             uint32(c.mtu),
+		HWGRO:           c.hw_gro != 0,
+		DescriptorBytes: uint64(c.descriptor_bytes),
+		PoolBytes:       uint64(c.pool_bytes),
+		DemandBytes:     uint64(c.demand_bytes),
+		AreaBytes:       uint64(c.area_bytes),
+		Arithmetic:      C.GoString(&c.arithmetic[0]),
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	RequireZeroCopy     = 1 << 0
 	Queue               = 1 << 1
 	RefillRingKernel    = 1 << 2
+	SmallArea           = 1 << 3
 	AreaAuto            = 0
 	AreaHugeTLB         = 1
 	AreaTHP             = 2
@@ -56,6 +57,7 @@ const (
 	FeatureDMABuf       = 1 << 4
 	FeatureIncremental  = 1 << 5
 	FeatureDeferTaskrun = 1 << 6
+	FeatureAddArea      = 1 << 7
 	CheckOK             = 0
 	CheckMissing        = 1
 	CheckWarn           = 2

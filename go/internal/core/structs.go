@@ -35,6 +35,20 @@ type Stats struct {
 	AllocFailures     uint64
 	Waits             uint64
 	Wakes             uint64
+	Paused            uint64
+	Pauses            uint64
+	HeldBytes         uint64
+	AreaBytes         uint64
+}
+
+// StreamStats is struct zrx_stream_stats.
+type StreamStats struct {
+	AtWindow      bool
+	Paused        bool
+	Bytes         uint64
+	HeldBytes     uint64
+	WindowBytes   uint64
+	ReceiveBuffer uint64
 }
 
 // Info is struct zrx_info.
@@ -49,6 +63,9 @@ type Info struct {
 	BufferBytes   uint32
 	RingEntries   uint32
 	RefillEntries uint32
+	AreaMaxBytes  uint64
+	DemandBytes   uint64
+	WindowBytes   uint64
 	Refused       []Refusal
 }
 
@@ -87,6 +104,20 @@ type NICReport struct {
 	Bound       uint32
 	NAPI        uint32
 	Checks      []Check
+}
+
+// NICDemand is struct zrx_nic_demand.
+type NICDemand struct {
+	Queue           uint32
+	RingEntries     uint32
+	ChunkBytes      uint32
+	MTU             uint32
+	HWGRO           bool
+	DescriptorBytes uint64
+	PoolBytes       uint64
+	DemandBytes     uint64
+	AreaBytes       uint64
+	Arithmetic      string
 }
 
 // NICStep is struct zrx_nic_step.

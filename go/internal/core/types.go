@@ -11,20 +11,24 @@ import "unsafe"
 // Receiver is a handle of the C library.
 type Receiver struct{ pointer unsafe.Pointer }
 
-// Buffer is struct zrx_buffer. Its pointers point outside of Go's heap.
+// Buffer is struct zrx_buffer. Its pointers point outside of Go's heap, and are numbers here: so neither the garbage collector nor
+// cgo, which checks each pointer that it passes, has anything to look at in a list of Buffers.
 type Buffer struct {
-	Data       unsafe.Pointer // nil where the memory has no CPU view
+	Data       uintptr // 0 where the memory has no CPU view
 	Offset     uint64
-	Area       unsafe.Pointer // nil: no buffer
+	Area       uintptr // 0: no buffer
 	Slot       uint32
 	Generation uint32
 	Length     uint32
 	_          uint32
 }
 
+// View is where the bytes are; nil where the memory has no CPU view.
+func (b *Buffer) View() unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&b.Data)) }
+
 // Bytes is the view that the buffer is; nil where the memory has none.
 func (b *Buffer) Bytes() []byte {
-	return unsafe.Slice((*byte)(b.Data), b.Length)
+	return unsafe.Slice((*byte)(b.View()), b.Length)
 }
 
 // Event is struct zrx_event.
@@ -52,6 +56,15 @@ type Options struct {
 	NICMode       uint32
 	Steer         uint32
 	SteerPort     uint32
+	WindowBytes   uint64
+	AreaMaxBytes  uint64
+}
+
+// StreamOptions is struct zrx_stream_options. Zero is the default.
+type StreamOptions struct {
+	Limit       uint64
+	Tag         uint64
+	WindowBytes uint64
 }
 
 // Refusal is why an engine is not used, or cannot be.

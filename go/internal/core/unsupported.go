@@ -21,8 +21,11 @@ func NewEvents(count int) []Event                                 { return make(
 func FreeEvents([]Event)                                          {}
 func Open(*Options) (Receiver, Error)                             { return Receiver{}, refusal }
 func (Receiver) Close() int                                       { return 0 }
-func (Receiver) Add(_ uintptr, _, _ uint64) (uint64, int)         { return 0, -enosys }
+func (Receiver) Add(uintptr, *StreamOptions) (uint64, int)        { return 0, -enosys }
 func (Receiver) Remove(uint64) int                                { return -enosys }
+func (Receiver) Pause(uint64) int                                 { return -enosys }
+func (Receiver) Resume(uint64) int                                { return -enosys }
+func (Receiver) StreamStats(uint64) (StreamStats, int)            { return StreamStats{}, -enosys }
 func (Receiver) Receive([]Event, int64) int                       { return -enosys }
 func (Receiver) Wake()                                            {}
 func (Receiver) LastError() Error                                 { return refusal }
@@ -36,6 +39,7 @@ func EngineName(uint32) string                                    { return "" }
 func StageName(uint32) string                                     { return "" }
 func EngineByName(string) (uint32, int)                           { return 0, -enosys }
 func InspectNIC(string, uint32) (NICReport, Error)                { return NICReport{}, refusal }
+func DemandNIC(*Options) (NICDemand, Error)                       { return NICDemand{}, refusal }
 func PlanNIC(*Options) ([]NICStep, uint32, Error)                 { return nil, 0, refusal }
 func ApplyNIC(*Options) (uint32, Error)                           { return 0, refusal }
 func UndoNIC(string, uint32) (int, Error)                         { return 0, refusal }
