@@ -16,6 +16,7 @@ enum { OWNER, DISTURBER, WATCHER, WATCHDOG, RELEASERS };
 struct judge {
 	pid_t process; /* the executor's */
 	struct channel channels[EXECUTOR_CHANNELS];
+	int protocol;          /* which requests it knows: PROTOCOL.md */
 	int ahead;             /* its package receives ahead of what it has handed out */
 	int any_threads;       /* its runtime's threads come and go */
 	uint64_t own_mappings; /* bytes of mappings that come and go in its runtime */

@@ -21,7 +21,8 @@ static void list_append(struct held_list *list, const struct held *items, size_t
 		list->items = realloc(list->items, list->capacity * sizeof(*items));
 		CHECK(list->items, "no memory for the held buffers");
 	}
-	memcpy(list->items + list->count, items, count * sizeof(*items));
+	if (count)
+		memcpy(list->items + list->count, items, count * sizeof(*items));
 	list->count += count;
 }
 
@@ -136,6 +137,8 @@ void keeper_release(struct keeper *keeper, struct channel *channel, size_t left)
 	if (keeper->held.count > left) {
 		count = keeper->held.count - left;
 		arrange(keeper, count);
+		for (size_t i = 0; i < count; i++)
+			keeper->out[keeper->held.items[i].stream] -= keeper->held.items[i].length;
 		list_append(keeper->scenario->release_threads ? &keeper->due : &going,
 			    keeper->held.items, count);
 		list_drop_first(&keeper->held, count);
@@ -178,7 +181,16 @@ static void *release_due(void *argument)
 	return NULL;
 }
 
-/* The thread of hold=parked. */
+/* hold=parked: nobody can go on for want of chunks, or some have taken them all, up to their
+ * windows. */
+static int is_stuck(const struct keeper *keeper, const char *stats)
+{
+	int parked = keeper->scenario->hold == HOLD_PARKED && stats_value(stats, "parked");
+
+	return parked || stats_value(stats, "paused");
+}
+
+/* The thread of hold=parked and hold=paused. */
 static void *watch(void *argument)
 {
 	struct keeper *keeper = argument;
@@ -194,7 +206,7 @@ static void *watch(void *argument)
 
 		nanosleep(&pause, NULL);
 		CHECK(call(channel, NULL, NULL, &stats, "stats") == 0, "stats: %s", stats);
-		if (!stats_value(stats, "parked"))
+		if (!is_stuck(keeper, stats))
 			continue;
 		nanosleep(&park, NULL);
 		keeper_release(keeper, channel, 0);
@@ -211,6 +223,8 @@ void keeper_start(struct keeper *keeper, const struct scenario *scenario, struct
 		.judge = judge,
 		.random = (uint32_t)scenario->seed,
 	};
+	keeper->out = calloc(scenario->connections + 1, sizeof(*keeper->out));
+	CHECK(keeper->out, "no memory for %" PRIu64 " streams", scenario->connections);
 	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_cond_init(&keeper->changed, NULL);
 	CHECK(scenario->release_threads <= RELEASE_THREADS, "too many release threads");
@@ -220,17 +234,39 @@ void keeper_start(struct keeper *keeper, const struct scenario *scenario, struct
 		*releaser = (struct releaser){keeper, &judge->channels[RELEASERS + i], 0};
 		thread_start(&releaser->thread, release_due, releaser);
 	}
-	if (scenario->hold == HOLD_PARKED) {
+	if (scenario->hold == HOLD_PARKED || scenario->hold == HOLD_PAUSED) {
 		atomic_store(&keeper->watching, 1);
 		thread_start(&keeper->watcher, watch, keeper);
 	}
 }
 
-void keeper_hold(struct keeper *keeper, const struct held *item)
+uint64_t keeper_hold(struct keeper *keeper, const struct held *item, int keep)
+{
+	uint64_t out;
+
+	pthread_mutex_lock(&keeper->lock);
+	list_append(keep ? &keeper->kept : &keeper->held, item, 1);
+	out = keeper->out[item->stream] += item->length;
+	pthread_mutex_unlock(&keeper->lock);
+	return out;
+}
+
+void keeper_let_go(struct keeper *keeper)
 {
 	pthread_mutex_lock(&keeper->lock);
-	list_append(&keeper->held, item, 1);
+	list_append(&keeper->held, keeper->kept.items, keeper->kept.count);
+	keeper->kept.count = 0;
 	pthread_mutex_unlock(&keeper->lock);
+}
+
+uint64_t keeper_out(struct keeper *keeper, uint64_t stream)
+{
+	uint64_t out;
+
+	pthread_mutex_lock(&keeper->lock);
+	out = keeper->out[stream];
+	pthread_mutex_unlock(&keeper->lock);
+	return out;
 }
 
 size_t keeper_held(struct keeper *keeper)
@@ -269,6 +305,8 @@ void keeper_stop(struct keeper *keeper)
 		pthread_join(keeper->releasers[i].thread, NULL);
 	free(keeper->held.items);
 	free(keeper->due.items);
+	free(keeper->kept.items);
+	free(keeper->out);
 	pthread_mutex_destroy(&keeper->lock);
 	pthread_cond_destroy(&keeper->changed);
 }

@@ -16,7 +16,7 @@
 struct held {
 	uint64_t id;     /* the executor's */
 	uint64_t stream; /* where in which stream its bytes belong */
-	uint64_t offset;
+	uint64_t offset, length;
 };
 
 struct held_list {
@@ -38,8 +38,10 @@ struct keeper {
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	struct held_list held;
-	struct held_list due; /* to be released by the release threads */
-	unsigned busy;        /* release threads that are at it */
+	struct held_list kept; /* not to be released until keeper_let_go */
+	struct held_list due;  /* to be released by the release threads */
+	uint64_t *out;         /* bytes of each stream that are held, or kept */
+	unsigned busy;         /* release threads that are at it */
 	int closing;
 	uint32_t random;
 	struct releaser releasers[RELEASE_THREADS];
@@ -49,14 +51,21 @@ struct keeper {
 
 void keeper_start(struct keeper *keeper, const struct scenario *scenario, struct judge *judge);
 
-void keeper_hold(struct keeper *keeper, const struct held *item);
+/* Hold a buffer, or, with `keep`, keep it. Returns how many bytes of its stream are out then. */
+uint64_t keeper_hold(struct keeper *keeper, const struct held *item, int keep);
+
+/* From now on what is kept is held. */
+void keeper_let_go(struct keeper *keeper);
+
+/* How many bytes of a stream are held or kept. */
+uint64_t keeper_out(struct keeper *keeper, uint64_t stream);
 
 size_t keeper_held(struct keeper *keeper);
 
 /* Have all but `left` of the held buffers released: by the release threads, or on this channel. */
 void keeper_release(struct keeper *keeper, struct channel *channel, size_t left);
 
-/* End the thread of hold=parked. Before the receiver is closed. */
+/* End the thread of hold=parked and hold=paused. Before the receiver is closed. */
 void keeper_stop_watching(struct keeper *keeper);
 
 /* Have all that is held released, and wait until that is done. */

@@ -13,6 +13,9 @@
 struct stream {
 	char handle[WORD];
 	int ended, removed;
+	int left;       /* its iterator was let go of before its end */
+	int by_hand;    /* it is paused by hand */
+	int rested;     /* it was */
 	char how[WORD]; /* it ended: a value of the key `end`, or the number of an error */
 	uint64_t received;
 };
@@ -30,6 +33,9 @@ void ledger_close(struct ledger *ledger);
 /* Check an event, a line of an answer to `receive`, against its stream, and book it. Returns
  * whether it is a buffer: `item`. */
 int ledger_take(struct ledger *ledger, const char *line, struct held *item);
+
+/* Its iterator was let go of: nothing more comes. */
+void ledger_leave(struct ledger *ledger, uint64_t number);
 
 /* Do the streams' ends and bytes come out as the scenario wants? */
 void ledger_check(const struct ledger *ledger);

@@ -8,7 +8,9 @@ EXECUTOR_C_OBJECTS  := $(EXECUTOR_C_SOURCES:%.c=$(B)/obj/%.o)
 NIC_SCENARIOS := size-1,size-4097,size-1mib,poll-batch-1,wake-ends-wait,release-at-end-threads,double-release,\
 nic-*,ring-8-slow-reader,end-before-data,end-with-buffers-out,data-before-add,reset-before-add,reset-mid-stream,\
 reset-with-buffers-out,limit-mid-buffer,limit-boundary,remove-before-receive,remove-mid-stream,\
-close-fd-reuse,close-held-threads,close-on-other-held,fork-buffers-out
+close-fd-reuse,close-held-threads,close-on-other-held,fork-buffers-out,\
+window,window-remove,stalled-by-window-later,hand-pause-first,hand-pause-at-window,hand-pause-remove,\
+stream-window-too-large,area-max-dma-buf
 CONFORMANCE_RUNS := bnxt:7.2 gve:7.2
 CONFORMANCE_ALL   := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 
@@ -35,7 +37,8 @@ $(B)/tests/conformance-c: $(EXECUTOR_C_OBJECTS) $(LIBZCRX)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
 # The C executor on a library that breaks the contract.
-LIAR_WRAPS := receiver_open receiver_close receiver_add receiver_receive receiver_stats buffer_release
+LIAR_WRAPS := receiver_open receiver_close receiver_add receiver_receive receiver_stats buffer_release \
+	receiver_pause receiver_resume stream_stats
 
 $(B)/tests/conformance-liar: $(EXECUTOR_C_OBJECTS) $(B)/obj/tests/conformance/liar/liar.o $(LIBZCRX)
 	$(Q)mkdir -p $(@D)

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "run.h"
-#include "disturb.h"
-#include "judge.h"
-#include "keeper.h"
+#include "by_hand.h"
 #include "leaks.h"
-#include "ledger.h"
-#include "payload.h"
 #include "peer.h"
+#include "stalled.h"
+#include "steps.h"
+#include "truth.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -18,129 +17,32 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LATE_MS       200
-#define NIC_SHARE     (64u << 20) /* what a NIC's own rings hold of an area */
-#define NIC_RULES     32          /* flows that are led to the queue one by one */
-#define TIMEOUT_SLACK 10000       /* ms */
-#define SETTLE_MS     10000       /* for what a runtime lets go of by and by */
-#define PATIENCE_MS   1000        /* for an executor that may hang */
-
-struct run {
-	const struct scenario *scenario;
-	const struct run_setup *setup;
-	struct judge *judge;
-	struct ledger ledger;
-	struct keeper keeper;
-	struct disturber disturber;
-	pid_t sender;
-	int open, forked;
-	int quiet;        /* the last receive returned nothing */
-	unsigned batch;   /* how many events the last receive gave */
-	const char *mode; /* of receiving: hold, or use: give back at once what is received */
-};
+#define PROTOCOL    2 /* of PROTOCOL.md */
+#define LATE_MS     200
+#define SETTLE_MS   10000 /* for what a runtime lets go of by and by */
+#define PATIENCE_MS 1000  /* for an executor that may hang */
 
 static struct run *current;
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void sleep_ms(uint64_t ms)
-{
-	nanosleep(&(struct timespec){(time_t)(ms / 1000), (long)(ms % 1000) * 1000000}, NULL);
-}
-
-static struct channel *owner(const struct run *run)
-{
-	return &run->judge->channels[OWNER];
-}
-
-static const char *read_stats(struct run *run)
-{
-	const char *stats;
-	int result = call(owner(run), NULL, NULL, &stats, "stats");
-
-	CHECK(result == 0, "stats: %s: %.400s", strerror(-result), stats);
-	return stats;
-}
-
-/* ---- open and add ---- */
-
-static void check_engine(const struct run *run, const char *got)
-{
-	const char *engine = run->setup->engine;
-
-	CHECK(!strcmp(engine, "auto") || !strcmp(engine, got), "open: engine %.20s instead of %s",
-	      got, engine);
-}
-
-static void open_receiver(struct run *run)
-{
-	const struct scenario *s = run->scenario;
-	const char *engine = run->setup->engine, *text;
-	int nic = !strcmp(engine, "zcrx"), result;
-	char steering[128] = "";
-
-	if (nic)
-		snprintf(steering, sizeof(steering), " interface=%.64s steer_port=%u",
-			 run->setup->interface ? run->setup->interface : "none",
-			 s->connections > NIC_RULES ? run->setup->executor->port : 0);
-	result = call(owner(run), NULL, NULL, &text,
-		      "open engine=%s area_bytes=%" PRIu64 " buffer_bytes=%" PRIu64
-		      " ring_entries=%" PRIu64 " refill_entries=%" PRIu64 " batch=%" PRIu64
-		      " through=%s%s",
-		      engine, s->area_bytes + (nic ? NIC_SHARE : 0), s->buffer_bytes,
-		      s->ring_entries, s->refill_entries, s->batch,
-		      s->iterate ? "iterator" : "events", steering);
-	if (result && run->setup->may_refuse)
-		stop(RUN_SKIPPED, "engine refused: %.900s", text);
-	CHECK(result == 0, "open: %s: %.900s", strerror(-result), text);
-	run->open = 1;
-	if (!s->iterate)
-		check_engine(run, text);
-}
-
-static void add_stream(struct run *run, uint64_t number, uint64_t limit)
-{
-	const char *handle;
-	int result =
-		call(owner(run), NULL, NULL, &handle, "add %" PRIu64 " %" PRIu64, number, limit);
-
-	CHECK(result == 0, "add of stream %" PRIu64 ": %s: %.900s", number, strerror(-result),
-	      handle);
-	snprintf(run->ledger.streams[number].handle, WORD, "%s", handle);
-}
-
-static void remove_stream(struct run *run, uint64_t number)
-{
-	call_ok(owner(run), "remove %" PRIu64, number);
-	run->ledger.streams[number].removed = 1;
-}
-
 static void add_accepted(struct run *run, uint64_t number)
 {
-	add_stream(run, number, run->scenario->limit);
+	run_add(run, number, run->scenario->limit);
 	run->ledger.added++;
 	if (run->scenario->remove_at == 0)
-		remove_stream(run, number);
+		run_remove(run, number);
 	if (!run->scenario->add_late)
-		call_ok(owner(run), "go %" PRIu64, number);
+		run_go(run, number);
 	if (run->scenario->close_fd)
-		call_ok(owner(run), "shut %" PRIu64, number);
+		call_ok(run_owner(run), "shut %" PRIu64, number);
 }
 
 /* Accept and add streams first to last - 1. */
 static void accept_streams(struct run *run, uint64_t first, uint64_t last)
 {
 	for (uint64_t i = first; i < last; i++) {
-		call_ok(owner(run), "accept %" PRIu64 " %" PRIu64, i,
-			payload_start(run->scenario->seed, i));
+		run_accept(run, i);
 		if (run->scenario->add_late)
-			call_ok(owner(run), "go %" PRIu64, i);
+			run_go(run, i);
 		else
 			add_accepted(run, i);
 	}
@@ -153,52 +55,31 @@ static void accept_streams(struct run *run, uint64_t first, uint64_t last)
 
 /* ---- receive ---- */
 
-/* One event of an answer to receive. */
-static void take_event(void *context, char *line)
+/* Does the sender leave while the receiver is open? A stream's end lets go of its socket, and so
+ * does an iterator that was left. */
+static int leaves_by_itself(const struct run *run)
 {
-	struct run *run = context;
-	struct held item;
-
-	run->batch++;
-	if (ledger_take(&run->ledger, line, &item) && !strcmp(run->mode, "hold"))
-		keeper_hold(&run->keeper, &item);
+	return run->scenario->close_fd || run->scenario->drop_at != SCENARIO_NEVER;
 }
 
-static void check_quiet(const struct run *run, uint64_t waited_ms)
+/* remove_at=parked, remove_at=paused */
+static int removal_is_due(struct run *run)
 {
-	uint64_t timeout_ms = (uint64_t)run->scenario->timeout_ms;
-
-	if (run->scenario->until == UNTIL_TIMEOUT)
-		CHECK(waited_ms + 1 >= timeout_ms && waited_ms < timeout_ms + TIMEOUT_SLACK,
-		      "receive waited %" PRIu64 " ms, timeout %" PRIu64, waited_ms, timeout_ms);
-}
-
-/* One receive, and its events booked and held. Returns whether it was filled. */
-static int receive_batch(struct run *run, int64_t timeout_ms)
-{
-	const struct scenario *s = run->scenario;
-	uint64_t begun = now_ms();
-	const char *text;
-	int result;
-
-	run->batch = 0;
-	result = call(owner(run), take_event, run, &text, "receive %" PRIu64 " %" PRId64 " %s",
-		      s->batch, timeout_ms, run->mode);
-	if (result == -EINTR && s->signal_ms)
+	switch (run->scenario->remove_at) {
+	case SCENARIO_PARKED:
+		return stats_value(run_read_stats(run), "parked") > 0;
+	case SCENARIO_PAUSED:
+		return truth_paused(run) >= run->ledger.added;
+	default:
 		return 0;
-	CHECK(result == 0, "receive: %s: %.400s", strerror(-result), text);
-	CHECK(run->batch <= s->batch, "receive: %u events of %" PRIu64, run->batch, s->batch);
-	run->quiet = run->batch == 0;
-	if (run->quiet)
-		check_quiet(run, now_ms() - begun);
-	return run->batch == s->batch;
+	}
 }
 
 /* What the scenario does between two receives: fork, remove, release. */
 static void between_receives(struct run *run)
 {
 	const struct scenario *s = run->scenario;
-	int parked = s->remove_at == SCENARIO_PARKED && stats_value(read_stats(run), "parked");
+	int due = removal_is_due(run);
 
 	if (s->fork_at <= run->ledger.bytes && !run->forked) {
 		run->forked = 1;
@@ -207,12 +88,10 @@ static void between_receives(struct run *run)
 	for (uint64_t i = 0; s->remove_at != SCENARIO_NEVER && i < run->ledger.added; i++) {
 		const struct stream *stream = &run->ledger.streams[i];
 
-		if (!stream->removed && !stream->ended &&
-		    (parked || stream->received >= s->remove_at))
-			remove_stream(run, i);
+		if (!stream->removed && !stream->ended && (due || stream->received >= s->remove_at))
+			run_remove(run, i);
 	}
-	if (s->hold == HOLD_COUNT)
-		keeper_release(&run->keeper, owner(run), s->hold_count);
+	run_release(run);
 }
 
 static void receive_some(struct run *run)
@@ -220,57 +99,69 @@ static void receive_some(struct run *run)
 	int64_t timeout_ms = run->scenario->timeout_ms;
 
 	if (run->scenario->wait == WAIT_RECEIVE) {
-		receive_batch(run, timeout_ms);
+		run_receive(run, timeout_ms);
 		between_receives(run);
 		return;
 	}
-	while (receive_batch(run, 0))
+	while (run_receive(run, 0))
 		between_receives(run);
 	between_receives(run);
 	if (run->ledger.ended < run->ledger.added)
-		call_ok(owner(run), "poll %" PRId64, timeout_ms);
+		call_ok(run_owner(run), "poll %" PRId64, timeout_ms);
 }
 
 static int finished(struct run *run)
 {
 	switch (run->scenario->until) {
 	case UNTIL_ENDS:
-		return run->ledger.ended == run->ledger.added;
+		return run->over || run->ledger.ended == run->ledger.added;
 	case UNTIL_BYTES:
 		CHECK(run->ledger.ended == 0, "a stream ended before the scenario did");
 		return run->ledger.bytes >= run->scenario->until_bytes;
 	case UNTIL_TIMEOUT:
 		return run->quiet;
 	case UNTIL_WAKE:
-		return run->quiet && stats_value(read_stats(run), "wakes");
+		return run->quiet && stats_value(run_read_stats(run), "wakes");
 	}
 	return 1;
 }
 
-/* through=iterator: the one connection, by what the language has for that. */
-static void iterate(struct run *run)
+/* Receive a connection by an iterator; all but the last may be let go of before their end. */
+static void iterate_one(struct run *run, uint64_t number)
 {
+	const struct scenario *s = run->scenario;
+	int leave = s->drop_at != SCENARIO_NEVER && number + 1 < s->connections, result;
 	const char *text;
-	int result;
+	char bytes[32] = "";
 
-	call_ok(owner(run), "accept 0 %" PRIu64, payload_start(run->scenario->seed, 0));
-	call_ok(owner(run), "go 0");
-	snprintf(run->ledger.streams[0].handle, WORD, "-");
-	run->ledger.added = 1;
-	disturb_start(&run->disturber, run->scenario, run->judge);
-	result = call(owner(run), take_event, run, &text, "iterate 0 %" PRIu64,
-		      run->scenario->limit);
-	disturb_stop(&run->disturber);
+	if (leave)
+		snprintf(bytes, sizeof(bytes), " %" PRIu64, s->drop_at);
+	result = call(run_owner(run), run_take_event, run, &text,
+		      "iterate %" PRIu64 " %" PRIu64 "%s", number, s->limit, bytes);
 	CHECK(result == 0, "iterate: %s: %.400s", strerror(-result), text);
-	check_engine(run, text);
-	ledger_check(&run->ledger);
+	run_check_engine(run, text);
+	if (leave)
+		ledger_leave(&run->ledger, number);
+	if (leaves_by_itself(run))
+		call_ok(run_owner(run), "shut %" PRIu64, number);
 }
 
-/* Streams first to last - 1. */
-static void close_sockets(struct run *run, uint64_t first, uint64_t last)
+/* through=iterator: one connection after the other, by what the language has for that. */
+static void iterate(struct run *run)
 {
-	for (uint64_t i = first; i < last && !run->scenario->close_fd; i++)
-		call_ok(owner(run), "shut %" PRIu64, i);
+	uint64_t count = run->scenario->connections;
+
+	for (uint64_t i = 0; i < count; i++) {
+		run_accept(run, i);
+		run_go(run, i);
+		snprintf(run->ledger.streams[i].handle, WORD, "-");
+	}
+	run->ledger.added = count;
+	disturb_start(&run->disturber, run->scenario, run->judge);
+	for (uint64_t i = 0; i < count; i++)
+		iterate_one(run, i);
+	disturb_stop(&run->disturber);
+	ledger_check(&run->ledger);
 }
 
 static void receive_all(struct run *run)
@@ -282,10 +173,15 @@ static void receive_all(struct run *run)
 		accept_streams(run, first, first + group);
 		if (!first)
 			disturb_start(&run->disturber, run->scenario, run->judge);
-		while (!finished(run))
+		for (;;) {
+			by_hand_pause(run);
+			by_hand_rest(run);
+			if (finished(run))
+				break;
 			receive_some(run);
+		}
 		if (run->scenario->connect_each)
-			close_sockets(run, first, first + group);
+			run_shut(run, first, first + group);
 	}
 	disturb_stop(&run->disturber);
 	ledger_check(&run->ledger);
@@ -299,7 +195,7 @@ static void recv_rest(struct run *run)
 		struct stream *stream = &run->ledger.streams[i];
 		uint64_t count, good;
 		const char *text;
-		int result = call(owner(run), NULL, NULL, &text, "recv %" PRIu64, i);
+		int result = call(run_owner(run), NULL, NULL, &text, "recv %" PRIu64, i);
 
 		CHECK(result == 0, "stream %" PRIu64 ": recv after its end: %s", i,
 		      strerror(-result));
@@ -318,11 +214,11 @@ static void receive_rest(struct run *run)
 		struct stream *stream = &run->ledger.streams[i];
 
 		stream->ended = 0;
-		add_stream(run, i, 0);
+		run_add(run, i, 0);
 	}
 	while (run->ledger.ended < run->ledger.added) {
-		receive_batch(run, 1000);
-		keeper_release(&run->keeper, owner(run), 0);
+		run_receive(run, 1000);
+		keeper_release(&run->keeper, run_owner(run), 0);
 	}
 	keeper_drain(&run->keeper);
 }
@@ -361,6 +257,20 @@ static void close_receiver(struct run *run)
 	check_closed(run, other, text);
 }
 
+/* When all is over and given back, nothing comes, holds memory or rests. */
+static void check_at_end(struct run *run)
+{
+	const struct scenario *s = run->scenario;
+
+	if (s->iterate || s->until != UNTIL_ENDS || run->over || keeper_held(&run->keeper))
+		return;
+	run_receive(run, 0);
+	CHECK(run->quiet, "an event after every stream has ended");
+	truth_check(run);
+	if (s->hand_pause_at != SCENARIO_NEVER)
+		by_hand_check_ended(run);
+}
+
 /* Whether buffers are held past close makes the difference in order. */
 static void finish(struct run *run)
 {
@@ -371,17 +281,18 @@ static void finish(struct run *run)
 	if (!past_close)
 		keeper_drain(&run->keeper);
 	do_rest(run);
-	if (s->close_fd)
+	if (leaves_by_itself(run))
 		peer_wait(run->sender);
-	ledger_check_stats(&run->ledger, read_stats(run), keeper_held(&run->keeper),
+	ledger_check_stats(&run->ledger, run_read_stats(run), keeper_held(&run->keeper),
 			   run->judge->ahead && s->until == UNTIL_BYTES);
+	check_at_end(run);
 	close_receiver(run);
 	if (past_close)
 		sleep_ms(s->closed_ms);
 	keeper_stop(&run->keeper);
-	if (!s->connect_each)
-		close_sockets(run, 0, run->ledger.added);
-	if (!s->close_fd)
+	if (!s->connect_each && !leaves_by_itself(run))
+		run_shut(run, 0, run->ledger.added);
+	if (!leaves_by_itself(run))
 		peer_wait(run->sender);
 }
 
@@ -389,7 +300,7 @@ static void finish(struct run *run)
 static char *settle(const struct run *run)
 {
 	const char *text;
-	int result = call(owner(run), NULL, NULL, &text, "settle");
+	int result = call(run_owner(run), NULL, NULL, &text, "settle");
 
 	CHECK(result == 0, "settle: %s: %.400s", strerror(-result), text);
 	return strdup(text);
@@ -418,36 +329,72 @@ static struct holdings count_holdings(const struct judge *judge)
 	return holdings;
 }
 
-static void run_once(const struct scenario *scenario, const struct run_setup *setup,
-		     struct judge *judge)
+/* How received buffers are asked for. Where nothing is to be done between receive and release, one
+ * call does both. */
+static const char *choose_mode(const struct scenario *s)
+{
+	int both = s->hold == HOLD_COUNT && !s->hold_count && !s->release_threads &&
+		   !s->release_batch && !s->double_release && s->remove_at == SCENARIO_NEVER &&
+		   !s->window_bytes && !s->stream_window_bytes && !s->stalled &&
+		   s->hand_pause_at != SCENARIO_WINDOW;
+
+	return both ? "use" : "hold";
+}
+
+/* Once a receiver is open. Returns what stalled_receive does. */
+static uint64_t run_opened(struct run *run, uint64_t alone_ms)
+{
+	const struct scenario *s = run->scenario;
+	uint64_t took = 0;
+
+	keeper_start(&run->keeper, s, run->judge);
+	run->sender =
+		peer_start(s, run->setup->python, run->setup->sender, run->setup->executor->port);
+	if (s->iterate)
+		iterate(run);
+	else if (run->measured)
+		took = stalled_receive(run, alone_ms);
+	else
+		receive_all(run);
+	finish(run);
+	return took;
+}
+
+/* Returns what stalled_receive does, if `measured`. */
+static uint64_t run_once(const struct scenario *scenario, const struct run_setup *setup,
+			 struct judge *judge, int measured, uint64_t alone_ms)
 {
 	struct run run = {.scenario = scenario, .setup = setup, .judge = judge};
 	char *settled = settle(&run);
 	struct holdings before = count_holdings(judge), after;
-	uint64_t area_bytes = scenario->area_bytes;
+	uint64_t area_bytes = scenario->area_bytes, took = 0;
 
-	/* Nothing is to be done between receive and release: then one call does both. */
-	run.mode = scenario->hold == HOLD_COUNT && !scenario->hold_count &&
-				   !scenario->release_threads && !scenario->release_batch &&
-				   !scenario->double_release &&
-				   scenario->remove_at == SCENARIO_NEVER
-			   ? "use"
-			   : "hold";
+	run.mode = measured ? "hold" : choose_mode(scenario);
+	run.measured = measured;
+	run.resting = scenario->hand_pause_at == SCENARIO_WINDOW;
 	ledger_open(&run.ledger, scenario);
 	current = &run;
-	open_receiver(&run);
-	keeper_start(&run.keeper, scenario, judge);
-	run.sender = peer_start(scenario, setup->python, setup->sender, setup->executor->port);
-	if (scenario->iterate)
-		iterate(&run);
-	else
-		receive_all(&run);
-	finish(&run);
+	if (run_open(&run))
+		took = run_opened(&run, alone_ms);
 	current = NULL;
 	ledger_close(&run.ledger);
 	check_settled(&run, settled);
 	after = count_holdings(judge);
 	holdings_compare(&before, &after, area_bytes >= judge->own_mappings ? area_bytes : 0);
+	return took;
+}
+
+/* First those that do not stall alone, and then all. */
+static void run_stalled(const struct scenario *scenario, const struct run_setup *setup,
+			struct judge *judge)
+{
+	char text[STALLED_WORDS];
+	struct scenario alone;
+	uint64_t alone_ms;
+
+	stalled_leave_out(&alone, scenario, text);
+	alone_ms = alone.connections ? run_once(&alone, setup, judge, 1, 0) : 0;
+	run_once(scenario, setup, judge, 1, alone_ms);
 }
 
 /* ---- the executor's own words ---- */
@@ -462,12 +409,13 @@ static int has_key(const struct scenario *scenario, const char *key)
 	size_t length = strlen(key);
 
 	for (char *const *word = scenario->words; *word; word++)
-		if (!strncmp(*word, key, length) && (*word)[length] == '=')
+		if (!strncmp(*word, key, length) &&
+		    (*word)[length] == (strchr(key, '=') ? '\0' : '='))
 			return 1;
 	return 0;
 }
 
-/* Skips a scenario that gives all of these keys. */
+/* Skips a scenario that gives all of these keys, or KEY=VALUE. */
 static void note_cannot(const struct scenario *scenario, const char *keys, const char *reason)
 {
 	char copy[WORD], *rest = NULL;
@@ -479,7 +427,7 @@ static void note_cannot(const struct scenario *scenario, const char *keys, const
 	stop(RUN_SKIPPED, "%s: %s", keys, reason);
 }
 
-/* cannot KEY[,KEY...] REASON | own threads | own mappings BYTES | ahead */
+/* cannot KEY[,KEY...] REASON | own threads | own mappings BYTES | ahead | protocol NUMBER */
 static void note_trait(void *context, char *line)
 {
 	const struct hello *hello = context;
@@ -493,13 +441,15 @@ static void note_trait(void *context, char *line)
 		judge->any_threads = 1;
 	else if (!strcmp(line, "ahead"))
 		judge->ahead = 1;
+	else if (sscanf(line, "protocol %d", &judge->protocol) == 1)
+		return;
 	else if (sscanf(line, "own mappings %" SCNu64, &judge->own_mappings) != 1)
 		fail("hello: answered by: %.200s", line);
 }
 
 void scenario_run(const struct scenario *scenario, const struct run_setup *setup)
 {
-	struct judge judge = {.process = setup->executor->process};
+	struct judge judge = {.process = setup->executor->process, .protocol = 1};
 	struct hello hello = {scenario, &judge};
 	const char *name;
 
@@ -507,12 +457,18 @@ void scenario_run(const struct scenario *scenario, const struct run_setup *setup
 		channel_open(&judge.channels[i], setup->executor->channels[i]);
 	CHECK(call(&judge.channels[OWNER], note_trait, &hello, &name, "hello") == 0, "hello: %s",
 	      name);
+	CHECK(judge.protocol == PROTOCOL, "hello: %.100s speaks protocol %d, not %d", name,
+	      judge.protocol, PROTOCOL);
 	if (setup->sanitized) {
 		judge.any_threads = 1;
 		judge.own_mappings = UINT64_MAX;
 	}
-	for (uint64_t i = 0; i < scenario->repeat; i++)
-		run_once(scenario, setup, &judge);
+	for (uint64_t i = 0; i < scenario->repeat; i++) {
+		if (scenario->stalled)
+			run_stalled(scenario, setup, &judge);
+		else
+			run_once(scenario, setup, &judge, 0, 0);
+	}
 }
 
 /* The executor's counters, if its thread for this answers in time. */

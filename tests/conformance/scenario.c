@@ -70,6 +70,8 @@ CHOICE(close_choice, "owner", "thread")
 CHOICE(expect_choice, "exact", "prefix")
 CHOICE(end_choice, "fin", "limit", "removed", "reset", "none")
 CHOICE(size_choice, "small", "large")
+CHOICE(live_choice, "after", "before")
+CHOICE(then_choice, "resume", "remove", "close")
 
 static int text(struct scenario *s, const char *value, size_t at)
 {
@@ -86,7 +88,7 @@ static int ignored(struct scenario *s, const char *value, size_t at)
 
 static int hold(struct scenario *s, const char *value, size_t at)
 {
-	static const char *const words[] = {"", "end", "parked", "closed", NULL};
+	static const char *const words[] = {"", "end", "parked", "paused", "closed", NULL};
 
 	if (choice(s, value, at, words))
 		return s->hold != HOLD_COUNT;
@@ -96,9 +98,20 @@ static int hold(struct scenario *s, const char *value, size_t at)
 
 static int remove_at(struct scenario *s, const char *value, size_t at)
 {
-	if (strcmp(value, "parked"))
+	if (!strcmp(value, "paused"))
+		s->remove_at = SCENARIO_PAUSED;
+	else if (!strcmp(value, "parked"))
+		s->remove_at = SCENARIO_PARKED;
+	else
 		return number(s, value, at);
-	s->remove_at = SCENARIO_PARKED;
+	return 1;
+}
+
+static int hand_pause_at(struct scenario *s, const char *value, size_t at)
+{
+	if (strcmp(value, "window"))
+		return number(s, value, at);
+	s->hand_pause_at = SCENARIO_WINDOW;
 	return 1;
 }
 
@@ -113,14 +126,11 @@ static int until(struct scenario *s, const char *value, size_t at)
 	return choice(s, value, at, words) && s->until != UNTIL_BYTES;
 }
 
-#define KEY(name, parse)                                      \
-	{                                                     \
-#name, parse, offsetof(struct scenario, name) \
-	}
 #define KEY_AS(name, parse, field)                             \
 	{                                                      \
 #name, parse, offsetof(struct scenario, field) \
 	}
+#define KEY(name, parse) KEY_AS(name, parse, name)
 static const struct key {
 	const char *name;
 	parse_fn parse;
@@ -165,6 +175,19 @@ static const struct key {
 	KEY(end, end_choice),
 	KEY(at_least, text),
 	KEY_AS(size, size_choice, large),
+	KEY(window_bytes, number),
+	KEY(stream_window_bytes, number),
+	KEY(area_max_bytes, number),
+	KEY(area, text),
+	KEY(refuse, text),
+	KEY(stalled, number),
+	KEY(live_bytes, number),
+	KEY_AS(live, live_choice, live_before),
+	KEY(hand_pause_at, hand_pause_at),
+	KEY(hand_pause_ms, number),
+	KEY(hand_pause_streams, number),
+	KEY(hand_pause_then, then_choice),
+	KEY(drop_at, number),
 };
 
 static int parse_word(struct scenario *s, const char *word)
@@ -187,6 +210,8 @@ static void set_defaults(struct scenario *s)
 	*s = (struct scenario){
 		.engines = all,
 		.at_least = none,
+		.refuse = none,
+		.area = none,
 		.connections = 1,
 		.seed = 1,
 		.area_bytes = 8388608,
@@ -194,6 +219,10 @@ static void set_defaults(struct scenario *s)
 		.timeout_ms = 1000,
 		.remove_at = SCENARIO_NEVER,
 		.fork_at = SCENARIO_NEVER,
+		.hand_pause_at = SCENARIO_NEVER,
+		.hand_pause_ms = 300,
+		.hand_pause_streams = UINT64_MAX,
+		.drop_at = SCENARIO_NEVER,
 		.repeat = 1,
 	};
 }
@@ -281,6 +310,12 @@ void scenario_table_free(struct scenario_table *table)
 	free(table->scenarios);
 	free(table->text);
 	*table = (struct scenario_table){0};
+}
+
+uint64_t scenario_bytes(const struct scenario *scenario, uint64_t stream)
+{
+	return stream >= scenario->stalled && scenario->live_bytes ? scenario->live_bytes
+								   : scenario->bytes;
 }
 
 int scenario_list_has(const char *list, const char *word)

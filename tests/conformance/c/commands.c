@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,8 +44,14 @@ static void answer(FILE *out, int result, const char *text)
 static void hello(FILE *out, char *words)
 {
 	(void)words;
-	fputs("cannot through a C program receives events\n", out);
+	fputs("cannot through a C program receives events\nprotocol 2\n", out);
 	fprintf(out, "own mappings 1048576\nok C %s\n", zrx_version());
+}
+
+static void free_area(void *memory, uint64_t bytes, void *context)
+{
+	(void)context;
+	munmap(memory, bytes);
 }
 
 static void set_option(struct zrx_options *options, uint64_t *batch, const char *key, char *value)
@@ -65,8 +72,26 @@ static void set_option(struct zrx_options *options, uint64_t *batch, const char 
 		options->interface = value;
 	else if (!strcmp(key, "steer_port"))
 		options->steer_port = (uint32_t)number;
+	else if (!strcmp(key, "window_bytes"))
+		options->window_bytes = number;
+	else if (!strcmp(key, "area_max_bytes"))
+		options->area_max_bytes = number;
+	else if (!strcmp(key, "area"))
+		options->area_kind = !strcmp(value, "caller") ? ZRX_AREA_CALLER : ZRX_AREA_DMABUF;
 	else if (!strcmp(key, "batch"))
 		*batch = number;
+}
+
+/* Memory, or a descriptor, of this program's own; let go of when opening has failed. */
+static void provide_area(struct zrx_options *options)
+{
+	if (options->area_kind == ZRX_AREA_DMABUF)
+		options->dmabuf_fd = LISTENER;
+	if (options->area_kind != ZRX_AREA_CALLER)
+		return;
+	options->area_memory = mmap(NULL, options->area_bytes, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	options->area_free = free_area;
 }
 
 static void open_receiver(FILE *out, char *words)
@@ -84,12 +109,15 @@ static void open_receiver(FILE *out, char *words)
 		*equals = '\0';
 		set_option(&options, &batch, word, equals + 1);
 	}
+	provide_area(&options);
 	options.steer = options.steer_port ? ZRX_STEER_PORT : ZRX_STEER_CONNECTION;
 	events = realloc(events, batch * sizeof(*events));
 	pthread_rwlock_wrlock(&life);
 	result = zrx_receiver_open(&receiver, &options, &error);
 	pthread_rwlock_unlock(&life);
 	if (result < 0) {
+		if (options.area_memory)
+			free_area(options.area_memory, options.area_bytes, NULL);
 		fprintf(out, "failed %d %s (%s; %s) Hint: %s\n", -result, error.message,
 			zrx_stage_name(error.stage), error.kernel_text, error.hint);
 		return;
@@ -139,11 +167,12 @@ static void stats(FILE *out, char *words)
 		" rearms_ring_full=%" PRIu64 " rearms_no_buffer=%" PRIu64 " rearms_silent=%" PRIu64
 		" rearms_interrupted=%" PRIu64 " backlog=%" PRIu64 " backlog_high=%" PRIu64
 		" flushes=%" PRIu64 " copied_bytes=%" PRIu64 " waits=%" PRIu64 " wakes=%" PRIu64
+		" paused=%" PRIu64 " pauses=%" PRIu64 " held_bytes=%" PRIu64 " area_bytes=%" PRIu64
 		"\n",
 		s.stall, s.bytes, s.buffers, s.released, s.outstanding, s.streams, s.parked,
 		s.parks, s.rearms_ring_full, s.rearms_no_buffer, s.rearms_silent,
 		s.rearms_interrupted, s.backlog, s.backlog_high, s.flushes, s.copied_bytes, s.waits,
-		s.wakes);
+		s.wakes, s.paused, s.pauses, s.held_bytes, s.area_bytes);
 }
 
 /* ---- connections ---- */
@@ -180,17 +209,18 @@ static void shut(FILE *out, char *words)
 	answer(out, close(stream_of(words)->fd) ? -errno : 0, NULL);
 }
 
-/* add NUMBER LIMIT */
+/* add NUMBER LIMIT [WINDOW] */
 static void add(FILE *out, char *words)
 {
 	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct stream *stream = stream_of(words);
-	char *limit;
+	char *limit, *window;
 	int result;
 
 	options.tag = strtoull(words, &limit, 10);
-	options.limit_bytes = strtoull(limit, NULL, 10);
+	options.limit_bytes = strtoull(limit, &window, 10);
+	options.window_bytes = strtoull(window, NULL, 10);
 	result = zrx_receiver_add(receiver, stream->fd, &options, &stream->handle);
 	if (result < 0) {
 		zrx_receiver_error(receiver, &error);
@@ -203,6 +233,31 @@ static void add(FILE *out, char *words)
 static void remove_stream(FILE *out, char *words)
 {
 	answer(out, zrx_receiver_remove(receiver, stream_of(words)->handle), NULL);
+}
+
+static void pause_stream(FILE *out, char *words)
+{
+	answer(out, zrx_receiver_pause(receiver, stream_of(words)->handle), NULL);
+}
+
+static void resume_stream(FILE *out, char *words)
+{
+	answer(out, zrx_receiver_resume(receiver, stream_of(words)->handle), NULL);
+}
+
+static void stream_stats(FILE *out, char *words)
+{
+	struct zrx_stream_stats s = ZRX_STREAM_STATS_INIT;
+	int result = zrx_stream_stats(receiver, stream_of(words)->handle, &s);
+
+	if (result < 0) {
+		answer(out, result, NULL);
+		return;
+	}
+	fprintf(out,
+		"ok at_window=%u paused=%u bytes=%" PRIu64 " held_bytes=%" PRIu64
+		" window_bytes=%" PRIu64 " receive_buffer=%" PRIu64 "\n",
+		s.at_window, s.paused, s.bytes, s.held_bytes, s.window_bytes, s.receive_buffer);
 }
 
 /* Reads to the end by recv. */
@@ -330,6 +385,9 @@ static const struct {
 	{"shut", shut},
 	{"add", add},
 	{"remove", remove_stream},
+	{"pause", pause_stream},
+	{"resume", resume_stream},
+	{"stream-stats", stream_stats},
 	{"recv", recv_stream},
 	{"receive", receive},
 	{"poll", poll_receiver},

@@ -23,6 +23,10 @@ int __real_zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event 
 				uint32_t capacity, int64_t timeout_ns);
 int __real_zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats);
 int __real_zrx_buffer_release(const struct zrx_buffer *buffers, uint32_t count);
+int __real_zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t stream);
+int __real_zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t stream);
+int __real_zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t stream,
+			    struct zrx_stream_stats *stats);
 int __wrap_zrx_receiver_open(struct zrx_receiver **receiver, const struct zrx_options *options,
 			     struct zrx_error *error);
 int __wrap_zrx_receiver_close(struct zrx_receiver *receiver);
@@ -32,10 +36,15 @@ int __wrap_zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event 
 				uint32_t capacity, int64_t timeout_ns);
 int __wrap_zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats);
 int __wrap_zrx_buffer_release(const struct zrx_buffer *buffers, uint32_t count);
+int __wrap_zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t stream);
+int __wrap_zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t stream);
+int __wrap_zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t stream,
+			    struct zrx_stream_stats *stats);
 
 static atomic_int told;          /* the lie, in this receiver */
 static struct zrx_buffer kept;   /* the first that was handed out, to be written over later */
 static struct zrx_event delayed; /* an event that is still to come; kind 0: none */
+static int resumed;              /* the next data is the first after a resume */
 
 static int lies(const char *what)
 {
@@ -54,14 +63,25 @@ int __wrap_zrx_receiver_open(struct zrx_receiver **receiver, const struct zrx_op
 			     struct zrx_error *error)
 {
 	struct zrx_options other = *options;
+	int result;
 
 	atomic_store(&told, 0);
 	delayed.kind = 0;
 	kept.area = NULL;
+	resumed = 0;
+	if (lies("window"))
+		other.window_bytes = 0;
+	if (lies("refusal"))
+		other.window_bytes = other.area_max_bytes = 0;
 	if (lies("engine"))
 		other.engine =
 			options->engine == ZRX_ENGINE_RECV ? ZRX_ENGINE_MULTISHOT : ZRX_ENGINE_RECV;
-	return __real_zrx_receiver_open(receiver, &other, error);
+	result = __real_zrx_receiver_open(receiver, &other, error);
+	if (lies("message"))
+		strcpy(error->message, "no");
+	if (lies("message"))
+		strcpy(error->hint, "no");
+	return result;
 }
 
 static void *sleep_on(void *argument)
@@ -94,12 +114,20 @@ int __wrap_zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 			    const struct zrx_stream_options *options, uint64_t *stream)
 {
 	struct zrx_stream_options other = *options;
+	struct zrx_stats stats = ZRX_STATS_INIT;
+	int result;
 
+	if (lies("window") || lies("refusal"))
+		other.window_bytes = 0;
 	if (other.limit_bytes && now("limit"))
 		other.limit_bytes++;
 	if (now("tag"))
 		other.tag += 1000;
-	return __real_zrx_receiver_add(receiver, fd, &other, stream);
+	result = __real_zrx_receiver_add(receiver, fd, &other, stream);
+	__real_zrx_receiver_stats(receiver, &stats);
+	if (lies("starve") && stats.outstanding)
+		__real_zrx_receiver_pause(receiver, *stream);
+	return result;
 }
 
 /* Puts an event behind the others. */
@@ -120,6 +148,8 @@ static void spoil_data(struct zrx_event *event)
 	if (lies("overwrite") && !kept.area)
 		kept = event->buffer;
 	if (now("drop-byte"))
+		event->buffer.length--;
+	if (resumed && now("resume-loses"))
 		event->buffer.length--;
 	if (now("empty"))
 		event->buffer.length = 0;
@@ -181,6 +211,8 @@ int __wrap_zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event 
 			break;
 		}
 		spoil_data(&events[i]);
+		if (lies("no-resume"))
+			__real_zrx_receiver_pause(receiver, events[i].stream);
 		if (now("end-early"))
 			end_early(&events[i]);
 		if (now("data-twice")) {
@@ -198,6 +230,54 @@ int __wrap_zrx_receiver_stats(const struct zrx_receiver *receiver, struct zrx_st
 	stats->bytes += lies("stats-bytes");
 	stats->buffers += lies("stats-buffers");
 	stats->parks = lies("stats-parks") ? 0 : stats->parks;
+	stats->paused += lies("stats-paused");
+	stats->pauses = lies("stats-pauses") ? 0 : stats->pauses;
+	stats->held_bytes += lies("stats-held");
+	return result;
+}
+
+int __wrap_zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t stream,
+			    struct zrx_stream_stats *stats)
+{
+	int result = __real_zrx_stream_stats(receiver, stream, stats);
+
+	stats->bytes += lies("stream-bytes");
+	stats->held_bytes = lies("stream-held") ? 0 : stats->held_bytes;
+	stats->window_bytes += lies("stream-window");
+	stats->at_window = lies("stream-at-window") ? 0 : stats->at_window;
+	stats->paused = lies("stream-paused") ? 0 : stats->paused;
+	return result;
+}
+
+int __wrap_zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t stream)
+{
+	int again = lies("pause-ignored") || lies("pause-ends") ? atomic_exchange(&told, 1) : 0;
+	int result;
+
+	if (again)
+		return -EALREADY;
+	if (lies("pause-ignored"))
+		return 0;
+	if (lies("pause-ends"))
+		return zrx_receiver_remove(receiver, stream);
+	result = __real_zrx_receiver_pause(receiver, stream);
+	if ((lies("pause-again") && result == -EALREADY) ||
+	    (lies("pause-ended") && result == -ENOENT))
+		return 0;
+	return result;
+}
+
+int __wrap_zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t stream)
+{
+	int result;
+
+	if (lies("resume-ignored"))
+		return atomic_exchange(&told, 1) ? -EALREADY : 0;
+	result = __real_zrx_receiver_resume(receiver, stream);
+	resumed = 1;
+	if ((lies("resume-again") && result == -EALREADY) ||
+	    (lies("resume-ended") && result == -ENOENT))
+		return 0;
 	return result;
 }
 
