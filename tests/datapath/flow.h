@@ -28,6 +28,7 @@ struct flow {
 	int32_t error; /* of the event that ended it */
 	int ended;
 	int on_way; /* bytes may flow */
+	int hold;   /* what comes of it is kept */
 };
 
 void listener_open(struct listener *listener, int family);

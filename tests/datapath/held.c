@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define VIEWS          1000u /* at least ... */
-#define VIEWS_MOST     3000u /* ... and at most, about: the area has more chunks */
+#define VIEWS_MOST     2000u /* ... and at most, about: with more, streams rest */
 #define AREA_BYTES     (64u << 20)
 #define FLOWING        2u /* when the receiver is closed ... */
 #define FLOWS          6u /* ... and those that are let go just before */

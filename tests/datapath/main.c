@@ -18,9 +18,11 @@
 #include <time.h>
 
 /* Only a bound, for a machine that has much else to do. */
-#define SECONDS      120
-#define KILL_SECONDS 10 /* and so much more for each kill */
-#define HELD_SECONDS 20 /* and for each repetition of close-held */
+#define SECONDS         120
+#define KILL_SECONDS    10   /* and so much more for each kill */
+#define HELD_SECONDS    20   /* and for each repetition of close-held */
+#define SIZE_SECONDS    3000 /* and for sizes-by-default, if it tries all */
+#define STALLED_SECONDS 60   /* and for each repetition of stalled-neighbours */
 
 struct scenario {
 	const char *name;
@@ -35,11 +37,18 @@ static const struct scenario scenarios[] = {
 	{"rx-buf-len-8k", rx_buf_len_8k},
 	{"rx-buf-len-16k", rx_buf_len_16k},
 	{"rx-buf-len-32k", rx_buf_len_32k},
+	{"area-grows", area_grows},
+	{"area-grows-large", area_grows_large},
+	{"area-grows-dry", area_grows_dry},
 	{"steered-and-unsteered", steered_and_unsteered},
 	{"queue-of-another", queue_of_another},
 	{"two-receivers", two_receivers},
 	{"buffers-held", buffers_held},
 	{"copies-starve", copies_starve},
+	{"sizes-by-default", sizes_by_default},
+	{"stalled-neighbours", stalled_neighbours},
+	{"shares-by-connection", shares_by_connection},
+	{"shares-by-port", shares_by_port},
 	{"close-held", views_held_across_close},
 	{"close-held-small-ring", views_held_small_ring},
 	{"port-left-at-close", port_left_at_close},
@@ -65,10 +74,13 @@ static const struct scenario scenarios[] = {
 /* clang-format on */
 
 static const char usage[] =
-	"usage: datapath [--scenario GLOB[,GLOB...]] [--kills N] [--held N] [--list]\n"
+	"usage: datapath [--scenario GLOB[,GLOB...]] [--kills N] [--held N] "
+	"[--sizes[=RING]] [--stalled N] [--list]\n"
 	"  --scenario  only those whose name matches\n"
 	"  --kills     how often receiver-killed kills\n"
-	"  --held      how often close-held closes\n";
+	"  --held      how often close-held closes\n"
+	"  --sizes     sizes-by-default tries every size with every other, or with one ring\n"
+	"  --stalled   how often stalled-neighbours measures\n";
 
 static void run(const void *argument)
 {
@@ -108,7 +120,9 @@ static int run_scenario(const struct scenario *scenario)
 {
 	struct process process = {run, scenario, rx_describe,
 				  SECONDS + KILL_SECONDS * receiver_kills +
-					  HELD_SECONDS * held_repetitions};
+					  HELD_SECONDS * held_repetitions +
+					  STALLED_SECONDS * (stalled_repetitions + 2) +
+					  SIZE_SECONDS * (unsigned)sizing_whole};
 	double begun = seconds();
 	char reason[1100];
 
@@ -127,7 +141,9 @@ int main(int argc, char **argv)
 		{"scenario", required_argument, NULL, 's'},
 		{"kills", required_argument, NULL, 'k'},
 		{"held", required_argument, NULL, 'h'},
+		{"sizes", optional_argument, NULL, 'z'},
 		{"list", no_argument, NULL, 'l'},
+		{"stalled", required_argument, NULL, 'n'},
 		{NULL, 0, NULL, 0},
 	};
 	const char *globs = "*";
@@ -142,6 +158,11 @@ int main(int argc, char **argv)
 			receiver_kills = (unsigned)atoi(optarg);
 		} else if (option == 'h') {
 			held_repetitions = (unsigned)atoi(optarg);
+		} else if (option == 'z') {
+			sizing_whole = 1;
+			sizing_ring = optarg ? (uint32_t)atoi(optarg) : 0;
+		} else if (option == 'n') {
+			stalled_repetitions = (unsigned)atoi(optarg);
 		} else if (option == 'l') {
 			list = 1;
 		} else {

@@ -223,3 +223,31 @@ uint32_t nic_set_rx_ring(uint32_t entries)
 	wait_for_carrier(nic_interface());
 	return before;
 }
+
+uint32_t nic_ifindex(void)
+{
+	return if_nametoindex(nic_interface());
+}
+
+int nic_hw_gro(void)
+{
+	struct zrx_nic_device *device = open_device();
+	uint32_t state = 0;
+
+	device->ops->feature(device, ZRX_NIC_HW_GRO, &state);
+	zrx_nic_device_close(device);
+	return !!(state & ZRX_FEATURE_STATE_ON);
+}
+
+int nic_set_hw_gro(int on)
+{
+	struct zrx_nic_device *device;
+
+	if (nic_hw_gro() == on)
+		return 1;
+	device = open_device();
+	device->ops->feature_set(device, ZRX_NIC_HW_GRO, on);
+	zrx_nic_device_close(device);
+	wait_for_carrier(nic_interface());
+	return nic_hw_gro() == on;
+}

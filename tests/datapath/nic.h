@@ -36,6 +36,12 @@ void nic_set_mtu(int mtu);
 /* Addresses stay. */
 void nic_set_up(int up);
 void nic_rename(const char *from, const char *to);
+/* Whether the NIC merges packets; 0 from setting it: the driver cannot. */
+int nic_hw_gro(void);
+int nic_set_hw_gro(int on);
+
+uint32_t nic_ifindex(void);
+
 /* Descriptors of each receive queue. Returns how many there were. */
 uint32_t nic_set_rx_ring(uint32_t entries);
 

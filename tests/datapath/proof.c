@@ -147,7 +147,7 @@ static void prove_nothing(struct zrx_options options, int some_bytes, const char
 	pthread_t thread;
 	int result;
 
-	options.flags = ZRX_QUEUE;
+	options.flags |= ZRX_QUEUE;
 	options.queue = QUEUE;
 	options.steer = ZRX_STEER_CONNECTION;
 	listener_open(&listener, AF_INET6);
@@ -199,6 +199,7 @@ void proof_of_starvation(void)
 	uint32_t entries = nic_set_rx_ring(nic_is("gve") ? 2048 : 1024);
 
 	options.area_bytes = TINY_AREA;
+	options.flags |= ZRX_SMALL_AREA;
 	prove_nothing(options, 1, "finds no chunk", "area_bytes");
 	nic_set_rx_ring(entries);
 }

@@ -27,11 +27,14 @@ datapath = failed=0; for run in $(1); do \
 	done; exit $$failed
 
 # Where a closed ring gives views back to a NIC that still writes, and where the kernel stops the queue first.
+SIZING_ALL := bnxt:6.18 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 HELD_ALL := bnxt:6.16 bnxt:6.18 bnxt:7.3 gve:6.18 gve:7.3
+STALLED_ALL := bnxt:6.16 bnxt:6.18 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
+BENCHES += bench-stalled-nic
 
-.PHONY: test-datapath test-datapath-all test-close-held-all
+.PHONY: test-datapath test-datapath-all test-close-held-all sizing-all bench-stalled-nic
 test-datapath: $(B)/tests/datapath ## try on modelled NICs what is a NIC's own: areas, foreign queues, faults, kills
-	$(Q)$(call datapath,bnxt:6.18,300,--held 3 \
+	$(Q)$(call datapath,bnxt:6.18,900,--held 3 \
 		--scenario close-held-small-ring$(comma)port-left-at-close$(comma)prepared-and-closed)
 	$(Q)$(call datapath,$(DATAPATH_RUNS),900,--kills 10)
 
@@ -40,5 +43,11 @@ test-datapath-all: $(B)/tests/datapath ## the same on every kernel and driver, w
 
 test-close-held-all: $(B)/tests/datapath ## close with views out 20 times, on kernels that stop the queue first and others
 	$(Q)$(call datapath,$(HELD_ALL),1800,--scenario 'close-held*' --held 20)
+
+sizing-all: $(B)/tests/datapath ## try areas and rings of every size on every kernel and driver: hours
+	$(Q)$(call datapath,$(SIZING_ALL),3600,--scenario sizes-by-default --sizes)
+
+bench-stalled-nic: $(B)/tests/datapath ## measure what unread connections of a NIC queue leave to others; build/bench/stalled-nic.json
+	$(Q)tests/datapath/stalled-figures --program $(B)/tests/datapath --output $(B)/bench/stalled-nic.json $(STALLED_ALL)
 
 -include $(DATAPATH_OBJECTS:.o=.d)

@@ -55,19 +55,27 @@ void rx_open(struct rx *rx, const struct zrx_options *options)
 	describe_too(rx, NULL);
 }
 
-void rx_add(struct rx *rx, struct flow *flow)
+int rx_try_add(struct rx *rx, struct flow *flow, struct zrx_error *error)
 {
 	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
-	struct zrx_error error = ZRX_ERROR_INIT;
 	int result;
 
 	CHECK(rx->count < RX_FLOWS, "too many flows");
 	options.tag = rx->count;
 	result = zrx_receiver_add(rx->receiver, flow->fd, &options, &flow->handle);
 	if (result)
-		zrx_receiver_error(rx->receiver, &error);
+		zrx_receiver_error(rx->receiver, error);
+	else
+		rx->flows[rx->count++] = flow;
+	return result;
+}
+
+void rx_add(struct rx *rx, struct flow *flow)
+{
+	struct zrx_error error = ZRX_ERROR_INIT;
+	int result = rx_try_add(rx, flow, &error);
+
 	CHECK(!result, "add: %s: %s", strerror(-result), error.message);
-	rx->flows[rx->count++] = flow;
 }
 
 void rx_start(struct rx *rx, struct flow *flow)
@@ -83,8 +91,8 @@ static void check_bytes(const struct rx *rx, const struct rx_held *held)
 	const struct zrx_buffer *buffer = &held->buffer;
 	size_t good;
 
-	CHECK(buffer->offset < rx->info.area_bytes &&
-		      buffer->length <= rx->info.area_bytes - buffer->offset,
+	CHECK(buffer->offset < rx->info.area_max_bytes &&
+		      buffer->length <= rx->info.area_max_bytes - buffer->offset,
 	      "a buffer outside of the area: %" PRIu64 " + %u", buffer->offset, buffer->length);
 	good = payload_check(buffer->data, buffer->length, SEED, held->flow, held->offset);
 	CHECK(good == buffer->length, "stream %" PRIu64 ": wrong byte at %" PRIu64, held->flow,
@@ -112,7 +120,7 @@ static void take_data(struct rx *rx, struct flow *flow, const struct zrx_buffer 
 	CHECK(flow->received <= flow->bytes, "stream %" PRIu64 " has too many bytes", flow->number);
 	if (buffer->length > rx->largest)
 		rx->largest = buffer->length;
-	if (rx->hold)
+	if (rx->hold || flow->hold)
 		keep(rx, &held);
 	else
 		CHECK(!zrx_buffer_release(buffer, 1), "release");
@@ -289,12 +297,13 @@ void rx_describe(char *text, size_t size)
 		length += (size_t)snprintf(
 			text + length, size - length,
 			"queue %u: bytes %" PRIu64 " streams %" PRIu64 " outstanding %" PRIu64
-			" parked %" PRIu64 " stall %u backlog %" PRIu64 " copied %" PRId64
-			" alloc_failures %" PRId64 " rearms %" PRIu64 "/%" PRIu64 "/%" PRIu64
-			" waits %" PRIu64 "; ",
+			" parked %" PRIu64 " paused %" PRIu64 " held %" PRIu64 " of %" PRIu64
+			" stall %u backlog %" PRIu64 " copied %" PRId64 " alloc_failures %" PRId64
+			" rearms %" PRIu64 "/%" PRIu64 "/%" PRIu64 " waits %" PRIu64 "; ",
 			described[i]->info.queue, stats.bytes, stats.streams, stats.outstanding,
-			stats.parked, stats.stall, stats.backlog, (int64_t)stats.copied_bytes,
-			(int64_t)stats.alloc_failures, stats.rearms_ring_full,
-			stats.rearms_no_buffer, stats.rearms_silent, stats.waits);
+			stats.parked, stats.paused, stats.held_bytes, stats.area_bytes, stats.stall,
+			stats.backlog, (int64_t)stats.copied_bytes, (int64_t)stats.alloc_failures,
+			stats.rearms_ring_full, stats.rearms_no_buffer, stats.rearms_silent,
+			stats.waits);
 	}
 }

@@ -10,7 +10,7 @@
 
 #include "flow.h"
 
-#define RX_FLOWS  8
+#define RX_FLOWS  64
 #define SECOND_NS INT64_C(1000000000)
 
 struct rx_held {
@@ -26,7 +26,7 @@ struct rx {
 	uint32_t count;
 	const uint8_t *memory; /* the area, seen by another way than its buffers; else NULL */
 	uint32_t largest;      /* buffer so far */
-	int hold;              /* keep what comes until rx_release */
+	int hold;              /* keep what comes until rx_release; see flow.hold, too */
 	struct rx_held *held;
 	size_t held_count, held_capacity;
 };
@@ -36,7 +36,8 @@ struct zrx_options rx_options(void);
 
 void rx_open(struct rx *rx, const struct zrx_options *options);
 
-/* Add the flow; start: and let its sender go. */
+/* Add the flow; try: it may be refused; start: and let its sender go. */
+int rx_try_add(struct rx *rx, struct flow *flow, struct zrx_error *error);
 void rx_add(struct rx *rx, struct flow *flow);
 void rx_start(struct rx *rx, struct flow *flow);
 

@@ -3,6 +3,8 @@
 #ifndef DATAPATH_SCENARIOS_H
 #define DATAPATH_SCENARIOS_H
 
+#include <stdint.h>
+
 /* areas.c */
 void area_of_pages(void);
 void area_of_huge_pages(void);
@@ -10,6 +12,11 @@ void area_in_dmabuf(void);
 void rx_buf_len_8k(void);
 void rx_buf_len_16k(void);
 void rx_buf_len_32k(void);
+
+/* grow.c */
+void area_grows(void);
+void area_grows_large(void);
+void area_grows_dry(void);
 
 /* flows.c */
 void steered_and_unsteered(void);
@@ -19,6 +26,19 @@ void two_receivers(void);
 /* shortage.c */
 void buffers_held(void);
 void copies_starve(void);
+
+/* sizing.c */
+void sizes_by_default(void);
+extern int sizing_whole;     /* every size with every other */
+extern uint32_t sizing_ring; /* of those only with this one; 0: all */
+
+/* stalled.c */
+void stalled_neighbours(void);
+extern unsigned stalled_repetitions;
+
+/* shares.c */
+void shares_by_connection(void);
+void shares_by_port(void);
 
 /* held.c */
 void views_held_across_close(void);
