@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <sys/resource.h>
 #include <zcrx.h>
 
+#include "machine.h"
 #include "sender.h"
 
 static uint64_t heap_bytes(void)
@@ -39,15 +39,12 @@ int main(int argc, char **argv)
 {
 	struct bench_sender sender = {
 		.streams = argc > 1 ? (uint32_t)atoi(argv[1]) : 10000, .active = 1, .processor = 0};
-	struct rlimit limit;
 	struct zrx_receiver *receiver;
 	uint64_t before, after;
 	int *sockets;
 	int result;
 
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	bench_raise_descriptor_limit();
 	sockets = calloc(sender.streams, sizeof(*sockets));
 	result = sockets ? bench_sender_start(&sender, sockets) : -1;
 	if (!result)

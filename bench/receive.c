@@ -3,15 +3,13 @@
  * One run of one side: a sender on one processor, the receiver on another, loopback. Prints one
  * line of JSON: seconds, CPU seconds of the receiving thread, bytes, receives.
  */
-#include <errno.h>
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
+#include "machine.h"
 #include "sender.h"
 #include "side.h"
 
@@ -79,7 +77,7 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: receive SIDE [--bytes N] [--buffer N] [--posted N] [--engine E]\n"
 			"               [--streams N] [--active N] [--processors RECEIVER,SENDER]\n"
-			"               [--realtime]\n");
+			"               [--realtime] [--singly]\n");
 	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
 		fprintf(stderr, "  %-6s %s\n", sides[i]->name, sides[i]->what);
 	return 2;
@@ -120,28 +118,11 @@ static int take_option(struct setup *setup, int option)
 	case 'r':
 		setup->realtime = 1;
 		return 1;
+	case 'i':
+		setup->job.singly = 1;
+		return 1;
 	default:
 		return 0;
-	}
-}
-
-/* Both ends go before everything else on the machine, where that is allowed. */
-static void go_first(void)
-{
-	const struct sched_param priority = {.sched_priority = 1};
-
-	if (sched_setscheduler(0, SCHED_FIFO, &priority))
-		fprintf(stderr, "receive: no real-time priority: %s\n", strerror(errno));
-}
-
-/* Each stream is a descriptor, and the receiver has one more of each for a moment. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }
 
@@ -150,7 +131,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"bytes", 1, NULL, 'b'},      {"buffer", 1, NULL, 'u'},   {"posted", 1, NULL, 'p'},
 		{"engine", 1, NULL, 'e'},     {"streams", 1, NULL, 's'},  {"active", 1, NULL, 'a'},
-		{"processors", 1, NULL, 'c'}, {"realtime", 0, NULL, 'r'}, {NULL, 0, NULL, 0},
+		{"processors", 1, NULL, 'c'}, {"realtime", 0, NULL, 'r'}, {"singly", 0, NULL, 'i'},
+		{NULL, 0, NULL, 0},
 	};
 	struct setup setup = {
 		.job = {.streams = 1, .bytes = 512ull << 20, .posted = 64, .engine = "auto"},
@@ -167,9 +149,9 @@ int main(int argc, char **argv)
 	if (!side || !setup.job.bytes || !setup.sender.active ||
 	    setup.sender.active > setup.job.streams)
 		return usage();
-	raise_descriptor_limit();
+	bench_raise_descriptor_limit();
 	if (setup.realtime)
-		go_first();
+		bench_go_first();
 	setup.sender.streams = setup.job.streams;
 	setup.sender.bytes = setup.job.bytes;
 	setup.job.sockets = calloc(setup.job.streams, sizeof(int));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -9,17 +9,37 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "machine.h"
 #include "sender.h"
 
-#define PAYLOAD (256u << 10)
+#define PAYLOAD     (256u << 10)
+#define PRESS_MS    1
+#define PRESS_BYTES (16u << 20) /* of the others, before those that stall are tried again */
 
-void bench_pin(int processor)
+/* Send on those that are not consumed what still goes. Returns 0 if nothing did. */
+static int press(const struct bench_sender *sender, const int *sockets, const char *payload)
 {
-	cpu_set_t set;
+	const int *stalled = sockets + sender->streams - sender->stalled;
+	int sent = 0;
 
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)processor, &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	for (uint32_t i = 0; i < sender->stalled; i++) {
+		while (send(stalled[i], payload, PAYLOAD, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+			sent = 1;
+	}
+	return sent;
+}
+
+/* The same until the word comes, by which the receiver takes no more of them. */
+static int press_until_told(const struct bench_sender *sender, const int *sockets, int go)
+{
+	struct pollfd told = {.fd = go, .events = POLLIN};
+	char *payload = calloc(1, PAYLOAD);
+	char byte;
+
+	while (payload && !poll(&told, 1, press(sender, sockets, payload) ? 0 : PRESS_MS))
+		;
+	free(payload);
+	return payload && read(go, &byte, 1) == 1;
 }
 
 static int send_all(const struct bench_sender *sender, const int *sockets)
@@ -36,6 +56,9 @@ static int send_all(const struct bench_sender *sender, const int *sockets)
 			break; /* the receiver gave up, and says so */
 		sent += (uint64_t)result;
 		turn = (turn + 1) % sender->active;
+		if (sender->stalled &&
+		    sent / PRESS_BYTES != (sent - (uint64_t)result) / PRESS_BYTES)
+			press(sender, sockets, payload);
 	}
 	free(payload);
 	return sent == sender->bytes;
@@ -54,7 +77,11 @@ static int serve(const struct bench_sender *sender, const struct sockaddr_in *ad
 		if (connect(sockets[i], (const void *)address, sizeof(*address)))
 			return 1;
 	}
-	if (read(go, &byte, 1) != 1 || !send_all(sender, sockets))
+	if (read(go, &byte, 1) != 1)
+		return 1;
+	if (sender->stalled && !press_until_told(sender, sockets, go))
+		return 1;
+	if (!send_all(sender, sockets))
 		return 1;
 	return read(go, &byte, 1) == 0 ? 0 : 1;
 }

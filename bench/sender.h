@@ -8,15 +8,14 @@
 
 struct bench_sender {
 	uint32_t streams;
-	uint32_t active; /* of them are sent on, in turn */
-	uint64_t bytes;  /* to send in all */
-	int processor;   /* it runs on */
+	uint32_t active;  /* the first ones, which are sent on, in turn */
+	uint32_t stalled; /* the last ones, which get all that they take, however little is consumed
+			   */
+	uint64_t bytes;   /* to send in all */
+	int processor;    /* it runs on */
 	pid_t process;
 	int go; /* pipe: one byte starts it */
 };
-
-/* Run the calling thread on this processor, where there is such a one. */
-void bench_pin(int processor);
 
 /* Start it, and accept its connections into sockets. 0, or a negative errno. */
 int bench_sender_start(struct bench_sender *sender, int *sockets);

@@ -12,6 +12,7 @@ struct bench_job {
 	uint32_t buffer_bytes; /* of one receive; 0: the side's default */
 	uint32_t posted;       /* buffers in the kernel's hands: given to bare, told by zrx */
 	const char *engine;    /* zrx */
+	int singly;            /* zrx: release each buffer by a call of its own */
 	uint64_t buffers;      /* receives it took */
 	void *state;           /* the side's own */
 };

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* zcrx itself. */
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <zcrx.h>
 
 #include "engine_multishot.h"
 #include "side.h"
-
-#define BATCH 128
+#include "take.h"
 
 static int open_receiver(struct bench_job *job)
 {
@@ -42,25 +40,11 @@ static int open_side(struct bench_job *job)
 
 static int receive(struct bench_job *job)
 {
-	struct zrx_event events[BATCH];
-	uint64_t got = 0;
+	struct bench_taken taken = {0};
+	int result = bench_take(job->state, job->bytes, job->singly, &taken);
 
-	while (got < job->bytes) {
-		int count = zrx_receiver_receive(job->state, events, BATCH, -1);
-
-		if (count == -EINTR)
-			continue;
-		if (count < 0)
-			return count;
-		for (int i = 0; i < count; i++) {
-			if (events[i].kind != ZRX_EVENT_DATA)
-				return -EPIPE;
-			job->buffers++;
-			got += events[i].buffer.length;
-		}
-		zrx_event_release(events, (uint32_t)count);
-	}
-	return 0;
+	job->buffers += taken.buffers;
+	return result;
 }
 
 /* How many chunks engine multishot came to keep in the kernel's hands. */

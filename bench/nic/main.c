@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../plugin/marker.h"
 #include "method.h"
 #include "peer.h"
 #include "processor.h"
@@ -44,6 +45,7 @@ static int look(const struct run *run, struct moment *moment)
 	size_t count = run->processors[0] == run->processors[1] ? 1 : 2;
 	struct timespec now;
 
+	MARKER();
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	memset(moment, 0, sizeof(*moment));
 	moment->wall = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
