@@ -331,12 +331,13 @@ static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
 
 /*
  * Copies take their chunks from the free list, and only a flush moves released ones there: do it
- * before they run out, and whenever streams wait.
+ * before they run out, and whenever streams wait. And when all spare holds wait in the backlog.
  */
 static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	uint32_t pending = zrx_refill_pending(refill_of(receiver));
-	int due = state->shortage || zrx_any_parked(receiver);
+	int due = state->shortage || zrx_any_parked(receiver) ||
+		  !zrx_holds_room(&receiver->area->holds);
 
 	state->shortage = 0;
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||

@@ -38,7 +38,8 @@
 		     back */
 #define ZRX_HOLD_BEGUN      (ZRX_HOLD_ALONE - 1) /* that count */
 #define ZRX_HOLD_OWNER_BITS 7u
-#define ZRX_HOLD_STREAMS    (1u << (32 - ZRX_HOLD_OWNER_BITS)) /* that owner can name */
+#define ZRX_HOLD_NOBODY     UINT32_MAX /* its stream is charged for it no more */
+#define ZRX_HOLD_STREAMS    (ZRX_HOLD_NOBODY >> ZRX_HOLD_OWNER_BITS) /* that owner can name */
 
 /* Holds on their way back, linked by next, which is 0 in the last. head and tail are index + 1; 0:
  * empty. */

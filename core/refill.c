@@ -87,6 +87,8 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
 			break;
 		}
 		done.tail = chain.head;
+		if (refill->charged == chain.head)
+			refill->charged = holds->next[index];
 		chain.head = holds->next[index];
 	}
 	chain.references -= written;
@@ -119,6 +121,18 @@ static void note_backlog(struct zrx_refill *refill)
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
 }
 
+/*
+ * What waits in the backlog is nobody's any more: the kernel takes from the ring only when packets
+ * come, and streams that rested until it did could rest for good. Only the owner may credit them.
+ */
+static void credit_backlog(struct zrx_area *area, struct zrx_refill *refill)
+{
+	if (!refill->charged || !zrx_area_owned(area))
+		return;
+	zrx_windows_uncharge(area->receiver, refill->charged);
+	refill->charged = 0;
+}
+
 /* Under the lock. A closed ring takes nothing: the holds go with the area. */
 static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
 {
@@ -131,7 +145,10 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 		return;
 	if (head)
 		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
+	if (!refill->charged)
+		refill->charged = chain.head;
 	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	credit_backlog(area, refill);
 	note_backlog(refill);
 }
 

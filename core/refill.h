@@ -32,7 +32,8 @@ struct zrx_refill {
 	_Atomic uint32_t lock;
 	/* Under the lock: */
 	uint32_t closed;
-	struct zrx_chain backlog;       /* released, but the ring was full */
+	struct zrx_chain backlog; /* released, but the ring was full */
+	uint32_t charged;         /* in it, the first whose stream is charged still: index + 1 */
 	_Atomic uint64_t backlog_count; /* for stats */
 	_Atomic uint64_t backlog_high;
 	_Atomic uint64_t filled; /* entries ever written */

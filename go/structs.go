@@ -30,7 +30,7 @@ type Stats struct {
 	Wakes             uint64 // receives that were woken
 	Paused            uint64 // streams that rest, at their window or by hand, now
 	Pauses            uint64 // times a stream came to rest at its window
-	HeldBytes         uint64 // memory that buffers out hold, in whole chunks, as the owner last saw it; a chunk that several streams hold counts for each, one that waits in the backlog until it is in the refill ring
+	HeldBytes         uint64 // memory that buffers out hold, in whole chunks, as the owner last saw it; a chunk that several streams hold counts for each
 	AreaBytes         uint64 // size of the area, now
 	Forgotten         uint64 // taken buffers that the garbage collector found without a Release; see Buffer
 }

@@ -64,7 +64,8 @@
 		     back */
 #define ZRX_HOLD_BEGUN      (ZRX_HOLD_ALONE - 1) /* that count */
 #define ZRX_HOLD_OWNER_BITS 7u
-#define ZRX_HOLD_STREAMS    (1u << (32 - ZRX_HOLD_OWNER_BITS)) /* that owner can name */
+#define ZRX_HOLD_NOBODY     UINT32_MAX /* its stream is charged for it no more */
+#define ZRX_HOLD_STREAMS    (ZRX_HOLD_NOBODY >> ZRX_HOLD_OWNER_BITS) /* that owner can name */
 
 /* Holds on their way back, linked by next, which is 0 in the last. head and tail are index + 1; 0:
  * empty. */
@@ -870,6 +871,10 @@ static inline void zrx_window_charge(struct zrx_windows *windows, struct zrx_str
 
 /* Holds came back: their chunks are free, their streams may go on. */
 void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain);
+
+/* A list of holds has to wait for room in the refill ring: their streams are credited now, they
+ * themselves are settled when they are in it. */
+void zrx_windows_uncharge(struct zrx_receiver *receiver, uint32_t head);
 
 /* A stream that is over, or rests, holds less than before. */
 void zrx_window_credited(struct zrx_receiver *receiver, struct zrx_stream *stream);
@@ -2082,7 +2087,8 @@ struct zrx_refill {
 	_Atomic uint32_t lock;
 	/* Under the lock: */
 	uint32_t closed;
-	struct zrx_chain backlog;       /* released, but the ring was full */
+	struct zrx_chain backlog; /* released, but the ring was full */
+	uint32_t charged;         /* in it, the first whose stream is charged still: index + 1 */
 	_Atomic uint64_t backlog_count; /* for stats */
 	_Atomic uint64_t backlog_high;
 	_Atomic uint64_t filled; /* entries ever written */
@@ -4138,12 +4144,13 @@ static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
 
 /*
  * Copies take their chunks from the free list, and only a flush moves released ones there: do it
- * before they run out, and whenever streams wait.
+ * before they run out, and whenever streams wait. And when all spare holds wait in the backlog.
  */
 static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	uint32_t pending = zrx_refill_pending(refill_of(receiver));
-	int due = state->shortage || zrx_any_parked(receiver);
+	int due = state->shortage || zrx_any_parked(receiver) ||
+		  !zrx_holds_room(&receiver->area->holds);
 
 	state->shortage = 0;
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
@@ -7992,6 +7999,8 @@ static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
 			break;
 		}
 		done.tail = chain.head;
+		if (refill->charged == chain.head)
+			refill->charged = holds->next[index];
 		chain.head = holds->next[index];
 	}
 	chain.references -= written;
@@ -8024,6 +8033,18 @@ static void note_backlog(struct zrx_refill *refill)
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
 }
 
+/*
+ * What waits in the backlog is nobody's any more: the kernel takes from the ring only when packets
+ * come, and streams that rested until it did could rest for good. Only the owner may credit them.
+ */
+static void credit_backlog(struct zrx_area *area, struct zrx_refill *refill)
+{
+	if (!refill->charged || !zrx_area_owned(area))
+		return;
+	zrx_windows_uncharge(area->receiver, refill->charged);
+	refill->charged = 0;
+}
+
 /* Under the lock. A closed ring takes nothing: the holds go with the area. */
 static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
 {
@@ -8036,7 +8057,10 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 		return;
 	if (head)
 		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
+	if (!refill->charged)
+		refill->charged = chain.head;
 	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	credit_backlog(area, refill);
 	note_backlog(refill);
 }
 
@@ -9702,13 +9726,26 @@ void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain)
 			count = 0;
 		}
 		owner = stream;
-		count += !chunks.total || put_chunk(&chunks, holds, index);
+		count += chunks.total ? put_chunk(&chunks, holds, index)
+				      : holds->owners[index] != ZRX_HOLD_NOBODY;
 		at = holds->next[index];
 		zrx_hold_rest(holds, index);
 	}
 	receiver->chunks.free_count = chunks.free_count;
 	if (count)
 		zrx_window_credit_holds(receiver, owner, count);
+}
+
+void zrx_windows_uncharge(struct zrx_receiver *receiver, uint32_t head)
+{
+	struct zrx_holds *holds = &receiver->area->holds;
+
+	for (uint32_t at = head; at; at = holds->next[at - 1]) {
+		uint32_t owner = holds->owners[at - 1];
+
+		holds->owners[at - 1] = ZRX_HOLD_NOBODY;
+		zrx_window_credit_holds(receiver, owner >> ZRX_HOLD_OWNER_BITS, 1);
+	}
 }
 
 /* ---- what may be asked for ---- */

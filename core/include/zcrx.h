@@ -515,8 +515,7 @@ struct zrx_stats {
 	uint64_t paused;             /* streams that rest, at their window or by hand, now */
 	uint64_t pauses;             /* times a stream came to rest at its window */
 	uint64_t held_bytes;         /* memory that buffers out hold, in whole chunks, as the owner last saw it; a
-					chunk that several streams hold counts for each, one that waits in the backlog
-					until it is in the refill ring */
+					chunk that several streams hold counts for each */
 	uint64_t area_bytes;         /* size of the area, now */
 };
 #define ZRX_STATS_INIT                                                                                                \

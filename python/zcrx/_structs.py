@@ -60,7 +60,7 @@ class Stats:
     paused: int  # streams that rest, at their window or by hand, now
     pauses: int  # times a stream came to rest at its window
     # memory that buffers out hold, in whole chunks, as the owner last saw it; a chunk that several streams
-    # hold counts for each, one that waits in the backlog until it is in the refill ring
+    # hold counts for each
     held_bytes: int
     area_bytes: int  # size of the area, now
 

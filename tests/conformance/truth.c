@@ -61,7 +61,7 @@ uint64_t truth_paused(struct run *run)
 }
 
 /* Returns what the stream holds, as it says. */
-static uint64_t check_stream(struct run *run, uint64_t number, int backlog, uint64_t *resting)
+static uint64_t check_stream(struct run *run, uint64_t number, uint64_t *resting)
 {
 	const struct stream *stream = &run->ledger.streams[number];
 	const char *stats = truth_stream_stats(run, number);
@@ -77,7 +77,7 @@ static uint64_t check_stream(struct run *run, uint64_t number, int backlog, uint
 	CHECK(held >= out,
 	      "stream %" PRIu64 ": its stats say %" PRIu64 " held bytes, %" PRIu64 " are out",
 	      number, held, out);
-	CHECK(out || backlog || run->judge->ahead || !held,
+	CHECK(out || run->judge->ahead || !held,
 	      "stream %" PRIu64 ": its stats say %" PRIu64 " held bytes, none are out", number,
 	      held);
 	CHECK(!named || window == named,
@@ -97,19 +97,18 @@ struct account {
 	uint64_t held, paused;
 	uint64_t sum, resting;
 	uint64_t rest; /* out, of streams that have ended: known by its bytes, not by its chunks */
-	int backlog;   /* what waits there is held, too, but by nobody who can be told */
 };
 
 static struct account look(struct run *run)
 {
-	struct account account = {.backlog = stats_value(run_read_stats(run), "backlog") > 0};
+	struct account account = {0};
 	const char *stats;
 
 	for (uint64_t i = 0; i < run->scenario->connections; i++) {
 		if (run->ledger.streams[i].ended)
 			account.rest += keeper_out(&run->keeper, i);
 		else if (*run->ledger.streams[i].handle)
-			account.sum += check_stream(run, i, account.backlog, &account.resting);
+			account.sum += check_stream(run, i, &account.resting);
 	}
 	stats = run_read_stats(run);
 	account.held = stats_value(stats, "held_bytes");
@@ -119,7 +118,7 @@ static struct account look(struct run *run)
 
 static int holds_what_its_streams_hold(const struct account *account)
 {
-	if (account->rest || account->backlog)
+	if (account->rest)
 		return account->held >= account->sum + account->rest;
 	return account->held == account->sum;
 }

@@ -26,10 +26,27 @@ class Mutation(NamedTuple):
     file: str
     old: str
     new: str
+    seeds: str = SEEDS  # of what few runs meet, those that do
 
 
 MUTATIONS = [
     Mutation("backlog-lost", "refill.c", "refill->backlog = fill(area,", "fill(area,"),
+    Mutation(
+        "backlog-charged", "refill.c", "\tcredit_backlog(area, refill);\n\tnote_backlog", "\tnote_backlog"
+    ),
+    Mutation(
+        "credited-twice",
+        "window.c",
+        "holds->owners[at - 1] = ZRX_HOLD_NOBODY;\n",
+        "",
+    ),
+    Mutation(
+        "holds-left-in-the-backlog",
+        "engine_zcrx.c",
+        "!zrx_holds_room(&receiver->area->holds);",
+        "0;",
+        seeds="2604",
+    ),
     Mutation("entry-skipped", "refill.c", "entry_at(refill, written++)", "entry_at(refill, ++written)"),
     Mutation(
         "refill-ring-overrun",
@@ -212,10 +229,10 @@ def build(objects: list[Path], mutation: Mutation, source: Path) -> Path:
     return program
 
 
-def verdict(program: Path) -> str:
+def verdict(program: Path, seeds: str = SEEDS) -> str:
     """What the simulation said; empty if it found nothing."""
     result = subprocess.run(
-        [program, SEEDS],
+        [program, seeds],
         check=False,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -251,7 +268,7 @@ def main() -> int:
         began = time.monotonic()
         source = mutate(core, mutation, scratch / mutation.name)
         try:
-            found = verdict(build(objects, mutation, source))
+            found = verdict(build(objects, mutation, source), mutation.seeds)
         except subprocess.TimeoutExpired:
             found = ""
         seconds = time.monotonic() - began

@@ -196,6 +196,11 @@ uint32_t sim_zcrx_user_references(void)
 
 /* ---- the refill ring ---- */
 
+int sim_zcrx_refill_full(void)
+{
+	return ifq.area && ifq.tail && sim_zcrx_pending() == ifq.entry_count;
+}
+
 uint32_t sim_zcrx_pending(void)
 {
 	uint32_t pending;
@@ -259,9 +264,14 @@ static int flush(void)
 	return 0;
 }
 
+/*
+ * A driver takes from the ring only when packets come. Where the kernel can flush it, none but
+ * those of the streams do: nobody may wait for room in it. Where it cannot, copies wait for others'.
+ */
 int sim_zcrx_driver_step(void)
 {
-	return ifq.area && !ifq.nodev && take_entries(sim_between(1, DRIVER_BATCH), 1);
+	return ifq.area && !ifq.nodev && !sim.kernel.flush &&
+	       take_entries(sim_between(1, DRIVER_BATCH), 1);
 }
 
 /* ---- the NIC ---- */

@@ -29,7 +29,7 @@ void sim_zcrx_receive(struct sim_request *request);
 int sim_zcrx_notice_due(void);
 void sim_zcrx_notices(void);
 
-/* The driver takes released buffers out of the refill ring. 0: nothing to do. */
+/* For packets of others the driver takes released buffers out of the refill ring. 0: nothing to do. */
 int sim_zcrx_driver_step(void);
 /* Time passes, and the driver's page pool lets a chunk go. */
 void sim_zcrx_relent(void);
@@ -46,5 +46,6 @@ void sim_zcrx_scrub(void);
 /* References that the user holds, and entries in the refill ring. */
 uint32_t sim_zcrx_user_references(void);
 uint32_t sim_zcrx_pending(void);
+int sim_zcrx_refill_full(void);
 
 #endif

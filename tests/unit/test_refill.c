@@ -168,6 +168,60 @@ static void test_settled(void)
 	tear_down();
 }
 
+/* What waits for room is nobody's any more, as soon as the owner has seen it: the kernel may take
+ * from the ring only when the stream goes on. */
+static void test_backlog_is_not_charged(void)
+{
+	uint64_t held;
+
+	set_up();
+	held = stream->held;
+	for (uint32_t i = 0; i < ENTRIES + 3; i++)
+		zrx_refill_give(&area, one(i));
+	CHECK_EQUAL(stream->held, held); /* another thread's releases */
+	area.owner = zrx_thread_number();
+	zrx_refill_drain(&area);
+	held -= 3 * 4096ull;
+	CHECK_EQUAL(stream->held, held);
+	zrx_refill_drain(&area);
+	zrx_refill_give(&area, one(20)); /* the owner's own */
+	held -= 4096;
+	CHECK_EQUAL(stream->held, held);
+	CHECK_EQUAL(receiver.windows.held_bytes, held);
+	CHECK(!zrx_hold_idle(area.holds.words[20]));
+	zrx_windows_settle(&receiver, (struct zrx_chain){.head = area.settled});
+	held -= ENTRIES * 4096ull;
+	CHECK_EQUAL(stream->held, held);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		consume();
+	zrx_refill_drain(&area);
+	CHECK_EQUAL(stream->held, held); /* not a second time */
+	CHECK(zrx_hold_idle(area.holds.words[20]));
+	CHECK_EQUAL(zrx_refill_backlog(&refill), 0);
+	tear_down();
+}
+
+/* Of a backlog that moves on in part, by whom may not credit, the rest is credited once. */
+static void test_backlog_in_part(void)
+{
+	uint64_t held;
+
+	set_up();
+	held = stream->held;
+	for (uint32_t i = 0; i < 2 * ENTRIES + 4; i++)
+		zrx_refill_give(&area, one(i));
+	for (uint32_t i = 0; i < ENTRIES - 1; i++)
+		consume();
+	zrx_refill_drain(&area); /* another thread: all but the last of them were settled */
+	CHECK_EQUAL(zrx_refill_backlog(&refill), 5);
+	area.owner = zrx_thread_number();
+	zrx_windows_settle(&receiver, (struct zrx_chain){.head = area.settled});
+	CHECK_EQUAL(stream->held, held - (2 * ENTRIES - 1) * 4096ull);
+	zrx_refill_drain(&area);
+	CHECK_EQUAL(stream->held, held - (2 * ENTRIES + 4) * 4096ull);
+	tear_down();
+}
+
 /* A hold with several of the kernel's references has as many entries, also where the ring has no
  * room for all at once. */
 static void test_several_references(void)
@@ -243,6 +297,8 @@ int main(void)
 	test_backlog();
 	test_give();
 	test_settled();
+	test_backlog_is_not_charged();
+	test_backlog_in_part();
 	test_several_references();
 	test_threads();
 	test_closed();

@@ -55,8 +55,7 @@ pub struct Stats {
     /// Times a stream came to rest at its window.
     pub pauses: u64,
     /// Memory that buffers out hold, in whole chunks, as the owner last saw it; a chunk that
-    /// several streams hold counts for each, one that waits in the backlog until it is in the
-    /// refill ring.
+    /// several streams hold counts for each.
     pub held_bytes: u64,
     /// Size of the area, now.
     pub area_bytes: u64,
