@@ -35,6 +35,7 @@ static void receive_until_rest(struct run *run)
 	uint64_t begun = now_ms(), paused;
 
 	do {
+		keeper_drain(&run->keeper); /* of what is back, the last receive knows */
 		receive_and_release(run, QUIET_MS);
 		paused = truth_paused(run);
 		CHECK(now_ms() - begun < REST_MS,
