@@ -178,6 +178,7 @@ static const struct key {
 	KEY(window_bytes, number),
 	KEY(stream_window_bytes, number),
 	KEY(area_max_bytes, number),
+	KEY(small_area, number),
 	KEY(area, text),
 	KEY(refuse, text),
 	KEY(stalled, number),

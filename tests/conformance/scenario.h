@@ -29,7 +29,7 @@ struct scenario {
 	uint64_t batch, hold_count, park_ms, release_batch, release_threads;
 	uint64_t remove_at, fork_at, wake_ms, signal_ms, until_bytes, closed_ms, repeat;
 	char *refuse, *area; /* CALL:FIELD or ""; what the area is made of, or "" */
-	uint64_t window_bytes, stream_window_bytes, area_max_bytes;
+	uint64_t window_bytes, stream_window_bytes, area_max_bytes, small_area;
 	uint64_t stalled, live_bytes; /* the first so many connections; of each of the others */
 	uint64_t hand_pause_at, hand_pause_ms, hand_pause_streams, drop_at;
 	int64_t timeout_ms;

@@ -66,6 +66,8 @@ static void list_options(const struct run *run, char *text, size_t size)
 		fprintf(out, " window_bytes=%" PRIu64, s->window_bytes);
 	if (s->area_max_bytes)
 		fprintf(out, " area_max_bytes=%" PRIu64, s->area_max_bytes);
+	if (s->small_area)
+		fprintf(out, " small_area=%" PRIu64, s->small_area);
 	if (*s->area)
 		fprintf(out, " area=%.20s", s->area);
 	fclose(out);

@@ -108,6 +108,7 @@ func (x *executor) open(_ *strings.Builder, words []string) (string, error) {
 		RefillEntries: uint32(number(option["refill_entries"])),
 		WindowBytes:   optional(option["window_bytes"]),
 		AreaMaxBytes:  optional(option["area_max_bytes"]),
+		SmallArea:     option["small_area"] == "1",
 		Batch:         int(number(option["batch"])),
 	}
 	if port := option["steer_port"]; port != "" && port != "0" {

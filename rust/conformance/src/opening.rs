@@ -26,6 +26,7 @@ pub fn builder(words: &[&str]) -> Result<Builder, Failure> {
             }
             "area_max_bytes" => builder.area_max_bytes(value.parse()?),
             "window_bytes" => builder.window_bytes(value.parse()?),
+            "small_area" => builder.small_area(value == "1"),
             "buffer_bytes" => builder.buffer_bytes(value.parse()?),
             "ring_entries" => builder.ring_entries(value.parse()?),
             "refill_entries" => builder.refill_entries(value.parse()?),

@@ -76,6 +76,8 @@ static void set_option(struct zrx_options *options, uint64_t *batch, const char 
 		options->window_bytes = number;
 	else if (!strcmp(key, "area_max_bytes"))
 		options->area_max_bytes = number;
+	else if (!strcmp(key, "small_area"))
+		options->flags |= number ? ZRX_SMALL_AREA : 0;
 	else if (!strcmp(key, "area"))
 		options->area_kind = !strcmp(value, "caller") ? ZRX_AREA_CALLER : ZRX_AREA_DMABUF;
 	else if (!strcmp(key, "batch"))
