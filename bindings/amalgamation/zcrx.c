@@ -16371,13 +16371,6 @@ void zrx_nic_verdict(struct zrx_nic_proof *proof, const struct zrx_nic_state *st
 
 /* ---- not a byte ---- */
 
-/* The kernel's own count, where it has one; the driver's is of drops for whatever reason. */
-static uint64_t judge_shortages(const struct zrx_nic_proof *proof,
-				const struct zrx_nic_state *state)
-{
-	return proof->alloc_failures == ZRX_UNKNOWN ? state->starved : proof->alloc_failures;
-}
-
 static int silence_of_shortage(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
 			       struct zrx_error *error)
 {
@@ -16390,8 +16383,25 @@ static int silence_of_shortage(const struct zrx_nic_proof *proof, const struct z
 			     "not a byte came: packets reach queue %u, and the driver finds no "
 			     "chunk for them (%" PRIu64 " times); its ring has %u entries, the "
 			     "area %" PRIu64 " bytes",
-			     proof->queue, judge_shortages(proof, state), state->ring_entries,
+			     proof->queue, proof->alloc_failures, state->ring_entries,
 			     state->area_bytes);
+}
+
+/* The driver's count is of drops for whatever reason, and the kernel has none of its own. */
+static int silence_of_either(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
+			     struct zrx_error *error)
+{
+	char hint[256];
+
+	snprintf(hint, sizeof(hint),
+		 "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N; "
+		 "if that does not help, " UNSPLIT_HINT,
+		 state->interface);
+	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
+			     "not a byte came: the driver dropped %" PRIu64
+			     " packets of queue %u: it finds no chunk for them (ring of %u "
+			     "entries, area of %" PRIu64 " bytes), or the NIC did not split them",
+			     state->starved, proof->queue, state->ring_entries, state->area_bytes);
 }
 
 static int silence_of_drops(const struct zrx_nic_proof *proof, const struct zrx_nic_state *state,
@@ -16431,10 +16441,11 @@ int zrx_nic_silence(const struct zrx_nic_proof *proof, const struct zrx_nic_stat
 				     state->unsplit, proof->queue);
 	if (state->stall == ZRX_STALL_COPIES)
 		return silence_of_copies(proof, state, error);
-	if (judge_counted(judge_shortages(proof, state)))
+	if (judge_counted(proof->alloc_failures))
 		return silence_of_shortage(proof, state, error);
 	if (judge_counted(state->starved))
-		return silence_of_drops(proof, state, error);
+		return proof->alloc_failures == ZRX_UNKNOWN ? silence_of_either(proof, state, error)
+							    : silence_of_drops(proof, state, error);
 	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
 			     "have the peer send, and check that its route leads here",
 			     "not a byte came");
