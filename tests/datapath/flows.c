@@ -133,6 +133,7 @@ struct worker {
 	struct rx rx;
 	struct flow flows[FLOWS];
 	pthread_t thread;
+	pthread_barrier_t *looked; /* nobody closes before all have: it may restart every queue */
 };
 
 static void *receive_all(void *argument)
@@ -146,6 +147,7 @@ static void *receive_all(void *argument)
 	rx_check_uncopied(&worker->rx);
 	for (unsigned i = 0; i < FLOWS; i++)
 		check_queue(&worker->rx, &worker->flows[i], 1);
+	pthread_barrier_wait(worker->looked);
 	rx_close(&worker->rx);
 	return NULL;
 }
@@ -154,10 +156,13 @@ void two_receivers(void)
 {
 	struct zrx_options options = rx_options();
 	struct worker workers[RECEIVERS];
+	pthread_barrier_t looked;
 	struct listener listener;
 
+	CHECK(!pthread_barrier_init(&looked, NULL, RECEIVERS), "no barrier");
 	listener_open(&listener, AF_INET6);
 	for (unsigned i = 0; i < RECEIVERS; i++) {
+		workers[i].looked = &looked;
 		rx_open(&workers[i].rx, &options);
 		for (unsigned j = 0; j < FLOWS; j++)
 			flow_connect(&workers[i].flows[j], &listener, FLOWS * i + j, BYTES);
@@ -169,4 +174,5 @@ void two_receivers(void)
 		thread_start(&workers[i].thread, receive_all, &workers[i]);
 	for (unsigned i = 0; i < RECEIVERS; i++)
 		pthread_join(workers[i].thread, NULL);
+	pthread_barrier_destroy(&looked);
 }
