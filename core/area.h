@@ -23,6 +23,10 @@ struct zrx_receiver;
 
 #define ZRX_AREA_LINE 64 /* bytes of a cache line */
 
+/* Of most machines, and of chunks so small that instructions count: loops that know it need a
+ * register less. */
+#define ZRX_PAGE_SHIFT 12u
+
 /* Of a loop that needs all registers: not to be made a part of its caller. */
 #define ZRX_APART __attribute__((noinline))
 /* Into each of its callers, for the arguments that are constant there. */

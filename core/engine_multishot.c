@@ -256,13 +256,12 @@ static void post(struct multishot_state *state, struct zrx_receiver *receiver)
 	}
 }
 
-/* As zrx_engine.take_back, into so many entries in a row. */
-static ZRX_APART uint32_t post_released(struct multishot_state *state, struct zrx_area *area,
-					struct zrx_run *run, uint32_t owner, uint32_t room)
+static ZRX_INTO uint32_t post_run(struct multishot_state *state, struct zrx_area *area,
+				  struct zrx_run *run, uint32_t owner, uint32_t room,
+				  uint32_t shift)
 {
 	/* Kept apart from what the loop writes, which could alias it. */
 	const struct zrx_holds holds = area->holds;
-	const uint32_t shift = area->chunk_shift;
 	const uint64_t base = (uintptr_t)area->base;
 	struct io_uring_buf *entry = post_place(state);
 	const size_t stride = run->stride, most = room * stride;
@@ -286,6 +285,15 @@ static ZRX_APART uint32_t post_released(struct multishot_state *state, struct zr
 	run->at = at;
 	posted(state, &area->receiver->chunks, count);
 	return count;
+}
+
+/* As zrx_engine.take_back, into so many entries in a row. */
+static ZRX_APART uint32_t post_released(struct multishot_state *state, struct zrx_area *area,
+					struct zrx_run *run, uint32_t owner, uint32_t room)
+{
+	if (area->chunk_shift == ZRX_PAGE_SHIFT)
+		return post_run(state, area, run, owner, room, ZRX_PAGE_SHIFT);
+	return post_run(state, area, run, owner, room, area->chunk_shift);
 }
 
 /* Straight to the kernel, as far as it should have them: what was used last is still in the cache.
@@ -371,9 +379,9 @@ static inline int has_bytes(const struct io_uring_cqe *cqe)
  * chunk nobody else has a part of (partial: some are filled in part; NULL: none is). The kernel's
  * reference to it becomes the view's. Returns how many there were.
  */
-static inline uint32_t run_of_whole(struct zrx_row *out, const struct io_uring_cqe *cqe,
-				    uint32_t most, const struct zrx_chunk *partial, uint32_t shift,
-				    int some_partial)
+static ZRX_INTO uint32_t run_of_whole(struct zrx_row *out, const struct io_uring_cqe *cqe,
+				      uint32_t most, const struct zrx_chunk *partial,
+				      uint32_t shift, int some_partial)
 {
 	const uint32_t wanted = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE;
 	const struct io_uring_cqe *const first = cqe, *const end = cqe + most;
@@ -413,6 +421,8 @@ static ZRX_APART uint32_t whole_chunks(struct zrx_row *row, const struct io_urin
 {
 	if (chunks->partial)
 		return run_of_whole(row, cqe, most, chunks->chunks, shift, 1);
+	if (shift == ZRX_PAGE_SHIFT)
+		return run_of_whole(row, cqe, most, NULL, ZRX_PAGE_SHIFT, 0);
 	return run_of_whole(row, cqe, most, NULL, shift, 0);
 }
 

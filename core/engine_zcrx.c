@@ -26,8 +26,6 @@
 #define ARMS_MOST        (UINT32_MAX / 4)
 #define ASK_MOST         (1u << 30) /* a request's limit has 32 bits */
 
-#define PAGE_SHIFT 12u /* of most machines, and the usual chunk */
-
 #define ZCRX_WIDE 1 /* completions of 32 bytes */
 
 struct zcrx_state {
@@ -555,8 +553,8 @@ static ZRX_APART uint32_t plain_views(struct zrx_row *row, const struct zrx_part
 		return 0; /* no CPU view of it: known from here on */
 	if (!zrx_parts_linear_all(parts))
 		return run_of_plain(row, parts, cqe, most, shift, 0);
-	if (shift == PAGE_SHIFT)
-		return run_of_plain(row, parts, cqe, most, PAGE_SHIFT, 1);
+	if (shift == ZRX_PAGE_SHIFT)
+		return run_of_plain(row, parts, cqe, most, ZRX_PAGE_SHIFT, 1);
 	return run_of_plain(row, parts, cqe, most, shift, 1);
 }
 

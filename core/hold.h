@@ -121,12 +121,12 @@ static inline int zrx_hold_idle(uint64_t word)
 static inline uint64_t zrx_hold_begin(const struct zrx_holds *holds, uint64_t index, uint64_t idle,
 				      uint32_t owner)
 {
-	uint64_t epoch = idle + ZRX_HOLD_EPOCH;
+	uint64_t word = idle + (ZRX_HOLD_EPOCH + ZRX_HOLD_FIRST);
 
-	ZRX_KEEP(epoch);
+	ZRX_KEEP(word);
 	holds->owners[index] = owner | 1;
-	atomic_store_explicit(&holds->words[index], epoch + ZRX_HOLD_FIRST, memory_order_relaxed);
-	return epoch;
+	atomic_store_explicit(&holds->words[index], word, memory_order_relaxed);
+	return word - ZRX_HOLD_FIRST;
 }
 
 /* Two numbers of 32 bits that lie one after the other in a struct, as one: a store in place of two.

@@ -147,12 +147,12 @@ static inline int zrx_hold_idle(uint64_t word)
 static inline uint64_t zrx_hold_begin(const struct zrx_holds *holds, uint64_t index, uint64_t idle,
 				      uint32_t owner)
 {
-	uint64_t epoch = idle + ZRX_HOLD_EPOCH;
+	uint64_t word = idle + (ZRX_HOLD_EPOCH + ZRX_HOLD_FIRST);
 
-	ZRX_KEEP(epoch);
+	ZRX_KEEP(word);
 	holds->owners[index] = owner | 1;
-	atomic_store_explicit(&holds->words[index], epoch + ZRX_HOLD_FIRST, memory_order_relaxed);
-	return epoch;
+	atomic_store_explicit(&holds->words[index], word, memory_order_relaxed);
+	return word - ZRX_HOLD_FIRST;
 }
 
 /* Two numbers of 32 bits that lie one after the other in a struct, as one: a store in place of two.
@@ -237,6 +237,10 @@ struct zrx_receiver;
 #define ZRX_WAIT_BACKLOG 2u /* a refill ring that overflows: only the owner can wait for room */
 
 #define ZRX_AREA_LINE 64 /* bytes of a cache line */
+
+/* Of most machines, and of chunks so small that instructions count: loops that know it need a
+ * register less. */
+#define ZRX_PAGE_SHIFT 12u
 
 /* Of a loop that needs all registers: not to be made a part of its caller. */
 #define ZRX_APART __attribute__((noinline))
@@ -3070,13 +3074,12 @@ static void post(struct multishot_state *state, struct zrx_receiver *receiver)
 	}
 }
 
-/* As zrx_engine.take_back, into so many entries in a row. */
-static ZRX_APART uint32_t post_released(struct multishot_state *state, struct zrx_area *area,
-					struct zrx_run *run, uint32_t owner, uint32_t room)
+static ZRX_INTO uint32_t post_run(struct multishot_state *state, struct zrx_area *area,
+				  struct zrx_run *run, uint32_t owner, uint32_t room,
+				  uint32_t shift)
 {
 	/* Kept apart from what the loop writes, which could alias it. */
 	const struct zrx_holds holds = area->holds;
-	const uint32_t shift = area->chunk_shift;
 	const uint64_t base = (uintptr_t)area->base;
 	struct io_uring_buf *entry = post_place(state);
 	const size_t stride = run->stride, most = room * stride;
@@ -3100,6 +3103,15 @@ static ZRX_APART uint32_t post_released(struct multishot_state *state, struct zr
 	run->at = at;
 	posted(state, &area->receiver->chunks, count);
 	return count;
+}
+
+/* As zrx_engine.take_back, into so many entries in a row. */
+static ZRX_APART uint32_t post_released(struct multishot_state *state, struct zrx_area *area,
+					struct zrx_run *run, uint32_t owner, uint32_t room)
+{
+	if (area->chunk_shift == ZRX_PAGE_SHIFT)
+		return post_run(state, area, run, owner, room, ZRX_PAGE_SHIFT);
+	return post_run(state, area, run, owner, room, area->chunk_shift);
 }
 
 /* Straight to the kernel, as far as it should have them: what was used last is still in the cache.
@@ -3185,9 +3197,9 @@ static inline int has_bytes(const struct io_uring_cqe *cqe)
  * chunk nobody else has a part of (partial: some are filled in part; NULL: none is). The kernel's
  * reference to it becomes the view's. Returns how many there were.
  */
-static inline uint32_t run_of_whole(struct zrx_row *out, const struct io_uring_cqe *cqe,
-				    uint32_t most, const struct zrx_chunk *partial, uint32_t shift,
-				    int some_partial)
+static ZRX_INTO uint32_t run_of_whole(struct zrx_row *out, const struct io_uring_cqe *cqe,
+				      uint32_t most, const struct zrx_chunk *partial,
+				      uint32_t shift, int some_partial)
 {
 	const uint32_t wanted = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE;
 	const struct io_uring_cqe *const first = cqe, *const end = cqe + most;
@@ -3227,6 +3239,8 @@ static ZRX_APART uint32_t whole_chunks(struct zrx_row *row, const struct io_urin
 {
 	if (chunks->partial)
 		return run_of_whole(row, cqe, most, chunks->chunks, shift, 1);
+	if (shift == ZRX_PAGE_SHIFT)
+		return run_of_whole(row, cqe, most, NULL, ZRX_PAGE_SHIFT, 0);
 	return run_of_whole(row, cqe, most, NULL, shift, 0);
 }
 
@@ -3839,8 +3853,6 @@ void zrx_sizing_describe(struct zrx_receiver *receiver);
 #define ARMS_MOST        (UINT32_MAX / 4)
 #define ASK_MOST         (1u << 30) /* a request's limit has 32 bits */
 
-#define PAGE_SHIFT 12u /* of most machines, and the usual chunk */
-
 #define ZCRX_WIDE 1 /* completions of 32 bytes */
 
 struct zcrx_state {
@@ -4368,8 +4380,8 @@ static ZRX_APART uint32_t plain_views(struct zrx_row *row, const struct zrx_part
 		return 0; /* no CPU view of it: known from here on */
 	if (!zrx_parts_linear_all(parts))
 		return run_of_plain(row, parts, cqe, most, shift, 0);
-	if (shift == PAGE_SHIFT)
-		return run_of_plain(row, parts, cqe, most, PAGE_SHIFT, 1);
+	if (shift == ZRX_PAGE_SHIFT)
+		return run_of_plain(row, parts, cqe, most, ZRX_PAGE_SHIFT, 1);
 	return run_of_plain(row, parts, cqe, most, shift, 1);
 }
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SEEDS = "1-4000"
-SECONDS = 120
+SECONDS = 300
 MINIMISED = {"backlog-lost", "late-timer-masks"}  # their failing runs are minimised, too
 MOST_LEFT = 0.75  # of their actions: which run fails first, and what it needs, changes with the core
 
