@@ -19,12 +19,12 @@
 
 #define FLUSH_PART \
 	4u /* flush when a fourth of the chunks that nobody holds lies in the refill ring */
-#define RETRY_FIRST_NS   1000000u /* parked, and nothing came back: look again */
-#define RETRY_LAST_NS    64000000u
-#define WATCH_NS         100000000u /* after traffic: look once for streams that stopped silently */
-#define BACKLOG_RETRY_NS 1000000u
-#define ARMS_MOST        (UINT32_MAX / 4)
-#define ASK_MOST         (1u << 30) /* a request's limit has 32 bits */
+/* What nobody announces is looked for again, ever later while nothing comes. */
+#define RETRY_FIRST_NS 1000000u
+#define RETRY_LAST_NS  64000000u
+#define WATCH_NS       100000000u /* after traffic: look once for streams that stopped silently */
+#define ARMS_MOST      (UINT32_MAX / 4)
+#define ASK_MOST       (1u << 30) /* a request's limit has 32 bits */
 
 #define ZCRX_WIDE 1 /* completions of 32 bytes */
 
@@ -32,9 +32,10 @@ struct zcrx_state {
 	struct zrx_ring ring;
 	struct zrx_ifq queue;
 	struct zrx_budget budget; /* of a NIC's queue */
-	uint32_t spent; /* of the refill entries taken: the last that is known to have helped no
-			   copy */
-	uint64_t retry_ns;
+	uint32_t spent;    /* of the refill entries taken: the last that is known to have helped no
+			      copy */
+	uint64_t retry_ns; /* the next wait of retry_at */
+	uint64_t backlog_ns; /* of backlog_at */
 	/* When to look again although nothing completes (zrx_sys_now_ns); 0: no need. */
 	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
 	uint64_t backlog_at; /* is there room in the refill ring again? */
@@ -118,7 +119,7 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 	int result;
 
 	state->nodev = (uint8_t)nodev;
-	state->retry_ns = RETRY_FIRST_NS;
+	state->retry_ns = state->backlog_ns = RETRY_FIRST_NS;
 	state->arms = state->arms_left = UINT32_MAX;
 	result = zrx_ring_open(&state->ring, receiver, ZCRX_WIDE, error);
 	if (result)
@@ -415,23 +416,30 @@ static uint64_t sooner(uint64_t one, uint64_t other)
 	return one - 1 < other - 1 ? one : other; /* 0, never, is the last */
 }
 
+/* So long; the time after it twice as long. */
+static uint64_t look_after(uint64_t *wait_ns)
+{
+	uint64_t at = zrx_sys_now_ns() + *wait_ns;
+
+	if (*wait_ns < RETRY_LAST_NS)
+		*wait_ns *= 2;
+	return at;
+}
+
 /* When the next look is due, by what there is to look for now; 0: never. */
 static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	int parked = !state->nodev && zrx_any_parked(receiver);
 	int backlog = zrx_refill_backlog(refill_of(receiver)) != 0;
 
-	if (!parked) {
+	if (!parked)
 		state->retry_at = 0;
-	} else if (!state->retry_at) {
-		state->retry_at = zrx_sys_now_ns() + state->retry_ns;
-		if (state->retry_ns < RETRY_LAST_NS)
-			state->retry_ns *= 2;
-	}
+	else if (!state->retry_at)
+		state->retry_at = look_after(&state->retry_ns);
 	if (!backlog)
 		state->backlog_at = 0;
 	else if (!state->backlog_at)
-		state->backlog_at = zrx_sys_now_ns() + BACKLOG_RETRY_NS;
+		state->backlog_at = look_after(&state->backlog_ns);
 	if (state->active && !state->watch_at)
 		state->watch_at = zrx_sys_now_ns() + WATCH_NS;
 	return sooner(state->watch_at, sooner(state->retry_at, state->backlog_at));
@@ -618,6 +626,7 @@ static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
 	state->delivered += at - *head;
 	state->active = 1;
 	state->retry_ns = RETRY_FIRST_NS;
+	state->backlog_ns = RETRY_FIRST_NS;
 	*head = at;
 	return 0;
 }

@@ -49,7 +49,9 @@ struct app {
 	uint64_t bytes, buffers, ended;
 	void *area_memory; /* the caller's; NULL: the library's own */
 	uint32_t area_freed;
-	uint32_t leaps; /* of time, in vain */
+	uint32_t leaps;        /* of time, in vain */
+	uint32_t short_sleeps; /* with a backlog, since the last long one */
+	uint64_t progress;     /* at the last of them */
 	/* Inside of a receive. Atomic, so that no compiler reads it where it need not be read. */
 	_Atomic uint32_t receiving;
 	uint32_t closing;        /* inside of a close */

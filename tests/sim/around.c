@@ -10,8 +10,11 @@
 #define LEAPS_IN_VAIN 20u
 /* How long a receiver may sleep without a look at what nobody announces. */
 #define PARKED_NS  64000000u
-#define BACKLOG_NS 1000000u
-#define GROWTH_NS  10000000000u
+#define BACKLOG_NS 64000000u
+/* So many sleeps as short as this, one after the other, are too many. */
+#define SHORT_SLEEPS_MOST 8u
+#define BACKLOG_SPIN_NS   2000000u
+#define GROWTH_NS         10000000000u
 
 static int release_elsewhere(void)
 {
@@ -154,6 +157,17 @@ static void check_growth(const struct zrx_stats *stats)
 		sim_fail("the receiver sleeps for ever, and does not try growth again");
 }
 
+/* Where nothing comes it looks for room in the refill ring ever more rarely. */
+static void check_pace(int looks, uint64_t left)
+{
+	if (!looks || left >= BACKLOG_SPIN_NS || sim.progress != app.progress)
+		app.short_sleeps = 0;
+	else if (++app.short_sleeps > SHORT_SLEEPS_MOST)
+		sim_fail("nothing comes, and the receiver looks at the backlog each %llu ns",
+			 (unsigned long long)left);
+	app.progress = sim.progress;
+}
+
 /* Others that release, or wake, at this moment change what is so. */
 void sim_world_sleeps(uint64_t timer)
 {
@@ -184,6 +198,7 @@ void sim_world_sleeps(uint64_t timer)
 	if (stats.backlog && (!timer || left > BACKLOG_NS))
 		sim_fail("the receiver sleeps for %llu ns without a look at the backlog",
 			 (unsigned long long)left);
+	check_pace(stats.backlog && timer, left);
 }
 
 void sim_world_signalled(void)

@@ -47,6 +47,7 @@ MUTATIONS = [
         "0;",
         seeds="2604",
     ),
+    Mutation("backlog-looked-for-too-often", "engine_zcrx.c", "if (*wait_ns < RETRY_LAST_NS)", "if (0)"),
     Mutation("entry-skipped", "refill.c", "entry_at(refill, written++)", "entry_at(refill, ++written)"),
     Mutation(
         "refill-ring-overrun",
