@@ -19,7 +19,7 @@ conformance_nic = failed=0; for run in $(1); do \
 		echo "$$run"; \
 		tests/rig/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
 			--log $(B)/conformance/$$run -- \
-			$(B)/tests/conformance --engine zcrx --seconds 120 $(3) || failed=1; \
+			$(B)/tests/conformance --engine zcrx --seconds 300 $(3) || failed=1; \
 	done; exit $$failed
 
 .PHONY: conformance test-conformance-driver test-conformance test-conformance-uml test-conformance-nic test-conformance-nic-all
