@@ -77,7 +77,7 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: receive SIDE [--bytes N] [--buffer N] [--posted N] [--engine E]\n"
 			"               [--streams N] [--active N] [--processors RECEIVER,SENDER]\n"
-			"               [--realtime] [--singly]\n");
+			"               [--realtime] [--singly] [--receive-buffer N]\n");
 	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
 		fprintf(stderr, "  %-6s %s\n", sides[i]->name, sides[i]->what);
 	return 2;
@@ -121,6 +121,9 @@ static int take_option(struct setup *setup, int option)
 	case 'i':
 		setup->job.singly = 1;
 		return 1;
+	case 'f':
+		setup->sender.buffer_bytes = (int)strtol(optarg, NULL, 0);
+		return 1;
 	default:
 		return 0;
 	}
@@ -129,9 +132,11 @@ static int take_option(struct setup *setup, int option)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"bytes", 1, NULL, 'b'},      {"buffer", 1, NULL, 'u'},   {"posted", 1, NULL, 'p'},
-		{"engine", 1, NULL, 'e'},     {"streams", 1, NULL, 's'},  {"active", 1, NULL, 'a'},
-		{"processors", 1, NULL, 'c'}, {"realtime", 0, NULL, 'r'}, {"singly", 0, NULL, 'i'},
+		{"bytes", 1, NULL, 'b'},      {"buffer", 1, NULL, 'u'},
+		{"posted", 1, NULL, 'p'},     {"engine", 1, NULL, 'e'},
+		{"streams", 1, NULL, 's'},    {"active", 1, NULL, 'a'},
+		{"processors", 1, NULL, 'c'}, {"realtime", 0, NULL, 'r'},
+		{"singly", 0, NULL, 'i'},     {"receive-buffer", 1, NULL, 'f'},
 		{NULL, 0, NULL, 0},
 	};
 	struct setup setup = {

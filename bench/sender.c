@@ -86,14 +86,22 @@ static int serve(const struct bench_sender *sender, const struct sockaddr_in *ad
 	return read(go, &byte, 1) == 0 ? 0 : 1;
 }
 
-static int listen_on_loopback(struct sockaddr_in *address)
+/* Of those that it accepts. What is more than any user may have, root may. */
+static int set_buffer(int listener, int bytes)
+{
+	return bytes && setsockopt(listener, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) &&
+	       setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
+static int listen_on_loopback(struct sockaddr_in *address, int buffer_bytes)
 {
 	socklen_t length = sizeof(*address);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	*address = (struct sockaddr_in){.sin_family = AF_INET,
 					.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	if (listener < 0 || bind(listener, (void *)address, length) || listen(listener, 1024) ||
+	if (listener < 0 || set_buffer(listener, buffer_bytes) ||
+	    bind(listener, (void *)address, length) || listen(listener, 1024) ||
 	    getsockname(listener, (void *)address, &length))
 		return -errno;
 	return listener;
@@ -102,7 +110,7 @@ static int listen_on_loopback(struct sockaddr_in *address)
 int bench_sender_start(struct bench_sender *sender, int *sockets)
 {
 	struct sockaddr_in address;
-	int listener = listen_on_loopback(&address);
+	int listener = listen_on_loopback(&address, sender->buffer_bytes);
 	int go[2], result = 0;
 
 	if (listener < 0)

@@ -12,6 +12,7 @@ struct bench_sender {
 	uint32_t stalled; /* the last ones, which get all that they take, however little is consumed
 			   */
 	uint64_t bytes;   /* to send in all */
+	int buffer_bytes; /* of the receiver's sockets; 0: as the kernel sees fit */
 	int processor;    /* it runs on */
 	pid_t process;
 	int go; /* pipe: one byte starts it */

@@ -39,7 +39,7 @@ static uint32_t room_left(const struct zrx_refill *refill)
 }
 
 /* So many entries are written. */
-static void publish(struct zrx_refill *refill, uint32_t written)
+static ZRX_INTO void publish(struct zrx_refill *refill, uint32_t written)
 {
 	/*
 	 * Release: the entries, and the last reads of the buffers, come before the kernel's acquire
