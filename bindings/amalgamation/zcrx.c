@@ -4162,9 +4162,10 @@ static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
 static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
 {
 	uint32_t pending = zrx_refill_pending(refill_of(receiver));
-	int due = state->shortage || zrx_any_parked(receiver) ||
-		  !zrx_holds_room(&receiver->area->holds);
+	int due = state->shortage || zrx_any_parked(receiver);
 
+	if (zrx_refill_backlog(refill_of(receiver)) && !zrx_holds_room(&receiver->area->holds))
+		due = 1;
 	state->shortage = 0;
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
@@ -7972,7 +7973,7 @@ static uint32_t room_left(const struct zrx_refill *refill)
 }
 
 /* So many entries are written. */
-static void publish(struct zrx_refill *refill, uint32_t written)
+static ZRX_INTO void publish(struct zrx_refill *refill, uint32_t written)
 {
 	/*
 	 * Release: the entries, and the last reads of the buffers, come before the kernel's acquire

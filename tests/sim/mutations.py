@@ -43,9 +43,9 @@ MUTATIONS = [
     Mutation(
         "holds-left-in-the-backlog",
         "engine_zcrx.c",
-        "!zrx_holds_room(&receiver->area->holds);",
-        "0;",
-        seeds="2604",
+        "!zrx_holds_room(&receiver->area->holds)",
+        "0",
+        seeds="14536 15624 28232",
     ),
     Mutation("backlog-looked-for-too-often", "engine_zcrx.c", "if (*wait_ns < RETRY_LAST_NS)", "if (0)"),
     Mutation("entry-skipped", "refill.c", "entry_at(refill, written++)", "entry_at(refill, ++written)"),
@@ -233,7 +233,7 @@ def build(objects: list[Path], mutation: Mutation, source: Path) -> Path:
 def verdict(program: Path, seeds: str = SEEDS) -> str:
     """What the simulation said; empty if it found nothing."""
     result = subprocess.run(
-        [program, seeds],
+        [program, *seeds.split()],
         check=False,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -266,7 +266,8 @@ static int flush(void)
 
 /*
  * A driver takes from the ring only when packets come. Where the kernel can flush it, none but
- * those of the streams do: nobody may wait for room in it. Where it cannot, copies wait for others'.
+ * those of the streams do: nobody may wait for room in it. Where it cannot, copies wait for
+ * others'.
  */
 int sim_zcrx_driver_step(void)
 {

@@ -29,7 +29,8 @@ void sim_zcrx_receive(struct sim_request *request);
 int sim_zcrx_notice_due(void);
 void sim_zcrx_notices(void);
 
-/* For packets of others the driver takes released buffers out of the refill ring. 0: nothing to do. */
+/* For packets of others the driver takes released buffers out of the refill ring. 0: nothing to do.
+ */
 int sim_zcrx_driver_step(void);
 /* Time passes, and the driver's page pool lets a chunk go. */
 void sim_zcrx_relent(void);
