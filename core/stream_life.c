@@ -241,28 +241,29 @@ void zrx_stream_continue(struct zrx_receiver *receiver, struct zrx_stream *strea
 
 /* ---- pause and resume by hand ---- */
 
-/* The live stream of a handle; NULL, with the error filled, if there is none. */
-static struct zrx_stream *find_live(struct zrx_receiver *receiver, uint64_t handle)
+/* The owner's: the live stream of a handle. Returns 0, or -EPERM, or -ENOENT with the error filled.
+ */
+static int find_live(struct zrx_receiver *receiver, uint64_t handle, struct zrx_stream **stream)
 {
-	struct zrx_stream *stream = zrx_stream_find(&receiver->streams, handle);
+	int result = zrx_check_thread(receiver);
 
-	if (stream && stream->state != ZRX_STREAM_DONE && !(stream->flags & ZRX_STREAM_REMOVING))
-		return stream;
-	zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
-		      "the stream has ended, or never was");
-	return NULL;
+	if (result)
+		return result;
+	*stream = zrx_stream_find(&receiver->streams, handle);
+	if (*stream && (*stream)->state != ZRX_STREAM_DONE &&
+	    !((*stream)->flags & ZRX_STREAM_REMOVING))
+		return 0;
+	return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
+			     "the stream has ended, or never was");
 }
 
 int zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = zrx_check_thread(receiver);
+	int result = find_live(receiver, handle, &stream);
 
 	if (result)
 		return result;
-	stream = find_live(receiver, handle);
-	if (!stream)
-		return -ENOENT;
 	if (stream->flags & ZRX_STREAM_BY_HAND)
 		return zrx_error_set(&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
 				     "zrx_receiver_resume lets it go on",
@@ -276,13 +277,10 @@ int zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t handle)
 int zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = zrx_check_thread(receiver);
+	int result = find_live(receiver, handle, &stream);
 
 	if (result)
 		return result;
-	stream = find_live(receiver, handle);
-	if (!stream)
-		return -ENOENT;
 	if (!(stream->flags & ZRX_STREAM_BY_HAND))
 		return zrx_error_set(
 			&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
@@ -298,13 +296,10 @@ int zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t handle)
 int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = zrx_check_thread(receiver);
+	int result = find_live(receiver, handle, &stream);
 
 	if (result)
 		return result;
-	stream = find_live(receiver, handle);
-	if (!stream)
-		return -ENOENT;
 	tell_event_loop(receiver, &receiver->cancels);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {

@@ -9327,28 +9327,29 @@ void zrx_stream_continue(struct zrx_receiver *receiver, struct zrx_stream *strea
 
 /* ---- pause and resume by hand ---- */
 
-/* The live stream of a handle; NULL, with the error filled, if there is none. */
-static struct zrx_stream *find_live(struct zrx_receiver *receiver, uint64_t handle)
+/* The owner's: the live stream of a handle. Returns 0, or -EPERM, or -ENOENT with the error filled.
+ */
+static int find_live(struct zrx_receiver *receiver, uint64_t handle, struct zrx_stream **stream)
 {
-	struct zrx_stream *stream = zrx_stream_find(&receiver->streams, handle);
+	int result = zrx_check_thread(receiver);
 
-	if (stream && stream->state != ZRX_STREAM_DONE && !(stream->flags & ZRX_STREAM_REMOVING))
-		return stream;
-	zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
-		      "the stream has ended, or never was");
-	return NULL;
+	if (result)
+		return result;
+	*stream = zrx_stream_find(&receiver->streams, handle);
+	if (*stream && (*stream)->state != ZRX_STREAM_DONE &&
+	    !((*stream)->flags & ZRX_STREAM_REMOVING))
+		return 0;
+	return zrx_error_set(&receiver->last, -ENOENT, ZRX_STAGE_STREAM, NULL,
+			     "the stream has ended, or never was");
 }
 
 int zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = zrx_check_thread(receiver);
+	int result = find_live(receiver, handle, &stream);
 
 	if (result)
 		return result;
-	stream = find_live(receiver, handle);
-	if (!stream)
-		return -ENOENT;
 	if (stream->flags & ZRX_STREAM_BY_HAND)
 		return zrx_error_set(&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
 				     "zrx_receiver_resume lets it go on",
@@ -9362,13 +9363,10 @@ int zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t handle)
 int zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = zrx_check_thread(receiver);
+	int result = find_live(receiver, handle, &stream);
 
 	if (result)
 		return result;
-	stream = find_live(receiver, handle);
-	if (!stream)
-		return -ENOENT;
 	if (!(stream->flags & ZRX_STREAM_BY_HAND))
 		return zrx_error_set(
 			&receiver->last, -EALREADY, ZRX_STAGE_STREAM,
@@ -9384,13 +9382,10 @@ int zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t handle)
 int zrx_receiver_remove(struct zrx_receiver *receiver, uint64_t handle)
 {
 	struct zrx_stream *stream;
-	int result = zrx_check_thread(receiver);
+	int result = find_live(receiver, handle, &stream);
 
 	if (result)
 		return result;
-	stream = find_live(receiver, handle);
-	if (!stream)
-		return -ENOENT;
 	tell_event_loop(receiver, &receiver->cancels);
 	stream->flags |= ZRX_STREAM_REMOVING;
 	if (stream->state == ZRX_STREAM_ARMED) {
@@ -16098,6 +16093,8 @@ static int judge_counted(uint64_t count)
 	return count && count != ZRX_UNKNOWN;
 }
 
+/* Of one interface. */
+#define SHORTAGE_HINT "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N"
 #define UNSPLIT_HINT                                                                           \
 	"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN that the driver " \
 	"leaves in the packet"
@@ -16331,8 +16328,7 @@ static void judge_stall(struct judge *judge)
 					       "chunks of the area"
 					     : "this kernel cannot go on copying once the area is "
 					       "used up"),
-		       state->flushes ? "a larger area (area_bytes), or a smaller NIC ring: "
-					"ethtool -G %s rx N"
+		       state->flushes ? SHORTAGE_HINT
 				      : "steer the flow to the queue of %s; boot Linux 6.19 or "
 					"newer, which can",
 		       state->interface);
@@ -16343,12 +16339,10 @@ static void judge_sizes(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (judge_counted(proof->alloc_failures))
-		zrx_check_hint(
-			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
-				      "the driver found no chunk %" PRIu64 " times",
-				      proof->alloc_failures),
-			"a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
-			judge->state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
+					     "the driver found no chunk %" PRIu64 " times",
+					     proof->alloc_failures),
+			       SHORTAGE_HINT, judge->state->interface);
 	if (proof->mtu > HEADERS_BYTES && proof->mtu - HEADERS_BYTES < proof->buffer_bytes / 2)
 		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "mtu",
 					     "a packet fills at most %u of a chunk's %u bytes",
@@ -16398,9 +16392,7 @@ static int silence_of_shortage(const struct zrx_nic_proof *proof, const struct z
 {
 	char hint[160];
 
-	snprintf(hint, sizeof(hint),
-		 "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
-		 state->interface);
+	snprintf(hint, sizeof(hint), SHORTAGE_HINT, state->interface);
 	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
 			     "not a byte came: packets reach queue %u, and the driver finds no "
 			     "chunk for them (%" PRIu64 " times); its ring has %u entries, the "
@@ -16415,9 +16407,7 @@ static int silence_of_either(const struct zrx_nic_proof *proof, const struct zrx
 {
 	char hint[256];
 
-	snprintf(hint, sizeof(hint),
-		 "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N; "
-		 "if that does not help, " UNSPLIT_HINT,
+	snprintf(hint, sizeof(hint), SHORTAGE_HINT "; if that does not help, " UNSPLIT_HINT,
 		 state->interface);
 	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
 			     "not a byte came: the driver dropped %" PRIu64

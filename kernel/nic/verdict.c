@@ -35,6 +35,8 @@ static int judge_counted(uint64_t count)
 	return count && count != ZRX_UNKNOWN;
 }
 
+/* Of one interface. */
+#define SHORTAGE_HINT "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N"
 #define UNSPLIT_HINT                                                                           \
 	"see that the NIC splits this traffic: plain TCP, no tunnel, no VLAN that the driver " \
 	"leaves in the packet"
@@ -268,8 +270,7 @@ static void judge_stall(struct judge *judge)
 					       "chunks of the area"
 					     : "this kernel cannot go on copying once the area is "
 					       "used up"),
-		       state->flushes ? "a larger area (area_bytes), or a smaller NIC ring: "
-					"ethtool -G %s rx N"
+		       state->flushes ? SHORTAGE_HINT
 				      : "steer the flow to the queue of %s; boot Linux 6.19 or "
 					"newer, which can",
 		       state->interface);
@@ -280,12 +281,10 @@ static void judge_sizes(struct judge *judge)
 	const struct zrx_nic_proof *proof = judge->proof;
 
 	if (judge_counted(proof->alloc_failures))
-		zrx_check_hint(
-			zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
-				      "the driver found no chunk %" PRIu64 " times",
-				      proof->alloc_failures),
-			"a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
-			judge->state->interface);
+		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "area",
+					     "the driver found no chunk %" PRIu64 " times",
+					     proof->alloc_failures),
+			       SHORTAGE_HINT, judge->state->interface);
 	if (proof->mtu > HEADERS_BYTES && proof->mtu - HEADERS_BYTES < proof->buffer_bytes / 2)
 		zrx_check_hint(zrx_check_add(&judge->list, ZRX_CHECK_WARN, "mtu",
 					     "a packet fills at most %u of a chunk's %u bytes",
@@ -335,9 +334,7 @@ static int silence_of_shortage(const struct zrx_nic_proof *proof, const struct z
 {
 	char hint[160];
 
-	snprintf(hint, sizeof(hint),
-		 "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N",
-		 state->interface);
+	snprintf(hint, sizeof(hint), SHORTAGE_HINT, state->interface);
 	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
 			     "not a byte came: packets reach queue %u, and the driver finds no "
 			     "chunk for them (%" PRIu64 " times); its ring has %u entries, the "
@@ -352,9 +349,7 @@ static int silence_of_either(const struct zrx_nic_proof *proof, const struct zrx
 {
 	char hint[256];
 
-	snprintf(hint, sizeof(hint),
-		 "a larger area (area_bytes), or a smaller NIC ring: ethtool -G %s rx N; "
-		 "if that does not help, " UNSPLIT_HINT,
+	snprintf(hint, sizeof(hint), SHORTAGE_HINT "; if that does not help, " UNSPLIT_HINT,
 		 state->interface);
 	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE, hint,
 			     "not a byte came: the driver dropped %" PRIu64
