@@ -33,7 +33,7 @@ LIBZCRX  := $(B)/libzcrx.a
 CORE_SOURCES := $(wildcard $(addsuffix /*.c,core kernel kernel/netlink kernel/probe kernel/nic kernel/nic/claim))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(B)/obj/%.o)
 # The core without the NIC calls: the simulated kernel has a NIC of its own (nic_model.c).
-SIM_CORE    := $(filter-out core/nic.c core/prove.c,$(wildcard core/*.c)) kernel/error.c
+SIM_CORE    := $(filter-out core/nic.c core/prove.c,$(wildcard core/*.c)) kernel/error.c kernel/place.c
 
 # What `make test` runs, in lanes side by side: the core on this kernel, fast ones first; the core on kernels that are
 # booted for it, which take a processor each; the packages, on both.

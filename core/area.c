@@ -37,6 +37,15 @@ static int populate(struct zrx_area *area, uint32_t kind)
 	return result == -EINVAL && kind == ZRX_AREA_HUGETLB && !area_grows(area) ? 0 : result;
 }
 
+/* Before the first touch. Kernels without NUMA, and nodes without memory, refuse: then it is
+ * anywhere. */
+static void prefer_node(struct zrx_area *area)
+{
+	if (area->node >= 0 &&
+	    zrx_sys_prefer_node(area->base, area->space_bytes, (uint32_t)area->node))
+		area->node = -1;
+}
+
 /*
  * Never the default size, which an area need not be a multiple of, and may be 1 GiB; the smallest
  * first. All sizes of arm64, with any page, and of x86.
@@ -60,6 +69,7 @@ static int map_hugetlb(struct zrx_area *area, uint32_t kind, int *mapped)
 		if (!area->base)
 			continue; /* no pages of this size, or no such size */
 		*mapped = 1;
+		prefer_node(area);
 		area->kind = ZRX_AREA_HUGETLB;
 		area->grain = 1ull << shifts[i];
 		result = populate(area, kind);
@@ -128,6 +138,8 @@ static int map_pages(struct zrx_area *area, int huge)
 
 	area->kind = ZRX_AREA_PAGES;
 	area->base = map_aligned(area->space_bytes, area_grows(area), &error);
+	if (area->base)
+		prefer_node(area);
 	if (area->base && area_grows(area))
 		error = zrx_sys_commit(area->base, area->bytes);
 	if (error && area->base)
@@ -179,6 +191,7 @@ static int use_caller_memory(struct zrx_area *area, const struct zrx_options *op
 	area->free = options->area_free;
 	area->free_context = options->area_context;
 	area->kind = ZRX_AREA_CALLER;
+	area->node = -1; /* where it is, is the caller's */
 	return 0;
 }
 
@@ -195,6 +208,7 @@ static int use_dmabuf(struct zrx_area *area, const struct zrx_options *options,
 	/* Device memory has no CPU view: buffers then carry offsets only. */
 	area->base = zrx_sys_map_fd(area->dmabuf_fd, area->bytes, 0, 0, &ignored);
 	area->kind = ZRX_AREA_DMABUF;
+	area->node = -1;
 	return 0;
 }
 
@@ -256,8 +270,14 @@ static void set_size(struct zrx_area *area, const struct zrx_options *options)
 	area->grain = zrx_sys_page_bytes();
 }
 
-int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint32_t chunk_bytes,
+int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uint32_t chunk_bytes,
 		  struct zrx_error *error)
+{
+	return zrx_area_open_near(area, options, chunk_bytes, -1, error);
+}
+
+int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
+		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error)
 {
 	struct zrx_area *area = zrx_sys_alloc(sizeof(*area));
 	int result;
@@ -267,6 +287,7 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	area->magic = ZRX_AREA_MAGIC;
 	set_size(area, options);
 	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
+	area->node = node;
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
 	area->poll_fd = -1;

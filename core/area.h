@@ -20,6 +20,7 @@ struct zrx_receiver;
 	1u                  /* any buffer that comes back: streams are parked, or at their window \
 			     */
 #define ZRX_WAIT_BACKLOG 2u /* a refill ring that overflows: only the owner can wait for room */
+#define ZRX_WAIT_INBOX   4u /* a socket that another thread brings, or a listener */
 
 #define ZRX_AREA_LINE 64 /* bytes of a cache line */
 
@@ -42,6 +43,7 @@ struct zrx_area {
 	uint64_t space_bytes; /* address space at base: what to unmap */
 	uint64_t grain;       /* what its size is a multiple of: the pages it is made of */
 	uint32_t kind;        /* ZRX_AREA_*, never AUTO */
+	int32_t node;         /* NUMA node on which its memory is preferred; -1: none */
 	uint32_t chunk_shift; /* log2 of the chunk */
 	int dmabuf_fd;        /* -1, or our own */
 	int wake_fd;          /* eventfd; lives as long as anyone may signal it */
@@ -84,6 +86,10 @@ struct zrx_area {
  */
 int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uint32_t chunk_bytes,
 		  struct zrx_error *error);
+
+/* The same, with its memory on a NUMA node, as far as there is some; -1: anywhere. */
+int zrx_area_open_near(struct zrx_area **area, const struct zrx_options *options,
+		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error);
 
 /* Once its chunks are known: the table of who has them. Returns 0, -ENOMEM, or -E2BIG. */
 int zrx_area_hold(struct zrx_area *area, struct zrx_error *error);

@@ -53,6 +53,18 @@ struct zrx_engine {
 	int (*cancel)(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
 	/*
+	 * Once: tell zrx_intake_ready of this listener when its descriptor is readable. -EAGAIN as
+	 * above.
+	 */
+	int (*watch)(struct zrx_receiver *receiver, int fd, uint32_t listener);
+
+	/*
+	 * End a wait of the next receives, and make the descriptor readable, at this time
+	 * (zrx_sys_now_ns) at the latest (NULL: cannot, a wait is bounded instead).
+	 */
+	void (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
+
+	/*
 	 * How many streams like this parked one could get a buffer now, as far as can be told. Of
 	 * the stream only matters whether it has a limit.
 	 */

@@ -359,6 +359,20 @@ static int multishot_cancel(struct zrx_receiver *receiver, struct zrx_stream *st
 	return zrx_ring_cancel(&state->ring, stream);
 }
 
+static int multishot_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
+{
+	struct multishot_state *state = receiver->state;
+
+	return zrx_ring_watch(&state->ring, fd, listener);
+}
+
+static void multishot_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+{
+	struct multishot_state *state = receiver->state;
+
+	zrx_ring_set_timer(&state->ring, at_ns);
+}
+
 static int multishot_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct multishot_state *state = receiver->state;
@@ -611,6 +625,8 @@ const struct zrx_engine zrx_engine_multishot = {
 	.start = multishot_start,
 	.arm = multishot_arm,
 	.cancel = multishot_cancel,
+	.watch = multishot_watch,
+	.remind = multishot_remind,
 	.available = multishot_available,
 	.extend = zrx_fill_extend,
 	.harvest = multishot_harvest,

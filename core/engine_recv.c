@@ -9,13 +9,16 @@
 #include "fill.h"
 #include "engine_multishot.h"
 #include "fork.h"
+#include "group.h"
+#include "intake.h"
 #include "options.h"
 #include "receiver.h"
 #include "row.h"
 #include "sys.h"
 
 #define EPOLL_BATCH 64
-#define WAKE        0u /* no stream has this handle */
+#define WAKE        0u /* no stream has these handles, which are above 1 << 32 */
+#define LISTENER    1u /* the first of the group's */
 
 struct recv_state {
 	int epoll;
@@ -98,6 +101,24 @@ static int recv_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	return 0;
 }
 
+/* Taken out again when it is reported: once, and exclusively, as zrx_ring_watch. */
+static int recv_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
+{
+	struct recv_state *state = receiver->state;
+
+	return zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE,
+				     LISTENER + listener);
+}
+
+static void listener_ready(struct zrx_receiver *receiver, uint32_t listener)
+{
+	struct recv_state *state = receiver->state;
+
+	zrx_sys_epoll_control(state->epoll, EPOLL_CTL_DEL,
+			      receiver->inbox->group->listeners[listener].fd, 0, 0);
+	zrx_intake_ready(receiver, listener);
+}
+
 static uint32_t recv_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
 	(void)stream;
@@ -115,6 +136,10 @@ static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
 
 		if (events[i].data.u64 == WAKE) {
 			zrx_sys_eventfd_drain(receiver->area->wake_fd);
+			continue;
+		}
+		if (events[i].data.u64 < LISTENER + ZRX_GROUP_LISTENERS) {
+			listener_ready(receiver, (uint32_t)events[i].data.u64 - LISTENER);
 			continue;
 		}
 		stream = zrx_stream_at(&receiver->streams, events[i].data.u64);
@@ -216,6 +241,7 @@ const struct zrx_engine zrx_engine_recv = {
 	.start = recv_start,
 	.arm = recv_arm,
 	.cancel = recv_cancel,
+	.watch = recv_watch,
 	.available = recv_available,
 	.extend = zrx_fill_extend,
 	.harvest = recv_harvest,

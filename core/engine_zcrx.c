@@ -140,8 +140,9 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
 {
 	struct zcrx_state *state;
-	int result = zrx_area_open(&receiver->area, &receiver->options,
-				   (uint32_t)zrx_sys_page_bytes(), error);
+	int32_t node = nodev ? -1 : zrx_nic_numa_node(receiver->options.interface);
+	int result = zrx_area_open_near(&receiver->area, &receiver->options,
+					(uint32_t)zrx_sys_page_bytes(), node, error);
 
 	if (result)
 		return result;
@@ -285,6 +286,20 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	struct zcrx_state *state = receiver->state;
 
 	return zrx_ring_cancel(&state->ring, stream);
+}
+
+static int zcrx_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
+{
+	struct zcrx_state *state = receiver->state;
+
+	return zrx_ring_watch(&state->ring, fd, listener);
+}
+
+static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+{
+	struct zcrx_state *state = receiver->state;
+
+	zrx_ring_set_timer(&state->ring, at_ns);
 }
 
 /* ---- chunks ---- */
@@ -737,6 +752,8 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.start = zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
+	.watch = zcrx_watch,
+	.remind = zcrx_remind,
 	.available = zcrx_available,
 	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,
@@ -759,6 +776,8 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.start = zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
+	.watch = zcrx_watch,
+	.remind = zcrx_remind,
 	.available = zcrx_available,
 	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,

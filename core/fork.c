@@ -5,6 +5,7 @@
 
 #include "area.h"
 #include "fork.h"
+#include "group.h"
 #include "receiver.h"
 #include "sys.h"
 
@@ -81,6 +82,8 @@ static void after_fork_child(void)
 		area->forked = 1;
 		if (area->receiver)
 			zrx_streams_each(&area->receiver->streams, fork_close_stream, NULL);
+		if (area->receiver && area->receiver->inbox)
+			zrx_group_forked(area->receiver->inbox);
 		if (area->ring_fd >= 0)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)

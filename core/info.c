@@ -69,6 +69,18 @@ int zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t handle,
 	return zrx_copy_out(stats, &filled, sizeof(filled));
 }
 
+void zrx_info_describe(struct zrx_receiver *receiver)
+{
+	const struct zrx_options *options = &receiver->options;
+	struct zrx_info *info = &receiver->info;
+
+	info->area_base = receiver->area->base;
+	info->area_max_bytes = receiver->area->max_bytes;
+	info->window_bytes = options->window_bytes;
+	info->numa_node = receiver->area->node;
+	info->processor = options->flags & ZRX_PROCESSOR ? (int32_t)options->processor : -1;
+}
+
 int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info)
 {
 	return zrx_copy_out(info, &receiver->info, sizeof(receiver->info));

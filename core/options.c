@@ -14,6 +14,7 @@
 #define MAX_RING_ENTRIES     32768u
 #define MIN_RING_ENTRIES     8u /* a wake, a timer and a cancel besides data */
 #define MAX_BUFFER_BYTES     (1u << 30)
+#define MAX_BUSY_POLL_US     1000000u
 #define AREA_BITS            47  /* of a size: 128 TiB */
 #define MIN_COPY_CHUNKS      16u /* below that a default chunk is made smaller */
 
@@ -118,6 +119,12 @@ static int check_choices(const struct zrx_options *options, struct zrx_error *er
 		return refuse(error, "take one of ZRX_NIC_*", "nic_mode", options->nic_mode);
 	if (options->steer > ZRX_STEER_NONE)
 		return refuse(error, "take one of ZRX_STEER_*", "steer", options->steer);
+	if (options->busy_poll_us > MAX_BUSY_POLL_US)
+		return refuse(error, "take at most 1000000, which is a second", "busy_poll_us",
+			      options->busy_poll_us);
+	if (options->flags & ZRX_PROCESSOR && !zrx_sys_may_run_on(options->processor))
+		return refuse(error, "take one that this process may use: taskset -p $$ lists them",
+			      "processor", options->processor);
 	if (options->steer_port > UINT16_MAX)
 		return refuse(error, "a TCP port is at most 65535", "steer_port",
 			      options->steer_port);
@@ -136,11 +143,9 @@ static int check_combinations(const struct zrx_options *options, struct zrx_erro
 	if (options->steer == ZRX_STEER_PORT && !options->steer_port)
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set options.steer_port",
 				     "steering by port needs the port");
-	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++) {
-		if (options->reserved[i])
-			return refuse(error, "zero the struct before filling it", "reserved",
-				      options->reserved[i]);
-	}
+	if (options->reserved)
+		return refuse(error, "zero the struct before filling it", "reserved",
+			      options->reserved);
 	return 0;
 }
 

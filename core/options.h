@@ -9,6 +9,8 @@
  * where no queue does. */
 #define ZRX_DEFAULT_AREA (1u << 30)
 #define ZRX_DEFAULT_RING (1u << 31)
+/* It is a group's, which refuses no socket for want of a share. */
+#define ZRX_IN_GROUP (1u << 29)
 
 /*
  * Copy a caller-sized input struct into ours: shorter ones are zero-extended, an unknown tail

@@ -4,10 +4,12 @@
 
 #include "error.h"
 #include "fork.h"
+#include "group.h"
+#include "intake.h"
 #include "options.h"
 #include "refill.h"
 #include "row.h"
-#include "sizing.h"
+#include "stream_life.h"
 #include "sys.h"
 
 #define MAX_CAPACITY     65536u
@@ -44,12 +46,13 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
-	zrx_sizing_describe(receiver);
+	zrx_info_describe(receiver);
 	zrx_store(&receiver->counters.area_bytes, receiver->area->bytes);
 	zrx_fork_hold();
 	receiver->area->receiver = receiver;
 	zrx_fork_allow();
-	result = zrx_window_check(receiver, receiver->options.window_bytes, error);
+	result = zrx_window_check(receiver->options.window_bytes, receiver->windows.chunk_bytes,
+				  receiver->area->max_bytes, error);
 	if (result) {
 		receiver->area->free = NULL; /* nobody has seen it: the caller's memory stays his */
 		zrx_receiver_close(receiver);
@@ -99,6 +102,8 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	area = receiver->area;
 	if (area->forked) /* the parent's */
 		return 0;
+	if (receiver->inbox)
+		zrx_group_leave(receiver);
 	/* The kernel lets only the thread that enabled the ring cancel its requests. */
 	stopped = zrx_check_thread(receiver);
 	if (!stopped)
@@ -148,7 +153,7 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		/* The request is over, so this was the last reference that the receiver held. */
 		zrx_fork_close_stream(stream);
 		zrx_stream_drop(receiver, stream);
-		zrx_count(&receiver->counters.streams, (uint64_t)-1);
+		zrx_streams_counted(receiver, -1);
 	}
 }
 
@@ -236,12 +241,13 @@ static int make_requests(struct zrx_receiver *receiver)
 		if (result)
 			zrx_stream_fail(receiver, stream, result);
 	}
-	return 0;
+	return receiver->inbox ? zrx_intake_watch(receiver) : 0;
 }
 
 static int has_requests(const struct zrx_receiver *receiver)
 {
-	return receiver->queued.first || receiver->cancels.first;
+	return receiver->queued.first || receiver->cancels.first ||
+	       (receiver->inbox && zrx_intake_unwatched(receiver));
 }
 
 /* What other threads have put on one of the area's lists, if anything. */
@@ -273,6 +279,19 @@ static void collect(struct zrx_receiver *receiver)
 
 /* ---- receive ---- */
 
+static int pin_owner(struct zrx_receiver *receiver)
+{
+	uint32_t processor = receiver->options.processor;
+	int result = receiver->options.flags & ZRX_PROCESSOR ? zrx_sys_pin(processor) : 0;
+
+	if (!result)
+		return 0;
+	atomic_store_explicit(&receiver->area->owner, 0, memory_order_relaxed);
+	return zrx_error_set(&receiver->last, result, ZRX_STAGE_THREAD,
+			     "open it without ZRX_PROCESSOR, or for another processor (taskset -p)",
+			     "this thread cannot be pinned to processor %u", processor);
+}
+
 /* There was none. Of threads that receive first at the same time, one becomes it. */
 static int bind_owner(struct zrx_receiver *receiver)
 {
@@ -284,6 +303,9 @@ static int bind_owner(struct zrx_receiver *receiver)
 	if (!atomic_compare_exchange_strong_explicit(&area->owner, &nobody, zrx_thread_number(),
 						     memory_order_relaxed, memory_order_relaxed))
 		return -EPERM;
+	result = pin_owner(receiver);
+	if (result)
+		return result;
 	result = receiver->engine->start(receiver);
 	if (!result)
 		return 0;
@@ -295,6 +317,8 @@ static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	if (receiver->done.first)
 		emit_done(receiver, sink);
+	if (receiver->inbox)
+		zrx_intake(receiver, sink);
 	sink->error = receiver->engine->harvest(receiver, sink);
 	if (receiver->done.first)
 		emit_done(receiver, sink);
@@ -317,7 +341,11 @@ static int may_sleep(struct zrx_receiver *receiver)
 	uint32_t want =
 		awaits_return(receiver) ? ZRX_WAIT_RETURN | ZRX_WAIT_BACKLOG : ZRX_WAIT_BACKLOG;
 
+	if (receiver->inbox)
+		want |= ZRX_WAIT_INBOX;
 	atomic_store_explicit(&receiver->area->waiting, want, memory_order_seq_cst);
+	if (receiver->inbox && zrx_intake_due(receiver))
+		return 0;
 	if (!awaits_return(receiver) && !(refill && zrx_refill_to_do(receiver->area)))
 		return 1;
 	collect(receiver);
@@ -398,6 +426,8 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 	else if (refused && (timeout_ns < 0 || timeout_ns > REFUSED_RETRY_NS))
 		timeout_ns = REFUSED_RETRY_NS;
 	timeout_ns = zrx_growth_patience(receiver, timeout_ns);
+	if (receiver->inbox)
+		timeout_ns = zrx_intake_patience(receiver, timeout_ns);
 	zrx_count(&receiver->counters.waits, 1);
 	waited = receiver->engine->wait(receiver, timeout_ns);
 	atomic_store_explicit(&receiver->area->waiting, 0, memory_order_relaxed);

@@ -15,6 +15,8 @@
 #include "window.h"
 #include "zcrx.h"
 
+struct zrx_inbox;
+
 /* Written by the owner alone, read by any thread: plain loads and stores that cannot tear. */
 struct zrx_counters {
 	_Atomic uint64_t bytes;
@@ -48,7 +50,8 @@ static inline void zrx_count(_Atomic uint64_t *counter, uint64_t more)
 
 struct zrx_receiver {
 	const struct zrx_engine *engine;
-	void *state; /* the engine's own */
+	struct zrx_inbox *inbox; /* of its group; NULL: it is in none */
+	void *state;             /* the engine's own */
 	struct zrx_area *area;
 	struct zrx_chunks
 		chunks; /* of the copying engines; of the others the kernel keeps account */
@@ -116,6 +119,9 @@ static inline void zrx_window_credit_holds(struct zrx_receiver *receiver, uint32
 	if (stream->state != ZRX_STREAM_ARMED)
 		zrx_window_credited(receiver, stream);
 }
+
+/* What is told of a receiver that is open, beside what its engine says. */
+void zrx_info_describe(struct zrx_receiver *receiver);
 
 static inline int zrx_any_parked(const struct zrx_receiver *receiver)
 {

@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "error.h"
 #include "fork.h"
+#include "intake.h"
 #include "probe/probe.h"
 #include "receiver.h"
 #include "ring.h"
@@ -37,6 +39,18 @@ static int try_open(struct zrx_ring *ring, uint32_t entries, uint32_t flags)
 	params.cq_entries = entries;
 	ring->flags = params.flags;
 	return zrx_sys_ring_open(&ring->uring, requests_for(entries), &params);
+}
+
+/* Kernels before 6.9 sleep at once. Before the ring is enabled, when any thread may register. */
+static void poll_before_sleep(struct zrx_ring *ring, struct zrx_receiver *receiver)
+{
+	struct zrx_uapi_napi napi = {.busy_poll_us = receiver->options.busy_poll_us};
+
+	if (!napi.busy_poll_us ||
+	    zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_NAPI, &napi, 1))
+		return;
+	receiver->info.busy_poll_us = receiver->options.busy_poll_us;
+	receiver->info.features |= ZRX_FEATURE_BUSY_POLL;
 }
 
 int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide,
@@ -75,6 +89,7 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 			zrx_error_copy(error, &reason);
 		return reason.code;
 	}
+	poll_before_sleep(ring, receiver);
 	receiver->info.ring_entries = ring->uring.cq.ring_entries;
 	if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
 		receiver->info.features |= ZRX_FEATURE_DEFER_TASKRUN;
@@ -153,6 +168,23 @@ int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns)
 	return 1;
 }
 
+/*
+ * Once, and exclusively: of several receivers that watch one listener the longest waiting is woken,
+ * and is the last in the queue when it asks again. So a thread that does not come back from what it
+ * does keeps one connection waiting at most, until the next one comes. (A multishot accept stays
+ * the first in the queue, and leaves non-blocking sockets alone.)
+ */
+int zrx_ring_watch(struct zrx_ring *ring, int fd, uint32_t listener)
+{
+	struct io_uring_sqe *sqe =
+		zrx_ring_request(ring, IORING_OP_POLL_ADD, fd, ZRX_RING_LISTEN | listener << 8);
+
+	if (!sqe)
+		return -EAGAIN;
+	sqe->poll32_events = POLLIN | EPOLLEXCLUSIVE;
+	return 0;
+}
+
 static void watch_wake(struct zrx_ring *ring, const struct zrx_receiver *receiver)
 {
 	struct io_uring_sqe *sqe;
@@ -181,6 +213,11 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 	case ZRX_RING_CANCEL:
 		ring->in_flight--;
 		break;
+	default:
+		if ((user_data & 0xff) != ZRX_RING_LISTEN)
+			break;
+		ring->in_flight--;
+		zrx_intake_ready(receiver, (uint32_t)(user_data >> 8));
 	}
 }
 

@@ -18,6 +18,7 @@ struct zrx_stream;
 #define ZRX_RING_CANCEL 2u /* a cancel request is done: says nothing that is not known */
 #define ZRX_RING_TIMER  3u
 #define ZRX_RING_NOTICE 4u /* zcrx event */
+#define ZRX_RING_LISTEN 5u /* a listener has connections: its number above the lowest byte */
 
 struct zrx_ring {
 	struct io_uring uring;
@@ -54,6 +55,9 @@ int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream); /* 
  * due before. 0: no room for the request.
  */
 int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns);
+
+/* As zrx_engine.watch. */
+int zrx_ring_watch(struct zrx_ring *ring, int fd, uint32_t listener);
 
 /* Submit and wait, as zrx_engine.wait; watches the area's eventfd. */
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns);

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "error.h"
+#include "options.h"
 #include "share.h"
 #include "sys.h"
+
+#define LEAST_BYTES (64u << 10)
 
 static int share_error(struct zrx_error *error, int result, const struct zrx_stream *stream)
 {
@@ -26,13 +29,27 @@ static int share_set(struct zrx_budget *budget, struct zrx_stream *stream, uint3
 	return got;
 }
 
-static int share_none_left(const struct zrx_budget *budget, const struct zrx_options *options,
-			   struct zrx_error *error)
+/*
+ * Its flow comes to the queue in any case, and a group refuses no socket: it may pin little, beyond
+ * the budget. Where many such sockets lie unread at once the NIC may run out of chunks, which their
+ * peers make up for by sending again.
+ */
+static int share_least_of_all(const struct zrx_stream *stream, struct zrx_error *error)
+{
+	int got = zrx_sys_receive_buffer_fix(stream->fd, LEAST_BYTES);
+
+	return got < 0 ? share_error(error, got, stream) : 0;
+}
+
+static int share_none_left(const struct zrx_budget *budget, const struct zrx_stream *stream,
+			   const struct zrx_options *options, struct zrx_error *error)
 {
 	if (options->flags & ZRX_SMALL_AREA)
 		return 0;
 	if (options->steer == ZRX_STEER_CONNECTION && options->nic_mode == ZRX_NIC_SETUP)
 		return ZRX_SHARE_COPIED;
+	if (options->flags & ZRX_IN_GROUP)
+		return share_least_of_all(stream, error);
 	return zrx_budget_refuse(budget, error);
 }
 
@@ -53,7 +70,7 @@ int zrx_share_take(struct zrx_budget *budget, struct zrx_stream *stream,
 	else
 		bytes = zrx_budget_take(budget, (uint32_t)has);
 	if (!bytes)
-		return share_none_left(budget, options, error);
+		return share_none_left(budget, stream, options, error);
 	result = share_set(budget, stream, bytes);
 	if (result <= 0) {
 		zrx_budget_give(budget, bytes);

@@ -69,12 +69,3 @@ int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct
 	*demand_bytes = demand.demand_bytes;
 	return zrx_sizing_decide(options, &demand, error);
 }
-
-void zrx_sizing_describe(struct zrx_receiver *receiver)
-{
-	struct zrx_info *info = &receiver->info;
-
-	info->area_base = receiver->area->base;
-	info->area_max_bytes = receiver->area->max_bytes;
-	info->window_bytes = receiver->options.window_bytes;
-}

@@ -8,8 +8,6 @@
 
 #include "zcrx.h"
 
-struct zrx_receiver;
-
 /*
  * For engine zcrx, before the area is there: what the caller left to the library (ZRX_DEFAULT_AREA,
  * ZRX_DEFAULT_RING) becomes what the interface asks for; an area below the standing demand is
@@ -22,8 +20,5 @@ int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct
 /* The same, once the interface is read (pure). */
 int zrx_sizing_decide(struct zrx_options *options, const struct zrx_nic_demand *demand,
 		      struct zrx_error *error);
-
-/* What of the sizes is the same for all engines, into the info of a receiver just opened. */
-void zrx_sizing_describe(struct zrx_receiver *receiver);
 
 #endif

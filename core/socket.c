@@ -9,10 +9,6 @@
 #include "socket.h"
 #include "sys.h"
 
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
-
 static int number_option(int fd, int level, int name, int *value)
 {
 	uint32_t length = sizeof(*value);
@@ -98,4 +94,16 @@ int zrx_socket_check(int fd, uint64_t *cookie, struct zrx_error *error)
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, NULL,
 				     "cannot identify descriptor %d", fd);
 	return 0;
+}
+
+int zrx_socket_check_listens(int fd, struct zrx_error *error)
+{
+	int listens = 0, result = check_protocol(fd, error);
+
+	if (!result)
+		result = number_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+	if (result || listens)
+		return result;
+	return zrx_error_set(error, -EINVAL, ZRX_STAGE_SOCKET, "call listen() on it first",
+			     "descriptor %d does not listen", fd);
 }

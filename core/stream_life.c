@@ -4,15 +4,18 @@
 
 #include "error.h"
 #include "fork.h"
+#include "inbox.h"
 #include "options.h"
 #include "receiver.h"
 #include "socket.h"
+#include "stream_life.h"
 #include "sys.h"
 
 /* ---- add ---- */
 
-static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_options *given,
-			 struct zrx_stream_options *checked)
+int zrx_stream_options_check(struct zrx_stream_options *checked,
+			     const struct zrx_stream_options *given, uint64_t chunk_bytes,
+			     uint64_t area_max_bytes, struct zrx_error *error)
 {
 	static const struct zrx_stream_options defaults = ZRX_STREAM_OPTIONS_INIT;
 	int result = zrx_copy_in(checked, sizeof(*checked), given ? given : &defaults);
@@ -21,43 +24,27 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 		result = -EINVAL;
 	if (result)
 		return zrx_error_set(
-			&receiver->last, result, ZRX_STAGE_OPTIONS,
-			"start from ZRX_STREAM_OPTIONS_INIT",
+			error, result, ZRX_STAGE_OPTIONS, "start from ZRX_STREAM_OPTIONS_INIT",
 			"stream options: size is not set, or unknown flags or bytes are");
-	return zrx_window_check(receiver, checked->window_bytes, &receiver->last);
+	return zrx_window_check(checked->window_bytes, chunk_bytes, area_max_bytes, error);
 }
 
-static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+int zrx_stream_duplicate(int fd, struct zrx_error *error)
 {
-	struct zrx_stream *stream;
 	int own = zrx_sys_dup(fd);
 
-	if (own < 0) {
-		zrx_error_set(&receiver->last, own, ZRX_STAGE_SOCKET,
-			      "raise the limit of open files: ulimit -n",
-			      "cannot duplicate descriptor %d", fd);
-		return NULL;
-	}
-	stream = zrx_stream_new(&receiver->streams, cookie);
-	if (!stream) {
-		zrx_error_set(&receiver->last, -ENOMEM, ZRX_STAGE_STREAM, NULL,
-			      "out of memory for the table of streams");
-		zrx_sys_close(own);
-		return NULL;
-	}
-	stream->fd = own;
-	return stream;
+	return own < 0 ? zrx_error_set(error, own, ZRX_STAGE_SOCKET,
+				       "raise the limit of open files: ulimit -n",
+				       "cannot duplicate descriptor %d", fd)
+		       : own;
 }
 
-/* No fork in between: a child closes the descriptors that it finds in the table. */
-static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+void zrx_streams_counted(struct zrx_receiver *receiver, int more)
 {
-	struct zrx_stream *stream;
-
-	zrx_fork_hold();
-	stream = new_held(receiver, fd, cookie);
-	zrx_fork_allow();
-	return stream;
+	zrx_count(&receiver->counters.streams, (uint64_t)(int64_t)more);
+	if (receiver->inbox)
+		atomic_store_explicit(&receiver->inbox->streams, receiver->streams.live,
+				      memory_order_relaxed);
 }
 
 void zrx_stream_drop(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -67,18 +54,76 @@ void zrx_stream_drop(struct zrx_receiver *receiver, struct zrx_stream *stream)
 		zrx_stream_free(&receiver->streams, stream);
 }
 
-static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
-{
-	zrx_fork_close_stream(stream);
-	zrx_stream_drop(receiver, stream);
-}
-
 /* A request is made by the next receive: make the descriptor readable for an event loop. */
 static void tell_event_loop(const struct zrx_receiver *receiver,
 			    const struct zrx_stream_list *requests)
 {
 	if (zrx_area_has_owner(receiver->area) && !requests->first)
 		zrx_area_nudge(receiver->area);
+}
+
+static int check_new(struct zrx_receiver *receiver, int named, uint64_t cookie)
+{
+	if (!zrx_stream_by_cookie(&receiver->streams, cookie))
+		return 0;
+	return zrx_error_set(&receiver->last, -EEXIST, ZRX_STAGE_SOCKET,
+			     "remove it first, and wait for its end event",
+			     "the socket of descriptor %d is added already", named);
+}
+
+int zrx_stream_enter(struct zrx_receiver *receiver, int named, int own, uint64_t cookie,
+		     struct zrx_stream **entered)
+{
+	struct zrx_stream *stream;
+	int result = check_new(receiver, named, cookie);
+
+	if (result)
+		return result;
+	stream = zrx_stream_new(&receiver->streams, cookie);
+	if (!stream)
+		return zrx_error_set(&receiver->last, -ENOMEM, ZRX_STAGE_STREAM, NULL,
+				     "out of memory for the table of streams");
+	stream->fd = own;
+	*entered = stream;
+	return 0;
+}
+
+int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
+		     const struct zrx_stream_options *options)
+{
+	int result = 0;
+
+	stream->tag = options->tag;
+	stream->window =
+		options->window_bytes ? options->window_bytes : receiver->options.window_bytes;
+	if (options->limit_bytes)
+		stream->remaining = options->limit_bytes;
+	if (receiver->engine->adopt)
+		result = receiver->engine->adopt(receiver, stream);
+	if (result) {
+		zrx_fork_close_stream(stream);
+		zrx_stream_drop(receiver, stream);
+		return result;
+	}
+	tell_event_loop(receiver, &receiver->queued);
+	zrx_list_append(&receiver->queued, stream);
+	zrx_streams_counted(receiver, 1);
+	return 0;
+}
+
+/* No fork in between: a child closes the descriptors that it finds in the table. */
+static int add_duplicate(struct zrx_receiver *receiver, int fd, uint64_t cookie,
+			 struct zrx_stream **stream)
+{
+	int own, result;
+
+	zrx_fork_hold();
+	own = zrx_stream_duplicate(fd, &receiver->last);
+	result = own < 0 ? own : zrx_stream_enter(receiver, fd, own, cookie, stream);
+	if (result && own >= 0)
+		zrx_sys_close(own);
+	zrx_fork_allow();
+	return result;
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -91,36 +136,19 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 
 	if (result) /* what is kept for zrx_receiver_error is the owner's */
 		return result;
-	result = check_options(receiver, options, &checked);
+	result = zrx_stream_options_check(&checked, options, receiver->windows.chunk_bytes,
+					  receiver->area->max_bytes, &receiver->last);
 	if (!result)
 		result = zrx_socket_check(fd, &cookie, &receiver->last);
-	if (result)
-		return result;
-	if (zrx_stream_by_cookie(&receiver->streams, cookie))
-		return zrx_error_set(&receiver->last, -EEXIST, ZRX_STAGE_SOCKET,
-				     "remove it first, and wait for its end event",
-				     "the socket of descriptor %d is added already", fd);
-	stream = new_stream(receiver, fd, cookie);
-	if (!stream)
-		return receiver->last.code;
-	stream->tag = checked.tag;
-	stream->window =
-		checked.window_bytes ? checked.window_bytes : receiver->options.window_bytes;
-	if (checked.limit_bytes)
-		stream->remaining = checked.limit_bytes;
-	if (receiver->engine->adopt) {
-		result = receiver->engine->adopt(receiver, stream);
-		if (result) {
-			drop_stream(receiver, stream);
-			return result;
-		}
-	}
-	tell_event_loop(receiver, &receiver->queued);
-	zrx_list_append(&receiver->queued, stream);
-	zrx_count(&receiver->counters.streams, 1);
-	if (handle)
+	if (!result)
+		result = check_new(receiver, fd, cookie);
+	if (!result)
+		result = add_duplicate(receiver, fd, cookie, &stream);
+	if (!result)
+		result = zrx_stream_begin(receiver, stream, &checked);
+	if (!result && handle)
 		*handle = zrx_stream_handle(stream);
-	return 0;
+	return result;
 }
 
 /* ---- the end, or another turn ---- */

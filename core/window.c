@@ -100,17 +100,17 @@ uint32_t zrx_window_ready(const struct zrx_receiver *receiver)
 	return chunks ? (uint32_t)chunks : 1;
 }
 
-int zrx_window_check(const struct zrx_receiver *receiver, uint64_t window, struct zrx_error *error)
+int zrx_window_check(uint64_t window, uint64_t chunk_bytes, uint64_t area_max_bytes,
+		     struct zrx_error *error)
 {
-	uint64_t chunk = receiver->windows.chunk_bytes, area = receiver->area->max_bytes;
 	char hint[120];
 
-	if (!window || (window >= chunk && window <= area))
+	if (!window || (window >= chunk_bytes && window <= area_max_bytes))
 		return 0;
 	snprintf(hint, sizeof(hint),
 		 "take %" PRIu64 " (a chunk) to %" PRIu64
 		 " (the area at its largest), or 0: automatic",
-		 chunk, area);
+		 chunk_bytes, area_max_bytes);
 	return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, hint,
 			     "option window_bytes: %" PRIu64 " will not do", window);
 }

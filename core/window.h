@@ -32,7 +32,8 @@ struct zrx_windows {
 void zrx_windows_open(struct zrx_receiver *receiver, uint64_t pool_bytes);
 
 /* From a chunk to the area, or 0: automatic; else -EINVAL with the error filled. */
-int zrx_window_check(const struct zrx_receiver *receiver, uint64_t window, struct zrx_error *error);
+int zrx_window_check(uint64_t window, uint64_t chunk_bytes, uint64_t area_max_bytes,
+		     struct zrx_error *error);
 
 /* How much a stream may hold now. One that has given back many times as much as it holds may have
  * more, where many others have stalled. */

@@ -39,6 +39,7 @@ const (
 	FeatureIncremental  Feature = core.FeatureIncremental  // provided buffers consumed bit by bit, 6.12
 	FeatureDeferTaskrun Feature = core.FeatureDeferTaskrun // completions made on the owner's thread, 6.1
 	FeatureAddArea      Feature = core.FeatureAddArea      // zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3
+	FeatureBusyPoll     Feature = core.FeatureBusyPoll     // polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9
 )
 
 // CheckState is how a precondition stands.

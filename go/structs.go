@@ -100,6 +100,9 @@ type Info struct {
 	AreaMaxBytes  uint64           // how far it may grow; AreaBytes where it does not
 	DemandBytes   uint64           // of it, what the queue and its page pool hold standing (see DemandNIC); 0 without a queue
 	WindowBytes   uint64           // window of streams that name none; 0: automatic
+	NUMANode      int              // NUMA node on which the area's memory is preferred: the NIC's; -1: none
+	Processor     int              // to which the owner is pinned, or will be; -1: to none
+	BusyPollUs    uint32           // how long a receive polls the NIC before it sleeps; 0: it does not, or this kernel or engine cannot
 	Refused       map[Engine]error // why other engines are not to be had
 }
 
@@ -118,7 +121,41 @@ func newInfo(c core.Info) Info {
 		AreaMaxBytes:  c.AreaMaxBytes,
 		DemandBytes:   c.DemandBytes,
 		WindowBytes:   c.WindowBytes,
+		NUMANode:      int(c.NUMANode),
+		Processor:     int(c.Processor),
+		BusyPollUs:    c.BusyPollUs,
 		Refused:       newRefused(c.Refused),
+	}
+}
+
+// GroupStats are what a group did, since it was opened, unless said otherwise.
+type GroupStats struct {
+	ReceiverCount uint32  // receivers that are open
+	Waiting       uint32  // sockets in inboxes, now
+	Accepted      uint64  // connections accepted
+	Added         uint64  // sockets added to receivers
+	HandedOver    uint64  // sockets that went through an inbox: added on another thread than the one that brought them
+	Copied        uint64  // sockets added that arrive at a queue that is no receiver's, and are served by copies
+	Refused       uint64  // sockets that could not be added
+	InboxFull     uint64  // times a socket found an inbox full: a thread does not receive
+	AcceptRetries uint64  // times accepting had to wait: no descriptors, no memory, or no room in an inbox
+	Sum           Stats   // the sums of the receivers' counters, those of closed ones included
+	Receivers     []Stats // the counters of each receiver, zero for closed ones
+}
+
+func newGroupStats(c core.GroupStats) GroupStats {
+	return GroupStats{
+		ReceiverCount: c.ReceiverCount,
+		Waiting:       c.Waiting,
+		Accepted:      c.Accepted,
+		Added:         c.Added,
+		HandedOver:    c.HandedOver,
+		Copied:        c.Copied,
+		Refused:       c.Refused,
+		InboxFull:     c.InboxFull,
+		AcceptRetries: c.AcceptRetries,
+		Sum:           newStats(c.Sum),
+		Receivers:     newStatsList(c.Receivers),
 	}
 }
 
@@ -162,40 +199,46 @@ func newCapabilities(c core.Capabilities) Capabilities {
 
 // NICReport is an interface and one of its receive queues, now.
 type NICReport struct {
-	Index       int      // index of the interface
-	Queue       *uint32  // the queue looked at; nil if there is no free one
-	QueueCount  uint32   // receive queues; 0: not told, while the interface is down
-	Driver      string   // name of the driver
-	Firmware    string   // version of the firmware
-	RingEntries uint32   // entries of each receive queue; 0: not told
-	Split       NICSplit // header/data split
-	HDSThresh   uint32   // packets smaller than so many bytes are not split
-	NTuple      bool     // flow rules are on
-	Rules       uint32   // flow rules that there are
-	RSSEntries  uint32   // entries of the RSS table; 0: there is none
-	RSSToQueue  uint32   // those of them that lead to the queue
-	Bound       NICBound // who feeds the queue with memory
-	NAPI        uint32   // NAPI id of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not told
-	Checks      []Check  // what was looked at, and how it stands
+	Index        int      // index of the interface
+	Queue        *uint32  // the queue looked at; nil if there is no free one
+	QueueCount   uint32   // receive queues; 0: not told, while the interface is down
+	Driver       string   // name of the driver
+	Firmware     string   // version of the firmware
+	RingEntries  uint32   // entries of each receive queue; 0: not told
+	Split        NICSplit // header/data split
+	HDSThresh    uint32   // packets smaller than so many bytes are not split
+	NTuple       bool     // flow rules are on
+	Rules        uint32   // flow rules that there are
+	RSSEntries   uint32   // entries of the RSS table; 0: there is none
+	RSSToQueue   uint32   // those of them that lead to the queue
+	Bound        NICBound // who feeds the queue with memory
+	NAPI         uint32   // NAPI id of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not told
+	IRQ          uint32   // interrupt of the queue; 0: not told
+	IRQProcessor int      // a processor that serves the interrupt; -1: not told
+	NUMANode     int      // NUMA node of the NIC; -1: none, or not told
+	Checks       []Check  // what was looked at, and how it stands
 }
 
 func newNICReport(c core.NICReport) NICReport {
 	return NICReport{
-		Index:       int(c.Index),
-		Queue:       queuePointer(c.Queue),
-		QueueCount:  c.QueueCount,
-		Driver:      c.Driver,
-		Firmware:    c.Firmware,
-		RingEntries: c.RingEntries,
-		Split:       NICSplit(c.Split),
-		HDSThresh:   c.HDSThresh,
-		NTuple:      c.NTuple,
-		Rules:       c.Rules,
-		RSSEntries:  c.RSSEntries,
-		RSSToQueue:  c.RSSToQueue,
-		Bound:       NICBound(c.Bound),
-		NAPI:        c.NAPI,
-		Checks:      newChecks(c.Checks),
+		Index:        int(c.Index),
+		Queue:        queuePointer(c.Queue),
+		QueueCount:   c.QueueCount,
+		Driver:       c.Driver,
+		Firmware:     c.Firmware,
+		RingEntries:  c.RingEntries,
+		Split:        NICSplit(c.Split),
+		HDSThresh:    c.HDSThresh,
+		NTuple:       c.NTuple,
+		Rules:        c.Rules,
+		RSSEntries:   c.RSSEntries,
+		RSSToQueue:   c.RSSToQueue,
+		Bound:        NICBound(c.Bound),
+		NAPI:         c.NAPI,
+		IRQ:          c.IRQ,
+		IRQProcessor: int(c.IRQProcessor),
+		NUMANode:     int(c.NUMANode),
+		Checks:       newChecks(c.Checks),
 	}
 }
 

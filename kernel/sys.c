@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -237,6 +238,25 @@ void zrx_sys_close(int fd)
 	close(fd);
 }
 
+int zrx_sys_accept(int fd)
+{
+	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	return connection < 0 ? -errno : connection;
+}
+
+int zrx_sys_set_blocking(int fd, int blocking)
+{
+	int flags = fcntl(fd, F_GETFL), was = !(flags & O_NONBLOCK);
+
+	if (flags < 0)
+		return -errno;
+	if (was == !!blocking)
+		return was;
+	flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+	return fcntl(fd, F_SETFL, flags) ? -errno : was;
+}
+
 int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length)
 {
 	return getsockopt(fd, level, name, value, length) ? -errno : 0;
@@ -308,4 +328,52 @@ uint64_t zrx_sys_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void zrx_sys_yield(void)
+{
+	sched_yield();
+}
+
+/* Of more processors than a cpu_set_t has room for, those are used that it has room for. */
+int zrx_sys_processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+}
+
+int zrx_sys_may_run_on(uint32_t processor)
+{
+	cpu_set_t set;
+
+	return processor < CPU_SETSIZE && !sched_getaffinity(0, sizeof(set), &set) &&
+	       CPU_ISSET(processor, &set);
+}
+
+int zrx_sys_pin(uint32_t processor)
+{
+	cpu_set_t set;
+
+	if (processor >= CPU_SETSIZE)
+		return -EINVAL;
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+/* By number: libnuma is the only other way, and this is all that is needed of it. */
+#define PREFER_NODE 1 /* MPOL_PREFERRED */
+
+int zrx_sys_prefer_node(void *address, size_t size, uint32_t node)
+{
+	unsigned long nodes[16] = {0};
+	const size_t bits = 8 * sizeof(nodes[0]);
+
+	if (node >= 8 * sizeof(nodes))
+		return -EINVAL;
+	nodes[node / bits] = 1ul << node % bits;
+	return syscall(__NR_mbind, address, size, PREFER_NODE, nodes, 8 * sizeof(nodes) + 1, 0)
+		       ? -errno
+		       : 0;
 }

@@ -71,6 +71,8 @@ void zrx_sys_eventfd_drain(int fd);
 /* ---- sockets and descriptors ---- */
 int zrx_sys_dup(int fd); /* close-on-exec */
 void zrx_sys_close(int fd);
+int zrx_sys_accept(int fd); /* close-on-exec; the listening socket does not block */
+int zrx_sys_set_blocking(int fd, int blocking); /* returns whether it was */
 int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length);
 /*
  * A socket's receive buffer, in bytes as getsockopt tells them: twice those that are set. All
@@ -84,7 +86,13 @@ int64_t zrx_sys_recv(int fd, void *memory, size_t length); /* never blocks */
 int zrx_sys_socket_pending(int fd);                        /* bytes that could be received now */
 int zrx_sys_socket_polls(int fd); /* 1: bytes, the end or an error could be received now; 0: not */
 
-/* ---- time ---- */
+/* ---- time and processors ---- */
 uint64_t zrx_sys_now_ns(void); /* CLOCK_MONOTONIC */
+void zrx_sys_yield(void);
+int zrx_sys_processors(void);               /* how many this process may run on */
+int zrx_sys_may_run_on(uint32_t processor); /* whether that is one of them */
+int zrx_sys_pin(uint32_t processor);        /* the calling thread, to that one */
+/* Prefer memory of a NUMA node for pages that are not there yet. */
+int zrx_sys_prefer_node(void *address, size_t size, uint32_t node);
 
 #endif

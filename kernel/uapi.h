@@ -13,6 +13,7 @@
 #define ZRX_UAPI_OP_RECV_ZC           58u
 #define ZRX_UAPI_REGISTER_PBUF_RING   22u
 #define ZRX_UAPI_UNREGISTER_PBUF_RING 23u
+#define ZRX_UAPI_REGISTER_NAPI        27u /* 6.9 */
 #define ZRX_UAPI_REGISTER_ZCRX_IFQ    32u
 #define ZRX_UAPI_REGISTER_QUERY       35u
 #define ZRX_UAPI_REGISTER_ZCRX_CTRL   36u
@@ -37,6 +38,15 @@ struct zrx_uapi_getevents_arg {
 };
 
 #define ZRX_UAPI_FEAT_MIN_TIMEOUT (1u << 15)
+
+struct zrx_uapi_napi {
+	uint32_t busy_poll_us;
+	uint8_t prefer_busy_poll;
+	uint8_t opcode; /* 6.13; 0: as before, instances are found by the sockets that are polled */
+	uint8_t pad[2];
+	uint32_t op_param;
+	uint32_t resv;
+};
 
 /* Offsets in CQEs and refill entries: area id above, byte offset below. */
 #define ZRX_UAPI_AREA_SHIFT 48

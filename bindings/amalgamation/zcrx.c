@@ -235,6 +235,7 @@ struct zrx_receiver;
 	1u                  /* any buffer that comes back: streams are parked, or at their window \
 			     */
 #define ZRX_WAIT_BACKLOG 2u /* a refill ring that overflows: only the owner can wait for room */
+#define ZRX_WAIT_INBOX   4u /* a socket that another thread brings, or a listener */
 
 #define ZRX_AREA_LINE 64 /* bytes of a cache line */
 
@@ -257,6 +258,7 @@ struct zrx_area {
 	uint64_t space_bytes; /* address space at base: what to unmap */
 	uint64_t grain;       /* what its size is a multiple of: the pages it is made of */
 	uint32_t kind;        /* ZRX_AREA_*, never AUTO */
+	int32_t node;         /* NUMA node on which its memory is preferred; -1: none */
 	uint32_t chunk_shift; /* log2 of the chunk */
 	int dmabuf_fd;        /* -1, or our own */
 	int wake_fd;          /* eventfd; lives as long as anyone may signal it */
@@ -299,6 +301,10 @@ struct zrx_area {
  */
 int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uint32_t chunk_bytes,
 		  struct zrx_error *error);
+
+/* The same, with its memory on a NUMA node, as far as there is some; -1: anywhere. */
+int zrx_area_open_near(struct zrx_area **area, const struct zrx_options *options,
+		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error);
 
 /* Once its chunks are known: the table of who has them. Returns 0, -ENOMEM, or -E2BIG. */
 int zrx_area_hold(struct zrx_area *area, struct zrx_error *error);
@@ -549,6 +555,18 @@ struct zrx_engine {
 	 * above.
 	 */
 	int (*cancel)(struct zrx_receiver *receiver, struct zrx_stream *stream);
+
+	/*
+	 * Once: tell zrx_intake_ready of this listener when its descriptor is readable. -EAGAIN as
+	 * above.
+	 */
+	int (*watch)(struct zrx_receiver *receiver, int fd, uint32_t listener);
+
+	/*
+	 * End a wait of the next receives, and make the descriptor readable, at this time
+	 * (zrx_sys_now_ns) at the latest (NULL: cannot, a wait is bounded instead).
+	 */
+	void (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
 
 	/*
 	 * How many streams like this parked one could get a buffer now, as far as can be told. Of
@@ -820,7 +838,8 @@ struct zrx_windows {
 void zrx_windows_open(struct zrx_receiver *receiver, uint64_t pool_bytes);
 
 /* From a chunk to the area, or 0: automatic; else -EINVAL with the error filled. */
-int zrx_window_check(const struct zrx_receiver *receiver, uint64_t window, struct zrx_error *error);
+int zrx_window_check(uint64_t window, uint64_t chunk_bytes, uint64_t area_max_bytes,
+		     struct zrx_error *error);
 
 /* How much a stream may hold now. One that has given back many times as much as it holds may have
  * more, where many others have stalled. */
@@ -914,6 +933,8 @@ void zrx_window_asked(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
 #endif
 
+struct zrx_inbox;
+
 /* Written by the owner alone, read by any thread: plain loads and stores that cannot tear. */
 struct zrx_counters {
 	_Atomic uint64_t bytes;
@@ -947,7 +968,8 @@ static inline void zrx_count(_Atomic uint64_t *counter, uint64_t more)
 
 struct zrx_receiver {
 	const struct zrx_engine *engine;
-	void *state; /* the engine's own */
+	struct zrx_inbox *inbox; /* of its group; NULL: it is in none */
+	void *state;             /* the engine's own */
 	struct zrx_area *area;
 	struct zrx_chunks
 		chunks; /* of the copying engines; of the others the kernel keeps account */
@@ -1015,6 +1037,9 @@ static inline void zrx_window_credit_holds(struct zrx_receiver *receiver, uint32
 	if (stream->state != ZRX_STREAM_ARMED)
 		zrx_window_credited(receiver, stream);
 }
+
+/* What is told of a receiver that is open, beside what its engine says. */
+void zrx_info_describe(struct zrx_receiver *receiver);
 
 static inline int zrx_any_parked(const struct zrx_receiver *receiver)
 {
@@ -1105,6 +1130,8 @@ void zrx_sys_eventfd_drain(int fd);
 /* ---- sockets and descriptors ---- */
 int zrx_sys_dup(int fd); /* close-on-exec */
 void zrx_sys_close(int fd);
+int zrx_sys_accept(int fd); /* close-on-exec; the listening socket does not block */
+int zrx_sys_set_blocking(int fd, int blocking); /* returns whether it was */
 int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length);
 /*
  * A socket's receive buffer, in bytes as getsockopt tells them: twice those that are set. All
@@ -1118,8 +1145,14 @@ int64_t zrx_sys_recv(int fd, void *memory, size_t length); /* never blocks */
 int zrx_sys_socket_pending(int fd);                        /* bytes that could be received now */
 int zrx_sys_socket_polls(int fd); /* 1: bytes, the end or an error could be received now; 0: not */
 
-/* ---- time ---- */
+/* ---- time and processors ---- */
 uint64_t zrx_sys_now_ns(void); /* CLOCK_MONOTONIC */
+void zrx_sys_yield(void);
+int zrx_sys_processors(void);               /* how many this process may run on */
+int zrx_sys_may_run_on(uint32_t processor); /* whether that is one of them */
+int zrx_sys_pin(uint32_t processor);        /* the calling thread, to that one */
+/* Prefer memory of a NUMA node for pages that are not there yet. */
+int zrx_sys_prefer_node(void *address, size_t size, uint32_t node);
 
 #endif
 
@@ -1150,6 +1183,15 @@ static int populate(struct zrx_area *area, uint32_t kind)
 	return result == -EINVAL && kind == ZRX_AREA_HUGETLB && !area_grows(area) ? 0 : result;
 }
 
+/* Before the first touch. Kernels without NUMA, and nodes without memory, refuse: then it is
+ * anywhere. */
+static void prefer_node(struct zrx_area *area)
+{
+	if (area->node >= 0 &&
+	    zrx_sys_prefer_node(area->base, area->space_bytes, (uint32_t)area->node))
+		area->node = -1;
+}
+
 /*
  * Never the default size, which an area need not be a multiple of, and may be 1 GiB; the smallest
  * first. All sizes of arm64, with any page, and of x86.
@@ -1173,6 +1215,7 @@ static int map_hugetlb(struct zrx_area *area, uint32_t kind, int *mapped)
 		if (!area->base)
 			continue; /* no pages of this size, or no such size */
 		*mapped = 1;
+		prefer_node(area);
 		area->kind = ZRX_AREA_HUGETLB;
 		area->grain = 1ull << shifts[i];
 		result = populate(area, kind);
@@ -1241,6 +1284,8 @@ static int map_pages(struct zrx_area *area, int huge)
 
 	area->kind = ZRX_AREA_PAGES;
 	area->base = map_aligned(area->space_bytes, area_grows(area), &error);
+	if (area->base)
+		prefer_node(area);
 	if (area->base && area_grows(area))
 		error = zrx_sys_commit(area->base, area->bytes);
 	if (error && area->base)
@@ -1292,6 +1337,7 @@ static int use_caller_memory(struct zrx_area *area, const struct zrx_options *op
 	area->free = options->area_free;
 	area->free_context = options->area_context;
 	area->kind = ZRX_AREA_CALLER;
+	area->node = -1; /* where it is, is the caller's */
 	return 0;
 }
 
@@ -1308,6 +1354,7 @@ static int use_dmabuf(struct zrx_area *area, const struct zrx_options *options,
 	/* Device memory has no CPU view: buffers then carry offsets only. */
 	area->base = zrx_sys_map_fd(area->dmabuf_fd, area->bytes, 0, 0, &ignored);
 	area->kind = ZRX_AREA_DMABUF;
+	area->node = -1;
 	return 0;
 }
 
@@ -1369,8 +1416,14 @@ static void set_size(struct zrx_area *area, const struct zrx_options *options)
 	area->grain = zrx_sys_page_bytes();
 }
 
-int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint32_t chunk_bytes,
+int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uint32_t chunk_bytes,
 		  struct zrx_error *error)
+{
+	return zrx_area_open_near(area, options, chunk_bytes, -1, error);
+}
+
+int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
+		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error)
 {
 	struct zrx_area *area = zrx_sys_alloc(sizeof(*area));
 	int result;
@@ -1380,6 +1433,7 @@ int zrx_area_open(struct zrx_area **out, const struct zrx_options *options, uint
 	area->magic = ZRX_AREA_MAGIC;
 	set_size(area, options);
 	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
+	area->node = node;
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
 	area->poll_fd = -1;
@@ -1888,6 +1942,7 @@ static inline uint64_t zrx_parts_linear(const struct zrx_parts *parts, uint64_t 
 #define ZRX_UAPI_OP_RECV_ZC           58u
 #define ZRX_UAPI_REGISTER_PBUF_RING   22u
 #define ZRX_UAPI_UNREGISTER_PBUF_RING 23u
+#define ZRX_UAPI_REGISTER_NAPI        27u /* 6.9 */
 #define ZRX_UAPI_REGISTER_ZCRX_IFQ    32u
 #define ZRX_UAPI_REGISTER_QUERY       35u
 #define ZRX_UAPI_REGISTER_ZCRX_CTRL   36u
@@ -1912,6 +1967,15 @@ struct zrx_uapi_getevents_arg {
 };
 
 #define ZRX_UAPI_FEAT_MIN_TIMEOUT (1u << 15)
+
+struct zrx_uapi_napi {
+	uint32_t busy_poll_us;
+	uint8_t prefer_busy_poll;
+	uint8_t opcode; /* 6.13; 0: as before, instances are found by the sockets that are polled */
+	uint8_t pad[2];
+	uint32_t op_param;
+	uint32_t resv;
+};
 
 /* Offsets in CQEs and refill entries: area id above, byte offset below. */
 #define ZRX_UAPI_AREA_SHIFT 48
@@ -2532,6 +2596,8 @@ static inline int zrx_hot_set_grows(uint32_t hot_set, uint64_t chunk_bytes, uint
  * where no queue does. */
 #define ZRX_DEFAULT_AREA (1u << 30)
 #define ZRX_DEFAULT_RING (1u << 31)
+/* It is a group's, which refuses no socket for want of a share. */
+#define ZRX_IN_GROUP (1u << 29)
 
 /*
  * Copy a caller-sized input struct into ours: shorter ones are zero-extended, an unknown tail
@@ -2572,6 +2638,7 @@ struct zrx_stream;
 #define ZRX_RING_CANCEL 2u /* a cancel request is done: says nothing that is not known */
 #define ZRX_RING_TIMER  3u
 #define ZRX_RING_NOTICE 4u /* zcrx event */
+#define ZRX_RING_LISTEN 5u /* a listener has connections: its number above the lowest byte */
 
 struct zrx_ring {
 	struct io_uring uring;
@@ -2608,6 +2675,9 @@ int zrx_ring_cancel(struct zrx_ring *ring, const struct zrx_stream *stream); /* 
  * due before. 0: no room for the request.
  */
 int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns);
+
+/* As zrx_engine.watch. */
+int zrx_ring_watch(struct zrx_ring *ring, int fd, uint32_t listener);
 
 /* Submit and wait, as zrx_engine.wait; watches the area's eventfd. */
 int zrx_ring_wait(struct zrx_ring *ring, struct zrx_receiver *receiver, int64_t timeout_ns);
@@ -3177,6 +3247,20 @@ static int multishot_cancel(struct zrx_receiver *receiver, struct zrx_stream *st
 	return zrx_ring_cancel(&state->ring, stream);
 }
 
+static int multishot_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
+{
+	struct multishot_state *state = receiver->state;
+
+	return zrx_ring_watch(&state->ring, fd, listener);
+}
+
+static void multishot_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+{
+	struct multishot_state *state = receiver->state;
+
+	zrx_ring_set_timer(&state->ring, at_ns);
+}
+
 static int multishot_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
 	struct multishot_state *state = receiver->state;
@@ -3429,6 +3513,8 @@ const struct zrx_engine zrx_engine_multishot = {
 	.start = multishot_start,
 	.arm = multishot_arm,
 	.cancel = multishot_cancel,
+	.watch = multishot_watch,
+	.remind = multishot_remind,
 	.available = multishot_available,
 	.extend = zrx_fill_extend,
 	.harvest = multishot_harvest,
@@ -3447,8 +3533,228 @@ const struct zrx_engine zrx_engine_multishot = {
 #include <string.h>
 #include <sys/epoll.h>
 
+/* ---- core/group.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* A group from the inside: its receivers' inboxes, and its listeners. */
+#ifndef ZRX_GROUP_H
+#define ZRX_GROUP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* ---- core/inbox.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inbox of a receiver in a group: sockets that other threads have brought, for its owner to
+ * add. A bounded queue without a lock; of many producers, and of one consumer, the owner. It
+ * outlives its receiver, because a producer may still look at it.
+ */
+#ifndef ZRX_INBOX_H
+#define ZRX_INBOX_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct zrx_group;
+
+/* A socket on its way to a receiver. */
+struct zrx_arrival {
+	struct zrx_stream_options options; /* checked */
+	uint64_t cookie;
+	int32_t given;  /* the caller's descriptor, or that of the accepted connection */
+	int32_t own;    /* the library's duplicate */
+	uint32_t flags; /* ZRX_ADDED_* */
+};
+
+struct zrx_inbox_slot {
+	/*
+	 * Whose turn it is: the position at which it may be written, or that one + 1: it may be
+	 * read.
+	 */
+	_Atomic uint32_t turn;
+	struct zrx_arrival arrival;
+};
+
+struct zrx_inbox {
+	struct zrx_group *group;
+	struct zrx_receiver *receiver; /* until it is closed; under the group's lock for others */
+	struct zrx_area *area;         /* to wake the owner by; while a producer is counted */
+	struct zrx_inbox_slot *slots;
+	uint32_t mask;
+	uint32_t queue;        /* of its NIC */
+	uint32_t watching;     /* listeners that the engine watches: the owner's, bits */
+	uint32_t ready;        /* those that have connections: the owner's, bits */
+	uint32_t accept_first; /* the listener whose turn it is: the owner's */
+	uint64_t retry_at;     /* accepting waits until then (zrx_sys_now_ns); 0: it does not */
+	struct zrx_arrival
+		kept; /* accepted, and not yet handed over: the owner's. given -1: none */
+
+	char apart[ZRX_AREA_LINE];
+	_Atomic uint32_t head;    /* the owner's to write */
+	_Atomic uint32_t streams; /* likewise: how many it has */
+	_Atomic uint32_t napi_id; /* of its queue, as it was last looked up; 0: not known */
+	char apart_behind[ZRX_AREA_LINE];
+	_Atomic uint32_t tail;
+	_Atomic uint32_t producers; /* under way; ZRX_INBOX_CLOSED */
+};
+
+#define ZRX_INBOX_CLOSED (1u << 31)
+
+/* Returns 0 or -ENOMEM. Closed at first. entries: a power of two. */
+int zrx_inbox_open(struct zrx_inbox *inbox, uint32_t entries);
+void zrx_inbox_free(struct zrx_inbox *inbox);
+
+/* There is a receiver, whose area this is. */
+void zrx_inbox_join(struct zrx_inbox *inbox, struct zrx_area *area);
+
+/*
+ * Any thread: hand a socket over, and wake the owner if it sleeps. Returns 0, -ENOBUFS if it is
+ * full, or -ESHUTDOWN if it is closed.
+ */
+int zrx_inbox_push(struct zrx_inbox *inbox, const struct zrx_arrival *arrival);
+
+/* Any thread: wake the owner if it sleeps, or see to it that it looks before it does. */
+void zrx_inbox_wake(struct zrx_inbox *inbox);
+
+/* Owner, or whoever closes: the next one, which stays there until it is taken; NULL: none. */
+const struct zrx_arrival *zrx_inbox_first(struct zrx_inbox *inbox);
+void zrx_inbox_take(struct zrx_inbox *inbox);
+
+/* Nobody can push any more; whoever was about to is through. */
+void zrx_inbox_close(struct zrx_inbox *inbox);
+
+static inline int zrx_inbox_is_closed(const struct zrx_inbox *inbox)
+{
+	return (atomic_load_explicit(&inbox->producers, memory_order_relaxed) & ZRX_INBOX_CLOSED) !=
+	       0;
+}
+
+/* How many wait in it, about. */
+static inline uint32_t zrx_inbox_depth(const struct zrx_inbox *inbox)
+{
+	uint32_t tail = atomic_load_explicit(&inbox->tail, memory_order_relaxed);
+	uint32_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
+
+	return (int32_t)(tail - head) > 0 ? tail - head : 0;
+}
+
+/* How much its owner has to do, about. */
+static inline uint32_t zrx_inbox_load(const struct zrx_inbox *inbox)
+{
+	return atomic_load_explicit(&inbox->streams, memory_order_relaxed) + zrx_inbox_depth(inbox);
+}
+
+#endif
+
+struct zrx_listener {
+	int32_t fd;       /* the group's own; -1: none */
+	int32_t blocking; /* its file was, before */
+	struct zrx_stream_options options;
+};
+
+struct zrx_group {
+	pthread_mutex_t lock; /* of what comes and goes: receivers, listeners. Not of the inboxes */
+	uint32_t count;
+	uint32_t open;     /* receivers that are not closed: under the lock */
+	uint32_t by_queue; /* the NIC leads connections to queues: their receiver is found by NAPI
+			      id */
+	uint32_t on_nic;
+	uint32_t forked;      /* set in a child: touch nothing */
+	uint64_t chunk_bytes; /* of each receiver: bounds of a window */
+	uint64_t area_max_bytes;
+	char interface[16];
+	struct zrx_stats closed; /* sums of receivers that are closed: under the lock */
+
+	struct zrx_listener listeners[ZRX_GROUP_LISTENERS];
+	_Atomic uint32_t listening; /* bits: those that are listened on */
+
+	_Atomic uint32_t turn;      /* where the next look for the least loaded begins */
+	_Atomic uint64_t napi_at;   /* when NAPI ids may be looked up again (zrx_sys_now_ns) */
+	_Atomic uint64_t settle_at; /* when the NIC may be looked at for what dead processes left */
+	_Atomic uint64_t settle_ns; /* the next wait of that */
+
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t added;
+	_Atomic uint64_t handed_over;
+	_Atomic uint64_t copied;
+	_Atomic uint64_t refused;
+	_Atomic uint64_t inbox_full;
+	_Atomic uint64_t accept_retries;
+
+	struct zrx_inbox inboxes[];
+};
+
+/* Counters of a group are written by many threads, a few times for each connection. */
+static inline void zrx_group_counted(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* A receiver of a group is about to be closed, by its owner or whoever closes the group. */
+void zrx_group_leave(struct zrx_receiver *receiver);
+
+/*
+ * Hand a socket over to where it belongs. self: the inbox of the calling thread, which is not
+ * pushed to; NULL: it has none. Returns 1 if it belongs to self; 0: it is handed over; -ENOBUFS or
+ * -ESHUTDOWN: nothing has happened. arrival->flags may get ZRX_ADDED_COPIED.
+ */
+int zrx_group_hand_over(struct zrx_group *group, struct zrx_inbox *self,
+			struct zrx_arrival *arrival);
+
+/* Let go of a socket that nobody is going to add. */
+void zrx_group_let_go(struct zrx_group *group, const struct zrx_arrival *arrival);
+
+/* No receiver is left, or the group goes: stop listening. Under the lock. */
+void zrx_group_stop_listening(struct zrx_group *group);
+
+/* Close those that are open: as zrx_group_close, which frees the group next. */
+int zrx_group_close_receivers(struct zrx_group *group);
+void zrx_group_free(struct zrx_group *group);
+
+/* What a receiver counted, before it goes. Under the lock. */
+void zrx_group_sum_closed(struct zrx_group *group, const struct zrx_receiver *receiver);
+
+/* In a forked child: close the descriptors that are the group's. */
+void zrx_group_forked(struct zrx_inbox *inbox);
+
+#endif
+/* ---- core/intake.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the owner of a receiver in a group takes in: sockets from its inbox, and connections from
+ * the group's listeners. Owner's thread; only for receivers that have an inbox.
+ */
+#ifndef ZRX_INTAKE_H
+#define ZRX_INTAKE_H
+
+#include <stdint.h>
+
+struct zrx_receiver;
+struct zrx_sink;
+
+/* Add what has come, as far as the sink has room for the events. */
+void zrx_intake(struct zrx_receiver *receiver, struct zrx_sink *sink);
+
+/* Whether there is something to take in at once. */
+int zrx_intake_due(const struct zrx_receiver *receiver);
+
+/* Whether a listener is not watched; let the engine watch all of them. Returns 1 if it had no
+ * memory for that: it is asked again. */
+int zrx_intake_unwatched(const struct zrx_receiver *receiver);
+int zrx_intake_watch(struct zrx_receiver *receiver);
+
+/* The engine: this listener can be accepted from, and is watched no more. */
+void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener);
+
+/* How long a wait may last if accepting is to be tried again. */
+int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns);
+
+#endif
+
 #define EPOLL_BATCH 64
-#define WAKE        0u /* no stream has this handle */
+#define WAKE        0u /* no stream has these handles, which are above 1 << 32 */
+#define LISTENER    1u /* the first of the group's */
 
 struct recv_state {
 	int epoll;
@@ -3531,6 +3837,24 @@ static int recv_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	return 0;
 }
 
+/* Taken out again when it is reported: once, and exclusively, as zrx_ring_watch. */
+static int recv_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
+{
+	struct recv_state *state = receiver->state;
+
+	return zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE,
+				     LISTENER + listener);
+}
+
+static void listener_ready(struct zrx_receiver *receiver, uint32_t listener)
+{
+	struct recv_state *state = receiver->state;
+
+	zrx_sys_epoll_control(state->epoll, EPOLL_CTL_DEL,
+			      receiver->inbox->group->listeners[listener].fd, 0, 0);
+	zrx_intake_ready(receiver, listener);
+}
+
 static uint32_t recv_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
 	(void)stream;
@@ -3548,6 +3872,10 @@ static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
 
 		if (events[i].data.u64 == WAKE) {
 			zrx_sys_eventfd_drain(receiver->area->wake_fd);
+			continue;
+		}
+		if (events[i].data.u64 < LISTENER + ZRX_GROUP_LISTENERS) {
+			listener_ready(receiver, (uint32_t)events[i].data.u64 - LISTENER);
 			continue;
 		}
 		stream = zrx_stream_at(&receiver->streams, events[i].data.u64);
@@ -3649,6 +3977,7 @@ const struct zrx_engine zrx_engine_recv = {
 	.start = recv_start,
 	.arm = recv_arm,
 	.cancel = recv_cancel,
+	.watch = recv_watch,
 	.available = recv_available,
 	.extend = zrx_fill_extend,
 	.harvest = recv_harvest,
@@ -3726,6 +4055,26 @@ void zrx_nic_retire(struct zrx_nic *nic);
  * Returns 0, or -EBUSY if the queue is still bound, so that the NIC may write into the area.
  */
 int zrx_nic_release(struct zrx_nic *nic, int registered);
+
+/* The NUMA node of an interface's device; -1: it has none, or it is not told. */
+int32_t zrx_nic_numa_node(const char *interface);
+
+/*
+ * The NAPI ids of these queues of an interface, as they are now; 0 where it is not told. Returns 0
+ * or -errno. Does not block.
+ */
+int zrx_nic_napi_ids(const char *interface, const uint32_t *queues, uint32_t count,
+		     uint32_t *napi_ids);
+
+/* Their interrupts, likewise. */
+int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t count,
+		       uint32_t *irqs);
+
+/*
+ * Undo what processes that died have left on an interface, so that those who share their port have
+ * their part of it. Returns how many set-ups were undone, or -errno.
+ */
+int zrx_nic_settle(const char *interface);
 
 /*
  * Why a registration on this queue failed: fills error with stage queue, the precondition that does
@@ -3824,8 +4173,6 @@ void zrx_shares_grow(struct zrx_budget *budget, struct zrx_streams *streams);
 #ifndef ZRX_SIZING_H
 #define ZRX_SIZING_H
 
-struct zrx_receiver;
-
 /*
  * For engine zcrx, before the area is there: what the caller left to the library (ZRX_DEFAULT_AREA,
  * ZRX_DEFAULT_RING) becomes what the interface asks for; an area below the standing demand is
@@ -3838,9 +4185,6 @@ int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct
 /* The same, once the interface is read (pure). */
 int zrx_sizing_decide(struct zrx_options *options, const struct zrx_nic_demand *demand,
 		      struct zrx_error *error);
-
-/* What of the sizes is the same for all engines, into the info of a receiver just opened. */
-void zrx_sizing_describe(struct zrx_receiver *receiver);
 
 #endif
 
@@ -3967,8 +4311,9 @@ static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, i
 static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
 {
 	struct zcrx_state *state;
-	int result = zrx_area_open(&receiver->area, &receiver->options,
-				   (uint32_t)zrx_sys_page_bytes(), error);
+	int32_t node = nodev ? -1 : zrx_nic_numa_node(receiver->options.interface);
+	int result = zrx_area_open_near(&receiver->area, &receiver->options,
+					(uint32_t)zrx_sys_page_bytes(), node, error);
 
 	if (result)
 		return result;
@@ -4112,6 +4457,20 @@ static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	struct zcrx_state *state = receiver->state;
 
 	return zrx_ring_cancel(&state->ring, stream);
+}
+
+static int zcrx_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
+{
+	struct zcrx_state *state = receiver->state;
+
+	return zrx_ring_watch(&state->ring, fd, listener);
+}
+
+static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+{
+	struct zcrx_state *state = receiver->state;
+
+	zrx_ring_set_timer(&state->ring, at_ns);
 }
 
 /* ---- chunks ---- */
@@ -4564,6 +4923,8 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.start = zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
+	.watch = zcrx_watch,
+	.remind = zcrx_remind,
 	.available = zcrx_available,
 	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,
@@ -4586,6 +4947,8 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.start = zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
+	.watch = zcrx_watch,
+	.remind = zcrx_remind,
 	.available = zcrx_available,
 	.extend = zcrx_extend,
 	.harvest = zcrx_harvest,
@@ -4807,6 +5170,8 @@ static void after_fork_child(void)
 		area->forked = 1;
 		if (area->receiver)
 			zrx_streams_each(&area->receiver->streams, fork_close_stream, NULL);
+		if (area->receiver && area->receiver->inbox)
+			zrx_group_forked(area->receiver->inbox);
 		if (area->ring_fd >= 0)
 			zrx_sys_close(area->ring_fd);
 		if (area->dmabuf_fd >= 0)
@@ -4848,6 +5213,815 @@ void zrx_fork_unwatch(struct zrx_area *area)
 		registry = area->fork_next;
 	if (area->fork_next)
 		area->fork_next->fork_previous = area->fork_previous;
+}
+/* ---- core/group.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* A group that is open: sockets are handed over, receivers leave, it is closed. */
+#include <errno.h>
+
+/* ---- core/route.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Which receiver of a group a socket belongs to. */
+#ifndef ZRX_ROUTE_H
+#define ZRX_ROUTE_H
+
+/*
+ * The inbox of the receiver at whose queue the socket arrives, with *must set, as no other can read
+ * it; else that of the least loaded which is neither closed nor full, self among equals. NULL: all
+ * are. *copied: it arrives at a queue that is no receiver's. self: the caller's; may be NULL.
+ */
+struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
+			    int *must, int *copied);
+
+#endif
+/* ---- core/socket.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Is this a socket whose bytes can be received, and which one is it? */
+#ifndef ZRX_SOCKET_H
+#define ZRX_SOCKET_H
+
+#include <stdint.h>
+
+/* Returns 0 and the socket's cookie, or the errors that zrx_receiver_add documents. */
+int zrx_socket_check(int fd, uint64_t *cookie, struct zrx_error *error);
+
+/* Whether it is a TCP socket that listens: 0, or the errors that zrx_group_listen documents. */
+int zrx_socket_check_listens(int fd, struct zrx_error *error);
+
+#endif
+/* ---- core/stream_life.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* How a socket becomes a stream, for a call of the owner's and for a group. */
+#ifndef ZRX_STREAM_LIFE_H
+#define ZRX_STREAM_LIFE_H
+
+#include <stdint.h>
+
+struct zrx_receiver;
+struct zrx_stream;
+
+/* given: may be NULL. Any thread. */
+int zrx_stream_options_check(struct zrx_stream_options *checked,
+			     const struct zrx_stream_options *given, uint64_t chunk_bytes,
+			     uint64_t area_max_bytes, struct zrx_error *error);
+
+/* The library's own descriptor of a socket, or -errno. With forks held off. */
+int zrx_stream_duplicate(int fd, struct zrx_error *error);
+
+/*
+ * Owner: an entry for the socket of which own is the library's descriptor, and named the caller's.
+ * It takes over own, unless it fails; then receiver->last is filled. With forks held off.
+ */
+int zrx_stream_enter(struct zrx_receiver *receiver, int named, int own, uint64_t cookie,
+		     struct zrx_stream **entered);
+
+/* Owner: receive from it. If that fails its entry and descriptor are gone, and receiver->last is
+ * filled. */
+int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
+		     const struct zrx_stream_options *options);
+
+/* Owner: so many streams more, or less. */
+void zrx_streams_counted(struct zrx_receiver *receiver, int more);
+
+#endif
+
+#define HAND_OVER_TRIES 8 /* each meets an inbox that was filled, or closed, just now */
+
+/* ---- add ---- */
+
+/* No fork in between: a child closes what it finds in an inbox. */
+static int group_push(struct zrx_inbox *inbox, struct zrx_arrival *arrival)
+{
+	int duplicated = arrival->own < 0, result = 0;
+
+	zrx_fork_hold();
+	if (duplicated)
+		result = arrival->own = zrx_sys_dup(arrival->given);
+	if (result >= 0)
+		result = zrx_inbox_push(inbox, arrival);
+	if (result && duplicated && arrival->own >= 0) {
+		zrx_sys_close(arrival->own);
+		arrival->own = -1;
+	}
+	zrx_fork_allow();
+	return result;
+}
+
+int zrx_group_hand_over(struct zrx_group *group, struct zrx_inbox *self,
+			struct zrx_arrival *arrival)
+{
+	int result = -ENOBUFS, must = 0, copied;
+
+	for (int i = 0; i < HAND_OVER_TRIES; i++) {
+		struct zrx_inbox *inbox = zrx_route(group, arrival->given, self, &must, &copied);
+
+		arrival->flags &= ~ZRX_ADDED_COPIED;
+		arrival->flags |= copied ? ZRX_ADDED_COPIED : 0;
+		if (inbox && inbox == self)
+			return 1;
+		result = inbox ? group_push(inbox, arrival) : -ENOBUFS;
+		/* Closed, or filled, just now: there may be another. */
+		if (result != -ESHUTDOWN && (result != -ENOBUFS || must || !inbox))
+			break;
+	}
+	if (!result)
+		zrx_group_counted(&group->handed_over);
+	else if (result == -ENOBUFS)
+		zrx_group_counted(&group->inbox_full);
+	return result;
+}
+
+void zrx_group_let_go(struct zrx_group *group, const struct zrx_arrival *arrival)
+{
+	zrx_group_counted(&group->refused);
+	zrx_fork_hold();
+	if (arrival->own >= 0)
+		zrx_sys_close(arrival->own);
+	if (arrival->flags & ZRX_ADDED_ACCEPTED)
+		zrx_sys_close(arrival->given);
+	zrx_fork_allow();
+}
+
+static int group_is_closed(const struct zrx_group *group)
+{
+	for (uint32_t i = 0; i < group->count; i++)
+		if (!zrx_inbox_is_closed(&group->inboxes[i]))
+			return 0;
+	return 1;
+}
+
+static int group_refused(struct zrx_group *group, int result, int fd, struct zrx_error *error)
+{
+	if (group_is_closed(group))
+		return zrx_error_set(error, -ESHUTDOWN, ZRX_STAGE_SOCKET, "open another group",
+				     "every receiver of the group is closed");
+	if (result != -ENOBUFS)
+		return zrx_error_set(error, result, ZRX_STAGE_SOCKET,
+				     "raise the limit of open files: ulimit -n",
+				     "cannot duplicate descriptor %d", fd);
+	return zrx_error_set(error, result, ZRX_STAGE_SOCKET,
+			     "let each receiver's thread call zrx_receiver_receive, or open the "
+			     "group with more inbox_entries",
+			     "descriptor %d: the inbox of the receiver that it belongs to is full: "
+			     "its thread does not receive",
+			     fd);
+}
+
+int zrx_group_add(struct zrx_group *group, int fd, const struct zrx_stream_options *options,
+		  struct zrx_error *error)
+{
+	struct zrx_arrival arrival = {.given = fd, .own = -1};
+	int result;
+
+	zrx_error_clear(error);
+	if (group->forked)
+		return -EPERM;
+	result = zrx_stream_options_check(&arrival.options, options, group->chunk_bytes,
+					  group->area_max_bytes, error);
+	if (!result)
+		result = zrx_socket_check(fd, &arrival.cookie, error);
+	if (result)
+		return result;
+	result = zrx_group_hand_over(group, NULL, &arrival);
+	return result ? group_refused(group, result, fd, error) : 0;
+}
+
+/* ---- what it has ---- */
+
+uint32_t zrx_group_count(const struct zrx_group *group)
+{
+	return group->count;
+}
+
+struct zrx_receiver *zrx_group_receiver(const struct zrx_group *group, uint32_t index)
+{
+	return index < group->count ? group->inboxes[index].receiver : NULL;
+}
+
+/* ---- leave, close ---- */
+
+/* What it had not added yet goes to the others, if there are any. */
+static void group_pass_on(struct zrx_inbox *inbox, struct zrx_arrival arrival)
+{
+	if (zrx_group_hand_over(inbox->group, NULL, &arrival))
+		zrx_group_let_go(inbox->group, &arrival);
+}
+
+static void group_empty(struct zrx_inbox *inbox)
+{
+	const struct zrx_arrival *first;
+
+	for (; (first = zrx_inbox_first(inbox)); zrx_inbox_take(inbox))
+		group_pass_on(inbox, *first);
+	if (inbox->kept.given >= 0)
+		group_pass_on(inbox, inbox->kept);
+	inbox->kept.given = -1;
+}
+
+void zrx_group_leave(struct zrx_receiver *receiver)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+	struct zrx_group *group = inbox->group;
+
+	zrx_inbox_close(inbox);
+	group_empty(inbox);
+	atomic_store_explicit(&inbox->streams, 0, memory_order_relaxed);
+	pthread_mutex_lock(&group->lock);
+	zrx_group_sum_closed(group, receiver);
+	inbox->receiver = NULL;
+	if (!--group->open)
+		zrx_group_stop_listening(group);
+	pthread_mutex_unlock(&group->lock);
+	zrx_fork_hold();
+	receiver->inbox = NULL;
+	zrx_fork_allow();
+}
+
+int zrx_group_close_receivers(struct zrx_group *group)
+{
+	int worst = 0;
+
+	for (uint32_t i = 0; i < group->count; i++)
+		zrx_inbox_close(&group->inboxes[i]);
+	for (uint32_t i = group->count; i-- > 0;) {
+		int result = zrx_receiver_close(group->inboxes[i].receiver);
+
+		if (result < 0 || (result && !worst))
+			worst = result;
+	}
+	return worst;
+}
+
+void zrx_group_free(struct zrx_group *group)
+{
+	for (uint32_t i = 0; i < group->count; i++)
+		zrx_inbox_free(&group->inboxes[i]);
+	pthread_mutex_destroy(&group->lock);
+	zrx_sys_free(group);
+}
+
+int zrx_group_close(struct zrx_group *group)
+{
+	int result;
+
+	if (!group || group->forked)
+		return 0;
+	result = zrx_group_close_receivers(group);
+	zrx_group_free(group);
+	return result;
+}
+
+/* ---- fork ---- */
+
+static void group_forked_arrival(const struct zrx_arrival *arrival)
+{
+	if (arrival->own >= 0)
+		zrx_sys_close(arrival->own);
+	if (arrival->flags & ZRX_ADDED_ACCEPTED)
+		zrx_sys_close(arrival->given);
+}
+
+void zrx_group_forked(struct zrx_inbox *inbox)
+{
+	struct zrx_group *group = inbox->group;
+	const struct zrx_arrival *first;
+
+	for (; (first = zrx_inbox_first(inbox)); zrx_inbox_take(inbox))
+		group_forked_arrival(first);
+	if (inbox->kept.given >= 0)
+		group_forked_arrival(&inbox->kept);
+	for (uint32_t i = 0; !group->forked && i < ZRX_GROUP_LISTENERS; i++)
+		if (group->listeners[i].fd >= 0)
+			zrx_sys_close(group->listeners[i].fd);
+	group->forked = 1;
+}
+/* ---- core/group_open.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* Opening a group: its options, and a receiver after the other. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- core/group_place.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Which processor each receiver's thread is pinned to. */
+#ifndef ZRX_GROUP_PLACE_H
+#define ZRX_GROUP_PLACE_H
+
+/* flags: ZRX_GROUP_PIN, ZRX_GROUP_PIN_QUEUE or 0. The receivers are open, and nobody receives. */
+int zrx_group_place(struct zrx_group *group, uint32_t flags, struct zrx_error *error);
+
+#endif
+
+#define DEFAULT_RECEIVERS     16u
+#define DEFAULT_INBOX_ENTRIES 1024u
+#define MAX_INBOX_ENTRIES     65536u
+
+/* What a group is opened by, checked and with defaults filled in. */
+struct group_plan {
+	struct zrx_group_options group;
+	struct zrx_options receiver;
+	int counted; /* the caller said how many */
+};
+
+static int group_refuse(struct zrx_error *error, const char *hint, const char *field,
+			uint64_t value)
+{
+	return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, hint,
+			     "option %s of the group: %" PRIu64 " will not do", field, value);
+}
+
+static int group_check_choices(const struct zrx_group_options *options, struct zrx_error *error)
+{
+	if (options->flags & ~ZRX_GROUP_FLAGS || options->flags == ZRX_GROUP_FLAGS)
+		return group_refuse(error, "take one of ZRX_GROUP_PIN and ZRX_GROUP_PIN_QUEUE",
+				    "flags", options->flags);
+	if (options->count > ZRX_GROUP_RECEIVERS)
+		return group_refuse(error, "take 1 to 256", "count", options->count);
+	if (options->inbox_entries > MAX_INBOX_ENTRIES)
+		return group_refuse(error, "take 1 to 65536", "inbox_entries",
+				    options->inbox_entries);
+	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++)
+		if (options->reserved[i])
+			return group_refuse(error, "zero the struct before filling it", "reserved",
+					    options->reserved[i]);
+	return 0;
+}
+
+static int group_check_receiver(const struct group_plan *plan, struct zrx_error *error)
+{
+	const struct zrx_options *receiver = &plan->receiver;
+
+	if (receiver->area_kind == ZRX_AREA_CALLER || receiver->area_kind == ZRX_AREA_DMABUF)
+		return group_refuse(error,
+				    "each receiver has an area of its own: let the library get "
+				    "it, or open receivers one by one",
+				    "receiver.area_kind", receiver->area_kind);
+	if (receiver->flags & ZRX_PROCESSOR && plan->group.count != 1)
+		return group_refuse(error, "set ZRX_GROUP_PIN: each is pinned to another",
+				    "receiver.processor", receiver->processor);
+	return 0;
+}
+
+static int group_plan_make(struct group_plan *plan, const struct zrx_group_options *given,
+			   struct zrx_error *error)
+{
+	static const struct zrx_group_options group_defaults = ZRX_GROUP_OPTIONS_INIT;
+	static const struct zrx_options receiver_defaults = ZRX_OPTIONS_INIT;
+	struct zrx_group_options *group = &plan->group;
+	uint32_t processors = (uint32_t)zrx_sys_processors();
+	int result = zrx_copy_in(group, sizeof(*group), given ? given : &group_defaults);
+
+	if (!result)
+		result = zrx_copy_in(&plan->receiver, sizeof(plan->receiver),
+				     group->receiver ? group->receiver : &receiver_defaults);
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_OPTIONS,
+				     "start from ZRX_GROUP_OPTIONS_INIT and ZRX_OPTIONS_INIT",
+				     "group options: a size is not set, or unknown bytes are");
+	result = group_check_choices(group, error);
+	if (!result)
+		result = group_check_receiver(plan, error);
+	plan->counted = group->count != 0;
+	if (!plan->counted)
+		group->count = processors < DEFAULT_RECEIVERS ? processors : DEFAULT_RECEIVERS;
+	if (!group->inbox_entries)
+		group->inbox_entries = DEFAULT_INBOX_ENTRIES;
+	return result;
+}
+
+static struct zrx_group *group_new(const struct zrx_group_options *options)
+{
+	struct zrx_group *group =
+		zrx_sys_alloc(sizeof(*group) + options->count * sizeof(struct zrx_inbox));
+	uint32_t entries = 1;
+
+	if (!group)
+		return NULL;
+	pthread_mutex_init(&group->lock, NULL); /* a plain one cannot fail */
+	for (uint32_t i = 0; i < ZRX_GROUP_LISTENERS; i++)
+		group->listeners[i].fd = -1;
+	while (entries < options->inbox_entries)
+		entries *= 2;
+	for (; group->count < options->count; group->count++) {
+		struct zrx_inbox *inbox = &group->inboxes[group->count];
+
+		inbox->group = group;
+		if (zrx_inbox_open(inbox, entries)) {
+			zrx_group_free(group);
+			return NULL;
+		}
+	}
+	return group;
+}
+
+/* The others follow the first: all have the same engine, and queues one after the other. */
+static void group_follow(const struct zrx_group *group, struct zrx_options *options, uint32_t index)
+{
+	const struct zrx_info *first;
+
+	if (!index)
+		return;
+	first = &group->inboxes[0].receiver->info;
+	options->engine = first->engine;
+	if (first->engine != ZRX_ENGINE_ZCRX)
+		options->flags &= ~ZRX_QUEUE;
+	options->queue = first->queue + index;
+}
+
+static void group_join(struct zrx_group *group, uint32_t index, struct zrx_receiver *receiver)
+{
+	struct zrx_inbox *inbox = &group->inboxes[index];
+
+	inbox->receiver = receiver;
+	inbox->queue = receiver->info.queue;
+	receiver->options.flags |= ZRX_IN_GROUP;
+	if (index) /* why no better engine is used is the same for all */
+		memcpy(receiver->refused, group->inboxes[0].receiver->refused,
+		       sizeof(receiver->refused));
+	/* A forked child closes what is in the inbox, which it finds by the receiver. */
+	zrx_fork_hold();
+	receiver->inbox = inbox;
+	zrx_fork_allow();
+	zrx_inbox_join(inbox, receiver->area);
+	group->open++;
+}
+
+static int group_open_one(struct zrx_group *group, struct zrx_options *options, uint32_t index,
+			  struct zrx_error *error)
+{
+	struct zrx_receiver *receiver;
+	char which[sizeof(error->message)];
+	int result;
+
+	group_follow(group, options, index);
+	result = zrx_receiver_open(&receiver, options, error);
+	if (!result) {
+		group_join(group, index, receiver);
+		return 0;
+	}
+	if (group->count > 1) {
+		snprintf(which, sizeof(which), "receiver %u of %u: %.200s", index + 1, group->count,
+			 error->message);
+		memcpy(error->message, which, sizeof(which));
+	}
+	return result;
+}
+
+/* No queue is free any more, and the caller did not say how many it takes. */
+static int group_is_enough(const struct zrx_group *group, const struct group_plan *plan, int result,
+			   const struct zrx_error *error)
+{
+	return group->open && !plan->counted && result == -EBUSY && error->stage == ZRX_STAGE_QUEUE;
+}
+
+static void group_shrink(struct zrx_group *group)
+{
+	while (group->count > group->open)
+		zrx_inbox_free(&group->inboxes[--group->count]);
+}
+
+static int group_open_receivers(struct zrx_group *group, const struct group_plan *plan,
+				uint32_t steer, struct zrx_error *error)
+{
+	struct zrx_options options = plan->receiver;
+	int result = 0;
+
+	options.steer = steer;
+	for (uint32_t i = 0; !result && i < group->count; i++)
+		result = group_open_one(group, &options, i, error);
+	if (!group_is_enough(group, plan, result, error))
+		return result;
+	zrx_error_clear(error);
+	group_shrink(group);
+	return 0;
+}
+
+/*
+ * The driver has no RSS contexts, so that the second queue cannot have a part of the port:
+ * connections are led to the queues one by one.
+ */
+static int group_is_without_contexts(const struct zrx_group *group, uint32_t steer, int result,
+				     const struct zrx_error *error)
+{
+	return group->open && steer == ZRX_STEER_PORT && result == -EOPNOTSUPP &&
+	       error->stage == ZRX_STAGE_NIC;
+}
+
+static void group_describe(struct zrx_group *group)
+{
+	const struct zrx_receiver *first = group->inboxes[0].receiver;
+
+	group->chunk_bytes = first->windows.chunk_bytes;
+	group->area_max_bytes = first->area->max_bytes;
+	group->on_nic = first->info.engine == ZRX_ENGINE_ZCRX;
+	group->by_queue = group->on_nic && (first->options.nic_mode == ZRX_NIC_PREPARED ||
+					    first->options.steer != ZRX_STEER_CONNECTION);
+	memcpy(group->interface, first->info.interface, sizeof(group->interface));
+}
+
+static int group_open_planned(struct zrx_group **out, const struct group_plan *plan,
+			      struct zrx_error *error)
+{
+	struct zrx_group *group = group_new(&plan->group);
+	uint32_t steer = plan->receiver.steer;
+	int result;
+
+	if (!group)
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_OPTIONS, NULL,
+				     "out of memory for a group");
+	result = group_open_receivers(group, plan, steer, error);
+	if (group_is_without_contexts(group, steer, result, error)) {
+		zrx_group_close_receivers(group);
+		zrx_error_clear(error);
+		result = group_open_receivers(group, plan, ZRX_STEER_CONNECTION, error);
+	}
+	if (!result) {
+		group_describe(group);
+		result = zrx_group_place(group, plan->group.flags, error);
+	}
+	if (result) {
+		zrx_group_close_receivers(group);
+		zrx_group_free(group);
+		return result;
+	}
+	*out = group;
+	return 0;
+}
+
+int zrx_group_open(struct zrx_group **group, const struct zrx_group_options *options,
+		   struct zrx_error *error)
+{
+	struct zrx_error why = ZRX_ERROR_INIT;
+	struct group_plan plan;
+	int result;
+
+	zrx_error_clear(error);
+	if (!group)
+		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, NULL, "group is NULL");
+	result = group_plan_make(&plan, options, &why);
+	if (!result)
+		result = group_open_planned(group, &plan, &why);
+	if (result && error)
+		zrx_error_copy(error, &why);
+	return result;
+}
+/* ---- core/group_place.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+/* ---- kernel/place.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* Processors, NUMA nodes and interrupts, as /sys and /proc tell them. Everything is read, nothing
+ * written. */
+#ifndef ZRX_PLACE_H
+#define ZRX_PLACE_H
+
+#include <stdint.h>
+
+#define ZRX_PLACE_PROCESSORS 1024u /* more are passed over */
+
+struct zrx_processors {
+	uint64_t bits[ZRX_PLACE_PROCESSORS / 64];
+};
+
+static inline int zrx_processors_has(const struct zrx_processors *set, uint32_t processor)
+{
+	return processor < ZRX_PLACE_PROCESSORS && set->bits[processor / 64] >> processor % 64 & 1;
+}
+
+static inline void zrx_processors_add(struct zrx_processors *set, uint32_t processor)
+{
+	if (processor < ZRX_PLACE_PROCESSORS)
+		set->bits[processor / 64] |= 1ull << processor % 64;
+}
+
+uint32_t zrx_processors_count(const struct zrx_processors *set);
+
+/* What is in the one and not in the other; what is in both. */
+struct zrx_processors zrx_processors_without(const struct zrx_processors *set,
+					     const struct zrx_processors *less);
+struct zrx_processors zrx_processors_common(const struct zrx_processors *a,
+					    const struct zrx_processors *b);
+
+/* A list as the kernel writes it: "0-3,8,10-11". Returns how many are in it. */
+uint32_t zrx_processors_parse(const char *list, struct zrx_processors *set);
+
+/* Those on which the calling thread may run. */
+void zrx_place_allowed(struct zrx_processors *set);
+
+/* Those of a NUMA node; returns how many. */
+uint32_t zrx_place_node(int32_t node, struct zrx_processors *set);
+
+/* The NUMA node of an interface's device; -1: it has none, or it is not told. */
+int32_t zrx_place_interface(const char *interface);
+
+/* A processor that serves an interrupt; -1: it is not told. */
+int32_t zrx_place_interrupt(uint32_t irq);
+
+#endif
+
+/* Where the threads of a group could be. */
+struct group_places {
+	struct zrx_processors
+		near; /* those that it may use, of the NIC's node where there are any */
+	struct zrx_processors interrupts;       /* that serve its queues' interrupts */
+	int32_t interrupt[ZRX_GROUP_RECEIVERS]; /* of each queue; -1: not told */
+};
+
+static void places_look(const struct zrx_group *group, struct group_places *places)
+{
+	uint32_t queues[ZRX_GROUP_RECEIVERS], irqs[ZRX_GROUP_RECEIVERS] = {0};
+	struct zrx_processors node, common;
+
+	memset(&places->interrupts, 0, sizeof(places->interrupts));
+	zrx_place_allowed(&places->near);
+	for (uint32_t i = 0; i < group->count; i++)
+		queues[i] = group->inboxes[i].queue;
+	if (group->on_nic) {
+		zrx_place_node(zrx_place_interface(group->interface), &node);
+		common = zrx_processors_common(&places->near, &node);
+		if (zrx_processors_count(&common))
+			places->near = common;
+		zrx_nic_interrupts(group->interface, queues, group->count, irqs);
+	}
+	for (uint32_t i = 0; i < group->count; i++) {
+		places->interrupt[i] = zrx_place_interrupt(irqs[i]);
+		if (places->interrupt[i] >= 0)
+			zrx_processors_add(&places->interrupts, (uint32_t)places->interrupt[i]);
+	}
+}
+
+/* The next one of the set behind `last`, round and round; it is not empty. */
+static uint32_t places_next(const struct zrx_processors *set, uint32_t last)
+{
+	do {
+		last = (last + 1) % ZRX_PLACE_PROCESSORS;
+	} while (!zrx_processors_has(set, last));
+	return last;
+}
+
+static void place_receiver(struct zrx_receiver *receiver, uint32_t processor)
+{
+	receiver->options.flags |= ZRX_PROCESSOR;
+	receiver->options.processor = processor;
+	receiver->info.processor = (int32_t)processor;
+}
+
+static void group_place_apart(struct zrx_group *group, const struct group_places *places)
+{
+	struct zrx_processors quiet = zrx_processors_without(&places->near, &places->interrupts);
+	int enough = zrx_processors_count(&quiet) >= group->count;
+	uint32_t last = ZRX_PLACE_PROCESSORS - 1;
+
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_processors own = {{0}}, others;
+
+		if (places->interrupt[i] >= 0)
+			zrx_processors_add(&own, (uint32_t)places->interrupt[i]);
+		others = enough ? quiet : zrx_processors_without(&places->near, &own);
+		if (!zrx_processors_count(&others))
+			others = places->near;
+		last = places_next(&others, last);
+		place_receiver(group->inboxes[i].receiver, last);
+	}
+}
+
+/* Returns whether all interrupts are told, and may be joined. */
+static int group_place_at_queues(struct zrx_group *group, const struct group_places *places)
+{
+	struct zrx_processors allowed;
+
+	zrx_place_allowed(&allowed);
+	for (uint32_t i = 0; i < group->count; i++)
+		if (places->interrupt[i] < 0 ||
+		    !zrx_processors_has(&allowed, (uint32_t)places->interrupt[i]))
+			return 0;
+	for (uint32_t i = 0; i < group->count; i++)
+		place_receiver(group->inboxes[i].receiver, (uint32_t)places->interrupt[i]);
+	return 1;
+}
+
+int zrx_group_place(struct zrx_group *group, uint32_t flags, struct zrx_error *error)
+{
+	struct group_places places;
+
+	if (!flags)
+		return 0;
+	places_look(group, &places);
+	if (!zrx_processors_count(&places.near))
+		return zrx_error_set(
+			error, -ENODEV, ZRX_STAGE_OPTIONS, "open the group without ZRX_GROUP_PIN",
+			"no processor below %u is this process' to use", ZRX_PLACE_PROCESSORS);
+	if (!(flags & ZRX_GROUP_PIN_QUEUE) || !group_place_at_queues(group, &places))
+		group_place_apart(group, &places);
+	return 0;
+}
+/* ---- core/group_stats.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* The counters of a group, and the sums of its receivers'. */
+#include <errno.h>
+#include <string.h>
+
+static void group_stats_add(uint64_t *sum, uint64_t more)
+{
+	*sum = *sum == ZRX_UNKNOWN || more == ZRX_UNKNOWN ? ZRX_UNKNOWN : *sum + more;
+}
+
+static void group_stats_sum(struct zrx_stats *sum, const struct zrx_stats *more)
+{
+	uint64_t highest =
+		sum->backlog_high > more->backlog_high ? sum->backlog_high : more->backlog_high;
+	uint64_t *to = &sum->bytes;
+	const uint64_t *from = &more->bytes;
+	size_t count = (sizeof(*sum) - offsetof(struct zrx_stats, bytes)) / sizeof(*to);
+
+	/* All that follows the first two fields are counters of 64 bits. */
+	for (size_t i = 0; i < count; i++)
+		group_stats_add(&to[i], from[i]);
+	sum->backlog_high = highest;
+	if (!sum->stall)
+		sum->stall = more->stall;
+}
+
+static void group_stats_read(const struct zrx_receiver *receiver, struct zrx_stats *stats)
+{
+	*stats = (struct zrx_stats){.size = sizeof(*stats)};
+	if (receiver)
+		zrx_receiver_stats(receiver, stats);
+}
+
+void zrx_group_sum_closed(struct zrx_group *group, const struct zrx_receiver *receiver)
+{
+	struct zrx_stats stats;
+
+	group_stats_read(receiver, &stats);
+	/* What is, not what was: that is over. */
+	stats.stall = ZRX_STALL_NONE;
+	stats.outstanding = stats.streams = stats.parked = stats.backlog = 0;
+	stats.paused = stats.held_bytes = stats.area_bytes = 0;
+	group_stats_sum(&group->closed, &stats);
+}
+
+/* The receivers', as far as the caller has room, and their sum. Under the lock. */
+static int group_stats_list(const struct zrx_group *group, const struct zrx_group_stats *to,
+			    struct zrx_stats *sum)
+{
+	uint32_t stride = to->receivers && to->receiver_capacity ? to->receivers->size : 0;
+	int result = 0;
+
+	*sum = group->closed;
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_stats stats, *place;
+
+		group_stats_read(group->inboxes[i].receiver, &stats);
+		if (group->inboxes[i].receiver)
+			group_stats_sum(sum, &stats);
+		if (!to->receivers || i >= to->receiver_capacity)
+			continue;
+		place = (struct zrx_stats *)(void *)((char *)to->receivers + (size_t)i * stride);
+		place->size = stride;
+		result = zrx_copy_out(place, &stats, sizeof(stats));
+		if (result)
+			return result;
+	}
+	return to->sum ? zrx_copy_out(to->sum, sum, sizeof(*sum)) : 0;
+}
+
+static uint64_t group_stats_counter(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+int zrx_group_stats(struct zrx_group *group, struct zrx_group_stats *stats)
+{
+	struct zrx_group_stats filled = {.size = sizeof(filled)};
+	struct zrx_stats sum;
+	int result;
+
+	if (!stats || stats->size < offsetof(struct zrx_group_stats, receiver_count))
+		return -EINVAL;
+	filled.receiver_capacity = stats->receiver_capacity;
+	filled.receivers = stats->receivers;
+	filled.sum = stats->sum;
+	pthread_mutex_lock(&group->lock);
+	result = group_stats_list(group, &filled, &sum);
+	filled.receiver_count = group->open;
+	pthread_mutex_unlock(&group->lock);
+	if (result)
+		return result;
+	for (uint32_t i = 0; i < group->count; i++)
+		filled.waiting += zrx_inbox_depth(&group->inboxes[i]);
+	filled.accepted = group_stats_counter(&group->accepted);
+	filled.added = group_stats_counter(&group->added);
+	filled.handed_over = group_stats_counter(&group->handed_over);
+	filled.copied = group_stats_counter(&group->copied);
+	filled.refused = group_stats_counter(&group->refused);
+	filled.inbox_full = group_stats_counter(&group->inbox_full);
+	filled.accept_retries = group_stats_counter(&group->accept_retries);
+	return zrx_copy_out(stats, &filled, sizeof(filled));
 }
 /* ---- core/grow.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -5450,6 +6624,135 @@ int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zr
 		zrx_parts_add(parts, bytes, registration.rq_area_token);
 	return result;
 }
+/* ---- core/inbox.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+int zrx_inbox_open(struct zrx_inbox *inbox, uint32_t entries)
+{
+	inbox->slots = zrx_sys_alloc(entries * sizeof(*inbox->slots));
+	if (!inbox->slots)
+		return -ENOMEM;
+	inbox->mask = entries - 1;
+	inbox->kept.given = -1;
+	atomic_init(&inbox->producers, ZRX_INBOX_CLOSED);
+	for (uint32_t i = 0; i < entries; i++)
+		atomic_init(&inbox->slots[i].turn, i);
+	return 0;
+}
+
+void zrx_inbox_free(struct zrx_inbox *inbox)
+{
+	zrx_sys_free(inbox->slots);
+	inbox->slots = NULL;
+}
+
+void zrx_inbox_join(struct zrx_inbox *inbox, struct zrx_area *area)
+{
+	inbox->area = area;
+	/* Pairs with the acquire in inbox_enter. */
+	atomic_fetch_and_explicit(&inbox->producers, ~ZRX_INBOX_CLOSED, memory_order_release);
+}
+
+/*
+ * As long as a producer is counted, the area stays: close waits for it. Acquire pairs with the
+ * release in zrx_inbox_join: who finds it open sees the area.
+ */
+static int inbox_enter(struct zrx_inbox *inbox)
+{
+	uint32_t before = atomic_fetch_add_explicit(&inbox->producers, 1, memory_order_acquire);
+
+	return before & ZRX_INBOX_CLOSED ? -ESHUTDOWN : 0;
+}
+
+static void inbox_leave(struct zrx_inbox *inbox)
+{
+	/* Pairs with the acquire in zrx_inbox_close. */
+	atomic_fetch_sub_explicit(&inbox->producers, 1, memory_order_release);
+}
+
+/*
+ * Sequentially consistent, after what the owner is to find was stored: either it sees that before
+ * it sleeps, or this sees that it sleeps (zrx_receiver_receive, may_sleep).
+ */
+static void inbox_wake_sleeper(struct zrx_inbox *inbox)
+{
+	if (atomic_load_explicit(&inbox->area->waiting, memory_order_seq_cst) & ZRX_WAIT_INBOX)
+		zrx_area_nudge(inbox->area);
+}
+
+void zrx_inbox_wake(struct zrx_inbox *inbox)
+{
+	if (!inbox_enter(inbox))
+		inbox_wake_sleeper(inbox);
+	inbox_leave(inbox);
+}
+
+static int inbox_write(struct zrx_inbox *inbox, const struct zrx_arrival *arrival)
+{
+	uint32_t at = atomic_load_explicit(&inbox->tail, memory_order_relaxed);
+
+	for (;;) {
+		struct zrx_inbox_slot *slot = &inbox->slots[at & inbox->mask];
+		/* Acquire pairs with the release in zrx_inbox_take: what it was is read. */
+		int32_t turn =
+			(int32_t)(atomic_load_explicit(&slot->turn, memory_order_acquire) - at);
+
+		if (turn < 0)
+			return -ENOBUFS;
+		if (turn > 0) { /* another producer took that place */
+			at = atomic_load_explicit(&inbox->tail, memory_order_relaxed);
+			continue;
+		}
+		/* Relaxed: the slot's turn says when it may be read. */
+		if (!atomic_compare_exchange_weak_explicit(
+			    &inbox->tail, &at, at + 1, memory_order_relaxed, memory_order_relaxed))
+			continue;
+		slot->arrival = *arrival;
+		/* Pairs with the load in zrx_inbox_first; see inbox_wake_sleeper. */
+		atomic_store_explicit(&slot->turn, at + 1, memory_order_seq_cst);
+		return 0;
+	}
+}
+
+int zrx_inbox_push(struct zrx_inbox *inbox, const struct zrx_arrival *arrival)
+{
+	int result = inbox_enter(inbox);
+
+	if (!result)
+		result = inbox_write(inbox, arrival);
+	if (!result)
+		inbox_wake_sleeper(inbox);
+	inbox_leave(inbox);
+	return result;
+}
+
+const struct zrx_arrival *zrx_inbox_first(struct zrx_inbox *inbox)
+{
+	uint32_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
+	struct zrx_inbox_slot *slot = &inbox->slots[head & inbox->mask];
+
+	/* Pairs with the store in inbox_write. */
+	return atomic_load_explicit(&slot->turn, memory_order_seq_cst) == head + 1 ? &slot->arrival
+										   : NULL;
+}
+
+void zrx_inbox_take(struct zrx_inbox *inbox)
+{
+	uint32_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
+	struct zrx_inbox_slot *slot = &inbox->slots[head & inbox->mask];
+
+	atomic_store_explicit(&slot->turn, head + inbox->mask + 1, memory_order_release);
+	atomic_store_explicit(&inbox->head, head + 1, memory_order_relaxed);
+}
+
+void zrx_inbox_close(struct zrx_inbox *inbox)
+{
+	atomic_fetch_or_explicit(&inbox->producers, ZRX_INBOX_CLOSED, memory_order_relaxed);
+	/* Acquire pairs with the release in inbox_leave: what they have pushed is there. */
+	while (atomic_load_explicit(&inbox->producers, memory_order_acquire) != ZRX_INBOX_CLOSED)
+		zrx_sys_yield();
+}
 /* ---- core/info.c ---- */
 /* SPDX-License-Identifier: MIT */
 /* Info, statistics and errors of a receiver; its descriptor for event loops; wake. */
@@ -5517,6 +6820,18 @@ int zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t handle,
 	return zrx_copy_out(stats, &filled, sizeof(filled));
 }
 
+void zrx_info_describe(struct zrx_receiver *receiver)
+{
+	const struct zrx_options *options = &receiver->options;
+	struct zrx_info *info = &receiver->info;
+
+	info->area_base = receiver->area->base;
+	info->area_max_bytes = receiver->area->max_bytes;
+	info->window_bytes = options->window_bytes;
+	info->numa_node = receiver->area->node;
+	info->processor = options->flags & ZRX_PROCESSOR ? (int32_t)options->processor : -1;
+}
+
 int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info)
 {
 	return zrx_copy_out(info, &receiver->info, sizeof(receiver->info));
@@ -5570,6 +6885,389 @@ int zrx_receiver_wake(struct zrx_receiver *receiver)
 	if (!atomic_exchange_explicit(&area->wake_asked, 1, memory_order_seq_cst))
 		zrx_area_nudge(area);
 	return 0;
+}
+/* ---- core/intake.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <sys/socket.h>
+
+#define ACCEPT_MOST     64u /* connections in one go: there are streams to be received from, too */
+#define ACCEPT_RETRY_NS 10000000u /* after a shortage */
+
+static void intake_event(struct zrx_sink *sink, const struct zrx_arrival *arrival,
+			 const struct zrx_stream *stream, int error)
+{
+	sink->events[sink->count++] = (struct zrx_event){
+		.kind = stream ? ZRX_EVENT_ADDED : ZRX_EVENT_ERROR,
+		.flags = (uint16_t)arrival->flags,
+		.error = stream ? arrival->given : error,
+		.stream = stream ? zrx_stream_handle(stream) : 0,
+		.tag = arrival->options.tag,
+	};
+}
+
+/* A socket that is not in the inbox any more: it becomes a stream, or is let go. */
+static void intake_begin(struct zrx_receiver *receiver, struct zrx_sink *sink,
+			 struct zrx_arrival *arrival, struct zrx_stream *stream, int result)
+{
+	struct zrx_group *group = receiver->inbox->group;
+
+	if (!result) {
+		arrival->own = -1; /* the stream's */
+		result = zrx_stream_begin(receiver, stream, &arrival->options);
+	}
+	if (result) {
+		arrival->flags &= ~ZRX_ADDED_COPIED;
+		zrx_group_let_go(group, arrival);
+		intake_event(sink, arrival, NULL, result);
+		return;
+	}
+	zrx_group_counted(&group->added);
+	if (arrival->flags & ZRX_ADDED_COPIED)
+		zrx_group_counted(&group->copied);
+	intake_event(sink, arrival, stream, 0);
+}
+
+/* ---- the inbox ---- */
+
+static void intake_from_inbox(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+	const struct zrx_arrival *first;
+
+	while (sink->count < sink->capacity && (first = zrx_inbox_first(inbox))) {
+		struct zrx_arrival arrival = *first;
+		struct zrx_stream *stream = NULL;
+		int result;
+
+		/* A child closes what it finds in the inbox, or in the table. */
+		zrx_fork_hold();
+		result = zrx_stream_enter(receiver, arrival.given, arrival.own, arrival.cookie,
+					  &stream);
+		zrx_inbox_take(inbox);
+		zrx_fork_allow();
+		intake_begin(receiver, sink, &arrival, stream, result);
+	}
+}
+
+/* ---- listeners ---- */
+
+static void intake_postpone(struct zrx_inbox *inbox)
+{
+	inbox->retry_at = zrx_sys_now_ns() + ACCEPT_RETRY_NS;
+	zrx_group_counted(&inbox->group->accept_retries);
+}
+
+static void intake_keep(struct zrx_inbox *inbox, int fd, uint32_t listener)
+{
+	uint64_t cookie = 0;
+	uint32_t length = sizeof(cookie);
+
+	zrx_sys_socket_option(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+	inbox->kept = (struct zrx_arrival){
+		.options = inbox->group->listeners[listener].options,
+		.cookie = cookie,
+		.given = fd,
+		.own = -1,
+		.flags = ZRX_ADDED_ACCEPTED,
+	};
+}
+
+/* Of errors of accept: the connection's own, which is gone; the next one may be good. */
+static int is_of_connection(int error)
+{
+	switch (error) {
+	case -EINTR:
+	case -ECONNABORTED:
+	case -EPROTO:
+	case -EPERM:
+	case -ENETDOWN:
+	case -ENOPROTOOPT:
+	case -EHOSTDOWN:
+	case -ENONET:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -ETIMEDOUT:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static int is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+/* It listens no more. Of several receivers that see it, one tells. */
+static void intake_lose(struct zrx_inbox *inbox, struct zrx_sink *sink, uint32_t listener,
+			int error)
+{
+	uint32_t before = atomic_fetch_and_explicit(&inbox->group->listening, ~(1u << listener),
+						    memory_order_relaxed);
+	struct zrx_arrival arrival = {
+		.options = inbox->group->listeners[listener].options,
+		.flags = ZRX_ADDED_LISTENER,
+	};
+
+	inbox->ready &= ~(1u << listener);
+	if (before & 1u << listener)
+		intake_event(sink, &arrival, NULL, error);
+}
+
+/* The next connection is kept, if there is one. */
+static void intake_accept(struct zrx_inbox *inbox, struct zrx_sink *sink, uint32_t listener)
+{
+	int fd;
+
+	/* Held: a child closes what is kept. */
+	zrx_fork_hold();
+	fd = zrx_sys_accept(inbox->group->listeners[listener].fd);
+	if (fd >= 0)
+		intake_keep(inbox, fd, listener);
+	zrx_fork_allow();
+	if (fd >= 0)
+		zrx_group_counted(&inbox->group->accepted);
+	else if (fd == -EAGAIN)
+		inbox->ready &= ~(1u << listener);
+	else if (is_shortage(fd))
+		intake_postpone(inbox);
+	else if (!is_of_connection(fd))
+		intake_lose(inbox, sink, listener, fd);
+}
+
+/* It belongs here. Returns 1, or 0 where there are no descriptors. */
+static int intake_own(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+	struct zrx_arrival arrival = inbox->kept;
+	struct zrx_stream *stream = NULL;
+	int result = 0;
+
+	zrx_fork_hold();
+	arrival.own = zrx_sys_dup(arrival.given);
+	if (arrival.own >= 0) {
+		result = zrx_stream_enter(receiver, arrival.given, arrival.own, arrival.cookie,
+					  &stream);
+		inbox->kept.given = -1;
+	}
+	zrx_fork_allow();
+	if (arrival.own >= 0)
+		intake_begin(receiver, sink, &arrival, stream, result);
+	return arrival.own >= 0;
+}
+
+/* The kept connection goes where it belongs; where that cannot be yet, accepting waits. */
+static void intake_place(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+	struct zrx_arrival arrival = inbox->kept;
+	int result = zrx_group_hand_over(inbox->group, inbox, &arrival);
+
+	inbox->kept.flags = arrival.flags;
+	if (!result)
+		inbox->kept.given = -1;
+	else if (result < 0 || !intake_own(receiver, sink))
+		intake_postpone(inbox);
+}
+
+static int intake_is_postponed(const struct zrx_inbox *inbox)
+{
+	return inbox->retry_at && zrx_sys_now_ns() < inbox->retry_at;
+}
+
+static void intake_from_listeners(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+	uint32_t left = ACCEPT_MOST, first = inbox->accept_first++;
+
+	inbox->retry_at = 0;
+	for (uint32_t i = 0; i < ZRX_GROUP_LISTENERS; i++) {
+		uint32_t listener = (first + i) % ZRX_GROUP_LISTENERS;
+
+		/* What is kept goes first, whose ever it is. */
+		while (!inbox->retry_at && left && sink->count < sink->capacity &&
+		       (inbox->kept.given >= 0 || inbox->ready & 1u << listener)) {
+			left--;
+			if (inbox->kept.given < 0)
+				intake_accept(inbox, sink, listener);
+			if (inbox->kept.given >= 0 && sink->count < sink->capacity)
+				intake_place(receiver, sink);
+		}
+	}
+}
+
+static int has_connections(const struct zrx_inbox *inbox)
+{
+	return (inbox->ready || inbox->kept.given >= 0) && !intake_is_postponed(inbox);
+}
+
+void zrx_intake(struct zrx_receiver *receiver, struct zrx_sink *sink)
+{
+	intake_from_inbox(receiver, sink);
+	if (has_connections(receiver->inbox))
+		intake_from_listeners(receiver, sink);
+}
+
+int zrx_intake_due(const struct zrx_receiver *receiver)
+{
+	return zrx_inbox_first(receiver->inbox) || has_connections(receiver->inbox);
+}
+
+static uint32_t intake_to_watch(const struct zrx_inbox *inbox)
+{
+	/* Pairs with the store in zrx_group_listen: what is listened on is filled in. */
+	return atomic_load_explicit(&inbox->group->listening, memory_order_seq_cst) &
+	       ~(inbox->watching | inbox->ready);
+}
+
+int zrx_intake_unwatched(const struct zrx_receiver *receiver)
+{
+	return intake_to_watch(receiver->inbox) != 0;
+}
+
+int zrx_intake_watch(struct zrx_receiver *receiver)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+	uint32_t todo = intake_to_watch(inbox);
+
+	if (inbox->retry_at && receiver->engine->remind &&
+	    atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+		receiver->engine->remind(receiver, inbox->retry_at);
+	for (; todo; todo &= todo - 1) {
+		uint32_t listener = (uint32_t)__builtin_ctz(todo);
+		int result = receiver->engine->watch(receiver, inbox->group->listeners[listener].fd,
+						     listener);
+
+		if (result)
+			return result != -EAGAIN;
+		inbox->watching |= 1u << listener;
+	}
+	return 0;
+}
+
+void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+
+	inbox->watching &= ~(1u << listener);
+	if (atomic_load_explicit(&inbox->group->listening, memory_order_relaxed) & 1u << listener)
+		inbox->ready |= 1u << listener;
+}
+
+int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns)
+{
+	uint64_t now, at = receiver->inbox->retry_at;
+
+	if (!at || !timeout_ns)
+		return timeout_ns;
+	now = zrx_sys_now_ns();
+	if (at <= now)
+		return 0;
+	return timeout_ns < 0 || (uint64_t)timeout_ns > at - now ? (int64_t)(at - now) : timeout_ns;
+}
+/* ---- core/listen.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* The listening sockets of a group. */
+#include <errno.h>
+#include <netinet/in.h>
+
+static int listen_refused(struct zrx_error *error, int result, int fd)
+{
+	return zrx_error_set(error, result, ZRX_STAGE_SOCKET,
+			     result == -EMFILE || result == -ENFILE
+				     ? "raise the limit of open files: ulimit -n"
+				     : "pass a socket after bind() and listen()",
+			     "descriptor %d cannot be listened on", fd);
+}
+
+/* With forks held off: a child closes what it finds in the table. */
+static int listen_fill(struct zrx_listener *listener, int fd, struct zrx_error *error)
+{
+	int own = zrx_stream_duplicate(fd, error), was;
+
+	if (own < 0)
+		return own;
+	/* Several threads accept: the one that comes too late must not wait. */
+	was = zrx_sys_set_blocking(own, 0);
+	if (was < 0) {
+		zrx_sys_close(own);
+		return listen_refused(error, was, fd);
+	}
+	listener->blocking = was;
+	listener->fd = own;
+	return 0;
+}
+
+static struct zrx_listener *listen_free_entry(struct zrx_group *group)
+{
+	for (uint32_t i = 0; i < ZRX_GROUP_LISTENERS; i++)
+		if (group->listeners[i].fd < 0)
+			return &group->listeners[i];
+	return NULL;
+}
+
+static int listen_begin(struct zrx_group *group, int fd, const struct zrx_stream_options *options,
+			struct zrx_error *error)
+{
+	struct zrx_listener *listener = listen_free_entry(group);
+	int result;
+
+	if (!group->open)
+		return zrx_error_set(error, -ESHUTDOWN, ZRX_STAGE_SOCKET, "open another group",
+				     "every receiver of the group is closed");
+	if (!listener)
+		return zrx_error_set(error, -ENOSPC, ZRX_STAGE_SOCKET, "open another group",
+				     "the group listens on %u sockets already",
+				     ZRX_GROUP_LISTENERS);
+	listener->options = *options;
+	zrx_fork_hold();
+	result = listen_fill(listener, fd, error);
+	zrx_fork_allow();
+	if (result)
+		return result;
+	/* Pairs with the load in intake_to_watch; see inbox_wake_sleeper. */
+	atomic_fetch_or_explicit(&group->listening, 1u << (listener - group->listeners),
+				 memory_order_seq_cst);
+	for (uint32_t i = 0; i < group->count; i++)
+		zrx_inbox_wake(&group->inboxes[i]);
+	return 0;
+}
+
+int zrx_group_listen(struct zrx_group *group, int listen_fd,
+		     const struct zrx_stream_options *options, struct zrx_error *error)
+{
+	struct zrx_stream_options checked;
+	int result;
+
+	zrx_error_clear(error);
+	result = zrx_stream_options_check(&checked, options, group->chunk_bytes,
+					  group->area_max_bytes, error);
+	if (!result)
+		result = zrx_socket_check_listens(listen_fd, error);
+	if (result)
+		return result;
+	pthread_mutex_lock(&group->lock);
+	result = listen_begin(group, listen_fd, &checked, error);
+	pthread_mutex_unlock(&group->lock);
+	return result;
+}
+
+void zrx_group_stop_listening(struct zrx_group *group)
+{
+	atomic_store_explicit(&group->listening, 0, memory_order_relaxed);
+	for (uint32_t i = 0; i < ZRX_GROUP_LISTENERS; i++) {
+		struct zrx_listener *listener = &group->listeners[i];
+
+		if (listener->fd < 0)
+			continue;
+		zrx_fork_hold();
+		if (listener->blocking)
+			zrx_sys_set_blocking(listener->fd, 1);
+		zrx_sys_close(listener->fd);
+		listener->fd = -1;
+		zrx_fork_allow();
+	}
 }
 /* ---- core/names.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -5928,6 +7626,9 @@ int zrx_netdev_queue_get(struct zrx_genl *netdev, uint32_t ifindex, uint32_t que
 int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
 
+/* The interrupt of a NAPI instance; *irq is 0 where the driver does not tell. */
+int zrx_netdev_napi_irq(struct zrx_genl *netdev, uint32_t napi_id, uint32_t *irq);
+
 /* The page pools of an interface: returns how many were written to found, or -errno. */
 int zrx_netdev_pools(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netdev_pool *found,
 		     uint32_t capacity);
@@ -5952,6 +7653,8 @@ struct zrx_nic_ops {
 	int (*channels)(struct zrx_nic_device *device, struct zrx_ethtool_channels *found);
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
+	int (*irq)(struct zrx_nic_device *device, uint32_t napi_id, uint32_t *irq); /* NULL: is not
+										     told */
 	int (*xdp)(struct zrx_nic_device *device, uint32_t *attached);
 	int (*mtu)(struct zrx_nic_device *device, uint32_t *mtu);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);
@@ -6879,6 +8582,7 @@ int zrx_nic_restore(const char *interface, struct zrx_error *error)
 #define MAX_RING_ENTRIES     32768u
 #define MIN_RING_ENTRIES     8u /* a wake, a timer and a cancel besides data */
 #define MAX_BUFFER_BYTES     (1u << 30)
+#define MAX_BUSY_POLL_US     1000000u
 #define AREA_BITS            47  /* of a size: 128 TiB */
 #define MIN_COPY_CHUNKS      16u /* below that a default chunk is made smaller */
 
@@ -6983,6 +8687,12 @@ static int check_choices(const struct zrx_options *options, struct zrx_error *er
 		return refuse(error, "take one of ZRX_NIC_*", "nic_mode", options->nic_mode);
 	if (options->steer > ZRX_STEER_NONE)
 		return refuse(error, "take one of ZRX_STEER_*", "steer", options->steer);
+	if (options->busy_poll_us > MAX_BUSY_POLL_US)
+		return refuse(error, "take at most 1000000, which is a second", "busy_poll_us",
+			      options->busy_poll_us);
+	if (options->flags & ZRX_PROCESSOR && !zrx_sys_may_run_on(options->processor))
+		return refuse(error, "take one that this process may use: taskset -p $$ lists them",
+			      "processor", options->processor);
 	if (options->steer_port > UINT16_MAX)
 		return refuse(error, "a TCP port is at most 65535", "steer_port",
 			      options->steer_port);
@@ -7001,11 +8711,9 @@ static int check_combinations(const struct zrx_options *options, struct zrx_erro
 	if (options->steer == ZRX_STEER_PORT && !options->steer_port)
 		return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, "set options.steer_port",
 				     "steering by port needs the port");
-	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++) {
-		if (options->reserved[i])
-			return refuse(error, "zero the struct before filling it", "reserved",
-				      options->reserved[i]);
-	}
+	if (options->reserved)
+		return refuse(error, "zero the struct before filling it", "reserved",
+			      options->reserved);
 	return 0;
 }
 
@@ -7504,12 +9212,13 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 		zrx_sys_free(receiver);
 		return result;
 	}
-	zrx_sizing_describe(receiver);
+	zrx_info_describe(receiver);
 	zrx_store(&receiver->counters.area_bytes, receiver->area->bytes);
 	zrx_fork_hold();
 	receiver->area->receiver = receiver;
 	zrx_fork_allow();
-	result = zrx_window_check(receiver, receiver->options.window_bytes, error);
+	result = zrx_window_check(receiver->options.window_bytes, receiver->windows.chunk_bytes,
+				  receiver->area->max_bytes, error);
 	if (result) {
 		receiver->area->free = NULL; /* nobody has seen it: the caller's memory stays his */
 		zrx_receiver_close(receiver);
@@ -7559,6 +9268,8 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	area = receiver->area;
 	if (area->forked) /* the parent's */
 		return 0;
+	if (receiver->inbox)
+		zrx_group_leave(receiver);
 	/* The kernel lets only the thread that enabled the ring cancel its requests. */
 	stopped = zrx_check_thread(receiver);
 	if (!stopped)
@@ -7608,7 +9319,7 @@ static void emit_done(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		/* The request is over, so this was the last reference that the receiver held. */
 		zrx_fork_close_stream(stream);
 		zrx_stream_drop(receiver, stream);
-		zrx_count(&receiver->counters.streams, (uint64_t)-1);
+		zrx_streams_counted(receiver, -1);
 	}
 }
 
@@ -7696,12 +9407,13 @@ static int make_requests(struct zrx_receiver *receiver)
 		if (result)
 			zrx_stream_fail(receiver, stream, result);
 	}
-	return 0;
+	return receiver->inbox ? zrx_intake_watch(receiver) : 0;
 }
 
 static int has_requests(const struct zrx_receiver *receiver)
 {
-	return receiver->queued.first || receiver->cancels.first;
+	return receiver->queued.first || receiver->cancels.first ||
+	       (receiver->inbox && zrx_intake_unwatched(receiver));
 }
 
 /* What other threads have put on one of the area's lists, if anything. */
@@ -7733,6 +9445,19 @@ static void collect(struct zrx_receiver *receiver)
 
 /* ---- receive ---- */
 
+static int pin_owner(struct zrx_receiver *receiver)
+{
+	uint32_t processor = receiver->options.processor;
+	int result = receiver->options.flags & ZRX_PROCESSOR ? zrx_sys_pin(processor) : 0;
+
+	if (!result)
+		return 0;
+	atomic_store_explicit(&receiver->area->owner, 0, memory_order_relaxed);
+	return zrx_error_set(&receiver->last, result, ZRX_STAGE_THREAD,
+			     "open it without ZRX_PROCESSOR, or for another processor (taskset -p)",
+			     "this thread cannot be pinned to processor %u", processor);
+}
+
 /* There was none. Of threads that receive first at the same time, one becomes it. */
 static int bind_owner(struct zrx_receiver *receiver)
 {
@@ -7744,6 +9469,9 @@ static int bind_owner(struct zrx_receiver *receiver)
 	if (!atomic_compare_exchange_strong_explicit(&area->owner, &nobody, zrx_thread_number(),
 						     memory_order_relaxed, memory_order_relaxed))
 		return -EPERM;
+	result = pin_owner(receiver);
+	if (result)
+		return result;
 	result = receiver->engine->start(receiver);
 	if (!result)
 		return 0;
@@ -7755,6 +9483,8 @@ static int gather(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
 	if (receiver->done.first)
 		emit_done(receiver, sink);
+	if (receiver->inbox)
+		zrx_intake(receiver, sink);
 	sink->error = receiver->engine->harvest(receiver, sink);
 	if (receiver->done.first)
 		emit_done(receiver, sink);
@@ -7777,7 +9507,11 @@ static int may_sleep(struct zrx_receiver *receiver)
 	uint32_t want =
 		awaits_return(receiver) ? ZRX_WAIT_RETURN | ZRX_WAIT_BACKLOG : ZRX_WAIT_BACKLOG;
 
+	if (receiver->inbox)
+		want |= ZRX_WAIT_INBOX;
 	atomic_store_explicit(&receiver->area->waiting, want, memory_order_seq_cst);
+	if (receiver->inbox && zrx_intake_due(receiver))
+		return 0;
 	if (!awaits_return(receiver) && !(refill && zrx_refill_to_do(receiver->area)))
 		return 1;
 	collect(receiver);
@@ -7858,6 +9592,8 @@ static int turn(struct zrx_receiver *receiver, struct zrx_sink *sink, int64_t ti
 	else if (refused && (timeout_ns < 0 || timeout_ns > REFUSED_RETRY_NS))
 		timeout_ns = REFUSED_RETRY_NS;
 	timeout_ns = zrx_growth_patience(receiver, timeout_ns);
+	if (receiver->inbox)
+		timeout_ns = zrx_intake_patience(receiver, timeout_ns);
 	zrx_count(&receiver->counters.waits, 1);
 	waited = receiver->engine->wait(receiver, timeout_ns);
 	atomic_store_explicit(&receiver->area->waiting, 0, memory_order_relaxed);
@@ -8221,6 +9957,7 @@ void zrx_refill_close(struct zrx_refill *refill)
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #define MAX_REQUESTS     256u
 #define GATHER_US        80
@@ -8249,6 +9986,18 @@ static int try_open(struct zrx_ring *ring, uint32_t entries, uint32_t flags)
 	params.cq_entries = entries;
 	ring->flags = params.flags;
 	return zrx_sys_ring_open(&ring->uring, requests_for(entries), &params);
+}
+
+/* Kernels before 6.9 sleep at once. Before the ring is enabled, when any thread may register. */
+static void poll_before_sleep(struct zrx_ring *ring, struct zrx_receiver *receiver)
+{
+	struct zrx_uapi_napi napi = {.busy_poll_us = receiver->options.busy_poll_us};
+
+	if (!napi.busy_poll_us ||
+	    zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_NAPI, &napi, 1))
+		return;
+	receiver->info.busy_poll_us = receiver->options.busy_poll_us;
+	receiver->info.features |= ZRX_FEATURE_BUSY_POLL;
 }
 
 int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide,
@@ -8287,6 +10036,7 @@ int zrx_ring_open(struct zrx_ring *ring, struct zrx_receiver *receiver, int wide
 			zrx_error_copy(error, &reason);
 		return reason.code;
 	}
+	poll_before_sleep(ring, receiver);
 	receiver->info.ring_entries = ring->uring.cq.ring_entries;
 	if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
 		receiver->info.features |= ZRX_FEATURE_DEFER_TASKRUN;
@@ -8365,6 +10115,23 @@ int zrx_ring_set_timer(struct zrx_ring *ring, uint64_t at_ns)
 	return 1;
 }
 
+/*
+ * Once, and exclusively: of several receivers that watch one listener the longest waiting is woken,
+ * and is the last in the queue when it asks again. So a thread that does not come back from what it
+ * does keeps one connection waiting at most, until the next one comes. (A multishot accept stays
+ * the first in the queue, and leaves non-blocking sockets alone.)
+ */
+int zrx_ring_watch(struct zrx_ring *ring, int fd, uint32_t listener)
+{
+	struct io_uring_sqe *sqe =
+		zrx_ring_request(ring, IORING_OP_POLL_ADD, fd, ZRX_RING_LISTEN | listener << 8);
+
+	if (!sqe)
+		return -EAGAIN;
+	sqe->poll32_events = POLLIN | EPOLLEXCLUSIVE;
+	return 0;
+}
+
 static void watch_wake(struct zrx_ring *ring, const struct zrx_receiver *receiver)
 {
 	struct io_uring_sqe *sqe;
@@ -8393,6 +10160,11 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 	case ZRX_RING_CANCEL:
 		ring->in_flight--;
 		break;
+	default:
+		if ((user_data & 0xff) != ZRX_RING_LISTEN)
+			break;
+		ring->in_flight--;
+		zrx_intake_ready(receiver, (uint32_t)(user_data >> 8));
 	}
 }
 
@@ -8555,6 +10327,133 @@ int zrx_ring_stop(struct zrx_ring *ring)
 	}
 	return 0;
 }
+/* ---- core/route.c ---- */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <sys/socket.h>
+
+#define NAPI_LOOK_NS    100000000u  /* at most so often are NAPI ids looked up */
+#define SETTLE_FIRST_NS 1000000000u /* what dead processes left is looked for ever more rarely */
+#define SETTLE_LAST_NS  64000000000u
+
+static uint32_t route_napi_of(int fd)
+{
+	uint32_t napi_id = 0, length = sizeof(napi_id);
+
+	return zrx_sys_socket_option(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &length)
+		       ? 0
+		       : napi_id;
+}
+
+/* Whether it is time; of several threads one is told so. */
+static int route_due(_Atomic uint64_t *at, uint64_t wait_ns)
+{
+	uint64_t now = zrx_sys_now_ns();
+	uint64_t due = atomic_load_explicit(at, memory_order_relaxed);
+
+	return now >= due &&
+	       atomic_compare_exchange_strong_explicit(at, &due, now + wait_ns,
+						       memory_order_relaxed, memory_order_relaxed);
+}
+
+/* A queue that is restarted gets another id. */
+static void route_look_up(struct zrx_group *group)
+{
+	uint32_t queues[ZRX_GROUP_RECEIVERS], ids[ZRX_GROUP_RECEIVERS];
+
+	for (uint32_t i = 0; i < group->count; i++)
+		queues[i] = group->inboxes[i].queue;
+	if (zrx_nic_napi_ids(group->interface, queues, group->count, ids))
+		return;
+	for (uint32_t i = 0; i < group->count; i++)
+		atomic_store_explicit(&group->inboxes[i].napi_id, ids[i], memory_order_relaxed);
+}
+
+static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id)
+{
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_inbox *inbox = &group->inboxes[i];
+
+		if (atomic_load_explicit(&inbox->napi_id, memory_order_relaxed) == napi_id &&
+		    !zrx_inbox_is_closed(inbox))
+			return inbox;
+	}
+	return NULL;
+}
+
+/*
+ * Connections that come by nobody's queue may be those of a receiver that died: then the port's
+ * queues are shared out anew.
+ */
+static void route_settle(struct zrx_group *group)
+{
+	uint64_t wait = atomic_load_explicit(&group->settle_ns, memory_order_relaxed);
+
+	if (wait < SETTLE_FIRST_NS)
+		wait = SETTLE_FIRST_NS;
+	if (!route_due(&group->settle_at, wait))
+		return;
+	if (zrx_nic_settle(group->interface) > 0)
+		wait = SETTLE_FIRST_NS;
+	else
+		wait = wait * 2 > SETTLE_LAST_NS ? SETTLE_LAST_NS : wait * 2;
+	atomic_store_explicit(&group->settle_ns, wait, memory_order_relaxed);
+}
+
+static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *copied)
+{
+	uint32_t napi_id = route_napi_of(fd);
+	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id) : NULL;
+
+	if (!inbox && napi_id && route_due(&group->napi_at, NAPI_LOOK_NS)) {
+		route_look_up(group);
+		inbox = route_by_napi(group, napi_id);
+	}
+	if (inbox || !group->by_queue)
+		return inbox;
+	*copied = 1;
+	if (napi_id)
+		route_settle(group);
+	return NULL;
+}
+
+/* A receiver whose inbox is full may be one that nobody receives from. */
+static int route_takes(struct zrx_inbox *inbox, const struct zrx_inbox *self)
+{
+	return !zrx_inbox_is_closed(inbox) &&
+	       (inbox == self || zrx_inbox_depth(inbox) <= inbox->mask);
+}
+
+static struct zrx_inbox *route_least(struct zrx_group *group, const struct zrx_inbox *self)
+{
+	uint32_t first = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
+	struct zrx_inbox *least = NULL;
+	uint32_t least_load = UINT32_MAX;
+
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_inbox *inbox = &group->inboxes[(first + i) % group->count];
+		uint32_t load = zrx_inbox_load(inbox);
+
+		if (!route_takes(inbox, self) ||
+		    (least && load >= least_load && !(load == least_load && inbox == self)))
+			continue;
+		least = inbox;
+		least_load = load;
+	}
+	return least;
+}
+
+struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
+			    int *must, int *copied)
+{
+	struct zrx_inbox *inbox = NULL;
+
+	*must = *copied = 0;
+	if (group->on_nic)
+		inbox = route_to_queue(group, fd, copied);
+	*must = inbox != NULL;
+	return inbox ? inbox : route_least(group, self);
+}
 /* ---- core/row.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
@@ -8611,6 +10510,8 @@ int zrx_row_part(struct zrx_row *row, struct zrx_chunk *chunk, uint32_t index, u
 #include <errno.h>
 #include <string.h>
 
+#define LEAST_BYTES (64u << 10)
+
 static int share_error(struct zrx_error *error, int result, const struct zrx_stream *stream)
 {
 	return zrx_error_set(error, result, ZRX_STAGE_SOCKET,
@@ -8631,13 +10532,27 @@ static int share_set(struct zrx_budget *budget, struct zrx_stream *stream, uint3
 	return got;
 }
 
-static int share_none_left(const struct zrx_budget *budget, const struct zrx_options *options,
-			   struct zrx_error *error)
+/*
+ * Its flow comes to the queue in any case, and a group refuses no socket: it may pin little, beyond
+ * the budget. Where many such sockets lie unread at once the NIC may run out of chunks, which their
+ * peers make up for by sending again.
+ */
+static int share_least_of_all(const struct zrx_stream *stream, struct zrx_error *error)
+{
+	int got = zrx_sys_receive_buffer_fix(stream->fd, LEAST_BYTES);
+
+	return got < 0 ? share_error(error, got, stream) : 0;
+}
+
+static int share_none_left(const struct zrx_budget *budget, const struct zrx_stream *stream,
+			   const struct zrx_options *options, struct zrx_error *error)
 {
 	if (options->flags & ZRX_SMALL_AREA)
 		return 0;
 	if (options->steer == ZRX_STEER_CONNECTION && options->nic_mode == ZRX_NIC_SETUP)
 		return ZRX_SHARE_COPIED;
+	if (options->flags & ZRX_IN_GROUP)
+		return share_least_of_all(stream, error);
 	return zrx_budget_refuse(budget, error);
 }
 
@@ -8658,7 +10573,7 @@ int zrx_share_take(struct zrx_budget *budget, struct zrx_stream *stream,
 	else
 		bytes = zrx_budget_take(budget, (uint32_t)has);
 	if (!bytes)
-		return share_none_left(budget, options, error);
+		return share_none_left(budget, stream, options, error);
 	result = share_set(budget, stream, bytes);
 	if (result <= 0) {
 		zrx_budget_give(budget, bytes);
@@ -8761,15 +10676,6 @@ int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct
 	*demand_bytes = demand.demand_bytes;
 	return zrx_sizing_decide(options, &demand, error);
 }
-
-void zrx_sizing_describe(struct zrx_receiver *receiver)
-{
-	struct zrx_info *info = &receiver->info;
-
-	info->area_base = receiver->area->base;
-	info->area_max_bytes = receiver->area->max_bytes;
-	info->window_bytes = receiver->options.window_bytes;
-}
 /* ---- core/socket.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
@@ -8777,23 +10683,6 @@ void zrx_sizing_describe(struct zrx_receiver *receiver)
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-
-/* ---- core/socket.h ---- */
-/* SPDX-License-Identifier: MIT */
-/* Is this a socket whose bytes can be received, and which one is it? */
-#ifndef ZRX_SOCKET_H
-#define ZRX_SOCKET_H
-
-#include <stdint.h>
-
-/* Returns 0 and the socket's cookie, or the errors that zrx_receiver_add documents. */
-int zrx_socket_check(int fd, uint64_t *cookie, struct zrx_error *error);
-
-#endif
-
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
 
 static int number_option(int fd, int level, int name, int *value)
 {
@@ -8880,6 +10769,18 @@ int zrx_socket_check(int fd, uint64_t *cookie, struct zrx_error *error)
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, NULL,
 				     "cannot identify descriptor %d", fd);
 	return 0;
+}
+
+int zrx_socket_check_listens(int fd, struct zrx_error *error)
+{
+	int listens = 0, result = check_protocol(fd, error);
+
+	if (!result)
+		result = number_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+	if (result || listens)
+		return result;
+	return zrx_error_set(error, -EINVAL, ZRX_STAGE_SOCKET, "call listen() on it first",
+			     "descriptor %d does not listen", fd);
 }
 /* ---- core/stream.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -9097,8 +10998,9 @@ void zrx_streams_destroy(struct zrx_streams *streams)
 
 /* ---- add ---- */
 
-static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_options *given,
-			 struct zrx_stream_options *checked)
+int zrx_stream_options_check(struct zrx_stream_options *checked,
+			     const struct zrx_stream_options *given, uint64_t chunk_bytes,
+			     uint64_t area_max_bytes, struct zrx_error *error)
 {
 	static const struct zrx_stream_options defaults = ZRX_STREAM_OPTIONS_INIT;
 	int result = zrx_copy_in(checked, sizeof(*checked), given ? given : &defaults);
@@ -9107,43 +11009,27 @@ static int check_options(struct zrx_receiver *receiver, const struct zrx_stream_
 		result = -EINVAL;
 	if (result)
 		return zrx_error_set(
-			&receiver->last, result, ZRX_STAGE_OPTIONS,
-			"start from ZRX_STREAM_OPTIONS_INIT",
+			error, result, ZRX_STAGE_OPTIONS, "start from ZRX_STREAM_OPTIONS_INIT",
 			"stream options: size is not set, or unknown flags or bytes are");
-	return zrx_window_check(receiver, checked->window_bytes, &receiver->last);
+	return zrx_window_check(checked->window_bytes, chunk_bytes, area_max_bytes, error);
 }
 
-static struct zrx_stream *new_held(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+int zrx_stream_duplicate(int fd, struct zrx_error *error)
 {
-	struct zrx_stream *stream;
 	int own = zrx_sys_dup(fd);
 
-	if (own < 0) {
-		zrx_error_set(&receiver->last, own, ZRX_STAGE_SOCKET,
-			      "raise the limit of open files: ulimit -n",
-			      "cannot duplicate descriptor %d", fd);
-		return NULL;
-	}
-	stream = zrx_stream_new(&receiver->streams, cookie);
-	if (!stream) {
-		zrx_error_set(&receiver->last, -ENOMEM, ZRX_STAGE_STREAM, NULL,
-			      "out of memory for the table of streams");
-		zrx_sys_close(own);
-		return NULL;
-	}
-	stream->fd = own;
-	return stream;
+	return own < 0 ? zrx_error_set(error, own, ZRX_STAGE_SOCKET,
+				       "raise the limit of open files: ulimit -n",
+				       "cannot duplicate descriptor %d", fd)
+		       : own;
 }
 
-/* No fork in between: a child closes the descriptors that it finds in the table. */
-static struct zrx_stream *new_stream(struct zrx_receiver *receiver, int fd, uint64_t cookie)
+void zrx_streams_counted(struct zrx_receiver *receiver, int more)
 {
-	struct zrx_stream *stream;
-
-	zrx_fork_hold();
-	stream = new_held(receiver, fd, cookie);
-	zrx_fork_allow();
-	return stream;
+	zrx_count(&receiver->counters.streams, (uint64_t)(int64_t)more);
+	if (receiver->inbox)
+		atomic_store_explicit(&receiver->inbox->streams, receiver->streams.live,
+				      memory_order_relaxed);
 }
 
 void zrx_stream_drop(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -9153,18 +11039,76 @@ void zrx_stream_drop(struct zrx_receiver *receiver, struct zrx_stream *stream)
 		zrx_stream_free(&receiver->streams, stream);
 }
 
-static void drop_stream(struct zrx_receiver *receiver, struct zrx_stream *stream)
-{
-	zrx_fork_close_stream(stream);
-	zrx_stream_drop(receiver, stream);
-}
-
 /* A request is made by the next receive: make the descriptor readable for an event loop. */
 static void tell_event_loop(const struct zrx_receiver *receiver,
 			    const struct zrx_stream_list *requests)
 {
 	if (zrx_area_has_owner(receiver->area) && !requests->first)
 		zrx_area_nudge(receiver->area);
+}
+
+static int check_new(struct zrx_receiver *receiver, int named, uint64_t cookie)
+{
+	if (!zrx_stream_by_cookie(&receiver->streams, cookie))
+		return 0;
+	return zrx_error_set(&receiver->last, -EEXIST, ZRX_STAGE_SOCKET,
+			     "remove it first, and wait for its end event",
+			     "the socket of descriptor %d is added already", named);
+}
+
+int zrx_stream_enter(struct zrx_receiver *receiver, int named, int own, uint64_t cookie,
+		     struct zrx_stream **entered)
+{
+	struct zrx_stream *stream;
+	int result = check_new(receiver, named, cookie);
+
+	if (result)
+		return result;
+	stream = zrx_stream_new(&receiver->streams, cookie);
+	if (!stream)
+		return zrx_error_set(&receiver->last, -ENOMEM, ZRX_STAGE_STREAM, NULL,
+				     "out of memory for the table of streams");
+	stream->fd = own;
+	*entered = stream;
+	return 0;
+}
+
+int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
+		     const struct zrx_stream_options *options)
+{
+	int result = 0;
+
+	stream->tag = options->tag;
+	stream->window =
+		options->window_bytes ? options->window_bytes : receiver->options.window_bytes;
+	if (options->limit_bytes)
+		stream->remaining = options->limit_bytes;
+	if (receiver->engine->adopt)
+		result = receiver->engine->adopt(receiver, stream);
+	if (result) {
+		zrx_fork_close_stream(stream);
+		zrx_stream_drop(receiver, stream);
+		return result;
+	}
+	tell_event_loop(receiver, &receiver->queued);
+	zrx_list_append(&receiver->queued, stream);
+	zrx_streams_counted(receiver, 1);
+	return 0;
+}
+
+/* No fork in between: a child closes the descriptors that it finds in the table. */
+static int add_duplicate(struct zrx_receiver *receiver, int fd, uint64_t cookie,
+			 struct zrx_stream **stream)
+{
+	int own, result;
+
+	zrx_fork_hold();
+	own = zrx_stream_duplicate(fd, &receiver->last);
+	result = own < 0 ? own : zrx_stream_enter(receiver, fd, own, cookie, stream);
+	if (result && own >= 0)
+		zrx_sys_close(own);
+	zrx_fork_allow();
+	return result;
 }
 
 int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
@@ -9177,36 +11121,19 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 
 	if (result) /* what is kept for zrx_receiver_error is the owner's */
 		return result;
-	result = check_options(receiver, options, &checked);
+	result = zrx_stream_options_check(&checked, options, receiver->windows.chunk_bytes,
+					  receiver->area->max_bytes, &receiver->last);
 	if (!result)
 		result = zrx_socket_check(fd, &cookie, &receiver->last);
-	if (result)
-		return result;
-	if (zrx_stream_by_cookie(&receiver->streams, cookie))
-		return zrx_error_set(&receiver->last, -EEXIST, ZRX_STAGE_SOCKET,
-				     "remove it first, and wait for its end event",
-				     "the socket of descriptor %d is added already", fd);
-	stream = new_stream(receiver, fd, cookie);
-	if (!stream)
-		return receiver->last.code;
-	stream->tag = checked.tag;
-	stream->window =
-		checked.window_bytes ? checked.window_bytes : receiver->options.window_bytes;
-	if (checked.limit_bytes)
-		stream->remaining = checked.limit_bytes;
-	if (receiver->engine->adopt) {
-		result = receiver->engine->adopt(receiver, stream);
-		if (result) {
-			drop_stream(receiver, stream);
-			return result;
-		}
-	}
-	tell_event_loop(receiver, &receiver->queued);
-	zrx_list_append(&receiver->queued, stream);
-	zrx_count(&receiver->counters.streams, 1);
-	if (handle)
+	if (!result)
+		result = check_new(receiver, fd, cookie);
+	if (!result)
+		result = add_duplicate(receiver, fd, cookie, &stream);
+	if (!result)
+		result = zrx_stream_begin(receiver, stream, &checked);
+	if (!result && handle)
 		*handle = zrx_stream_handle(stream);
-	return 0;
+	return result;
 }
 
 /* ---- the end, or another turn ---- */
@@ -9495,17 +11422,17 @@ uint32_t zrx_window_ready(const struct zrx_receiver *receiver)
 	return chunks ? (uint32_t)chunks : 1;
 }
 
-int zrx_window_check(const struct zrx_receiver *receiver, uint64_t window, struct zrx_error *error)
+int zrx_window_check(uint64_t window, uint64_t chunk_bytes, uint64_t area_max_bytes,
+		     struct zrx_error *error)
 {
-	uint64_t chunk = receiver->windows.chunk_bytes, area = receiver->area->max_bytes;
 	char hint[120];
 
-	if (!window || (window >= chunk && window <= area))
+	if (!window || (window >= chunk_bytes && window <= area_max_bytes))
 		return 0;
 	snprintf(hint, sizeof(hint),
 		 "take %" PRIu64 " (a chunk) to %" PRIu64
 		 " (the area at its largest), or 0: automatic",
-		 chunk, area);
+		 chunk_bytes, area_max_bytes);
 	return zrx_error_set(error, -EINVAL, ZRX_STAGE_OPTIONS, hint,
 			     "option window_bytes: %" PRIu64 " will not do", window);
 }
@@ -10947,6 +12874,7 @@ int zrx_link_mtu(int socket, const char *name, uint32_t *mtu)
 #define NETDEV_COMMAND_PAGE_POOL_GET       5u
 #define NETDEV_COMMAND_PAGE_POOL_STATS_GET 9u
 #define NETDEV_COMMAND_QUEUE_GET           10u
+#define NETDEV_COMMAND_NAPI_GET            11u
 #define NETDEV_COMMAND_QSTATS_GET          12u
 
 #define NETDEV_QUEUE_ID       1u
@@ -10960,6 +12888,9 @@ int zrx_link_mtu(int socket, const char *name, uint32_t *mtu)
 #define NETDEV_QUEUE_IS_RX    0u
 
 #define NETDEV_IO_URING_RX_BUF_LEN 1u
+
+#define NETDEV_NAPI_ID  2u
+#define NETDEV_NAPI_IRQ 3u
 
 #define NETDEV_POOL_ID           1u
 #define NETDEV_POOL_IFINDEX      2u
@@ -11056,6 +12987,24 @@ int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netd
 	mnl_attr_put_u32(request, NETDEV_QUEUE_IFINDEX, ifindex);
 	result = zrx_genl_call(netdev, request, netdev_take_queue, &list);
 	return result ? result : (int)list.count;
+}
+
+static int netdev_take_irq(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *table[NETDEV_NAPI_IRQ + 1];
+
+	zrx_genl_attributes(message, table, NETDEV_NAPI_IRQ);
+	*(uint32_t *)context = (uint32_t)zrx_genl_number(table[NETDEV_NAPI_IRQ]);
+	return MNL_CB_OK;
+}
+
+int zrx_netdev_napi_irq(struct zrx_genl *netdev, uint32_t napi_id, uint32_t *irq)
+{
+	struct nlmsghdr *request = zrx_genl_request(netdev, NETDEV_COMMAND_NAPI_GET, 0);
+
+	*irq = 0;
+	mnl_attr_put_u32(request, NETDEV_NAPI_ID, napi_id);
+	return zrx_genl_call(netdev, request, netdev_take_irq, irq);
 }
 
 static int netdev_take_pool(const struct nlmsghdr *message, void *context)
@@ -14918,6 +16867,13 @@ static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue 
 			   zrx_netdev_queues(&real->netdev, device->ifindex, found, capacity));
 }
 
+static int device_irq(struct zrx_nic_device *device, uint32_t napi_id, uint32_t *irq)
+{
+	struct device_real *real = device_of(device);
+
+	return real->has_netdev ? zrx_netdev_napi_irq(&real->netdev, napi_id, irq) : -EOPNOTSUPP;
+}
+
 static int device_xdp(struct zrx_nic_device *device, uint32_t *attached)
 {
 	return zrx_link_xdp(device->ifindex, attached);
@@ -15033,6 +16989,7 @@ static const struct zrx_nic_ops device_ops = {
 	.driver = device_driver,
 	.channels = device_channels,
 	.queues = device_queues,
+	.irq = device_irq,
 	.xdp = device_xdp,
 	.mtu = device_mtu,
 	.rings = device_rings,
@@ -15710,6 +17667,18 @@ static void inspect_area(struct inspection *at)
 			      demand.arithmetic, (uint32_t)(demand.area_bytes >> 20));
 }
 
+/* Where threads and memory should be. */
+static void inspect_place(struct inspection *at)
+{
+	struct zrx_nic_report *report = at->report;
+	const struct zrx_nic_ops *ops = at->device->ops;
+
+	report->numa_node = zrx_place_interface(at->device->name);
+	if (report->napi_id && ops->irq && ops->irq(at->device, report->napi_id, &report->irq))
+		report->irq = 0;
+	report->irq_processor = zrx_place_interrupt(report->irq);
+}
+
 void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_nic_report *report)
 {
@@ -15721,6 +17690,8 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 		.checks = report->checks,
 		.ifindex = device->ifindex,
 		.queue = queue,
+		.irq_processor = -1,
+		.numa_node = -1,
 	};
 	if (!at)
 		return;
@@ -15735,6 +17706,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 	inspect_split(at);
 	inspect_sharing(at);
 	inspect_area(at);
+	inspect_place(at);
 	free(at);
 }
 
@@ -15757,6 +17729,7 @@ int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/socket.h>
 
 struct zrx_nic {
@@ -15913,6 +17886,81 @@ int zrx_nic_release(struct zrx_nic *nic, int registered)
 	zrx_nic_device_close(nic->device);
 	free(nic);
 	return registered ? result : 0;
+}
+
+int32_t zrx_nic_numa_node(const char *interface)
+{
+	return zrx_place_interface(interface);
+}
+
+static uint32_t nic_napi_id(const struct zrx_netdev_queue *queues, int count, uint32_t queue)
+{
+	for (int i = 0; i < count; i++)
+		if (queues[i].id == queue)
+			return queues[i].napi_id;
+	return 0;
+}
+
+/* Of each queue its NAPI id, or its interrupt. */
+static int nic_read_queues(const char *interface, const uint32_t *queues, uint32_t count, int irq,
+			   uint32_t *told)
+{
+	struct zrx_netdev_queue *found = calloc(ZRX_NETDEV_QUEUES, sizeof(*found));
+	struct zrx_nic_device *device = NULL;
+	int result = found ? zrx_nic_device_open(&device, interface, NULL) : -ENOMEM;
+
+	if (!result)
+		result = device->ops->queues(device, found, ZRX_NETDEV_QUEUES);
+	for (uint32_t i = 0; result >= 0 && i < count; i++) {
+		uint32_t napi_id = nic_napi_id(found, result, queues[i]);
+
+		told[i] = napi_id;
+		if (irq && (!napi_id || device->ops->irq(device, napi_id, &told[i])))
+			told[i] = 0;
+	}
+	zrx_nic_device_close(device);
+	free(found);
+	return result < 0 ? result : 0;
+}
+
+int zrx_nic_napi_ids(const char *interface, const uint32_t *queues, uint32_t count,
+		     uint32_t *napi_ids)
+{
+	return nic_read_queues(interface, queues, count, 0, napi_ids);
+}
+
+int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t count,
+		       uint32_t *irqs)
+{
+	return nic_read_queues(interface, queues, count, 1, irqs);
+}
+
+static int nic_settle_locked(struct zrx_nic_device *device, int directory, uint64_t space)
+{
+	int lock = zrx_journal_lock(directory, space, device->ifindex), result;
+	uint32_t alive;
+
+	if (lock < 0)
+		return lock;
+	result = zrx_claim_sweep(device, directory, space, &alive, NULL);
+	close(lock);
+	return result;
+}
+
+int zrx_nic_settle(const char *interface)
+{
+	int directory = zrx_journal_directory_existing(NULL), result;
+	struct zrx_nic_device *device;
+
+	if (directory < 0)
+		return directory == -ENOENT ? 0 : directory;
+	result = zrx_nic_device_open(&device, interface, NULL);
+	if (!result) {
+		result = nic_settle_locked(device, directory, zrx_journal_net_space());
+		zrx_nic_device_close(device);
+	}
+	close(directory);
+	return result;
 }
 /* ---- kernel/nic/queue.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -16461,6 +18509,116 @@ int zrx_nic_silence(const struct zrx_nic_proof *proof, const struct zrx_nic_stat
 	return zrx_error_set(error, -ETIMEDOUT, ZRX_STAGE_RECEIVE,
 			     "have the peer send, and check that its route leads here",
 			     "not a byte came");
+}
+/* ---- kernel/place.c ---- */
+/* SPDX-License-Identifier: MIT */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int place_read(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	return length > 0;
+}
+
+uint32_t zrx_processors_count(const struct zrx_processors *set)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < ZRX_PLACE_PROCESSORS / 64; i++)
+		count += (uint32_t)__builtin_popcountll(set->bits[i]);
+	return count;
+}
+
+struct zrx_processors zrx_processors_without(const struct zrx_processors *set,
+					     const struct zrx_processors *less)
+{
+	struct zrx_processors left;
+
+	for (uint32_t i = 0; i < ZRX_PLACE_PROCESSORS / 64; i++)
+		left.bits[i] = set->bits[i] & ~less->bits[i];
+	return left;
+}
+
+struct zrx_processors zrx_processors_common(const struct zrx_processors *a,
+					    const struct zrx_processors *b)
+{
+	struct zrx_processors both;
+
+	for (uint32_t i = 0; i < ZRX_PLACE_PROCESSORS / 64; i++)
+		both.bits[i] = a->bits[i] & b->bits[i];
+	return both;
+}
+
+uint32_t zrx_processors_parse(const char *list, struct zrx_processors *set)
+{
+	memset(set, 0, sizeof(*set));
+	while (*list >= '0' && *list <= '9') {
+		char *end;
+		unsigned long first = strtoul(list, &end, 10), last = first;
+
+		if (*end == '-')
+			last = strtoul(end + 1, &end, 10);
+		for (; first <= last && first < ZRX_PLACE_PROCESSORS; first++)
+			zrx_processors_add(set, (uint32_t)first);
+		list = *end == ',' ? end + 1 : end;
+	}
+	return zrx_processors_count(set);
+}
+
+void zrx_place_allowed(struct zrx_processors *set)
+{
+	cpu_set_t allowed;
+
+	memset(set, 0, sizeof(*set));
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		return;
+	for (uint32_t i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &allowed))
+			zrx_processors_add(set, i);
+}
+
+uint32_t zrx_place_node(int32_t node, struct zrx_processors *set)
+{
+	char path[64], text[1024];
+
+	memset(set, 0, sizeof(*set));
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist", node);
+	return node >= 0 && place_read(path, text, sizeof(text)) ? zrx_processors_parse(text, set)
+								 : 0;
+}
+
+int32_t zrx_place_interface(const char *interface)
+{
+	char path[64], text[32];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%.15s/device/numa_node", interface);
+	return !strchr(interface, '/') && place_read(path, text, sizeof(text)) ? atoi(text) : -1;
+}
+
+int32_t zrx_place_interrupt(uint32_t irq)
+{
+	static const char *const files[] = {"effective_affinity_list", "smp_affinity_list"};
+	char path[64], text[1024];
+
+	for (size_t i = 0; irq && i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "/proc/irq/%u/%s", irq, files[i]);
+		if (place_read(path, text, sizeof(text)) && text[0] >= '0' && text[0] <= '9')
+			return atoi(text);
+	}
+	return -1;
 }
 /* ---- kernel/probe/observe.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -17159,6 +19317,7 @@ void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error)
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17389,6 +19548,25 @@ void zrx_sys_close(int fd)
 	close(fd);
 }
 
+int zrx_sys_accept(int fd)
+{
+	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	return connection < 0 ? -errno : connection;
+}
+
+int zrx_sys_set_blocking(int fd, int blocking)
+{
+	int flags = fcntl(fd, F_GETFL), was = !(flags & O_NONBLOCK);
+
+	if (flags < 0)
+		return -errno;
+	if (was == !!blocking)
+		return was;
+	flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+	return fcntl(fd, F_SETFL, flags) ? -errno : was;
+}
+
 int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length)
 {
 	return getsockopt(fd, level, name, value, length) ? -errno : 0;
@@ -17460,4 +19638,52 @@ uint64_t zrx_sys_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void zrx_sys_yield(void)
+{
+	sched_yield();
+}
+
+/* Of more processors than a cpu_set_t has room for, those are used that it has room for. */
+int zrx_sys_processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+}
+
+int zrx_sys_may_run_on(uint32_t processor)
+{
+	cpu_set_t set;
+
+	return processor < CPU_SETSIZE && !sched_getaffinity(0, sizeof(set), &set) &&
+	       CPU_ISSET(processor, &set);
+}
+
+int zrx_sys_pin(uint32_t processor)
+{
+	cpu_set_t set;
+
+	if (processor >= CPU_SETSIZE)
+		return -EINVAL;
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+/* By number: libnuma is the only other way, and this is all that is needed of it. */
+#define PREFER_NODE 1 /* MPOL_PREFERRED */
+
+int zrx_sys_prefer_node(void *address, size_t size, uint32_t node)
+{
+	unsigned long nodes[16] = {0};
+	const size_t bits = 8 * sizeof(nodes[0]);
+
+	if (node >= 8 * sizeof(nodes))
+		return -EINVAL;
+	nodes[node / bits] = 1ul << node % bits;
+	return syscall(__NR_mbind, address, size, PREFER_NODE, nodes, 8 * sizeof(nodes) + 1, 0)
+		       ? -errno
+		       : 0;
 }

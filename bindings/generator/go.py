@@ -11,7 +11,7 @@ from generator.mapping import NAMES, PLANS, Mapped, Names, documented, mapped, m
 # Spelling of words that are not simply capitalised.
 INITIALISMS = {
     word.upper(): word
-    for word in "ZCRX NIC THP DMABuf OK NoDev HugeTLB RX XSK IO HDS NTuple RSS MTU HW GRO".split()
+    for word in "ZCRX NIC THP DMABuf OK NoDev HugeTLB RX XSK IO HDS NTuple RSS MTU HW GRO NUMA IRQ".split()
 }
 # By kind, in package zcrx: the type ("" as in package core), and how it is made of core's.
 KINDS = {
@@ -25,6 +25,7 @@ KINDS = {
     "bound": ("NICBound", "NICBound({})"),
     "verdict": ("NICVerdict", "NICVerdict({})"),
     "page_bytes": ("int", "int({})"),
+    "place": ("int", "int({})"),
     "ifindex": ("int", "int({})"),
     "kernel_version": ("string", "kernelVersion({})"),
     "free_queue": ("*uint32", "queuePointer({})"),
@@ -36,6 +37,8 @@ KEYWORDS = ("interface", "type", "func", "range", "map", "chan", "var", "select"
 EXTRA = {
     "checks": ("[]Check", "[]Check", "newChecks({})", "what was looked at, and how it stands"),
     "refused": ("[]Refusal", "map[Engine]error", "newRefused({})", "why other engines are not to be had"),
+    "sum": ("Stats", "Stats", "newStats({})", "the sums of the receivers' counters, those of closed ones included"),
+    "receivers": ("[]Stats", "[]Stats", "newStatsList({})", "the counters of each receiver, zero for closed ones"),
 }
 TOP = """// SPDX-License-Identifier: MIT
 

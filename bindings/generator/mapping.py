@@ -90,7 +90,7 @@ NAMES = {
     ),
 }
 # Inputs, and what is nothing to anybody.
-LEFT_OUT = ("size", "reserved", "check_capacity", "checks", "check_count")
+LEFT_OUT = ("size", "reserved", "reserved2", "check_capacity", "checks", "check_count", "receiver_capacity", "receivers", "sum")
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,12 @@ PLANS = {
         },
         extra=("refused",),
     ),
+    "zrx_group_stats": Plan(
+        name=everywhere("GroupStats"),
+        doc={"go": "GroupStats are what a group did, since it was opened, unless said otherwise."},
+        rules={"receiver_count": Rule(doc={"": "receivers that are open"})},
+        extra=("sum", "receivers"),
+    ),
     "zrx_check": Plan(
         name=everywhere("Check"),
         doc={
@@ -277,7 +283,7 @@ PLANS = {
 }
 
 # Options, handles, and what the hot paths hand out: each package has its own types for them.
-UNMAPPED = ("zrx_options", "zrx_stream_options", "zrx_buffer", "zrx_event")
+UNMAPPED = ("zrx_options", "zrx_stream_options", "zrx_group_options", "zrx_buffer", "zrx_event")
 
 
 def members(names: Names, constants: dict[str, Constant]) -> dict[str, Constant]:
@@ -308,6 +314,8 @@ def kind_of(c: Field) -> str:
         return "unknown"
     if "0: not told" in c.comment:
         return "told"
+    if "-1: " in c.comment:
+        return "place"
     if c.comment.startswith("1: "):
         return "flag"
     return "text" if c.type == "char" else "number"
@@ -317,7 +325,7 @@ def words(comment: str, kind: str, none: dict[str, str]) -> str:
     """The comment without what is C's: none has by kind what stands for a value that is not there."""
     comment = re.sub(r": (ZRX_\w+_\*|bits \(1 <<.*|major <<.*)$", "", comment).removeprefix("1: ")
     if kind in none:
-        comment = re.sub(r"ZRX_UNKNOWN|ZRX_NIC_FREE_QUEUE|0(?=: not told)", none[kind], comment)
+        comment = re.sub(r"ZRX_UNKNOWN|ZRX_NIC_FREE_QUEUE|0(?=: not told)|-1(?=: )", none[kind], comment)
     return comment
 
 
@@ -332,7 +340,7 @@ def mapped(struct: Struct, language: str, none: dict[str, str] | None = None) ->
         if language in rule.omit:
             continue
         kind = rule.kind.get(language) or rule.kind.get("") or kind_of(c)
-        doc = rule.doc.get(language) or words(c.comment, kind, none or {})
+        doc = rule.doc.get(language) or rule.doc.get("") or words(c.comment, kind, none or {})
         yield Mapped(c, kind, rule.name.get(language, c.name), doc)
 
 

@@ -18,6 +18,7 @@ KINDS = {
     "flag": ("bool", "bool({})"),
     "unknown": ("int | None", "_values.known({})"),
     "told": ("int | None", "{} or None"),
+    "place": ("int | None", "{0} if {0} >= 0 else None"),
     "errno": ("int", "-{}"),
     "stage": ("str", "_values.stage({})"),
     "engine": ("str", "_values.ENGINES[{}]"),
@@ -36,8 +37,13 @@ KINDS = {
     "interface": ("str | None", "{} or None"),
     "queue_of_interface": ("int | None", "{} if raw.interface else None"),
 }
-NONE = dict.fromkeys(("unknown", "told", "free_queue"), "None")
-EXTRA = {"checks": "tuple[Check, ...]", "refused": "dict[str, Refusal]"}
+NONE = dict.fromkeys(("unknown", "told", "free_queue", "place"), "None")
+EXTRA = {
+    "checks": "tuple[Check, ...]",
+    "refused": "dict[str, Refusal]",
+    "sum": "Stats",
+    "receivers": "tuple[Stats, ...]",
+}
 METHODS = {
     "zrx_stats": '''
     def as_dict(self) -> dict[str, Any]:

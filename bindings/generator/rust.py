@@ -18,6 +18,7 @@ KINDS = {
     "flag": ("bool", "{} != 0"),
     "unknown": ("Option<u64>", "values::known({})"),
     "told": ("Option<u32>", "values::told({})"),
+    "place": ("Option<u32>", "u32::try_from({}).ok()"),
     "engine": ("Engine", "Engine::from_raw({})"),
     "engine_set": ("Vec<Engine>", "values::engine_set({})"),
     "features": ("Features", "Features::from_raw({})"),
@@ -32,16 +33,19 @@ KINDS = {
     "free_queue": ("Option<u32>", "values::queue({})"),
     "interface_queue": ("Option<(String, u32)>", "values::interface_queue(text(&{}), raw.queue)"),
 }
-NONE = dict.fromkeys(("unknown", "told", "free_queue"), "`None`")
+NONE = dict.fromkeys(("unknown", "told", "free_queue", "place"), "`None`")
 WIDTH = 100
 NUMBERS = {"uint32_t": "u32", "uint64_t": "u64", "int32_t": "i32"}
 EXTRA = {
     "checks": ("Vec<Check>", "What was looked at, and how it stands."),
     "refused": ("Vec<Refusal>", "Each engine that was not to be had, and why."),
+    "sum": ("Stats", "The sums of the receivers' counters, those of closed ones included."),
+    "receivers": ("Vec<Stats>", "The counters of each receiver, zero for closed ones."),
 }
 DERIVES = {
     "Stats": "Clone, Copy, Debug, PartialEq, Eq",
     "StreamStats": "Clone, Copy, Debug, PartialEq, Eq",
+    "GroupStats": "Clone, Debug, PartialEq, Eq",
     "Demand": "Clone, Debug, PartialEq, Eq",
     "Check": "Clone, Debug, PartialEq, Eq",
     "Step": "Clone, Debug, PartialEq, Eq",

@@ -128,8 +128,10 @@ struct zrx_error {
 #define ZRX_REFILL_RING_KERNEL (1u << 2) /* refill ring in memory that the kernel allocates */
 #define ZRX_SMALL_AREA         (1u << 3) /* open on a queue although area_bytes is below its standing demand
 					    (zrx_nic_demand): for tests, and for who knows better */
+#define ZRX_PROCESSOR          (1u << 4) /* the processor field counts: pin the owner */
 #define ZRX_OPTION_FLAGS                                                                           \
-	(ZRX_REQUIRE_ZERO_COPY | ZRX_QUEUE | ZRX_REFILL_RING_KERNEL | ZRX_SMALL_AREA)
+	(ZRX_REQUIRE_ZERO_COPY | ZRX_QUEUE | ZRX_REFILL_RING_KERNEL | ZRX_SMALL_AREA |             \
+	 ZRX_PROCESSOR)
 
 /* zrx_options.area_kind and zrx_info.area_kind */
 #define ZRX_AREA_AUTO    0u /* explicit huge pages, else transparent ones, else pages */
@@ -202,11 +204,16 @@ struct zrx_options {
 				      (zrx_info.area_max_bytes). ZRX_AREA_HUGETLB grows by explicit huge pages
 				      as far as there are some, ZRX_AREA_AUTO takes none then. Not with
 				      ZRX_AREA_CALLER or ZRX_AREA_DMABUF */
-	uint64_t reserved[2];      /* zero */
+	uint32_t busy_poll_us;     /* a receive that would sleep polls the NIC for so long first, microseconds, at most
+				      1000000; 0: it does not. Engines with a ring, Linux 6.9 (IORING_REGISTER_NAPI);
+				      zrx_info.busy_poll_us tells whether it does */
+	uint32_t processor;        /* with ZRX_PROCESSOR: the first receive pins its thread, which becomes the owner,
+				      to this processor */
+	uint64_t reserved;         /* zero */
 };
 #define ZRX_OPTIONS_INIT                                                                           \
 	{sizeof(struct zrx_options), 0, 0, 0, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0,   \
-	 0, 0, {0, 0}}
+	 0, 0, 0, 0, 0}
 
 /*
  * How to add a socket. Zero in any field but size means the default.
@@ -260,16 +267,26 @@ struct zrx_buffer {
 #define ZRX_EVENT_DATA  1u /* buffer holds the next bytes of the stream */
 #define ZRX_EVENT_END   2u /* the stream is over, flags say how; no event of it follows */
 #define ZRX_EVENT_ERROR 3u /* the stream is over: error has the negative errno; none follows */
+#define ZRX_EVENT_ADDED 4u /* a group has added a socket here: it is a stream now, error has its descriptor */
 
 /* zrx_event.flags of ZRX_EVENT_END; zero: the peer closed its side */
 #define ZRX_END_LIMIT   1u /* limit_bytes were delivered; the socket may hold more */
 #define ZRX_END_REMOVED 2u /* zrx_receiver_remove */
 
+/*
+ * zrx_event.flags of ZRX_EVENT_ADDED, and of ZRX_EVENT_ERROR where stream is 0: nothing was added then, and the tag says
+ * what was to be.
+ */
+#define ZRX_ADDED_ACCEPTED 1u /* it came by zrx_group_listen. ADDED: the descriptor is the caller's, to be closed. ERROR: it
+				 is closed already */
+#define ZRX_ADDED_COPIED   2u /* ADDED: it arrives at a queue that is no receiver's of the group, and is served by copies */
+#define ZRX_ADDED_LISTENER 4u /* ERROR: it is the listening socket itself that failed, and is no longer listened on */
+
 /* What receiving hands out. 64 bytes in every release: the stride of an array is ABI. */
 struct zrx_event {
 	uint16_t kind;   /* ZRX_EVENT_* */
-	uint16_t flags;  /* ZRX_END_* */
-	int32_t error;   /* ZRX_EVENT_ERROR: negative errno (-ECONNRESET, ...); else 0 */
+	uint16_t flags;  /* ZRX_END_*, ZRX_ADDED_* */
+	int32_t error;   /* ZRX_EVENT_ERROR: negative errno (-ECONNRESET, ...); ZRX_EVENT_ADDED: the descriptor; else 0 */
 	uint64_t stream; /* handle, as zrx_receiver_add gave it */
 	uint64_t tag;    /* zrx_stream_options.tag */
 	struct zrx_buffer buffer;
@@ -558,6 +575,7 @@ ZRX_API int zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t strea
 #define ZRX_FEATURE_INCREMENTAL   (1u << 5) /* provided buffers consumed bit by bit, 6.12 */
 #define ZRX_FEATURE_DEFER_TASKRUN (1u << 6) /* completions made on the owner's thread, 6.1 */
 #define ZRX_FEATURE_ADD_AREA      (1u << 7) /* zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3 */
+#define ZRX_FEATURE_BUSY_POLL     (1u << 8) /* polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9 */
 
 /* What was opened. */
 struct zrx_info {
@@ -578,8 +596,14 @@ struct zrx_info {
 				    a queue */
 	uint64_t window_bytes;   /* window of streams that name none; 0: automatic */
 	const void *area_base;   /* where the area lies: buffer.data - buffer.offset; NULL without a CPU view */
+	int32_t numa_node;       /* NUMA node on which the area's memory is preferred: the NIC's; -1: none */
+	int32_t processor;       /* to which the owner is pinned, or will be; -1: to none */
+	uint32_t busy_poll_us;   /* how long a receive polls the NIC before it sleeps; 0: it does not, or this kernel or
+				    engine cannot */
+	uint32_t reserved2;      /* zero */
 };
-#define ZRX_INFO_INIT {sizeof(struct zrx_info), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
+#define ZRX_INFO_INIT                                                                              \
+	{sizeof(struct zrx_info), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0}
 
 /* Tell what was opened. Returns 0, or -EINVAL if size is not set. Any thread. Does not block, as above. Since 0.1. */
 ZRX_API int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_info *info);
@@ -592,6 +616,155 @@ ZRX_API int zrx_receiver_info(const struct zrx_receiver *receiver, struct zrx_in
  */
 ZRX_API int zrx_receiver_refusal(const struct zrx_receiver *receiver, uint32_t engine,
 				 struct zrx_error *refusal);
+
+/* ---- Groups -------------------------------------------------------------------------- */
+
+/*
+ * A group is several receivers, each with a thread of its own, that share the connections of a server: one for each of
+ * several NIC queues, or several on an engine that copies. Each socket goes to the receiver at whose queue it arrives,
+ * else to the one with the fewest streams; its thread learns of it by ZRX_EVENT_ADDED.
+ *
+ *     open the group; zrx_group_listen
+ *     in each thread: receiver = zrx_group_receiver(group, i); zrx_receiver_receive(receiver, ...) as ever;
+ *                     zrx_receiver_close(receiver)
+ *     zrx_group_close
+ */
+struct zrx_group;
+
+/* zrx_group_options.flags */
+#define ZRX_GROUP_PIN       (1u << 0) /* pin each owner to a processor of its own, of the NIC's NUMA node where there is one,
+					 that does not serve the interrupt of its queue (of any of the group's, where there
+					 are enough) */
+#define ZRX_GROUP_PIN_QUEUE (1u << 1) /* pin each owner to the processor that serves the interrupt of its queue, as it is at
+					 open; as ZRX_GROUP_PIN where that is not told. The affinity of interrupts is read,
+					 never written */
+#define ZRX_GROUP_FLAGS     (ZRX_GROUP_PIN | ZRX_GROUP_PIN_QUEUE)
+
+#define ZRX_GROUP_RECEIVERS 256u /* of a group, at most */
+#define ZRX_GROUP_LISTENERS 16u  /* listening sockets of a group, at most */
+
+/* How to open a group. Zero in any field but size means the default. */
+struct zrx_group_options {
+	uint32_t size;
+	uint32_t flags;        /* ZRX_GROUP_* */
+	uint32_t count;        /* receivers; default: as many as processors that this process may use, at most 16, and on a
+				  NIC as many of them as there are free queues */
+	uint32_t inbox_entries; /* sockets that may wait for the thread of a receiver, each; rounded up to a power of two, at
+				   most 65536. Default: 1024 */
+	const struct zrx_options *receiver; /* how to open each of them; NULL: all defaults */
+	uint64_t reserved[2];  /* zero */
+};
+#define ZRX_GROUP_OPTIONS_INIT {sizeof(struct zrx_group_options), 0, 0, 0, NULL, {0, 0}}
+
+/*
+ * Open a group.
+ *
+ * group    where the handle goes; untouched on failure
+ * options  may be NULL: all defaults
+ * error    may be NULL; else filled on failure
+ *
+ * Each receiver has an area, a ring and, on engine zcrx, a queue of its own: area_bytes and the like count for each. With
+ * ZRX_ENGINE_AUTO the first decides which engine all have. With ZRX_QUEUE they take the queues from that one on. With
+ * ZRX_STEER_PORT the NIC spreads the connections to steer_port over the queues by an RSS context; where the driver has none, they
+ * are led to them one by one, as with ZRX_STEER_CONNECTION. area_memory and dmabuf_fd are refused (-EINVAL): no two receivers
+ * can have the same. In a group a queue never refuses a socket for want of a share of its area (zrx_receiver_add): with
+ * ZRX_STEER_PORT its receive buffer is fixed at 64 KiB then, with ZRX_STEER_CONNECTION it is served by copies.
+ *
+ * Returns 0, or what zrx_receiver_open returns for the first receiver that cannot be opened, which the message names. -EBUSY, stage
+ * queue: there are fewer free queues than count. On failure nothing is left behind. May block for as long as the NIC
+ * takes to be set up. Any thread. Since 0.1.
+ */
+ZRX_API int zrx_group_open(struct zrx_group **group, const struct zrx_group_options *options,
+			   struct zrx_error *error);
+
+/*
+ * Close a group: stop listening, and close each receiver that its owner has not closed, as zrx_receiver_close does on this
+ * thread. No call may run on the group or a receiver of it at the same time, or later; releases may. Sockets that were
+ * handed over and not yet added are let go: those that were accepted are closed. NULL does nothing.
+ *
+ * Returns 0, ZRX_CLOSE_DEFERRED or -EBUSY: the worst of what closing the receivers gave. Blocks as that does. Since 0.1.
+ */
+ZRX_API int zrx_group_close(struct zrx_group *group);
+
+/* How many receivers the group was opened with. Any thread. Does not block. Since 0.1. */
+ZRX_API uint32_t zrx_group_count(const struct zrx_group *group);
+
+/*
+ * A receiver of the group, from 0 on: for the thread that is to receive from it; NULL if there is none of this number, or it
+ * is closed. It works as any other. Its owner may close it at any time (zrx_receiver_close): it leaves the group then, what
+ * waits in its inbox goes to the others, and on a NIC so do the connections that begin later. The last one that is closed
+ * stops the listening. Any thread, as long as nobody closes that receiver meanwhile. Does not block. Since 0.1.
+ */
+ZRX_API struct zrx_receiver *zrx_group_receiver(const struct zrx_group *group, uint32_t index);
+
+/*
+ * Add a connected TCP socket to the receiver at whose queue it arrives, or to the one that has the fewest streams. That
+ * receiver's next receive adds it, and says so by ZRX_EVENT_ADDED with the stream's handle, the tag, and fd; or by
+ * ZRX_EVENT_ERROR with the tag and stream 0, if zrx_receiver_add gives an error there. Its other events follow.
+ *
+ * fd       stays the caller's, who may close it at any time, as for zrx_receiver_add
+ * options  may be NULL
+ * error    may be NULL; else filled on failure
+ *
+ * Returns 0: it is handed over; or
+ *   -EBADF, -ENOTSOCK, -EPROTONOSUPPORT, -ENOTCONN, -EINVAL, -E2BIG, -EMFILE, -ENFILE   as zrx_receiver_add
+ *   -ENOBUFS   the receiver at whose queue it arrives, or each of them, has inbox_entries sockets waiting: its
+ *              thread does not receive
+ *   -ESHUTDOWN every receiver of the group is closed
+ * After a failure nothing is changed. Any thread. Does not block; a system call wakes the receiver's thread, if it
+ * sleeps. Since 0.1.
+ */
+ZRX_API int zrx_group_add(struct zrx_group *group, int fd, const struct zrx_stream_options *options,
+			  struct zrx_error *error);
+
+/*
+ * Accept the connections of a listening TCP socket, and add each as zrx_group_add does. The receivers' threads do so while they
+ * receive, whichever is idle; a thread that is busy keeps one connection waiting at most, and not longer than
+ * until the next one comes. Each comes by ZRX_EVENT_ADDED with
+ * ZRX_ADDED_ACCEPTED and a descriptor that is the caller's to close, after its last event as well as before; or, if it cannot be
+ * added, by ZRX_EVENT_ERROR, and is closed. Where descriptors or memory are short, or an inbox is full, connections wait in the
+ * socket's backlog and are accepted later (zrx_group_stats.accept_retries). A listening socket that fails ends with one
+ * ZRX_EVENT_ERROR with ZRX_ADDED_LISTENER, at one receiver.
+ *
+ * listen_fd  stays the caller's, who may close it at any time; it is listened on until the group, or its last receiver, is closed. Its file
+ *            is set non-blocking, and put back then
+ * options    for each of its streams, and the tag of all of their events; may be NULL
+ * error      may be NULL; else filled on failure
+ *
+ * Returns 0; -EBADF, -ENOTSOCK; -EPROTONOSUPPORT (not TCP); -EINVAL (it does not listen, or options are wrong); -E2BIG; -ENOSPC
+ * (ZRX_GROUP_LISTENERS of them are there already); -EMFILE, -ENFILE; -ESHUTDOWN (every receiver is closed). Any thread. Does not
+ * block. Since 0.1.
+ */
+ZRX_API int zrx_group_listen(struct zrx_group *group, int listen_fd,
+			     const struct zrx_stream_options *options, struct zrx_error *error);
+
+/* What a group did, since it was opened, unless said otherwise. */
+struct zrx_group_stats {
+	uint32_t size;
+	uint32_t receiver_capacity;  /* in: entries of receivers */
+	struct zrx_stats *receivers; /* in: array for the figures of each receiver, the size set in the first: the stride; those
+					of closed ones are zero. NULL: none are wanted */
+	struct zrx_stats *sum;       /* in: where their sums go, those of closed ones included, its size set; NULL: not wanted */
+	uint32_t receiver_count;     /* receivers that are open; the first receiver_capacity of all are written */
+	uint32_t waiting;            /* sockets in inboxes, now */
+	uint64_t accepted;           /* connections accepted */
+	uint64_t added;              /* sockets added to receivers */
+	uint64_t handed_over;        /* sockets that went through an inbox: added on another thread than the one that brought
+					them */
+	uint64_t copied;             /* sockets added that arrive at a queue that is no receiver's, and are served by copies */
+	uint64_t refused;            /* sockets that could not be added */
+	uint64_t inbox_full;         /* times a socket found an inbox full: a thread does not receive */
+	uint64_t accept_retries;     /* times accepting had to wait: no descriptors, no memory, or no room in an inbox */
+};
+#define ZRX_GROUP_STATS_INIT                                                                       \
+	{sizeof(struct zrx_group_stats), 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/*
+ * Read the counters of a group and of its receivers, one after the other. In a sum, stall is the first receiver's that has
+ * one, backlog_high the highest of all, and what one receiver does not tell is ZRX_UNKNOWN. Returns 0, or -EINVAL if a size is
+ * not set. Any thread. May wait for a thread that opens or closes a receiver. Since 0.1.
+ */
+ZRX_API int zrx_group_stats(struct zrx_group *group, struct zrx_group_stats *stats);
 
 /* ---- Probe --------------------------------------------------------------------------- */
 
@@ -685,7 +858,9 @@ struct zrx_nic_report {
 	uint32_t rss_to_queue;    /* those of them that lead to the queue */
 	uint32_t bound;           /* who feeds the queue with memory: ZRX_NIC_BOUND_* */
 	uint32_t napi_id;         /* NAPI id of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not told */
-	uint32_t reserved;        /* zero */
+	uint32_t irq;             /* interrupt of the queue; 0: not told */
+	int32_t irq_processor;    /* a processor that serves the interrupt; -1: not told */
+	int32_t numa_node;        /* NUMA node of the NIC; -1: none, or not told */
 };
 
 /*
@@ -848,6 +1023,7 @@ ZRX_ASSERT(sizeof(struct zrx_error) == 640, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_options, interface) == 16, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_options, area_memory) == 48, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_options, window_bytes) == 88, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_options, busy_poll_us) == 104, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_options) == 120, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_stream_options, window_bytes) == 24, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_stats, wakes) == 152, "ABI");
@@ -855,6 +1031,9 @@ ZRX_ASSERT(offsetof(struct zrx_stats, area_bytes) == 184, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_stream_stats, receive_buffer) == 40, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_info, refill_entries) == 56, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_info, area_base) == 88, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_info, busy_poll_us) == 104, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_group_options, receiver) == 16, "ABI");
+ZRX_ASSERT(offsetof(struct zrx_group_stats, accepted) == 32, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_nic_demand, arithmetic) == 56, "ABI");
 ZRX_ASSERT(sizeof(struct zrx_check) == 512, "ABI");
 ZRX_ASSERT(offsetof(struct zrx_capabilities, check_count) == 16, "ABI");

@@ -9,6 +9,7 @@
 #define NETDEV_COMMAND_PAGE_POOL_GET       5u
 #define NETDEV_COMMAND_PAGE_POOL_STATS_GET 9u
 #define NETDEV_COMMAND_QUEUE_GET           10u
+#define NETDEV_COMMAND_NAPI_GET            11u
 #define NETDEV_COMMAND_QSTATS_GET          12u
 
 #define NETDEV_QUEUE_ID       1u
@@ -22,6 +23,9 @@
 #define NETDEV_QUEUE_IS_RX    0u
 
 #define NETDEV_IO_URING_RX_BUF_LEN 1u
+
+#define NETDEV_NAPI_ID  2u
+#define NETDEV_NAPI_IRQ 3u
 
 #define NETDEV_POOL_ID           1u
 #define NETDEV_POOL_IFINDEX      2u
@@ -118,6 +122,24 @@ int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netd
 	mnl_attr_put_u32(request, NETDEV_QUEUE_IFINDEX, ifindex);
 	result = zrx_genl_call(netdev, request, netdev_take_queue, &list);
 	return result ? result : (int)list.count;
+}
+
+static int netdev_take_irq(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *table[NETDEV_NAPI_IRQ + 1];
+
+	zrx_genl_attributes(message, table, NETDEV_NAPI_IRQ);
+	*(uint32_t *)context = (uint32_t)zrx_genl_number(table[NETDEV_NAPI_IRQ]);
+	return MNL_CB_OK;
+}
+
+int zrx_netdev_napi_irq(struct zrx_genl *netdev, uint32_t napi_id, uint32_t *irq)
+{
+	struct nlmsghdr *request = zrx_genl_request(netdev, NETDEV_COMMAND_NAPI_GET, 0);
+
+	*irq = 0;
+	mnl_attr_put_u32(request, NETDEV_NAPI_ID, napi_id);
+	return zrx_genl_call(netdev, request, netdev_take_irq, irq);
 }
 
 static int netdev_take_pool(const struct nlmsghdr *message, void *context)

@@ -55,6 +55,9 @@ int zrx_netdev_queue_get(struct zrx_genl *netdev, uint32_t ifindex, uint32_t que
 int zrx_netdev_queues(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
 
+/* The interrupt of a NAPI instance; *irq is 0 where the driver does not tell. */
+int zrx_netdev_napi_irq(struct zrx_genl *netdev, uint32_t napi_id, uint32_t *irq);
+
 /* The page pools of an interface: returns how many were written to found, or -errno. */
 int zrx_netdev_pools(struct zrx_genl *netdev, uint32_t ifindex, struct zrx_netdev_pool *found,
 		     uint32_t capacity);

@@ -73,6 +73,13 @@ static int device_queues(struct zrx_nic_device *device, struct zrx_netdev_queue 
 			   zrx_netdev_queues(&real->netdev, device->ifindex, found, capacity));
 }
 
+static int device_irq(struct zrx_nic_device *device, uint32_t napi_id, uint32_t *irq)
+{
+	struct device_real *real = device_of(device);
+
+	return real->has_netdev ? zrx_netdev_napi_irq(&real->netdev, napi_id, irq) : -EOPNOTSUPP;
+}
+
 static int device_xdp(struct zrx_nic_device *device, uint32_t *attached)
 {
 	return zrx_link_xdp(device->ifindex, attached);
@@ -188,6 +195,7 @@ static const struct zrx_nic_ops device_ops = {
 	.driver = device_driver,
 	.channels = device_channels,
 	.queues = device_queues,
+	.irq = device_irq,
 	.xdp = device_xdp,
 	.mtu = device_mtu,
 	.rings = device_rings,

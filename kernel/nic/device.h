@@ -19,6 +19,8 @@ struct zrx_nic_ops {
 	int (*channels)(struct zrx_nic_device *device, struct zrx_ethtool_channels *found);
 	int (*queues)(struct zrx_nic_device *device, struct zrx_netdev_queue *found,
 		      uint32_t capacity);
+	int (*irq)(struct zrx_nic_device *device, uint32_t napi_id, uint32_t *irq); /* NULL: is not
+										     told */
 	int (*xdp)(struct zrx_nic_device *device, uint32_t *attached);
 	int (*mtu)(struct zrx_nic_device *device, uint32_t *mtu);
 	int (*rings)(struct zrx_nic_device *device, struct zrx_ethtool_rings *rings);

@@ -11,6 +11,7 @@
 #include "nic/holder.h"
 #include "nic/inspect.h"
 #include "nic/quirks.h"
+#include "place.h"
 
 struct inspection {
 	struct zrx_check_list list;
@@ -236,6 +237,18 @@ static void inspect_area(struct inspection *at)
 			      demand.arithmetic, (uint32_t)(demand.area_bytes >> 20));
 }
 
+/* Where threads and memory should be. */
+static void inspect_place(struct inspection *at)
+{
+	struct zrx_nic_report *report = at->report;
+	const struct zrx_nic_ops *ops = at->device->ops;
+
+	report->numa_node = zrx_place_interface(at->device->name);
+	if (report->napi_id && ops->irq && ops->irq(at->device, report->napi_id, &report->irq))
+		report->irq = 0;
+	report->irq_processor = zrx_place_interrupt(report->irq);
+}
+
 void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 			 struct zrx_nic_report *report)
 {
@@ -247,6 +260,8 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 		.checks = report->checks,
 		.ifindex = device->ifindex,
 		.queue = queue,
+		.irq_processor = -1,
+		.numa_node = -1,
 	};
 	if (!at)
 		return;
@@ -261,6 +276,7 @@ void zrx_nic_report_make(struct zrx_nic_device *device, uint32_t queue,
 	inspect_split(at);
 	inspect_sharing(at);
 	inspect_area(at);
+	inspect_place(at);
 	free(at);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/socket.h>
 
 #include "error.h"
@@ -10,6 +11,7 @@
 #include "nic/arrival.h"
 #include "nic/claim/claim.h"
 #include "nic/inspect.h"
+#include "place.h"
 #include "sys.h"
 
 struct zrx_nic {
@@ -166,4 +168,79 @@ int zrx_nic_release(struct zrx_nic *nic, int registered)
 	zrx_nic_device_close(nic->device);
 	free(nic);
 	return registered ? result : 0;
+}
+
+int32_t zrx_nic_numa_node(const char *interface)
+{
+	return zrx_place_interface(interface);
+}
+
+static uint32_t nic_napi_id(const struct zrx_netdev_queue *queues, int count, uint32_t queue)
+{
+	for (int i = 0; i < count; i++)
+		if (queues[i].id == queue)
+			return queues[i].napi_id;
+	return 0;
+}
+
+/* Of each queue its NAPI id, or its interrupt. */
+static int nic_read_queues(const char *interface, const uint32_t *queues, uint32_t count, int irq,
+			   uint32_t *told)
+{
+	struct zrx_netdev_queue *found = calloc(ZRX_NETDEV_QUEUES, sizeof(*found));
+	struct zrx_nic_device *device = NULL;
+	int result = found ? zrx_nic_device_open(&device, interface, NULL) : -ENOMEM;
+
+	if (!result)
+		result = device->ops->queues(device, found, ZRX_NETDEV_QUEUES);
+	for (uint32_t i = 0; result >= 0 && i < count; i++) {
+		uint32_t napi_id = nic_napi_id(found, result, queues[i]);
+
+		told[i] = napi_id;
+		if (irq && (!napi_id || device->ops->irq(device, napi_id, &told[i])))
+			told[i] = 0;
+	}
+	zrx_nic_device_close(device);
+	free(found);
+	return result < 0 ? result : 0;
+}
+
+int zrx_nic_napi_ids(const char *interface, const uint32_t *queues, uint32_t count,
+		     uint32_t *napi_ids)
+{
+	return nic_read_queues(interface, queues, count, 0, napi_ids);
+}
+
+int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t count,
+		       uint32_t *irqs)
+{
+	return nic_read_queues(interface, queues, count, 1, irqs);
+}
+
+static int nic_settle_locked(struct zrx_nic_device *device, int directory, uint64_t space)
+{
+	int lock = zrx_journal_lock(directory, space, device->ifindex), result;
+	uint32_t alive;
+
+	if (lock < 0)
+		return lock;
+	result = zrx_claim_sweep(device, directory, space, &alive, NULL);
+	close(lock);
+	return result;
+}
+
+int zrx_nic_settle(const char *interface)
+{
+	int directory = zrx_journal_directory_existing(NULL), result;
+	struct zrx_nic_device *device;
+
+	if (directory < 0)
+		return directory == -ENOENT ? 0 : directory;
+	result = zrx_nic_device_open(&device, interface, NULL);
+	if (!result) {
+		result = nic_settle_locked(device, directory, zrx_journal_net_space());
+		zrx_nic_device_close(device);
+	}
+	close(directory);
+	return result;
 }

@@ -56,6 +56,26 @@ void zrx_nic_retire(struct zrx_nic *nic);
  */
 int zrx_nic_release(struct zrx_nic *nic, int registered);
 
+/* The NUMA node of an interface's device; -1: it has none, or it is not told. */
+int32_t zrx_nic_numa_node(const char *interface);
+
+/*
+ * The NAPI ids of these queues of an interface, as they are now; 0 where it is not told. Returns 0
+ * or -errno. Does not block.
+ */
+int zrx_nic_napi_ids(const char *interface, const uint32_t *queues, uint32_t count,
+		     uint32_t *napi_ids);
+
+/* Their interrupts, likewise. */
+int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t count,
+		       uint32_t *irqs);
+
+/*
+ * Undo what processes that died have left on an interface, so that those who share their port have
+ * their part of it. Returns how many set-ups were undone, or -errno.
+ */
+int zrx_nic_settle(const char *interface);
+
 /*
  * Why a registration on this queue failed: fills error with stage queue, the precondition that does
  * not hold and the command that mends it. errno_value is positive. Returns -errno_value.

@@ -21,6 +21,7 @@ FEATURES = {
     1 << 5: "incremental",  # provided buffers consumed bit by bit, 6.12
     1 << 6: "defer_taskrun",  # completions made on the owner's thread, 6.1
     1 << 7: "add_area",  # zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3
+    1 << 8: "busy_poll",  # polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9
 }
 
 # How a precondition stands.

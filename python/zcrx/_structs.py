@@ -142,6 +142,10 @@ class Info:
     # of it, what the queue and its page pool hold standing (zrx_nic_demand); 0 without a queue
     demand_bytes: int
     window_bytes: int  # window of streams that name none; 0: automatic
+    numa_node: int | None  # NUMA node on which the area's memory is preferred: the NIC's; None: none
+    processor: int | None  # to which the owner is pinned, or will be; None: to none
+    # how long a receive polls the NIC before it sleeps; 0: it does not, or this kernel or engine cannot
+    busy_poll_us: int
     refused: dict[str, Refusal]
 
     @property
@@ -165,7 +169,44 @@ def read_info(raw: Any, refused: dict[str, Refusal]) -> Info:
         area_max_bytes=raw.area_max_bytes,
         demand_bytes=raw.demand_bytes,
         window_bytes=raw.window_bytes,
+        numa_node=raw.numa_node if raw.numa_node >= 0 else None,
+        processor=raw.processor if raw.processor >= 0 else None,
+        busy_poll_us=raw.busy_poll_us,
         refused=refused,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStats:
+    """What a group did, since it was opened, unless said otherwise."""
+
+    receiver_count: int  # receivers that are open
+    waiting: int  # sockets in inboxes, now
+    accepted: int  # connections accepted
+    added: int  # sockets added to receivers
+    # sockets that went through an inbox: added on another thread than the one that brought them
+    handed_over: int
+    copied: int  # sockets added that arrive at a queue that is no receiver's, and are served by copies
+    refused: int  # sockets that could not be added
+    inbox_full: int  # times a socket found an inbox full: a thread does not receive
+    accept_retries: int  # times accepting had to wait: no descriptors, no memory, or no room in an inbox
+    sum: Stats
+    receivers: tuple[Stats, ...]
+
+
+def read_group_stats(raw: Any, sum: Stats, receivers: tuple[Stats, ...]) -> GroupStats:
+    return GroupStats(
+        receiver_count=raw.receiver_count,
+        waiting=raw.waiting,
+        accepted=raw.accepted,
+        added=raw.added,
+        handed_over=raw.handed_over,
+        copied=raw.copied,
+        refused=raw.refused,
+        inbox_full=raw.inbox_full,
+        accept_retries=raw.accept_retries,
+        sum=sum,
+        receivers=receivers,
     )
 
 
@@ -230,6 +271,9 @@ class Report:
     rss_to_queue: int  # those of them that lead to the queue
     bound: tuple[str, ...]  # who feeds the queue with memory
     napi_id: int | None  # NAPI id of the queue, as SO_INCOMING_NAPI_ID tells it; None: not told
+    irq: int | None  # interrupt of the queue; None: not told
+    irq_processor: int | None  # a processor that serves the interrupt; None: not told
+    numa_node: int | None  # NUMA node of the NIC; None: none, or not told
     checks: tuple[Check, ...]
 
 
@@ -250,6 +294,9 @@ def read_report(raw: Any, interface: str, checks: tuple[Check, ...]) -> Report:
         rss_to_queue=raw.rss_to_queue,
         bound=_values.bound(raw.bound),
         napi_id=raw.napi_id or None,
+        irq=raw.irq or None,
+        irq_processor=raw.irq_processor if raw.irq_processor >= 0 else None,
+        numa_node=raw.numa_node if raw.numa_node >= 0 else None,
         checks=checks,
     )
 

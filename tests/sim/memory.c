@@ -268,3 +268,11 @@ size_t zrx_sys_page_bytes(void)
 {
 	return sim.kernel.page_bytes;
 }
+
+int zrx_sys_prefer_node(void *address, size_t size, uint32_t node)
+{
+	(void)address;
+	(void)size;
+	(void)node;
+	return sim.seed & 128 ? -ENOSYS : 0;
+}

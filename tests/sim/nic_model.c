@@ -172,3 +172,35 @@ int zrx_demand_read(struct zrx_nic_device *device, uint32_t buffer_bytes,
 	(void)demand;
 	return -ENODEV;
 }
+
+int32_t zrx_nic_numa_node(const char *interface)
+{
+	(void)interface;
+	return sim.seed & 64 ? 0 : -1;
+}
+
+int zrx_nic_napi_ids(const char *interface, const uint32_t *queues, uint32_t count,
+		     uint32_t *napi_ids)
+{
+	(void)interface;
+	(void)queues;
+	for (uint32_t i = 0; i < count; i++)
+		napi_ids[i] = 0;
+	return 0;
+}
+
+int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t count,
+		       uint32_t *irqs)
+{
+	(void)interface;
+	(void)queues;
+	for (uint32_t i = 0; i < count; i++)
+		irqs[i] = 0;
+	return 0;
+}
+
+int zrx_nic_settle(const char *interface)
+{
+	(void)interface;
+	return 0;
+}

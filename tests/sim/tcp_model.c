@@ -219,6 +219,8 @@ int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *le
 		memcpy(value, &socket->cookie, sizeof(socket->cookie));
 	else if (level == IPPROTO_TCP && name == TCP_INFO)
 		((struct tcp_info *)value)->tcpi_state = TCP_ESTABLISHED;
+	else if (level == SOL_SOCKET && name == SO_INCOMING_NAPI_ID)
+		return -ENOPROTOOPT; /* a kernel without busy polling */
 	else if (level == IPPROTO_TCP && name == TCP_ULP)
 		*length = 0;
 	else

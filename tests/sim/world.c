@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "choices.h"
+#include "others.h"
 #include "sim.h"
 
 #define IDLE_TURNS_MOST 400
@@ -132,4 +133,24 @@ uint64_t zrx_sys_now_ns(void)
 {
 	sim.now_ns += 1000;
 	return sim.now_ns;
+}
+
+void zrx_sys_yield(void)
+{
+	others_step();
+}
+
+int zrx_sys_processors(void)
+{
+	return 1;
+}
+
+int zrx_sys_may_run_on(uint32_t processor)
+{
+	return !processor;
+}
+
+int zrx_sys_pin(uint32_t processor)
+{
+	return processor ? -EINVAL : 0;
 }

@@ -48,7 +48,8 @@ static void test_refusals(void)
 	REFUSED(refill_entries, 32769, "refill_entries");
 	REFUSED(engine, ZRX_ENGINE_ZCRX, "interface");
 	REFUSED(flags, ZRX_QUEUE, "interface");
-	REFUSED(reserved[1], 1, "reserved");
+	REFUSED(reserved, 1, "reserved");
+	REFUSED(busy_poll_us, 1000001, "busy_poll_us");
 }
 
 /* area_max_bytes of an area of 64 MiB. */

@@ -74,7 +74,26 @@ func goInfo(c *C.struct_zrx_info, refused []Refusal) Info {
 		AreaMaxBytes:  uint64(c.area_max_bytes),
 		DemandBytes:   uint64(c.demand_bytes),
 		WindowBytes:   uint64(c.window_bytes),
+		NUMANode:      int32(c.numa_node),
+		Processor:     int32(c.processor),
+		BusyPollUs:    uint32(c.busy_poll_us),
 		Refused:       refused,
+	}
+}
+
+func goGroupStats(c *C.struct_zrx_group_stats, sum Stats, receivers []Stats) GroupStats {
+	return GroupStats{
+		ReceiverCount: uint32(c.receiver_count),
+		Waiting:       uint32(c.waiting),
+		Accepted:      uint64(c.accepted),
+		Added:         uint64(c.added),
+		HandedOver:    uint64(c.handed_over),
+		Copied:        uint64(c.copied),
+		Refused:       uint64(c.refused),
+		InboxFull:     uint64(c.inbox_full),
+		AcceptRetries: uint64(c.accept_retries),
+		Sum:           sum,
+		Receivers:     receivers,
 	}
 }
 
@@ -100,21 +119,24 @@ func goCapabilities(c *C.struct_zrx_capabilities, refused []Refusal, checks []Ch
 
 func goNICReport(c *C.struct_zrx_nic_report, checks []Check) NICReport {
 	return NICReport{
-		Index:       uint32(c.ifindex),
-		Queue:       uint32(c.queue),
-		QueueCount:  uint32(c.queue_count),
-		Driver:      C.GoString(&c.driver[0]),
-		Firmware:    C.GoString(&c.firmware[0]),
-		RingEntries: uint32(c.ring_entries),
-		Split:       uint32(c.split),
-		HDSThresh:   uint32(c.hds_thresh),
-		NTuple:      c.ntuple != 0,
-		Rules:       uint32(c.rules),
-		RSSEntries:  uint32(c.rss_entries),
-		RSSToQueue:  uint32(c.rss_to_queue),
-		Bound:       uint32(c.bound),
-		NAPI:        uint32(c.napi_id),
-		Checks:      checks,
+		Index:        uint32(c.ifindex),
+		Queue:        uint32(c.queue),
+		QueueCount:   uint32(c.queue_count),
+		Driver:       C.GoString(&c.driver[0]),
+		Firmware:     C.GoString(&c.firmware[0]),
+		RingEntries:  uint32(c.ring_entries),
+		Split:        uint32(c.split),
+		HDSThresh:    uint32(c.hds_thresh),
+		NTuple:       c.ntuple != 0,
+		Rules:        uint32(c.rules),
+		RSSEntries:   uint32(c.rss_entries),
+		RSSToQueue:   uint32(c.rss_to_queue),
+		Bound:        uint32(c.bound),
+		NAPI:         uint32(c.napi_id),
+		IRQ:          uint32(c.irq),
+		IRQProcessor: int32(c.irq_processor),
+		NUMANode:     int32(c.numa_node),
+		Checks:       checks,
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	Queue               = 1 << 1
 	RefillRingKernel    = 1 << 2
 	SmallArea           = 1 << 3
+	Processor           = 1 << 4
 	AreaAuto            = 0
 	AreaHugeTLB         = 1
 	AreaTHP             = 2
@@ -43,8 +44,12 @@ const (
 	EventData           = 1
 	EventEnd            = 2
 	EventError          = 3
+	EventAdded          = 4
 	EndLimit            = 1
 	EndRemoved          = 2
+	AddedAccepted       = 1
+	AddedCopied         = 2
+	AddedListener       = 4
 	CloseDeferred       = 1
 	StallNone           = 0
 	StallBuffers        = 1
@@ -58,6 +63,11 @@ const (
 	FeatureIncremental  = 1 << 5
 	FeatureDeferTaskrun = 1 << 6
 	FeatureAddArea      = 1 << 7
+	FeatureBusyPoll     = 1 << 8
+	GroupPin            = 1 << 0
+	GroupPinQueue       = 1 << 1
+	GroupReceivers      = 256
+	GroupListeners      = 16
 	CheckOK             = 0
 	CheckMissing        = 1
 	CheckWarn           = 2

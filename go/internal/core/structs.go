@@ -66,7 +66,25 @@ type Info struct {
 	AreaMaxBytes  uint64
 	DemandBytes   uint64
 	WindowBytes   uint64
+	NUMANode      int32
+	Processor     int32
+	BusyPollUs    uint32
 	Refused       []Refusal
+}
+
+// GroupStats is struct zrx_group_stats.
+type GroupStats struct {
+	ReceiverCount uint32
+	Waiting       uint32
+	Accepted      uint64
+	Added         uint64
+	HandedOver    uint64
+	Copied        uint64
+	Refused       uint64
+	InboxFull     uint64
+	AcceptRetries uint64
+	Sum           Stats
+	Receivers     []Stats
 }
 
 // Check is struct zrx_check.
@@ -89,21 +107,24 @@ type Capabilities struct {
 
 // NICReport is struct zrx_nic_report.
 type NICReport struct {
-	Index       uint32
-	Queue       uint32
-	QueueCount  uint32
-	Driver      string
-	Firmware    string
-	RingEntries uint32
-	Split       uint32
-	HDSThresh   uint32
-	NTuple      bool
-	Rules       uint32
-	RSSEntries  uint32
-	RSSToQueue  uint32
-	Bound       uint32
-	NAPI        uint32
-	Checks      []Check
+	Index        uint32
+	Queue        uint32
+	QueueCount   uint32
+	Driver       string
+	Firmware     string
+	RingEntries  uint32
+	Split        uint32
+	HDSThresh    uint32
+	NTuple       bool
+	Rules        uint32
+	RSSEntries   uint32
+	RSSToQueue   uint32
+	Bound        uint32
+	NAPI         uint32
+	IRQ          uint32
+	IRQProcessor int32
+	NUMANode     int32
+	Checks       []Check
 }
 
 // NICDemand is struct zrx_nic_demand.

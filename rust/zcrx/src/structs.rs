@@ -153,6 +153,13 @@ pub struct Info {
     pub demand_bytes: u64,
     /// Window of streams that name none; 0: automatic.
     pub window_bytes: u64,
+    /// NUMA node on which the area's memory is preferred: the NIC's; `None`: none.
+    pub numa_node: Option<u32>,
+    /// To which the owner is pinned, or will be; `None`: to none.
+    pub processor: Option<u32>,
+    /// How long a receive polls the NIC before it sleeps; 0: it does not, or this kernel or engine
+    /// cannot.
+    pub busy_poll_us: u32,
     /// Each engine that was not to be had, and why.
     pub refused: Vec<Refusal>,
 }
@@ -172,7 +179,56 @@ impl Info {
             area_max_bytes: raw.area_max_bytes,
             demand_bytes: raw.demand_bytes,
             window_bytes: raw.window_bytes,
+            numa_node: u32::try_from(raw.numa_node).ok(),
+            processor: u32::try_from(raw.processor).ok(),
+            busy_poll_us: raw.busy_poll_us,
             refused,
+        }
+    }
+}
+
+/// What a group did, since it was opened, unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupStats {
+    /// Receivers that are open.
+    pub receiver_count: u32,
+    /// Sockets in inboxes, now.
+    pub waiting: u32,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Sockets added to receivers.
+    pub added: u64,
+    /// Sockets that went through an inbox: added on another thread than the one that brought them.
+    pub handed_over: u64,
+    /// Sockets added that arrive at a queue that is no receiver's, and are served by copies.
+    pub copied: u64,
+    /// Sockets that could not be added.
+    pub refused: u64,
+    /// Times a socket found an inbox full: a thread does not receive.
+    pub inbox_full: u64,
+    /// Times accepting had to wait: no descriptors, no memory, or no room in an inbox.
+    pub accept_retries: u64,
+    /// The sums of the receivers' counters, those of closed ones included.
+    pub sum: Stats,
+    /// The counters of each receiver, zero for closed ones.
+    pub receivers: Vec<Stats>,
+}
+
+impl GroupStats {
+    pub(crate) fn from_raw(raw: &sys::zrx_group_stats, sum: Stats, receivers: Vec<Stats>) -> Self {
+        Self {
+            receiver_count: raw.receiver_count,
+            waiting: raw.waiting,
+            accepted: raw.accepted,
+            added: raw.added,
+            handed_over: raw.handed_over,
+            copied: raw.copied,
+            refused: raw.refused,
+            inbox_full: raw.inbox_full,
+            accept_retries: raw.accept_retries,
+            sum,
+            receivers,
         }
     }
 }
@@ -300,8 +356,10 @@ impl Features {
     pub const DEFER_TASKRUN: Self = Self::from_raw(sys::ZRX_FEATURE_DEFER_TASKRUN);
     /// Zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3.
     pub const ADD_AREA: Self = Self::from_raw(sys::ZRX_FEATURE_ADD_AREA);
+    /// Polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9.
+    pub const BUSY_POLL: Self = Self::from_raw(sys::ZRX_FEATURE_BUSY_POLL);
 
-    pub(crate) const NAMES: [(Self, &str); 8] = [
+    pub(crate) const NAMES: [(Self, &str); 9] = [
         (Self::FLUSH, "FLUSH"),
         (Self::EVENTS, "EVENTS"),
         (Self::RX_BUF_LEN, "RX_BUF_LEN"),
@@ -310,5 +368,6 @@ impl Features {
         (Self::INCREMENTAL, "INCREMENTAL"),
         (Self::DEFER_TASKRUN, "DEFER_TASKRUN"),
         (Self::ADD_AREA, "ADD_AREA"),
+        (Self::BUSY_POLL, "BUSY_POLL"),
     ];
 }

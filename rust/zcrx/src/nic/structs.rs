@@ -37,6 +37,12 @@ pub struct Report {
     pub bound: bool,
     /// NAPI id of the queue, as SO_INCOMING_NAPI_ID tells it; 0: not told.
     pub napi_id: u32,
+    /// Interrupt of the queue; `None`: not told.
+    pub irq: Option<u32>,
+    /// A processor that serves the interrupt; `None`: not told.
+    pub irq_processor: Option<u32>,
+    /// NUMA node of the NIC; `None`: none, or not told.
+    pub numa_node: Option<u32>,
     /// What was looked at, and how it stands.
     pub checks: Vec<Check>,
 }
@@ -58,6 +64,9 @@ impl Report {
             rss_to_queue: raw.rss_to_queue,
             bound: raw.bound != 0,
             napi_id: raw.napi_id,
+            irq: values::told(raw.irq),
+            irq_processor: u32::try_from(raw.irq_processor).ok(),
+            numa_node: u32::try_from(raw.numa_node).ok(),
             checks,
         }
     }

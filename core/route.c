@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "nic/nic.h"
+#include "route.h"
+#include "sys.h"
+
+#define NAPI_LOOK_NS    100000000u  /* at most so often are NAPI ids looked up */
+#define SETTLE_FIRST_NS 1000000000u /* what dead processes left is looked for ever more rarely */
+#define SETTLE_LAST_NS  64000000000u
+
+static uint32_t route_napi_of(int fd)
+{
+	uint32_t napi_id = 0, length = sizeof(napi_id);
+
+	return zrx_sys_socket_option(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &length)
+		       ? 0
+		       : napi_id;
+}
+
+/* Whether it is time; of several threads one is told so. */
+static int route_due(_Atomic uint64_t *at, uint64_t wait_ns)
+{
+	uint64_t now = zrx_sys_now_ns();
+	uint64_t due = atomic_load_explicit(at, memory_order_relaxed);
+
+	return now >= due &&
+	       atomic_compare_exchange_strong_explicit(at, &due, now + wait_ns,
+						       memory_order_relaxed, memory_order_relaxed);
+}
+
+/* A queue that is restarted gets another id. */
+static void route_look_up(struct zrx_group *group)
+{
+	uint32_t queues[ZRX_GROUP_RECEIVERS], ids[ZRX_GROUP_RECEIVERS];
+
+	for (uint32_t i = 0; i < group->count; i++)
+		queues[i] = group->inboxes[i].queue;
+	if (zrx_nic_napi_ids(group->interface, queues, group->count, ids))
+		return;
+	for (uint32_t i = 0; i < group->count; i++)
+		atomic_store_explicit(&group->inboxes[i].napi_id, ids[i], memory_order_relaxed);
+}
+
+static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id)
+{
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_inbox *inbox = &group->inboxes[i];
+
+		if (atomic_load_explicit(&inbox->napi_id, memory_order_relaxed) == napi_id &&
+		    !zrx_inbox_is_closed(inbox))
+			return inbox;
+	}
+	return NULL;
+}
+
+/*
+ * Connections that come by nobody's queue may be those of a receiver that died: then the port's
+ * queues are shared out anew.
+ */
+static void route_settle(struct zrx_group *group)
+{
+	uint64_t wait = atomic_load_explicit(&group->settle_ns, memory_order_relaxed);
+
+	if (wait < SETTLE_FIRST_NS)
+		wait = SETTLE_FIRST_NS;
+	if (!route_due(&group->settle_at, wait))
+		return;
+	if (zrx_nic_settle(group->interface) > 0)
+		wait = SETTLE_FIRST_NS;
+	else
+		wait = wait * 2 > SETTLE_LAST_NS ? SETTLE_LAST_NS : wait * 2;
+	atomic_store_explicit(&group->settle_ns, wait, memory_order_relaxed);
+}
+
+static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *copied)
+{
+	uint32_t napi_id = route_napi_of(fd);
+	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id) : NULL;
+
+	if (!inbox && napi_id && route_due(&group->napi_at, NAPI_LOOK_NS)) {
+		route_look_up(group);
+		inbox = route_by_napi(group, napi_id);
+	}
+	if (inbox || !group->by_queue)
+		return inbox;
+	*copied = 1;
+	if (napi_id)
+		route_settle(group);
+	return NULL;
+}
+
+/* A receiver whose inbox is full may be one that nobody receives from. */
+static int route_takes(struct zrx_inbox *inbox, const struct zrx_inbox *self)
+{
+	return !zrx_inbox_is_closed(inbox) &&
+	       (inbox == self || zrx_inbox_depth(inbox) <= inbox->mask);
+}
+
+static struct zrx_inbox *route_least(struct zrx_group *group, const struct zrx_inbox *self)
+{
+	uint32_t first = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
+	struct zrx_inbox *least = NULL;
+	uint32_t least_load = UINT32_MAX;
+
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_inbox *inbox = &group->inboxes[(first + i) % group->count];
+		uint32_t load = zrx_inbox_load(inbox);
+
+		if (!route_takes(inbox, self) ||
+		    (least && load >= least_load && !(load == least_load && inbox == self)))
+			continue;
+		least = inbox;
+		least_load = load;
+	}
+	return least;
+}
+
+struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
+			    int *must, int *copied)
+{
+	struct zrx_inbox *inbox = NULL;
+
+	*must = *copied = 0;
+	if (group->on_nic)
+		inbox = route_to_queue(group, fd, copied);
+	*must = inbox != NULL;
+	return inbox ? inbox : route_least(group, self);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Which receiver of a group a socket belongs to. */
+#ifndef ZRX_ROUTE_H
+#define ZRX_ROUTE_H
+
+#include "group.h"
+
+/*
+ * The inbox of the receiver at whose queue the socket arrives, with *must set, as no other can read
+ * it; else that of the least loaded which is neither closed nor full, self among equals. NULL: all
+ * are. *copied: it arrives at a queue that is no receiver's. self: the caller's; may be NULL.
+ */
+struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
+			    int *must, int *copied);
+
+#endif
