@@ -100,10 +100,14 @@ int zrx_socket_check_listens(int fd, struct zrx_error *error)
 {
 	int listens = 0, result = check_protocol(fd, error);
 
-	if (!result)
-		result = number_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
-	if (result || listens)
+	if (result)
 		return result;
+	result = number_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, NULL,
+				     "cannot examine descriptor %d", fd);
+	if (listens)
+		return 0;
 	return zrx_error_set(error, -EINVAL, ZRX_STAGE_SOCKET, "call listen() on it first",
 			     "descriptor %d does not listen", fd);
 }

@@ -196,6 +196,8 @@ int __real_zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t even
 int __real_zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity,
 			      int64_t timeout_ns);
 int __real_zrx_sys_eventfd_open(void);
+int __real_zrx_sys_accept(int fd);
+int __real_zrx_sys_set_blocking(int fd, int blocking);
 int __real_zrx_sys_dup(int fd);
 void __real_zrx_sys_close(int fd);
 
@@ -231,6 +233,16 @@ int __wrap_zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacit
 int __wrap_zrx_sys_eventfd_open(void)
 {
 	return opened(now("eventfd_open") ? -EMFILE : __real_zrx_sys_eventfd_open());
+}
+
+int __wrap_zrx_sys_accept(int fd)
+{
+	return opened(now("accept") ? -EMFILE : __real_zrx_sys_accept(fd));
+}
+
+int __wrap_zrx_sys_set_blocking(int fd, int blocking)
+{
+	return now("set_blocking") ? -EPERM : __real_zrx_sys_set_blocking(fd, blocking);
 }
 
 int __wrap_zrx_sys_dup(int fd)

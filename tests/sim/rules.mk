@@ -58,9 +58,11 @@ SANITIZE_SCENARIOS := close-held*,park-*,fork-*,release-4-*
 sanitize: sanitize-address sanitize-thread ## run simulation, unit tests, faults and conformance with the sanitizers
 
 sanitize-address: $(B)/tests/conformance
-	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/tests/conformance-c
+	$(Q)$(MAKE) --no-print-directory $(ASAN) $(B)/asan/sim/sim $(B)/asan/tests/fault $(B)/asan/tests/fault-group \
+		$(B)/asan/tests/conformance-c
 	ASAN_OPTIONS=detect_stack_use_after_return=0 $(B)/asan/sim/sim $(SANITIZE_SEEDS)
 	$(B)/asan/tests/fault multishot recv
+	$(B)/asan/tests/fault-group multishot recv
 	$(Q)$(MAKE) --no-print-directory $(ASAN) test-unit
 	$(B)/tests/conformance --executor $(B)/asan/tests/conformance-c --sanitized --fast --jobs 2
 
