@@ -38,7 +38,7 @@ $(B)/tests/conformance-c: $(EXECUTOR_C_OBJECTS) $(LIBZCRX)
 
 # The C executor on a library that breaks the contract.
 LIAR_WRAPS := receiver_open receiver_close receiver_add receiver_receive receiver_stats buffer_release \
-	receiver_pause receiver_resume stream_stats
+	receiver_pause receiver_resume stream_stats group_stats
 
 $(B)/tests/conformance-liar: $(EXECUTOR_C_OBJECTS) $(B)/obj/tests/conformance/liar/liar.o $(LIBZCRX)
 	$(Q)mkdir -p $(@D)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run.h"
 #include "by_hand.h"
+#include "group.h"
 #include "leaks.h"
 #include "peer.h"
 #include "stalled.h"
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PROTOCOL    2 /* of PROTOCOL.md */
+#define PROTOCOL    3 /* of PROTOCOL.md */
 #define LATE_MS     200
 #define SETTLE_MS   10000 /* for what a runtime lets go of by and by */
 #define PATIENCE_MS 1000  /* for an executor that may hang */
@@ -374,7 +375,9 @@ static uint64_t run_once(const struct scenario *scenario, const struct run_setup
 	run.resting = scenario->hand_pause_at == SCENARIO_WINDOW;
 	ledger_open(&run.ledger, scenario);
 	current = &run;
-	if (run_open(&run))
+	if (scenario->group)
+		group_run(&run);
+	else if (run_open(&run))
 		took = run_opened(&run, alone_ms);
 	current = NULL;
 	ledger_close(&run.ledger);

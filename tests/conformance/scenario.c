@@ -72,6 +72,8 @@ CHOICE(end_choice, "fin", "limit", "removed", "reset", "none")
 CHOICE(size_choice, "small", "large")
 CHOICE(live_choice, "after", "before")
 CHOICE(then_choice, "resume", "remove", "close")
+CHOICE(by_choice, "add", "listen")
+CHOICE(group_close_choice, "owners", "reverse", "half", "group")
 
 static int text(struct scenario *s, const char *value, size_t at)
 {
@@ -189,6 +191,12 @@ static const struct key {
 	KEY(hand_pause_streams, number),
 	KEY(hand_pause_then, then_choice),
 	KEY(drop_at, number),
+	KEY(group, number),
+	KEY_AS(by, by_choice, group_listen),
+	KEY(adders, number),
+	KEY(inbox_entries, number),
+	KEY(group_close, group_close_choice),
+	KEY_AS(burst, ignored, name),
 };
 
 static int parse_word(struct scenario *s, const char *word)
@@ -225,6 +233,7 @@ static void set_defaults(struct scenario *s)
 		.hand_pause_streams = UINT64_MAX,
 		.drop_at = SCENARIO_NEVER,
 		.repeat = 1,
+		.adders = 1,
 	};
 }
 

@@ -17,6 +17,7 @@ enum order_kind { ORDER_FIFO, ORDER_LIFO, ORDER_RANDOM };
 enum until_kind { UNTIL_ENDS, UNTIL_BYTES, UNTIL_TIMEOUT, UNTIL_WAKE };
 enum rest_kind { REST_NONE, REST_RECV, REST_ADD };
 enum then_kind { THEN_RESUME, THEN_REMOVE, THEN_CLOSE };
+enum close_kind { CLOSE_OWNERS, CLOSE_REVERSE, CLOSE_HALF, CLOSE_GROUP };
 enum end_kind { END_FIN, END_LIMIT, END_REMOVED, END_RESET, END_NONE };
 
 struct scenario {
@@ -32,6 +33,9 @@ struct scenario {
 	uint64_t window_bytes, stream_window_bytes, area_max_bytes, small_area;
 	uint64_t stalled, live_bytes; /* the first so many connections; of each of the others */
 	uint64_t hand_pause_at, hand_pause_ms, hand_pause_streams, drop_at;
+	uint64_t group, adders, inbox_entries; /* receivers of a group; 0: there is none */
+	int group_listen;
+	enum close_kind group_close;
 	int64_t timeout_ms;
 	int live_before;
 	enum then_kind hand_pause_then;

@@ -51,17 +51,24 @@ void run_check_engine(const struct run *run, const char *got)
 	      got, engine);
 }
 
-/* The words of the request that only some scenarios have. */
-static void list_options(const struct run *run, char *text, size_t size)
+void run_list_options(const struct run *run, char *text, size_t size)
 {
 	const struct scenario *s = run->scenario;
+	const char *engine = run->setup->engine;
+	int nic = !strcmp(engine, "zcrx");
 	FILE *out = fmemopen(text, size, "w");
 
 	CHECK(out, "no memory for a request");
-	if (!strcmp(run->setup->engine, "zcrx"))
+	fprintf(out,
+		"engine=%s area_bytes=%" PRIu64 " buffer_bytes=%" PRIu64 " ring_entries=%" PRIu64
+		" refill_entries=%" PRIu64 " batch=%" PRIu64 " through=%s",
+		engine, s->area_bytes + (nic ? NIC_SHARE : 0), s->buffer_bytes, s->ring_entries,
+		s->refill_entries, s->batch, s->iterate ? "iterator" : "events");
+	if (nic)
 		fprintf(out, " interface=%.64s steer_port=%u",
 			run->setup->interface ? run->setup->interface : "none",
-			s->connections > NIC_RULES ? run->setup->executor->port : 0);
+			s->group || s->connections > NIC_RULES ? run->setup->executor->port : 0);
+	/* Of those that follow, an executor hears only what the scenario gives. */
 	if (s->window_bytes)
 		fprintf(out, " window_bytes=%" PRIu64, s->window_bytes);
 	if (s->area_max_bytes)
@@ -70,6 +77,8 @@ static void list_options(const struct run *run, char *text, size_t size)
 		fprintf(out, " small_area=%" PRIu64, s->small_area);
 	if (*s->area)
 		fprintf(out, " area=%.20s", s->area);
+	if (s->inbox_entries)
+		fprintf(out, " inbox_entries=%" PRIu64, s->inbox_entries);
 	fclose(out);
 }
 
@@ -94,17 +103,11 @@ int run_open(struct run *run)
 {
 	const struct scenario *s = run->scenario;
 	const char *engine = run->setup->engine, *field = refused_field(s, "open"), *text;
-	int nic = !strcmp(engine, "zcrx"), result;
-	char options[256] = "";
+	char options[512];
+	int result;
 
-	list_options(run, options, sizeof(options));
-	result = call(run_owner(run), NULL, NULL, &text,
-		      "open engine=%s area_bytes=%" PRIu64 " buffer_bytes=%" PRIu64
-		      " ring_entries=%" PRIu64 " refill_entries=%" PRIu64 " batch=%" PRIu64
-		      " through=%s%s",
-		      engine, s->area_bytes + (nic ? NIC_SHARE : 0), s->buffer_bytes,
-		      s->ring_entries, s->refill_entries, s->batch,
-		      s->iterate ? "iterator" : "events", options);
+	run_list_options(run, options, sizeof(options));
+	result = call(run_owner(run), NULL, NULL, &text, "open %s", options);
 	if (field) {
 		check_refused("open", field, result, text);
 		return 0;

@@ -35,6 +35,9 @@ struct channel *run_owner(const struct run *run);
 /* The receiver's counters; valid until the owner is asked something else. */
 const char *run_read_stats(struct run *run);
 
+/* The words of a request to open that say how. */
+void run_list_options(const struct run *run, char *text, size_t size);
+
 /* Returns whether there is a receiver: not where the scenario wants it refused, and it was. */
 int run_open(struct run *run);
 

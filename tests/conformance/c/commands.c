@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands.h"
+#include "connections.h"
+#include "group.h"
 #include "views.h"
 
 #include <zcrx.h>
@@ -14,37 +16,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LISTENER 11
-
-/* A connection, added or not. */
-struct stream {
-	int fd;
-	uint64_t place;  /* where in the payload its next byte is */
-	uint64_t handle; /* since it was added last */
-};
-
 static struct zrx_receiver *receiver;
 /* Held for writing by open and close, for reading by calls on other threads. The driver sees to it
  * that nobody waits for it. */
 static pthread_rwlock_t life = PTHREAD_RWLOCK_INITIALIZER;
 static struct zrx_event *events;
-static struct stream *streams; /* the numbers are tags */
-static uint64_t stream_count;
-
-static void answer(FILE *out, int result, const char *text)
-{
-	if (result < 0)
-		fprintf(out, "failed %d %s\n", -result, text ? text : strerror(-result));
-	else
-		fprintf(out, "ok%s%s\n", text ? " " : "", text ? text : "");
-}
 
 /* ---- receiver ---- */
 
 static void hello(FILE *out, char *words)
 {
 	(void)words;
-	fputs("cannot through a C program receives events\nprotocol 2\n", out);
+	fputs("cannot through a C program receives events\nprotocol 3\n", out);
 	fprintf(out, "own mappings 1048576\nok C %s\n", zrx_version());
 }
 
@@ -54,7 +37,8 @@ static void free_area(void *memory, uint64_t bytes, void *context)
 	munmap(memory, bytes);
 }
 
-static void set_option(struct zrx_options *options, uint64_t *batch, const char *key, char *value)
+static void set_option(struct zrx_options *options, uint64_t *batch, uint32_t *inbox_entries,
+		       const char *key, char *value)
 {
 	uint64_t number = strtoull(value, NULL, 10);
 
@@ -82,6 +66,22 @@ static void set_option(struct zrx_options *options, uint64_t *batch, const char 
 		options->area_kind = !strcmp(value, "caller") ? ZRX_AREA_CALLER : ZRX_AREA_DMABUF;
 	else if (!strcmp(key, "batch"))
 		*batch = number;
+	else if (!strcmp(key, "inbox_entries"))
+		*inbox_entries = (uint32_t)number;
+}
+
+void options_read(char *words, struct zrx_options *options, uint64_t *batch,
+		  uint32_t *inbox_entries)
+{
+	char *rest = NULL;
+
+	for (char *word; (word = strtok_r(words, " ", &rest)); words = NULL) {
+		char *equals = strchr(word, '=');
+
+		*equals = '\0';
+		set_option(options, batch, inbox_entries, word, equals + 1);
+	}
+	options->steer = options->steer_port ? ZRX_STEER_PORT : ZRX_STEER_CONNECTION;
 }
 
 /* Memory, or a descriptor, of this program's own; let go of when opening has failed. */
@@ -102,17 +102,11 @@ static void open_receiver(FILE *out, char *words)
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_info info = {.size = sizeof(info)};
 	uint64_t batch = 64;
-	char *rest = NULL;
+	uint32_t inbox_entries;
 	int result;
 
-	for (char *word; (word = strtok_r(words, " ", &rest)); words = NULL) {
-		char *equals = strchr(word, '=');
-
-		*equals = '\0';
-		set_option(&options, &batch, word, equals + 1);
-	}
+	options_read(words, &options, &batch, &inbox_entries);
 	provide_area(&options);
-	options.steer = options.steer_port ? ZRX_STEER_PORT : ZRX_STEER_CONNECTION;
 	events = realloc(events, batch * sizeof(*events));
 	pthread_rwlock_wrlock(&life);
 	result = zrx_receiver_open(&receiver, &options, &error);
@@ -181,9 +175,7 @@ static void stats(FILE *out, char *words)
 
 static struct stream *stream_of(const char *words)
 {
-	uint64_t number = strtoull(words, NULL, 10);
-
-	return number < stream_count ? &streams[number] : NULL;
+	return connection_at(strtoull(words, NULL, 10));
 }
 
 /* accept NUMBER PLACE */
@@ -193,11 +185,7 @@ static void accept_stream(FILE *out, char *words)
 	uint64_t number = strtoull(words, &place, 10);
 	int fd = accept4(LISTENER, NULL, NULL, SOCK_CLOEXEC);
 
-	if (number >= stream_count) {
-		stream_count = number + 1;
-		streams = realloc(streams, stream_count * sizeof(*streams));
-	}
-	streams[number] = (struct stream){.fd = fd, .place = strtoull(place, NULL, 10)};
+	*connection_new(number) = (struct stream){.fd = fd, .place = strtoull(place, NULL, 10)};
 	answer(out, fd < 0 ? -errno : 0, NULL);
 }
 
@@ -287,7 +275,7 @@ static void recv_stream(FILE *out, char *words)
 static void report_data(FILE *out, const struct zrx_event *event, int hold)
 {
 	const struct zrx_buffer *buffer = &event->buffer;
-	struct stream *stream = event->tag < stream_count ? &streams[event->tag] : NULL;
+	struct stream *stream = connection_at(event->tag);
 	uint64_t place = stream ? stream->place : 0;
 
 	/* What must be zero in a data event; the driver knows no event of this kind. */
@@ -399,12 +387,38 @@ static const struct {
 	{"settle", settle},
 };
 
-void command_run(FILE *out, char *request)
+static const struct {
+	const char *name;
+	void (*run)(FILE *out, int channel, char *words);
+	int only; /* once a group is open: before, it is another request */
+} group_commands[] = {
+	{"group", group_open, 0},          {"group-add", group_add, 1},
+	{"group-listen", group_listen, 1}, {"group-stats", group_stats, 1},
+	{"receive", group_receive, 1},     {"leave", group_leave, 1},
+	{"close", group_close, 1},
+};
+
+/* Returns whether it is one. */
+static int run_group(FILE *out, int channel, const char *request, char *words)
+{
+	for (size_t i = 0; i < sizeof(group_commands) / sizeof(group_commands[0]); i++) {
+		if (strcmp(group_commands[i].name, request) ||
+		    (group_commands[i].only && !group_is_open()))
+			continue;
+		group_commands[i].run(out, channel, words);
+		return 1;
+	}
+	return 0;
+}
+
+void command_run(FILE *out, int channel, char *request)
 {
 	size_t length = strcspn(request, " ");
 	char *words = request + length + (request[length] == ' ');
 
 	request[length] = '\0';
+	if (run_group(out, channel, request, words))
+		return;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!strcmp(commands[i].name, request)) {
 			commands[i].run(out, words);
@@ -417,5 +431,5 @@ void command_run(FILE *out, char *request)
 void commands_end(void)
 {
 	free(events);
-	free(streams);
+	connections_free();
 }

@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-/* Carry out a request, a line without its newline, which is written into; its answer goes to `out`.
- */
-void command_run(FILE *out, char *request);
+/* Carry out a request that came on this channel, a line without its newline, which is written into;
+ * its answer goes to `out`. */
+void command_run(FILE *out, int channel, char *request);
 
 /* Free what is allocated here. */
 void commands_end(void);

@@ -75,7 +75,7 @@ static void *serve(void *argument)
 
 		if (!out)
 			abort();
-		command_run(out, line);
+		command_run(out, input.fd - FIRST_FD, line);
 		fclose(out);
 		send_all(input.fd, text, size);
 		free(text);

@@ -27,6 +27,8 @@ int __real_zrx_receiver_pause(struct zrx_receiver *receiver, uint64_t stream);
 int __real_zrx_receiver_resume(struct zrx_receiver *receiver, uint64_t stream);
 int __real_zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t stream,
 			    struct zrx_stream_stats *stats);
+int __real_zrx_group_stats(struct zrx_group *group, struct zrx_group_stats *stats);
+int __wrap_zrx_group_stats(struct zrx_group *group, struct zrx_group_stats *stats);
 int __wrap_zrx_receiver_open(struct zrx_receiver **receiver, const struct zrx_options *options,
 			     struct zrx_error *error);
 int __wrap_zrx_receiver_close(struct zrx_receiver *receiver);
@@ -164,6 +166,18 @@ static void spoil_data(struct zrx_event *event)
 	}
 }
 
+static void spoil_added(struct zrx_event *event)
+{
+	if (now("added-tag"))
+		event->tag++;
+	if (now("added-flags"))
+		event->flags ^= ZRX_ADDED_ACCEPTED;
+	if (now("added-handle"))
+		event->stream ^= 1ull << 40;
+	if (now("added-lost"))
+		*event = (struct zrx_event){.kind = ZRX_EVENT_ERROR, .error = -ENOBUFS};
+}
+
 static int spoil_end(struct zrx_event *events, int count, uint32_t capacity, int at)
 {
 	struct zrx_event *event = &events[at];
@@ -206,6 +220,12 @@ int __wrap_zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event 
 	count = __real_zrx_receiver_receive(receiver, events, capacity,
 					    lies("no-wait") && timeout_ns > 0 ? 0 : timeout_ns);
 	for (int i = 0; i < count; i++) {
+		if (events[i].kind == ZRX_EVENT_ADDED) {
+			spoil_added(&events[i]);
+			if (now("added-twice"))
+				return append(events, count, capacity, events[i]);
+			continue;
+		}
 		if (events[i].kind != ZRX_EVENT_DATA) {
 			count = spoil_end(events, count, capacity, i);
 			break;
@@ -246,6 +266,17 @@ int __wrap_zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t stream
 	stats->window_bytes += lies("stream-window");
 	stats->at_window = lies("stream-at-window") ? 0 : stats->at_window;
 	stats->paused = lies("stream-paused") ? 0 : stats->paused;
+	return result;
+}
+
+int __wrap_zrx_group_stats(struct zrx_group *group, struct zrx_group_stats *stats)
+{
+	int result = __real_zrx_group_stats(group, stats);
+
+	stats->refused += lies("group-refused");
+	stats->waiting += lies("group-waiting");
+	stats->accepted += lies("group-accepted");
+	stats->sum->bytes += lies("group-bytes");
 	return result;
 }
 
