@@ -11,6 +11,7 @@
 #include "error.h"
 #include "nic/nic.h"
 #include "ifq.h"
+#include "options.h"
 #include "refill.h"
 #include "ring.h"
 #include "row.h"
@@ -222,6 +223,18 @@ static int zcrx_close(struct zrx_receiver *receiver)
 
 /* ---- streams ---- */
 
+/* A group refuses no socket because the NIC has room for no more rules. */
+static int steer(struct zcrx_state *state, struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	int result =
+		zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
+
+	if (result)
+		zrx_share_give(&state->budget, stream);
+	return result == -ENOSPC && receiver->options.flags & ZRX_IN_GROUP ? ZRX_SHARE_COPIED
+									   : result;
+}
+
 static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
@@ -237,12 +250,12 @@ static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 		result =
 			zrx_share_take(&state->budget, stream, &receiver->options, &receiver->last);
 	} while ((result == -ENOBUFS || result == ZRX_SHARE_COPIED) && zrx_grow(receiver));
-	if (result)
-		return result == ZRX_SHARE_COPIED ? 0 : result;
-	result = zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
-	if (result)
-		zrx_share_give(&state->budget, stream);
-	return result;
+	if (!result)
+		result = steer(state, receiver, stream);
+	if (result != ZRX_SHARE_COPIED)
+		return result;
+	stream->flags |= ZRX_STREAM_COPIED;
+	return 0;
 }
 
 static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)

@@ -11,6 +11,7 @@
 #include "group_place.h"
 #include "options.h"
 #include "receiver.h"
+#include "route.h"
 #include "sys.h"
 
 #define DEFAULT_RECEIVERS     16u
@@ -168,11 +169,13 @@ static int group_open_one(struct zrx_group *group, struct zrx_options *options, 
 	return result;
 }
 
-/* No queue is free any more, and the caller did not say how many it takes. */
+/* No queue is free any more, or none would be left for other traffic, and the caller did not say
+ * how many it takes. */
 static int group_is_enough(const struct zrx_group *group, const struct group_plan *plan, int result,
 			   const struct zrx_error *error)
 {
-	return group->open && !plan->counted && result == -EBUSY && error->stage == ZRX_STAGE_QUEUE;
+	return group->open && !plan->counted && result == -EBUSY &&
+	       (error->stage == ZRX_STAGE_QUEUE || error->stage == ZRX_STAGE_NIC);
 }
 
 static void group_shrink(struct zrx_group *group)
@@ -238,6 +241,8 @@ static int group_open_planned(struct zrx_group **out, const struct group_plan *p
 	}
 	if (!result) {
 		group_describe(group);
+		if (group->on_nic)
+			zrx_route_look_up(group);
 		result = zrx_group_place(group, plan->group.flags, error);
 	}
 	if (result) {

@@ -22,6 +22,7 @@ struct zrx_arrival {
 	int32_t given;  /* the caller's descriptor, or that of the accepted connection */
 	int32_t own;    /* the library's duplicate */
 	uint32_t flags; /* ZRX_ADDED_* */
+	uint32_t moves; /* how often it came to a receiver that could not read it */
 };
 
 struct zrx_inbox_slot {

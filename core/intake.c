@@ -5,11 +5,13 @@
 #include "fork.h"
 #include "group.h"
 #include "intake.h"
+#include "route.h"
 #include "row.h"
 #include "stream_life.h"
 #include "sys.h"
 
 #define ACCEPT_MOST     64u /* connections in one go: there are streams to be received from, too */
+#define MOVES_MOST      3u
 #define ACCEPT_RETRY_NS 10000000u /* after a shortage */
 
 static void intake_event(struct zrx_sink *sink, const struct zrx_arrival *arrival,
@@ -24,16 +26,30 @@ static void intake_event(struct zrx_sink *sink, const struct zrx_arrival *arriva
 	};
 }
 
+/*
+ * The NIC leads it to another queue than was known when it was routed, as queues that are restarted
+ * get other NAPI ids: on to the receiver of that one. Returns whether it is on its way.
+ */
+static int intake_pass_on(struct zrx_receiver *receiver, struct zrx_arrival *arrival, int result)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+
+	if (result != -EXDEV || arrival->moves++ == MOVES_MOST)
+		return 0;
+	zrx_route_look_up(inbox->group);
+	return !zrx_group_hand_over(inbox->group, inbox, arrival);
+}
+
 /* A socket that is not in the inbox any more: it becomes a stream, or is let go. */
 static void intake_begin(struct zrx_receiver *receiver, struct zrx_sink *sink,
 			 struct zrx_arrival *arrival, struct zrx_stream *stream, int result)
 {
 	struct zrx_group *group = receiver->inbox->group;
 
-	if (!result) {
-		arrival->own = -1; /* the stream's */
+	if (!result)
 		result = zrx_stream_begin(receiver, stream, &arrival->options);
-	}
+	if (result && intake_pass_on(receiver, arrival, result))
+		return;
 	if (result) {
 		arrival->flags &= ~ZRX_ADDED_COPIED;
 		zrx_group_let_go(group, arrival);
@@ -41,6 +57,8 @@ static void intake_begin(struct zrx_receiver *receiver, struct zrx_sink *sink,
 		return;
 	}
 	zrx_group_counted(&group->added);
+	if (stream->flags & ZRX_STREAM_COPIED)
+		arrival->flags |= ZRX_ADDED_COPIED;
 	if (arrival->flags & ZRX_ADDED_COPIED)
 		zrx_group_counted(&group->copied);
 	intake_event(sink, arrival, stream, 0);

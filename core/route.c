@@ -30,17 +30,24 @@ static int route_due(_Atomic uint64_t *at, uint64_t wait_ns)
 						       memory_order_relaxed, memory_order_relaxed);
 }
 
-/* A queue that is restarted gets another id. */
-static void route_look_up(struct zrx_group *group)
+void zrx_route_look_up(struct zrx_group *group)
 {
 	uint32_t queues[ZRX_GROUP_RECEIVERS], ids[ZRX_GROUP_RECEIVERS];
 
 	for (uint32_t i = 0; i < group->count; i++)
 		queues[i] = group->inboxes[i].queue;
-	if (zrx_nic_napi_ids(group->interface, queues, group->count, ids))
-		return;
-	for (uint32_t i = 0; i < group->count; i++)
-		atomic_store_explicit(&group->inboxes[i].napi_id, ids[i], memory_order_relaxed);
+	if (!zrx_nic_napi_ids(group->interface, queues, group->count, ids))
+		for (uint32_t i = 0; i < group->count; i++)
+			atomic_store_explicit(&group->inboxes[i].napi_id, ids[i],
+					      memory_order_relaxed);
+	/* Who sees that it is early has the ids, too: pairs with the load in route_is_stale. */
+	atomic_store_explicit(&group->napi_at, zrx_sys_now_ns() + NAPI_LOOK_NS,
+			      memory_order_release);
+}
+
+static int route_is_stale(const struct zrx_group *group)
+{
+	return zrx_sys_now_ns() >= atomic_load_explicit(&group->napi_at, memory_order_acquire);
 }
 
 static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id)
@@ -79,8 +86,9 @@ static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *co
 	uint32_t napi_id = route_napi_of(fd);
 	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id) : NULL;
 
-	if (!inbox && napi_id && route_due(&group->napi_at, NAPI_LOOK_NS)) {
-		route_look_up(group);
+	/* Several threads may look at the same time: none waits for another. */
+	if (!inbox && napi_id && route_is_stale(group)) {
+		zrx_route_look_up(group);
 		inbox = route_by_napi(group, napi_id);
 	}
 	if (inbox || !group->by_queue)

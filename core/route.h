@@ -5,6 +5,9 @@
 
 #include "group.h"
 
+/* Which NAPI instance polls which queue of the group: a queue that is restarted gets another. */
+void zrx_route_look_up(struct zrx_group *group);
+
 /*
  * The inbox of the receiver at whose queue the socket arrives, with *must set, as no other can read
  * it; else that of the least loaded which is neither closed nor full, self among equals. NULL: all

@@ -28,6 +28,7 @@ enum zrx_stream_state {
 #define ZRX_STREAM_BY_HAND   8u  /* zrx_receiver_pause */
 #define ZRX_STREAM_AT_WINDOW 16u /* its buffers hold its window */
 #define ZRX_STREAM_OVER      32u /* in windows.over */
+#define ZRX_STREAM_COPIED    64u /* its flow is not led to the queue: its bytes are copied */
 
 struct zrx_stream_list;
 

@@ -101,7 +101,9 @@ int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
 	if (receiver->engine->adopt)
 		result = receiver->engine->adopt(receiver, stream);
 	if (result) {
-		zrx_fork_close_stream(stream);
+		zrx_fork_hold();
+		stream->fd = -1;
+		zrx_fork_allow();
 		zrx_stream_drop(receiver, stream);
 		return result;
 	}
@@ -132,7 +134,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	struct zrx_stream_options checked;
 	struct zrx_stream *stream;
 	uint64_t cookie = 0;
-	int result = zrx_check_thread(receiver);
+	int own, result = zrx_check_thread(receiver);
 
 	if (result) /* what is kept for zrx_receiver_error is the owner's */
 		return result;
@@ -144,9 +146,13 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 		result = check_new(receiver, fd, cookie);
 	if (!result)
 		result = add_duplicate(receiver, fd, cookie, &stream);
-	if (!result)
-		result = zrx_stream_begin(receiver, stream, &checked);
-	if (!result && handle)
+	if (result)
+		return result;
+	own = stream->fd;
+	result = zrx_stream_begin(receiver, stream, &checked);
+	if (result)
+		zrx_sys_close(own); /* the caller has one, too: it waits for nothing */
+	else if (handle)
 		*handle = zrx_stream_handle(stream);
 	return result;
 }

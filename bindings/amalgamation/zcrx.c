@@ -711,6 +711,7 @@ enum zrx_stream_state {
 #define ZRX_STREAM_BY_HAND   8u  /* zrx_receiver_pause */
 #define ZRX_STREAM_AT_WINDOW 16u /* its buffers hold its window */
 #define ZRX_STREAM_OVER      32u /* in windows.over */
+#define ZRX_STREAM_COPIED    64u /* its flow is not led to the queue: its bytes are copied */
 
 struct zrx_stream_list;
 
@@ -3565,6 +3566,7 @@ struct zrx_arrival {
 	int32_t given;  /* the caller's descriptor, or that of the accepted connection */
 	int32_t own;    /* the library's duplicate */
 	uint32_t flags; /* ZRX_ADDED_* */
+	uint32_t moves; /* how often it came to a receiver that could not read it */
 };
 
 struct zrx_inbox_slot {
@@ -4393,6 +4395,18 @@ static int zcrx_close(struct zrx_receiver *receiver)
 
 /* ---- streams ---- */
 
+/* A group refuses no socket because the NIC has room for no more rules. */
+static int steer(struct zcrx_state *state, struct zrx_receiver *receiver, struct zrx_stream *stream)
+{
+	int result =
+		zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
+
+	if (result)
+		zrx_share_give(&state->budget, stream);
+	return result == -ENOSPC && receiver->options.flags & ZRX_IN_GROUP ? ZRX_SHARE_COPIED
+									   : result;
+}
+
 static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	struct zcrx_state *state = receiver->state;
@@ -4408,12 +4422,12 @@ static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 		result =
 			zrx_share_take(&state->budget, stream, &receiver->options, &receiver->last);
 	} while ((result == -ENOBUFS || result == ZRX_SHARE_COPIED) && zrx_grow(receiver));
-	if (result)
-		return result == ZRX_SHARE_COPIED ? 0 : result;
-	result = zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
-	if (result)
-		zrx_share_give(&state->budget, stream);
-	return result;
+	if (!result)
+		result = steer(state, receiver, stream);
+	if (result != ZRX_SHARE_COPIED)
+		return result;
+	stream->flags |= ZRX_STREAM_COPIED;
+	return 0;
 }
 
 static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
@@ -5225,6 +5239,9 @@ void zrx_fork_unwatch(struct zrx_area *area)
 #ifndef ZRX_ROUTE_H
 #define ZRX_ROUTE_H
 
+/* Which NAPI instance polls which queue of the group: a queue that is restarted gets another. */
+void zrx_route_look_up(struct zrx_group *group);
+
 /*
  * The inbox of the receiver at whose queue the socket arrives, with *must set, as no other can read
  * it; else that of the least loaded which is neither closed nor full, self among equals. NULL: all
@@ -5275,8 +5292,10 @@ int zrx_stream_duplicate(int fd, struct zrx_error *error);
 int zrx_stream_enter(struct zrx_receiver *receiver, int named, int own, uint64_t cookie,
 		     struct zrx_stream **entered);
 
-/* Owner: receive from it. If that fails its entry and descriptor are gone, and receiver->last is
- * filled. */
+/*
+ * Owner: receive from it. If that fails its entry is gone, the library's descriptor is the caller's
+ * again, and receiver->last is filled.
+ */
 int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
 		     const struct zrx_stream_options *options);
 
@@ -5669,11 +5688,13 @@ static int group_open_one(struct zrx_group *group, struct zrx_options *options, 
 	return result;
 }
 
-/* No queue is free any more, and the caller did not say how many it takes. */
+/* No queue is free any more, or none would be left for other traffic, and the caller did not say
+ * how many it takes. */
 static int group_is_enough(const struct zrx_group *group, const struct group_plan *plan, int result,
 			   const struct zrx_error *error)
 {
-	return group->open && !plan->counted && result == -EBUSY && error->stage == ZRX_STAGE_QUEUE;
+	return group->open && !plan->counted && result == -EBUSY &&
+	       (error->stage == ZRX_STAGE_QUEUE || error->stage == ZRX_STAGE_NIC);
 }
 
 static void group_shrink(struct zrx_group *group)
@@ -5739,6 +5760,8 @@ static int group_open_planned(struct zrx_group **out, const struct group_plan *p
 	}
 	if (!result) {
 		group_describe(group);
+		if (group->on_nic)
+			zrx_route_look_up(group);
 		result = zrx_group_place(group, plan->group.flags, error);
 	}
 	if (result) {
@@ -6892,6 +6915,7 @@ int zrx_receiver_wake(struct zrx_receiver *receiver)
 #include <sys/socket.h>
 
 #define ACCEPT_MOST     64u /* connections in one go: there are streams to be received from, too */
+#define MOVES_MOST      3u
 #define ACCEPT_RETRY_NS 10000000u /* after a shortage */
 
 static void intake_event(struct zrx_sink *sink, const struct zrx_arrival *arrival,
@@ -6906,16 +6930,30 @@ static void intake_event(struct zrx_sink *sink, const struct zrx_arrival *arriva
 	};
 }
 
+/*
+ * The NIC leads it to another queue than was known when it was routed, as queues that are restarted
+ * get other NAPI ids: on to the receiver of that one. Returns whether it is on its way.
+ */
+static int intake_pass_on(struct zrx_receiver *receiver, struct zrx_arrival *arrival, int result)
+{
+	struct zrx_inbox *inbox = receiver->inbox;
+
+	if (result != -EXDEV || arrival->moves++ == MOVES_MOST)
+		return 0;
+	zrx_route_look_up(inbox->group);
+	return !zrx_group_hand_over(inbox->group, inbox, arrival);
+}
+
 /* A socket that is not in the inbox any more: it becomes a stream, or is let go. */
 static void intake_begin(struct zrx_receiver *receiver, struct zrx_sink *sink,
 			 struct zrx_arrival *arrival, struct zrx_stream *stream, int result)
 {
 	struct zrx_group *group = receiver->inbox->group;
 
-	if (!result) {
-		arrival->own = -1; /* the stream's */
+	if (!result)
 		result = zrx_stream_begin(receiver, stream, &arrival->options);
-	}
+	if (result && intake_pass_on(receiver, arrival, result))
+		return;
 	if (result) {
 		arrival->flags &= ~ZRX_ADDED_COPIED;
 		zrx_group_let_go(group, arrival);
@@ -6923,6 +6961,8 @@ static void intake_begin(struct zrx_receiver *receiver, struct zrx_sink *sink,
 		return;
 	}
 	zrx_group_counted(&group->added);
+	if (stream->flags & ZRX_STREAM_COPIED)
+		arrival->flags |= ZRX_ADDED_COPIED;
 	if (arrival->flags & ZRX_ADDED_COPIED)
 		zrx_group_counted(&group->copied);
 	intake_event(sink, arrival, stream, 0);
@@ -10356,17 +10396,24 @@ static int route_due(_Atomic uint64_t *at, uint64_t wait_ns)
 						       memory_order_relaxed, memory_order_relaxed);
 }
 
-/* A queue that is restarted gets another id. */
-static void route_look_up(struct zrx_group *group)
+void zrx_route_look_up(struct zrx_group *group)
 {
 	uint32_t queues[ZRX_GROUP_RECEIVERS], ids[ZRX_GROUP_RECEIVERS];
 
 	for (uint32_t i = 0; i < group->count; i++)
 		queues[i] = group->inboxes[i].queue;
-	if (zrx_nic_napi_ids(group->interface, queues, group->count, ids))
-		return;
-	for (uint32_t i = 0; i < group->count; i++)
-		atomic_store_explicit(&group->inboxes[i].napi_id, ids[i], memory_order_relaxed);
+	if (!zrx_nic_napi_ids(group->interface, queues, group->count, ids))
+		for (uint32_t i = 0; i < group->count; i++)
+			atomic_store_explicit(&group->inboxes[i].napi_id, ids[i],
+					      memory_order_relaxed);
+	/* Who sees that it is early has the ids, too: pairs with the load in route_is_stale. */
+	atomic_store_explicit(&group->napi_at, zrx_sys_now_ns() + NAPI_LOOK_NS,
+			      memory_order_release);
+}
+
+static int route_is_stale(const struct zrx_group *group)
+{
+	return zrx_sys_now_ns() >= atomic_load_explicit(&group->napi_at, memory_order_acquire);
 }
 
 static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id)
@@ -10405,8 +10452,9 @@ static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *co
 	uint32_t napi_id = route_napi_of(fd);
 	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id) : NULL;
 
-	if (!inbox && napi_id && route_due(&group->napi_at, NAPI_LOOK_NS)) {
-		route_look_up(group);
+	/* Several threads may look at the same time: none waits for another. */
+	if (!inbox && napi_id && route_is_stale(group)) {
+		zrx_route_look_up(group);
 		inbox = route_by_napi(group, napi_id);
 	}
 	if (inbox || !group->by_queue)
@@ -10775,10 +10823,14 @@ int zrx_socket_check_listens(int fd, struct zrx_error *error)
 {
 	int listens = 0, result = check_protocol(fd, error);
 
-	if (!result)
-		result = number_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
-	if (result || listens)
+	if (result)
 		return result;
+	result = number_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, NULL,
+				     "cannot examine descriptor %d", fd);
+	if (listens)
+		return 0;
 	return zrx_error_set(error, -EINVAL, ZRX_STAGE_SOCKET, "call listen() on it first",
 			     "descriptor %d does not listen", fd);
 }
@@ -11086,7 +11138,9 @@ int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
 	if (receiver->engine->adopt)
 		result = receiver->engine->adopt(receiver, stream);
 	if (result) {
-		zrx_fork_close_stream(stream);
+		zrx_fork_hold();
+		stream->fd = -1;
+		zrx_fork_allow();
 		zrx_stream_drop(receiver, stream);
 		return result;
 	}
@@ -11117,7 +11171,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	struct zrx_stream_options checked;
 	struct zrx_stream *stream;
 	uint64_t cookie = 0;
-	int result = zrx_check_thread(receiver);
+	int own, result = zrx_check_thread(receiver);
 
 	if (result) /* what is kept for zrx_receiver_error is the owner's */
 		return result;
@@ -11129,9 +11183,13 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 		result = check_new(receiver, fd, cookie);
 	if (!result)
 		result = add_duplicate(receiver, fd, cookie, &stream);
-	if (!result)
-		result = zrx_stream_begin(receiver, stream, &checked);
-	if (!result && handle)
+	if (result)
+		return result;
+	own = stream->fd;
+	result = zrx_stream_begin(receiver, stream, &checked);
+	if (result)
+		zrx_sys_close(own); /* the caller has one, too: it waits for nothing */
+	else if (handle)
 		*handle = zrx_stream_handle(stream);
 	return result;
 }

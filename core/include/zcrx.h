@@ -670,8 +670,8 @@ struct zrx_group_options {
  * can have the same. In a group a queue never refuses a socket for want of a share of its area (zrx_receiver_add): with
  * ZRX_STEER_PORT its receive buffer is fixed at 64 KiB then, with ZRX_STEER_CONNECTION it is served by copies.
  *
- * Returns 0, or what zrx_receiver_open returns for the first receiver that cannot be opened, which the message names. -EBUSY, stage
- * queue: there are fewer free queues than count. On failure nothing is left behind. May block for as long as the NIC
+ * Returns 0, or what zrx_receiver_open returns for the first receiver that cannot be opened, which the message names. -EBUSY:
+ * there are fewer free queues than count (one is left for other traffic). On failure nothing is left behind. May block for as long as the NIC
  * takes to be set up. Any thread. Since 0.1.
  */
 ZRX_API int zrx_group_open(struct zrx_group **group, const struct zrx_group_options *options,

@@ -14,6 +14,7 @@
 #define RECEIVE_MS 200
 #define ADDERS     4 /* channels that are no receiver's: RELEASERS and those behind it */
 #define UNADDED    UINT32_MAX
+#define NIC_QUEUES 3 /* of a modelled NIC's four: one is for other traffic */
 
 _Static_assert(RELEASERS + ADDERS <= EXECUTOR_CHANNELS, "a channel for each");
 
@@ -27,6 +28,7 @@ struct connection {
 
 struct group {
 	struct run *run;
+	uint64_t count;                 /* receivers */
 	struct connection *connections; /* by number */
 	uint64_t *numbers;              /* listen: by the port of the peer; else NULL */
 	pthread_mutex_t lock;           /* of what follows */
@@ -246,8 +248,8 @@ static void check_stats(struct group *group, const struct member *members)
 	      "not %" PRIu64 " accepted: %.700s", listens(group) ? count : 0, stats);
 	CHECK(stats_value(stats, "sum_bytes") == total && !stats_value(stats, "sum_outstanding"),
 	      "not %" PRIu64 " bytes, none outstanding: %.700s", total, stats);
-	CHECK(stats_value(stats, "receiver_count") == s->group, "receivers: %.700s", stats);
-	for (uint64_t i = 0; i < s->group && count >= 8 * s->group; i++)
+	CHECK(stats_value(stats, "receiver_count") == group->count, "receivers: %.700s", stats);
+	for (uint64_t i = 0; i < group->count && count >= 8 * group->count; i++)
 		CHECK(members[i].added,
 		      "receiver %" PRIu64 " has got none of %" PRIu64 " connections", i, count);
 }
@@ -268,8 +270,8 @@ static void close_all(struct group *group, const struct member *members)
 {
 	const struct scenario *s = group->run->scenario;
 
-	for (uint64_t i = 0; i < s->group; i++) {
-		uint64_t which = s->group_close == CLOSE_REVERSE ? s->group - 1 - i : i;
+	for (uint64_t i = 0; i < group->count; i++) {
+		uint64_t which = s->group_close == CLOSE_REVERSE ? group->count - 1 - i : i;
 
 		if (s->group_close == CLOSE_GROUP || (s->group_close == CLOSE_HALF && which % 2))
 			continue;
@@ -288,8 +290,8 @@ static void group_open(struct group *group)
 	int result;
 
 	run_list_options(run, options, sizeof(options));
-	result = call(run_owner(run), NULL, NULL, &text, "group %" PRIu64 " %s",
-		      run->scenario->group, options);
+	result = call(run_owner(run), NULL, NULL, &text, "group %" PRIu64 " %s", group->count,
+		      options);
 	if (result && run->setup->may_refuse)
 		stop(RUN_SKIPPED, "engine refused: %.900s", text);
 	CHECK(result == 0, "group: %s: %.900s", strerror(-result), text);
@@ -327,8 +329,10 @@ void group_run(struct run *run)
 {
 	const struct scenario *s = run->scenario;
 	struct member members[RELEASERS] = {0};
-	struct group group = {.run = run, .lock = PTHREAD_MUTEX_INITIALIZER};
+	struct group group = {.run = run, .lock = PTHREAD_MUTEX_INITIALIZER, .count = s->group};
 
+	if (!strcmp(run->setup->engine, "zcrx") && group.count > NIC_QUEUES)
+		group.count = NIC_QUEUES;
 	CHECK(s->group <= RELEASERS && s->adders <= ADDERS, "too many receivers, or adders");
 	group.connections = calloc(s->connections, sizeof(*group.connections));
 	group.numbers = malloc(PORTS * sizeof(*group.numbers));
@@ -338,20 +342,20 @@ void group_run(struct run *run)
 		group.connections[i].receiver = UNADDED;
 	group_open(&group);
 	begin(&group);
-	for (uint32_t i = 0; i < s->group; i++) {
+	for (uint32_t i = 0; i < group.count; i++) {
 		members[i] = (struct member){.group = &group, .index = i};
 		members[i].channel = &run->judge->channels[i];
 		thread_start(&members[i].thread, member_run, &members[i]);
 	}
 	if (!listens(&group))
 		add_all(&group);
-	for (uint32_t i = 0; i < s->group; i++)
+	for (uint32_t i = 0; i < group.count; i++)
 		pthread_join(members[i].thread, NULL);
 	check_stats(&group, members);
 	close_all(&group, members);
 	shut_all(&group);
 	peer_wait(run->sender);
-	for (uint32_t i = 0; i < s->group; i++)
+	for (uint32_t i = 0; i < group.count; i++)
 		free(members[i].release);
 	free(group.connections);
 	free(group.numbers);

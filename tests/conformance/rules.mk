@@ -10,7 +10,8 @@ nic-*,ring-8-slow-reader,end-before-data,end-with-buffers-out,data-before-add,re
 reset-with-buffers-out,limit-mid-buffer,limit-boundary,remove-before-receive,remove-mid-stream,\
 close-fd-reuse,close-held-threads,close-on-other-held,fork-buffers-out,\
 window,window-remove,stalled-by-window-later,hand-pause-first,hand-pause-at-window,hand-pause-remove,\
-stream-window-too-large,area-max-dma-buf
+stream-window-too-large,area-max-dma-buf,\
+group-1,group-4-listen,group-4-add-4-threads
 CONFORMANCE_RUNS := bnxt:7.2 gve:7.2
 CONFORMANCE_ALL   := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 

@@ -69,6 +69,10 @@ static const struct scenario scenarios[] = {
 	{"proof-of-unsplit", proof_of_unsplit},
 	{"proof-of-starvation", proof_of_starvation},
 	{"proof-of-silence", proof_of_silence},
+	{"group-by-port", group_by_port},
+	{"group-by-connection", group_by_connection},
+	{"group-of-another-port", group_of_another_port},
+	{"group-too-large", group_too_large},
 	{"receiver-killed", receiver_killed},
 };
 /* clang-format on */

@@ -69,6 +69,13 @@ void proof_of_silence(void);
 
 /* killed.c */
 void receiver_killed(void);
+
 extern unsigned receiver_kills; /* how often */
+
+/* groups.c */
+void group_by_port(void);
+void group_by_connection(void);
+void group_of_another_port(void);
+void group_too_large(void);
 
 #endif
