@@ -60,7 +60,7 @@ struct zrx_engine {
 
 	/*
 	 * End a wait of the next receives, and make the descriptor readable, at this time
-	 * (zrx_sys_now_ns) at the latest (NULL: cannot, a wait is bounded instead).
+	 * (zrx_sys_now_ns) at the latest. Not before the first watch.
 	 */
 	void (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
 

@@ -19,6 +19,7 @@
 #define EPOLL_BATCH 64
 #define WAKE        0u /* no stream has these handles, which are above 1 << 32 */
 #define LISTENER    1u /* the first of the group's */
+#define TIMER       (LISTENER + ZRX_GROUP_LISTENERS)
 
 struct recv_state {
 	int epoll;
@@ -101,13 +102,44 @@ static int recv_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	return 0;
 }
 
+/* Before it is needed, which is when there are no descriptors. */
+static int have_timer(struct zrx_receiver *receiver)
+{
+	struct recv_state *state = receiver->state;
+	struct zrx_inbox *inbox = receiver->inbox;
+	int result = 0;
+
+	if (inbox->timer_fd >= 0)
+		return 0;
+	zrx_fork_hold();
+	inbox->timer_fd = zrx_sys_timer_open();
+	if (inbox->timer_fd < 0)
+		result = -ENOMEM;
+	else
+		result = zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, inbox->timer_fd,
+					       EPOLLIN, TIMER);
+	if (result && inbox->timer_fd >= 0) {
+		zrx_sys_close(inbox->timer_fd);
+		inbox->timer_fd = -1;
+	}
+	zrx_fork_allow();
+	return result;
+}
+
 /* Taken out again when it is reported: once, and exclusively, as zrx_ring_watch. */
 static int recv_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 {
 	struct recv_state *state = receiver->state;
+	int result = have_timer(receiver);
 
-	return zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE,
-				     LISTENER + listener);
+	return result ? result
+		      : zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, fd,
+					      EPOLLIN | EPOLLEXCLUSIVE, LISTENER + listener);
+}
+
+static void recv_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+{
+	zrx_sys_timer_set(receiver->inbox->timer_fd, at_ns);
 }
 
 static void listener_ready(struct zrx_receiver *receiver, uint32_t listener)
@@ -138,7 +170,11 @@ static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
 			zrx_sys_eventfd_drain(receiver->area->wake_fd);
 			continue;
 		}
-		if (events[i].data.u64 < LISTENER + ZRX_GROUP_LISTENERS) {
+		if (events[i].data.u64 == TIMER) {
+			zrx_sys_eventfd_drain(receiver->inbox->timer_fd);
+			continue;
+		}
+		if (events[i].data.u64 < TIMER) {
 			listener_ready(receiver, (uint32_t)events[i].data.u64 - LISTENER);
 			continue;
 		}
@@ -242,6 +278,7 @@ const struct zrx_engine zrx_engine_recv = {
 	.arm = recv_arm,
 	.cancel = recv_cancel,
 	.watch = recv_watch,
+	.remind = recv_remind,
 	.available = recv_available,
 	.extend = zrx_fill_extend,
 	.harvest = recv_harvest,

@@ -160,6 +160,9 @@ void zrx_group_leave(struct zrx_receiver *receiver)
 	pthread_mutex_unlock(&group->lock);
 	zrx_fork_hold();
 	receiver->inbox = NULL;
+	if (inbox->timer_fd >= 0)
+		zrx_sys_close(inbox->timer_fd);
+	inbox->timer_fd = -1;
 	zrx_fork_allow();
 }
 
@@ -216,6 +219,8 @@ void zrx_group_forked(struct zrx_inbox *inbox)
 		group_forked_arrival(first);
 	if (inbox->kept.given >= 0)
 		group_forked_arrival(&inbox->kept);
+	if (inbox->timer_fd >= 0)
+		zrx_sys_close(inbox->timer_fd);
 	for (uint32_t i = 0; !group->forked && i < ZRX_GROUP_LISTENERS; i++)
 		if (group->listeners[i].fd >= 0)
 			zrx_sys_close(group->listeners[i].fd);

@@ -11,6 +11,7 @@ int zrx_inbox_open(struct zrx_inbox *inbox, uint32_t entries)
 		return -ENOMEM;
 	inbox->mask = entries - 1;
 	inbox->kept.given = -1;
+	inbox->timer_fd = -1;
 	atomic_init(&inbox->producers, ZRX_INBOX_CLOSED);
 	for (uint32_t i = 0; i < entries; i++)
 		atomic_init(&inbox->slots[i].turn, i);

@@ -45,6 +45,8 @@ struct zrx_inbox {
 	uint32_t ready;        /* those that have connections: the owner's, bits */
 	uint32_t accept_first; /* the listener whose turn it is: the owner's */
 	uint64_t retry_at;     /* accepting waits until then (zrx_sys_now_ns); 0: it does not */
+	uint64_t reminded_at;  /* the retry_at that the engine was asked to remind of */
+	int timer_fd;          /* engine recv: by which it does; -1: none */
 	struct zrx_arrival
 		kept; /* accepted, and not yet handed over: the owner's. given -1: none */
 

@@ -262,14 +262,23 @@ int zrx_intake_unwatched(const struct zrx_receiver *receiver)
 	return intake_to_watch(receiver->inbox) != 0;
 }
 
+int zrx_intake_needs_reminder(const struct zrx_receiver *receiver)
+{
+	const struct zrx_inbox *inbox = receiver->inbox;
+
+	return inbox->retry_at && inbox->retry_at != inbox->reminded_at &&
+	       atomic_load_explicit(&receiver->area->polled, memory_order_relaxed);
+}
+
 int zrx_intake_watch(struct zrx_receiver *receiver)
 {
 	struct zrx_inbox *inbox = receiver->inbox;
 	uint32_t todo = intake_to_watch(inbox);
 
-	if (inbox->retry_at && receiver->engine->remind &&
-	    atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+	if (zrx_intake_needs_reminder(receiver)) {
 		receiver->engine->remind(receiver, inbox->retry_at);
+		inbox->reminded_at = inbox->retry_at;
+	}
 	for (; todo; todo &= todo - 1) {
 		uint32_t listener = (uint32_t)__builtin_ctz(todo);
 		int result = receiver->engine->watch(receiver, inbox->group->listeners[listener].fd,

@@ -27,6 +27,12 @@ int zrx_intake_watch(struct zrx_receiver *receiver);
 /* The engine: this listener can be accepted from, and is watched no more. */
 void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener);
 
+/*
+ * Accepting waits, and nobody reminds an event loop of it yet: zrx_intake_watch sees to that, in
+ * the next receive.
+ */
+int zrx_intake_needs_reminder(const struct zrx_receiver *receiver);
+
 /* How long a wait may last if accepting is to be tried again. */
 int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns);
 

@@ -238,8 +238,7 @@ static int setup_sweep(const char *interface, int directory, int give_up, uint32
 		result = given = setup_give_up(device, directory, queue, error);
 	if (result >= 0)
 		result = zrx_claim_sweep(device, directory, space, &alive, error);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	zrx_nic_device_close(device);
 	return result < 0 || !give_up ? result : given;
 }

@@ -376,6 +376,7 @@ static int unfinished(struct zrx_receiver *receiver, const struct zrx_sink *sink
 	/* Without memory what was not harvested waits, beside events of the receiver's own too. */
 	return result < 0 || sink->error || sink->count == sink->capacity || !may_sleep(receiver) ||
 	       receiver->done.first || has_requests(receiver) || receiver->unsettled ||
+	       (receiver->inbox && zrx_intake_needs_reminder(receiver)) ||
 	       (receiver->engine->needs_wait && receiver->engine->needs_wait(receiver));
 }
 

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -197,6 +198,21 @@ int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int6
 	if (count < 0 && (errno == ENOSYS || errno == EPERM))
 		count = epoll_wait(epoll, events, capacity, milliseconds(timeout_ns));
 	return count < 0 ? -errno : count;
+}
+
+int zrx_sys_timer_open(void)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void zrx_sys_timer_set(int fd, uint64_t at_ns)
+{
+	struct itimerspec at = {.it_value = {.tv_sec = (time_t)(at_ns / 1000000000u),
+					     .tv_nsec = (long)(at_ns % 1000000000u)}};
+
+	timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 int zrx_sys_eventfd_open(void)

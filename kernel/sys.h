@@ -64,6 +64,8 @@ struct epoll_event;
 int zrx_sys_epoll_open(void);
 int zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data);
 int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
+int zrx_sys_timer_open(void); /* readable once its time has come */
+void zrx_sys_timer_set(int fd, uint64_t at_ns);
 int zrx_sys_eventfd_open(void);
 void zrx_sys_eventfd_signal(int fd); /* async-signal-safe */
 void zrx_sys_eventfd_drain(int fd);

@@ -564,7 +564,7 @@ struct zrx_engine {
 
 	/*
 	 * End a wait of the next receives, and make the descriptor readable, at this time
-	 * (zrx_sys_now_ns) at the latest (NULL: cannot, a wait is bounded instead).
+	 * (zrx_sys_now_ns) at the latest. Not before the first watch.
 	 */
 	void (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
 
@@ -1124,6 +1124,8 @@ struct epoll_event;
 int zrx_sys_epoll_open(void);
 int zrx_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data);
 int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
+int zrx_sys_timer_open(void); /* readable once its time has come */
+void zrx_sys_timer_set(int fd, uint64_t at_ns);
 int zrx_sys_eventfd_open(void);
 void zrx_sys_eventfd_signal(int fd); /* async-signal-safe */
 void zrx_sys_eventfd_drain(int fd);
@@ -3589,6 +3591,8 @@ struct zrx_inbox {
 	uint32_t ready;        /* those that have connections: the owner's, bits */
 	uint32_t accept_first; /* the listener whose turn it is: the owner's */
 	uint64_t retry_at;     /* accepting waits until then (zrx_sys_now_ns); 0: it does not */
+	uint64_t reminded_at;  /* the retry_at that the engine was asked to remind of */
+	int timer_fd;          /* engine recv: by which it does; -1: none */
 	struct zrx_arrival
 		kept; /* accepted, and not yet handed over: the owner's. given -1: none */
 
@@ -3749,6 +3753,12 @@ int zrx_intake_watch(struct zrx_receiver *receiver);
 /* The engine: this listener can be accepted from, and is watched no more. */
 void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener);
 
+/*
+ * Accepting waits, and nobody reminds an event loop of it yet: zrx_intake_watch sees to that, in
+ * the next receive.
+ */
+int zrx_intake_needs_reminder(const struct zrx_receiver *receiver);
+
 /* How long a wait may last if accepting is to be tried again. */
 int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns);
 
@@ -3757,6 +3767,7 @@ int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout
 #define EPOLL_BATCH 64
 #define WAKE        0u /* no stream has these handles, which are above 1 << 32 */
 #define LISTENER    1u /* the first of the group's */
+#define TIMER       (LISTENER + ZRX_GROUP_LISTENERS)
 
 struct recv_state {
 	int epoll;
@@ -3839,13 +3850,44 @@ static int recv_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	return 0;
 }
 
+/* Before it is needed, which is when there are no descriptors. */
+static int have_timer(struct zrx_receiver *receiver)
+{
+	struct recv_state *state = receiver->state;
+	struct zrx_inbox *inbox = receiver->inbox;
+	int result = 0;
+
+	if (inbox->timer_fd >= 0)
+		return 0;
+	zrx_fork_hold();
+	inbox->timer_fd = zrx_sys_timer_open();
+	if (inbox->timer_fd < 0)
+		result = -ENOMEM;
+	else
+		result = zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, inbox->timer_fd,
+					       EPOLLIN, TIMER);
+	if (result && inbox->timer_fd >= 0) {
+		zrx_sys_close(inbox->timer_fd);
+		inbox->timer_fd = -1;
+	}
+	zrx_fork_allow();
+	return result;
+}
+
 /* Taken out again when it is reported: once, and exclusively, as zrx_ring_watch. */
 static int recv_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 {
 	struct recv_state *state = receiver->state;
+	int result = have_timer(receiver);
 
-	return zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE,
-				     LISTENER + listener);
+	return result ? result
+		      : zrx_sys_epoll_control(state->epoll, EPOLL_CTL_ADD, fd,
+					      EPOLLIN | EPOLLEXCLUSIVE, LISTENER + listener);
+}
+
+static void recv_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+{
+	zrx_sys_timer_set(receiver->inbox->timer_fd, at_ns);
 }
 
 static void listener_ready(struct zrx_receiver *receiver, uint32_t listener)
@@ -3876,7 +3918,11 @@ static int recv_poll(struct zrx_receiver *receiver, int64_t timeout_ns)
 			zrx_sys_eventfd_drain(receiver->area->wake_fd);
 			continue;
 		}
-		if (events[i].data.u64 < LISTENER + ZRX_GROUP_LISTENERS) {
+		if (events[i].data.u64 == TIMER) {
+			zrx_sys_eventfd_drain(receiver->inbox->timer_fd);
+			continue;
+		}
+		if (events[i].data.u64 < TIMER) {
 			listener_ready(receiver, (uint32_t)events[i].data.u64 - LISTENER);
 			continue;
 		}
@@ -3980,6 +4026,7 @@ const struct zrx_engine zrx_engine_recv = {
 	.arm = recv_arm,
 	.cancel = recv_cancel,
 	.watch = recv_watch,
+	.remind = recv_remind,
 	.available = recv_available,
 	.extend = zrx_fill_extend,
 	.harvest = recv_harvest,
@@ -5453,6 +5500,9 @@ void zrx_group_leave(struct zrx_receiver *receiver)
 	pthread_mutex_unlock(&group->lock);
 	zrx_fork_hold();
 	receiver->inbox = NULL;
+	if (inbox->timer_fd >= 0)
+		zrx_sys_close(inbox->timer_fd);
+	inbox->timer_fd = -1;
 	zrx_fork_allow();
 }
 
@@ -5509,6 +5559,8 @@ void zrx_group_forked(struct zrx_inbox *inbox)
 		group_forked_arrival(first);
 	if (inbox->kept.given >= 0)
 		group_forked_arrival(&inbox->kept);
+	if (inbox->timer_fd >= 0)
+		zrx_sys_close(inbox->timer_fd);
 	for (uint32_t i = 0; !group->forked && i < ZRX_GROUP_LISTENERS; i++)
 		if (group->listeners[i].fd >= 0)
 			zrx_sys_close(group->listeners[i].fd);
@@ -6658,6 +6710,7 @@ int zrx_inbox_open(struct zrx_inbox *inbox, uint32_t entries)
 		return -ENOMEM;
 	inbox->mask = entries - 1;
 	inbox->kept.given = -1;
+	inbox->timer_fd = -1;
 	atomic_init(&inbox->producers, ZRX_INBOX_CLOSED);
 	for (uint32_t i = 0; i < entries; i++)
 		atomic_init(&inbox->slots[i].turn, i);
@@ -7166,14 +7219,23 @@ int zrx_intake_unwatched(const struct zrx_receiver *receiver)
 	return intake_to_watch(receiver->inbox) != 0;
 }
 
+int zrx_intake_needs_reminder(const struct zrx_receiver *receiver)
+{
+	const struct zrx_inbox *inbox = receiver->inbox;
+
+	return inbox->retry_at && inbox->retry_at != inbox->reminded_at &&
+	       atomic_load_explicit(&receiver->area->polled, memory_order_relaxed);
+}
+
 int zrx_intake_watch(struct zrx_receiver *receiver)
 {
 	struct zrx_inbox *inbox = receiver->inbox;
 	uint32_t todo = intake_to_watch(inbox);
 
-	if (inbox->retry_at && receiver->engine->remind &&
-	    atomic_load_explicit(&receiver->area->polled, memory_order_relaxed))
+	if (zrx_intake_needs_reminder(receiver)) {
 		receiver->engine->remind(receiver, inbox->retry_at);
+		inbox->reminded_at = inbox->retry_at;
+	}
 	for (; todo; todo &= todo - 1) {
 		uint32_t listener = (uint32_t)__builtin_ctz(todo);
 		int result = receiver->engine->watch(receiver, inbox->group->listeners[listener].fd,
@@ -8028,9 +8090,12 @@ int zrx_journal_directory(const char *path);
 /* The same without creating it: -ENOENT if nobody has set anything up yet. */
 int zrx_journal_directory_existing(const char *path);
 
-/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some
- * seconds. */
+/*
+ * Keeps every other set-up of this NIC out until it is let go; -EBUSY after some seconds. A lock
+ * that is none (negative) may be let go, too.
+ */
 int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex);
+void zrx_journal_unlock(int lock);
 
 /* Start a journal: all that is known before the first change. journal->created is filled. */
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal);
@@ -8224,7 +8289,7 @@ void zrx_claim_leave_port(struct zrx_claim *claim);
 int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,
 			struct zrx_port_plan *plan, struct zrx_error *error);
 
-/* The lock of the NIC's set-ups, to be closed, or -errno. */
+/* The lock of the NIC's set-ups (zrx_journal_unlock), or -errno. */
 int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error);
 
 /* End the claim: wait until the queue is unbound, remove its rules, and put back settings that no
@@ -8525,8 +8590,7 @@ static int setup_sweep(const char *interface, int directory, int give_up, uint32
 		result = given = setup_give_up(device, directory, queue, error);
 	if (result >= 0)
 		result = zrx_claim_sweep(device, directory, space, &alive, error);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	zrx_nic_device_close(device);
 	return result < 0 || !give_up ? result : given;
 }
@@ -9582,6 +9646,7 @@ static int unfinished(struct zrx_receiver *receiver, const struct zrx_sink *sink
 	/* Without memory what was not harvested waits, beside events of the receiver's own too. */
 	return result < 0 || sink->error || sink->count == sink->capacity || !may_sleep(receiver) ||
 	       receiver->done.first || has_requests(receiver) || receiver->unsettled ||
+	       (receiver->inbox && zrx_intake_needs_reminder(receiver)) ||
 	       (receiver->engine->needs_wait && receiver->engine->needs_wait(receiver));
 }
 
@@ -13901,8 +13966,7 @@ int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const
 		return claim->directory;
 	lock = zrx_claim_lock(claim, error);
 	result = lock < 0 ? lock : claim_take_locked(claim, options, persistent, error);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	if (result)
 		close(claim->directory);
 	return result;
@@ -13976,8 +14040,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 	else if (!result)
 		result = zrx_claim_sweep(claim->device, claim->directory, claim->net_space, &alive,
 					 error);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	zrx_claim_leave(claim);
 	return result < 0 ? result : 0;
 }
@@ -14111,7 +14174,7 @@ void zrx_claim_leave_port(struct zrx_claim *claim)
 	if (!port_look(claim->directory, ifindex, port, NULL, &sharers) &&
 	    !port_look(claim->directory, ifindex, port, claim->file.name, &others))
 		port_withdraw(claim, &sharers, &others);
-	close(lock);
+	zrx_journal_unlock(lock);
 }
 
 static int port_join(struct zrx_claim *claim, uint16_t port, struct zrx_port_plan *plan)
@@ -14144,7 +14207,7 @@ int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_erro
 	if (lock < 0)
 		return lock;
 	result = port_join(claim, port, &plan);
-	close(lock);
+	zrx_journal_unlock(lock);
 	return result ? port_refused(claim->device, &plan, port, result, error) : 0;
 }
 /* ---- kernel/nic/claim/flow.c ---- */
@@ -14940,6 +15003,15 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 	}
 	close(fd);
 	return -EBUSY;
+}
+
+void zrx_journal_unlock(int lock)
+{
+	if (lock < 0)
+		return;
+	/* A child that was forked meanwhile has the descriptor, too, and would keep the lock. */
+	flock(lock, LOCK_UN);
+	close(lock);
 }
 /* ---- kernel/nic/claim/journal_list.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -16384,8 +16456,7 @@ static int steer_placed(struct zrx_claim *claim, const struct zrx_flow *flow, ui
 	result = result ? steer_refused(claim, flow, result, error)
 			: steer_new(claim, flow, number, table, error);
 	free(table);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	return result;
 }
 
@@ -18001,7 +18072,7 @@ static int nic_settle_locked(struct zrx_nic_device *device, int directory, uint6
 	if (lock < 0)
 		return lock;
 	result = zrx_claim_sweep(device, directory, space, &alive, NULL);
-	close(lock);
+	zrx_journal_unlock(lock);
 	return result;
 }
 
@@ -19384,6 +19455,7 @@ void zrx_probe_zcrx_refusal(int errno_value, int nodev, struct zrx_error *error)
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19565,6 +19637,21 @@ int zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacity, int6
 	if (count < 0 && (errno == ENOSYS || errno == EPERM))
 		count = epoll_wait(epoll, events, capacity, milliseconds(timeout_ns));
 	return count < 0 ? -errno : count;
+}
+
+int zrx_sys_timer_open(void)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void zrx_sys_timer_set(int fd, uint64_t at_ns)
+{
+	struct itimerspec at = {.it_value = {.tv_sec = (time_t)(at_ns / 1000000000u),
+					     .tv_nsec = (long)(at_ns % 1000000000u)}};
+
+	timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 int zrx_sys_eventfd_open(void)

@@ -225,7 +225,7 @@ static int nic_settle_locked(struct zrx_nic_device *device, int directory, uint6
 	if (lock < 0)
 		return lock;
 	result = zrx_claim_sweep(device, directory, space, &alive, NULL);
-	close(lock);
+	zrx_journal_unlock(lock);
 	return result;
 }
 

@@ -51,6 +51,7 @@ static void grouped_take(struct member *member, const struct zrx_event *event)
 {
 	struct grouped *grouped = member->of;
 	struct flow *flow = &grouped->flows[event->tag];
+	struct zrx_error error = ZRX_ERROR_INIT;
 
 	switch (event->kind) {
 	case ZRX_EVENT_ADDED:
@@ -71,8 +72,9 @@ static void grouped_take(struct member *member, const struct zrx_event *event)
 		atomic_fetch_add(&grouped->ended, 1);
 		break;
 	default:
-		fail("stream %" PRIu64 ": %s after %" PRIu64 " bytes", flow->number,
-		     strerror(-event->error), flow->received);
+		zrx_receiver_error(zrx_group_receiver(grouped->group, member->index), &error);
+		fail("stream %" PRIu64 ": %s after %" PRIu64 " bytes (%s)", flow->number,
+		     strerror(-event->error), flow->received, event->stream ? "" : error.message);
 	}
 }
 

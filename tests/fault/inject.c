@@ -197,6 +197,7 @@ int __real_zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacit
 			      int64_t timeout_ns);
 int __real_zrx_sys_eventfd_open(void);
 int __real_zrx_sys_accept(int fd);
+int __real_zrx_sys_timer_open(void);
 int __real_zrx_sys_set_blocking(int fd, int blocking);
 int __real_zrx_sys_dup(int fd);
 void __real_zrx_sys_close(int fd);
@@ -233,6 +234,11 @@ int __wrap_zrx_sys_epoll_wait(int epoll, struct epoll_event *events, int capacit
 int __wrap_zrx_sys_eventfd_open(void)
 {
 	return opened(now("eventfd_open") ? -EMFILE : __real_zrx_sys_eventfd_open());
+}
+
+int __wrap_zrx_sys_timer_open(void)
+{
+	return opened(now("timer_open") ? -EMFILE : __real_zrx_sys_timer_open());
 }
 
 int __wrap_zrx_sys_accept(int fd)

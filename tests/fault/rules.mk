@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 FAULT_CALLS   := alloc free map map_fd unmap reserve commit advise ring_open ring_close ring_register ring_enter ring_gather epoll_open \
-	epoll_control epoll_wait eventfd_open dup close accept set_blocking socket_option recv socket_pending socket_polls \
+	epoll_control epoll_wait eventfd_open dup close accept set_blocking timer_open socket_option recv socket_pending socket_polls \
 	receive_buffer receive_buffer_fix receive_buffer_loosen
 FAULT_WRAP    := $(FAULT_CALLS:%=-Wl,--wrap=zrx_sys_%)
 # One that lives a receiver's life, one that lives a group's.

@@ -357,7 +357,7 @@ static void test_lock(int directory)
 	CHECK(lock >= 0, "%d", lock);
 	other = zrx_journal_lock(directory, 1, 3);
 	CHECK(other >= 0, "another NIC");
-	close(other);
+	zrx_journal_unlock(other);
 	child = fork();
 	if (!child) {
 		close(lock); /* a forked child shares the lock; only a lock of its own is a test */
@@ -366,8 +366,27 @@ static void test_lock(int directory)
 	}
 	usleep(50000);
 	CHECK(!waitpid(child, &status, WNOHANG), "the lock keeps others out");
-	close(lock);
+	zrx_journal_unlock(lock);
 	CHECK(waitpid(child, &status, 0) == child && !status, "and lets them in");
+	zrx_journal_unlock(-1);
+}
+
+/* A child that is forked while it is held has the descriptor, too, and does not keep the lock. */
+static void test_lock_of_child(int directory)
+{
+	int lock = zrx_journal_lock(directory, 1, 2), status;
+	pid_t child = fork();
+
+	if (!child) {
+		pause();
+		_exit(0);
+	}
+	zrx_journal_unlock(lock);
+	lock = zrx_journal_lock(directory, 1, 2);
+	CHECK(lock >= 0, "a child keeps the lock: %d", lock);
+	zrx_journal_unlock(lock);
+	kill(child, SIGKILL);
+	CHECK(waitpid(child, &status, 0) == child, "wait");
 }
 
 void test_journal(void)
@@ -391,5 +410,6 @@ void test_journal(void)
 	test_lock_and_fork(directory);
 	test_directory();
 	test_lock(directory);
+	test_lock_of_child(directory);
 	scratch_close(directory);
 }

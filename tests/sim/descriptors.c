@@ -136,6 +136,17 @@ int zrx_sys_set_blocking(int fd, int blocking)
 	return !blocking;
 }
 
+int zrx_sys_timer_open(void)
+{
+	return -EMFILE;
+}
+
+void zrx_sys_timer_set(int fd, uint64_t at_ns)
+{
+	(void)fd;
+	(void)at_ns;
+}
+
 /* ---- eventfds ---- */
 
 int sim_event_readable(int fd)

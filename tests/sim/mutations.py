@@ -165,7 +165,7 @@ MUTATIONS = [
     Mutation("growth-in-a-spin", "grow.c", "zrx_sys_now_ns() + growth->delay_ns;", "0;"),
     Mutation("growth-not-tried-again", "grow.c", "if (!receiver->growth.wanted || !timeout_ns)", "if (1)"),
     Mutation("growth-kept-though-refused", "grow.c", "zrx_area_give_up(receiver->area, bytes);", ";"),
-    Mutation("not-disarmed", "engine_recv.c", "EPOLL_CTL_DEL", "EPOLL_CTL_MOD"),
+    Mutation("not-disarmed", "engine_recv.c", "EPOLL_CTL_DEL, stream->fd", "EPOLL_CTL_MOD, stream->fd"),
     Mutation("late-timer-masks", "ring.c", "if (armed && ring->timer_at <= at_ns)", "if (armed)"),
     Mutation(
         "due-work-not-announced",

@@ -304,8 +304,7 @@ int zrx_claim_take(struct zrx_claim *claim, struct zrx_nic_device *device, const
 		return claim->directory;
 	lock = zrx_claim_lock(claim, error);
 	result = lock < 0 ? lock : claim_take_locked(claim, options, persistent, error);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	if (result)
 		close(claim->directory);
 	return result;
@@ -379,8 +378,7 @@ int zrx_claim_drop(struct zrx_claim *claim, struct zrx_error *error)
 	else if (!result)
 		result = zrx_claim_sweep(claim->device, claim->directory, claim->net_space, &alive,
 					 error);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	zrx_claim_leave(claim);
 	return result < 0 ? result : 0;
 }

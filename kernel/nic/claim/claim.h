@@ -74,7 +74,7 @@ void zrx_claim_leave_port(struct zrx_claim *claim);
 int zrx_claim_plan_port(struct zrx_nic_device *device, int directory, uint16_t port, uint32_t queue,
 			struct zrx_port_plan *plan, struct zrx_error *error);
 
-/* The lock of the NIC's set-ups, to be closed, or -errno. */
+/* The lock of the NIC's set-ups (zrx_journal_unlock), or -errno. */
 int zrx_claim_lock(const struct zrx_claim *claim, struct zrx_error *error);
 
 /* End the claim: wait until the queue is unbound, remove its rules, and put back settings that no

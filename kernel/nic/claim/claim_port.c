@@ -87,7 +87,7 @@ void zrx_claim_leave_port(struct zrx_claim *claim)
 	if (!port_look(claim->directory, ifindex, port, NULL, &sharers) &&
 	    !port_look(claim->directory, ifindex, port, claim->file.name, &others))
 		port_withdraw(claim, &sharers, &others);
-	close(lock);
+	zrx_journal_unlock(lock);
 }
 
 static int port_join(struct zrx_claim *claim, uint16_t port, struct zrx_port_plan *plan)
@@ -120,6 +120,6 @@ int zrx_claim_steer_port(struct zrx_claim *claim, uint16_t port, struct zrx_erro
 	if (lock < 0)
 		return lock;
 	result = port_join(claim, port, &plan);
-	close(lock);
+	zrx_journal_unlock(lock);
 	return result ? port_refused(claim->device, &plan, port, result, error) : 0;
 }

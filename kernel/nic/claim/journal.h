@@ -85,9 +85,12 @@ int zrx_journal_directory(const char *path);
 /* The same without creating it: -ENOENT if nobody has set anything up yet. */
 int zrx_journal_directory_existing(const char *path);
 
-/* Keeps every other set-up of this NIC out while it is held (close the fd); -EBUSY after some
- * seconds. */
+/*
+ * Keeps every other set-up of this NIC out until it is let go; -EBUSY after some seconds. A lock
+ * that is none (negative) may be let go, too.
+ */
 int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex);
+void zrx_journal_unlock(int lock);
 
 /* Start a journal: all that is known before the first change. journal->created is filled. */
 int zrx_journal_begin(struct zrx_journal_file *file, int directory, struct zrx_journal *journal);

@@ -366,3 +366,12 @@ int zrx_journal_lock(int directory, uint64_t net_space, uint32_t ifindex)
 	close(fd);
 	return -EBUSY;
 }
+
+void zrx_journal_unlock(int lock)
+{
+	if (lock < 0)
+		return;
+	/* A child that was forked meanwhile has the descriptor, too, and would keep the lock. */
+	flock(lock, LOCK_UN);
+	close(lock);
+}

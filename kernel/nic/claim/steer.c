@@ -211,8 +211,7 @@ static int steer_placed(struct zrx_claim *claim, const struct zrx_flow *flow, ui
 	result = result ? steer_refused(claim, flow, result, error)
 			: steer_new(claim, flow, number, table, error);
 	free(table);
-	if (lock >= 0)
-		close(lock);
+	zrx_journal_unlock(lock);
 	return result;
 }
 
