@@ -6348,7 +6348,8 @@ struct zrx_probe_facts {
 	struct zrx_probe_process process;
 	uint64_t hugepages_free;
 	uint64_t hugepage_bytes;
-	uint32_t thp; /* madvise(MADV_HUGEPAGE) can have an effect */
+	uint32_t thp;       /* madvise(MADV_HUGEPAGE) can have an effect */
+	uint32_t busy_poll; /* a ring can poll the NIC before it sleeps (IORING_REGISTER_NAPI) */
 	/* Negative errno of a trial, or 0: it worked. */
 	int32_t uring;             /* io_uring_setup */
 	int32_t defer_taskrun;     /* ... with SINGLE_ISSUER and DEFER_TASKRUN */
@@ -18889,6 +18890,13 @@ static int probe_query(int fd, uint32_t operation, void *answer, uint32_t size)
 	return result ? result : query.result;
 }
 
+static int probe_busy_poll(struct io_uring *ring)
+{
+	struct zrx_uapi_napi napi = {.busy_poll_us = 1};
+
+	return !io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_NAPI, &napi, 1);
+}
+
 static void probe_queries(struct io_uring *ring, struct zrx_probe_facts *facts)
 {
 	facts->query_zcrx =
@@ -18986,6 +18994,7 @@ void zrx_probe_observe(struct zrx_probe_facts *facts)
 	}
 	probe_queries(&ring, facts);
 	probe_buffers(&ring, facts);
+	facts->busy_poll = probe_busy_poll(&ring);
 	io_uring_queue_exit(&ring);
 	facts->defer_taskrun = probe_setup_flags(defer);
 	facts->cqe32 = probe_setup_flags(defer | IORING_SETUP_CQE32);
@@ -19061,6 +19070,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_NODEV;
 	if (facts->zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
 		features |= ZRX_FEATURE_DMABUF;
+	if (facts->busy_poll)
+		features |= ZRX_FEATURE_BUSY_POLL;
 	return features;
 }
 

@@ -692,7 +692,8 @@ ZRX_API uint32_t zrx_group_count(const struct zrx_group *group);
 /*
  * A receiver of the group, from 0 on: for the thread that is to receive from it; NULL if there is none of this number, or it
  * is closed. It works as any other. Its owner may close it at any time (zrx_receiver_close): it leaves the group then, what
- * waits in its inbox goes to the others, and on a NIC so do the connections that begin later. The last one that is closed
+ * waits in its inbox goes to the others, as far as theirs have room (the rest is let go, zrx_group_stats.refused), and on a
+ * NIC so do the connections that begin later. The last one that is closed
  * stops the listening. Any thread, as long as nobody closes that receiver meanwhile. Does not block. Since 0.1.
  */
 ZRX_API struct zrx_receiver *zrx_group_receiver(const struct zrx_group *group, uint32_t index);

@@ -37,8 +37,18 @@ KEYWORDS = ("interface", "type", "func", "range", "map", "chan", "var", "select"
 EXTRA = {
     "checks": ("[]Check", "[]Check", "newChecks({})", "what was looked at, and how it stands"),
     "refused": ("[]Refusal", "map[Engine]error", "newRefused({})", "why other engines are not to be had"),
-    "sum": ("Stats", "Stats", "newStats({})", "the sums of the receivers' counters, those of closed ones included"),
-    "receivers": ("[]Stats", "[]Stats", "newStatsList({})", "the counters of each receiver, zero for closed ones"),
+    "sum": (
+        "Stats",
+        "Stats",
+        "newStats({})",
+        "the sums of the receivers' counters, those of closed ones included",
+    ),
+    "receivers": (
+        "[]Stats",
+        "[]Stats",
+        "newStatsList({})",
+        "the counters of each receiver, zero for closed ones",
+    ),
 }
 TOP = """// SPDX-License-Identifier: MIT
 

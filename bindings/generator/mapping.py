@@ -90,7 +90,17 @@ NAMES = {
     ),
 }
 # Inputs, and what is nothing to anybody.
-LEFT_OUT = ("size", "reserved", "reserved2", "check_capacity", "checks", "check_count", "receiver_capacity", "receivers", "sum")
+LEFT_OUT = (
+    "size",
+    "reserved",
+    "reserved2",
+    "check_capacity",
+    "checks",
+    "check_count",
+    "receiver_capacity",
+    "receivers",
+    "sum",
+)
 
 
 @dataclass(frozen=True)

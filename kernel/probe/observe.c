@@ -140,6 +140,13 @@ static int probe_query(int fd, uint32_t operation, void *answer, uint32_t size)
 	return result ? result : query.result;
 }
 
+static int probe_busy_poll(struct io_uring *ring)
+{
+	struct zrx_uapi_napi napi = {.busy_poll_us = 1};
+
+	return !io_uring_register((unsigned)ring->ring_fd, ZRX_UAPI_REGISTER_NAPI, &napi, 1);
+}
+
 static void probe_queries(struct io_uring *ring, struct zrx_probe_facts *facts)
 {
 	facts->query_zcrx =
@@ -237,6 +244,7 @@ void zrx_probe_observe(struct zrx_probe_facts *facts)
 	}
 	probe_queries(&ring, facts);
 	probe_buffers(&ring, facts);
+	facts->busy_poll = probe_busy_poll(&ring);
 	io_uring_queue_exit(&ring);
 	facts->defer_taskrun = probe_setup_flags(defer);
 	facts->cqe32 = probe_setup_flags(defer | IORING_SETUP_CQE32);

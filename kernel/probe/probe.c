@@ -71,6 +71,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_NODEV;
 	if (facts->zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
 		features |= ZRX_FEATURE_DMABUF;
+	if (facts->busy_poll)
+		features |= ZRX_FEATURE_BUSY_POLL;
 	return features;
 }
 

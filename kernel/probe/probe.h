@@ -28,7 +28,8 @@ struct zrx_probe_facts {
 	struct zrx_probe_process process;
 	uint64_t hugepages_free;
 	uint64_t hugepage_bytes;
-	uint32_t thp; /* madvise(MADV_HUGEPAGE) can have an effect */
+	uint32_t thp;       /* madvise(MADV_HUGEPAGE) can have an effect */
+	uint32_t busy_poll; /* a ring can poll the NIC before it sleeps (IORING_REGISTER_NAPI) */
 	/* Negative errno of a trial, or 0: it worked. */
 	int32_t uring;             /* io_uring_setup */
 	int32_t defer_taskrun;     /* ... with SINGLE_ISSUER and DEFER_TASKRUN */
