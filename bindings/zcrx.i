@@ -127,6 +127,13 @@ BLOCKS(zrx_probe)
 %ignore zrx_receiver_error;
 %ignore zrx_buffer_release;
 %ignore zrx_event_release;
+%ignore zrx_group;
+%ignore zrx_group_open;
+%ignore zrx_group_close;
+%ignore zrx_group_count;
+%ignore zrx_group_receiver;
+%ignore zrx_group_add;
+%ignore zrx_group_listen;
 %rename("%(regex:/^ZRX_.*_INIT$/$ignore/)s", %$isconstant) "";
 
 /* ---- structs: made with their size set; arrays by index ---- */
@@ -136,6 +143,10 @@ BLOCKS(zrx_probe)
 %ignore zrx_options::area_free;
 %ignore zrx_options::area_context;
 %ignore zrx_options::reserved;
+%ignore zrx_group_options::receiver;
+%ignore zrx_group_options::reserved;
+%ignore zrx_group_stats::receivers;
+%ignore zrx_group_stats::sum;
 %ignore zrx_capabilities::checks;
 %ignore zrx_nic_report::checks;
 %ignore zrx_nic_proof::checks;
@@ -156,6 +167,7 @@ SIZED(zrx_stream_stats)
 SIZED(zrx_info)
 SIZED(zrx_nic_demand)
 SIZED(zrx_options)
+SIZED(zrx_group_options)
 
 /* Those with checks: with room for all of this release, in the same block. */
 %define CHECKED(type, room)
@@ -178,6 +190,30 @@ CHECKED(zrx_capabilities, ZRX_PROBE_CHECKS)
 CHECKED(zrx_nic_report, ZRX_NIC_CHECKS)
 CHECKED(zrx_nic_proof, ZRX_PROOF_CHECKS)
 
+/* With room for the sum and for so many receivers, in the same block. */
+%extend zrx_group_stats {
+  zrx_group_stats(unsigned int receivers) {
+    struct zrx_group_stats *self =
+        calloc(1, sizeof(*self) + ((size_t)receivers + 1) * sizeof(struct zrx_stats));
+    if (self) {
+      self->size = sizeof(*self);
+      self->sum = (struct zrx_stats *)(self + 1);
+      self->sum->size = sizeof(struct zrx_stats);
+      self->receivers = self->sum + 1;
+      self->receiver_capacity = receivers;
+      if (receivers)
+        self->receivers->size = sizeof(struct zrx_stats);
+    }
+    return self;
+  }
+  const struct zrx_stats *total(void) {
+    return $self->sum;
+  }
+  const struct zrx_stats *receiver(unsigned int index) {
+    return index < $self->receiver_capacity ? &$self->receivers[index] : NULL;
+  }
+}
+
 %extend zrx_options {
   ~zrx_options() {
     free((char *)$self->interface);
@@ -194,6 +230,11 @@ CHECKED(zrx_nic_proof, ZRX_PROOF_CHECKS)
 PyObject *zpy_receiver_open(PyObject *receiver, struct zrx_options *options, PyObject *memory);
 %rename(stream_stats) zpy_stream_stats;
 PyObject *zpy_stream_stats(PyObject *receiver, PyObject *stream, struct zrx_stream_stats *stats);
+%rename(group_open) zpy_group_open;
+PyObject *zpy_group_open(PyObject *group, struct zrx_group_options *options, struct zrx_options *receiver,
+                         PyObject *factory);
+%rename(group_stats) zpy_group_stats;
+PyObject *zpy_group_stats(PyObject *group, struct zrx_group_stats *stats);
 
 %{
 static int nic_demand(const struct zrx_options *options, struct zrx_nic_demand *demand,

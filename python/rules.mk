@@ -63,7 +63,7 @@ test-python-asan: $(PY_ASAN)/built $(B)/tests/conformance ## test the Python ext
 	$(PY_SANITIZED) $(PY_TIMEOUT) 900 $(PY) -m pytest -p no:cacheprovider \
 		-k "not test_cli and not test_examples and not test_building and not million"
 	$(B)/tests/conformance --executor "env $(PY_SANITIZED) $(PY_EXECUTOR)" --sanitized --fast --jobs 2 \
-		--scenario 'size-*,hold-*,release-*,double-release,park-*,remove-*,reset-*,close-*,fork-*,window*,stalled-4*,hand-pause*,iterate-left*'
+		--scenario 'size-*,hold-*,release-*,double-release,park-*,remove-*,reset-*,close-*,fork-*,window*,stalled-4*,hand-pause*,iterate-left*,group-*'
 
 # ---- what users install ----
 

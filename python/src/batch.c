@@ -120,6 +120,7 @@ static int release(struct zpy_batch *self)
 
 	if (count <= 0)
 		return (int)count;
+	zpy_drop_descriptors(&self->events[first], (uint32_t)count);
 	result = zpy_area_release_events(self->area, &self->events[first], (uint32_t)count);
 	if (result < 0)
 		zpy_raise_new(result, ZRX_STAGE_NONE, "the core refused the release", "");
@@ -193,8 +194,10 @@ static void batch_dealloc(PyObject *object)
 	uint32_t next = zpy_batch_next(self);
 
 	PyObject_GC_UnTrack(object);
-	if (next < self->count)
+	if (next < self->count) {
+		zpy_drop_descriptors(&self->events[next], self->count - next);
 		zpy_area_release_events(self->area, &self->events[next], self->count - next);
+	}
 	for (uint32_t i = 0; self->references; i++) {
 		if (!is_first_of(self, i))
 			continue;
@@ -249,7 +252,7 @@ static PyObject *get_last(PyObject *object, void *closure)
 
 	(void)closure;
 	for (uint32_t i = zpy_batch_next(self); i < self->count; i++)
-		if (self->events[i].kind != ZRX_EVENT_DATA)
+		if (zpy_is_last(&self->events[i]))
 			Py_RETURN_TRUE;
 	Py_RETURN_FALSE;
 }
@@ -265,7 +268,9 @@ static PyMethodDef batch_methods[] = {
 	 "Take the buffers up to the first event that is not data, as a list."},
 	{"release", batch_release, METH_NOARGS,
 	 "release($self, /)\n--\n\n"
-	 "Release all buffers that were not taken, at once. No view of the batch may be alive."},
+	 "Release all buffers that were not taken, at once. No view of the batch may be alive.\n\n"
+	 "Sockets of accepted connections that were not taken are closed, too; their streams go "
+	 "on."},
 	{"write_to", zpy_batch_write_to, METH_O,
 	 "write_to($self, file, /)\n--\n\n"
 	 "Write all bytes that were not taken to a file or socket, by writev from where they "

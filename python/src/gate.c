@@ -42,11 +42,14 @@ struct zrx_receiver *zpy_enter(PyObject *object)
 	return NULL;
 }
 
-/* Release pairs with the acquire in wait_until_left. */
-void zpy_leave(PyObject *receiver)
+/* Release pairs with the acquire in wait_until_left, and in whoever closes the group. */
+void zpy_leave(PyObject *object)
 {
-	atomic_fetch_sub_explicit(&((struct zpy_receiver *)receiver)->gate, 1,
-				  memory_order_acq_rel);
+	struct zpy_receiver *self = (struct zpy_receiver *)object;
+	uint32_t before = atomic_fetch_sub_explicit(&self->gate, 1, memory_order_acq_rel);
+
+	if (self->group && before & ZPY_GATE_CLOSED)
+		zpy_group_tell_left(self->group);
 }
 
 struct zrx_receiver *zpy_enter_owner(struct zpy_receiver *self)
@@ -67,12 +70,19 @@ struct zrx_receiver *zpy_enter_owner(struct zpy_receiver *self)
 	} while (!atomic_compare_exchange_weak_explicit(&self->gate, &gate, gate | ZPY_GATE_OWNER,
 							memory_order_acq_rel,
 							memory_order_acquire));
+	if (self->group)
+		atomic_store_explicit(&self->inside, PyThread_get_thread_ident(),
+				      memory_order_relaxed);
 	return self->core;
 }
 
 void zpy_leave_owner(struct zpy_receiver *self)
 {
-	atomic_fetch_and_explicit(&self->gate, ~ZPY_GATE_OWNER, memory_order_acq_rel);
+	uint32_t before =
+		atomic_fetch_and_explicit(&self->gate, ~ZPY_GATE_OWNER, memory_order_acq_rel);
+
+	if (self->group && before & ZPY_GATE_CLOSED)
+		zpy_group_tell_left(self->group);
 }
 
 /* The calls of other threads that may be running (stats, info, wake) are short and wait for

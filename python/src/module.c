@@ -34,12 +34,17 @@ static PyTypeObject *new_type(PyObject *module, PyType_Spec *spec)
 
 static int new_kinds(void)
 {
-	zpy.kinds[ZRX_EVENT_DATA] = PyUnicode_InternFromString("data");
-	zpy.kinds[ZRX_EVENT_END] = PyUnicode_InternFromString("end");
-	zpy.kinds[ZRX_EVENT_ERROR] = PyUnicode_InternFromString("error");
-	return zpy.kinds[ZRX_EVENT_DATA] && zpy.kinds[ZRX_EVENT_END] && zpy.kinds[ZRX_EVENT_ERROR]
-		       ? 0
-		       : -1;
+	static const char *const names[] = {
+		[ZRX_EVENT_DATA] = "data",
+		[ZRX_EVENT_END] = "end",
+		[ZRX_EVENT_ERROR] = "error",
+		[ZRX_EVENT_ADDED] = "added",
+	};
+
+	for (uint32_t kind = ZRX_EVENT_DATA; kind <= ZRX_EVENT_ADDED; kind++)
+		if (!(zpy.kinds[kind] = PyUnicode_InternFromString(names[kind])))
+			return -1;
+	return 0;
 }
 
 int zpy_module_exec(PyObject *module)
@@ -59,7 +64,8 @@ int zpy_module_exec(PyObject *module)
 	    !(zpy.batch = new_type(module, &zpy_batch_spec)) ||
 	    !(zpy.column = new_type(module, &zpy_column_spec)) ||
 	    !(zpy.stream = new_type(module, &zpy_stream_spec)) ||
-	    !(zpy.receiver = new_type(module, &zpy_receiver_spec)))
+	    !(zpy.receiver = new_type(module, &zpy_receiver_spec)) ||
+	    !(zpy.group = new_type(module, &zpy_group_spec)))
 		return -1;
 	return 0;
 }

@@ -88,12 +88,28 @@ static int64_t now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* The stream is over: whoever has kept a reference to it drops that. */
+static void finish(struct zpy_receiver *self, const struct zrx_event *event)
+{
+	struct zpy_stream *stream = (struct zpy_stream *)(uintptr_t)event->tag;
+	const void *keeper = atomic_load_explicit(&stream->receiver, memory_order_relaxed);
+
+	/* Without a handle nothing was added: it is the group's still, or stands for a listening
+	 * socket. */
+	if (event->stream)
+		zpy_receiver_forget(self, stream);
+	else if (self->group && keeper == self->group)
+		zpy_group_forget(self->group, stream);
+}
+
 /* The batch refers to the streams of its events; the receiver drops its own reference with the last
  * event. */
 static void adopt(struct zpy_receiver *self, struct zpy_batch *batch, uint32_t count)
 {
 	uint64_t before = 0, bytes = 0;
 
+	if (self->group)
+		count = zpy_arrive(self, batch->events, count);
 	for (uint32_t i = 0; i < count; i++) {
 		struct zrx_event *event = &batch->events[i];
 
@@ -103,8 +119,8 @@ static void adopt(struct zpy_receiver *self, struct zpy_batch *batch, uint32_t c
 		}
 		before = event->tag;
 		bytes += event->buffer.length; /* 0 where there is none */
-		if (event->kind != ZRX_EVENT_DATA)
-			zpy_receiver_forget(self, (struct zpy_stream *)(uintptr_t)event->tag);
+		if (zpy_is_last(event))
+			finish(self, event);
 	}
 	batch->bytes = bytes;
 	batch->count = count;

@@ -119,7 +119,16 @@ PyObject *zpy_receiver_open(PyObject *object, struct zrx_options *options, PyObj
 	Py_RETURN_NONE;
 }
 
-static void drop_streams(struct zpy_receiver *self)
+void zpy_receiver_join(struct zpy_receiver *self, struct zpy_group *group,
+		       struct zrx_receiver *core, struct zpy_area *area)
+{
+	self->area = area;
+	self->group = (struct zpy_group *)Py_NewRef((PyObject *)group);
+	self->forks = atomic_load(&zpy.forks);
+	atomic_store_explicit(&self->core, core, memory_order_release);
+}
+
+void zpy_receiver_drop_streams(struct zpy_receiver *self)
 {
 	struct zpy_stream *stream;
 
@@ -131,38 +140,70 @@ static void drop_streams(struct zpy_receiver *self)
 			zpy_receiver_forget(self, stream);
 		Py_XDECREF((PyObject *)stream);
 	} while (stream);
+	zpy_handles_free(&self->handles);
+}
+
+struct zrx_receiver *zpy_receiver_detach(struct zpy_receiver *self)
+{
+	struct zrx_receiver *core = self->core;
+
+	atomic_store_explicit(&self->core, NULL, memory_order_release);
+	if (self->area)
+		atomic_store_explicit(&self->area->closed, 1, memory_order_relaxed);
+	return core;
 }
 
 /* Returns what the core's close does. The gate must be closed. */
 static int close_core(struct zpy_receiver *self)
 {
-	struct zrx_receiver *core = self->core;
+	struct zrx_receiver *core = zpy_receiver_detach(self);
 	int result = 0;
 
-	atomic_store_explicit(&self->core, NULL, memory_order_release);
-	if (self->area)
-		atomic_store_explicit(&self->area->closed, 1, memory_order_relaxed);
 	/* In a forked child the ring is the parent's. */
 	if (core && self->forks == atomic_load(&zpy.forks)) {
 		Py_BEGIN_ALLOW_THREADS
 		result = zrx_receiver_close(core);
 		Py_END_ALLOW_THREADS
 	}
-	drop_streams(self);
+	zpy_receiver_drop_streams(self);
+	return result;
+}
+
+/* Returns what the core's close does; 0 if it was closed before, or, with *raised, if it is not. */
+static int close_open(struct zpy_receiver *self, int *raised)
+{
+	int entered = zpy_enter_last(self);
+
+	*raised = entered < 0;
+	return entered > 0 ? close_core(self) : 0;
+}
+
+/* It leaves the group, which must not be closed meanwhile; where it is, this one is, too. */
+static int close_in_group(struct zpy_receiver *self, int *raised)
+{
+	int result;
+
+	*raised = 0;
+	if (!zpy_group_try_enter(self->group))
+		return 0;
+	result = close_open(self, raised);
+	zpy_group_leave(self->group);
 	return result;
 }
 
 static PyObject *receiver_close(PyObject *object, PyObject *unused)
 {
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
-	int entered = zpy_enter_last(self), result;
+	int result, raised;
 
 	(void)unused;
-	if (entered < 0)
+	/* In a forked child the group is the parent's. */
+	if (self->group && self->forks == atomic_load(&zpy.forks))
+		result = close_in_group(self, &raised);
+	else
+		result = close_open(self, &raised);
+	if (raised)
 		return NULL;
-	if (!entered)
-		Py_RETURN_FALSE;
-	result = close_core(self);
 	if (result >= 0)
 		return PyBool_FromLong(result == ZRX_CLOSE_DEFERRED);
 	zpy_raise_new(result, ZRX_STAGE_QUEUE,
@@ -197,7 +238,8 @@ static void receiver_finalize(PyObject *object)
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
 	PyObject *type, *value, *traceback;
 
-	if (!self->core)
+	/* One of a group is closed with it. */
+	if (!self->core || self->group)
 		return;
 	PyErr_Fetch(&type, &value, &traceback);
 	if (self->forks == atomic_load(&zpy.forks) &&
@@ -214,6 +256,7 @@ static int receiver_traverse(PyObject *object, visitproc visit, void *arg)
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
 
 	Py_VISIT(Py_TYPE(object));
+	Py_VISIT(self->group);
 	for (struct zpy_stream *stream = self->streams; stream; stream = stream->next)
 		Py_VISIT(stream);
 	return 0;
@@ -230,34 +273,26 @@ static void receiver_dealloc(PyObject *object)
 	PyObject_GC_UnTrack(object);
 	if (self->weakrefs)
 		PyObject_ClearWeakRefs(object);
-	drop_streams(self);
+	zpy_receiver_drop_streams(self);
 	zpy_area_put(self->area);
+	Py_XDECREF((PyObject *)self->group);
 	free_object(object);
 	Py_DECREF(type);
 }
 
 /* ---- streams ---- */
 
-static void remember(struct zpy_receiver *self, struct zpy_stream *stream)
+void zpy_receiver_remember(struct zpy_receiver *self, struct zpy_stream *stream)
 {
 	ZPY_LOCK(self);
-	stream->next = self->streams;
-	if (stream->next)
-		stream->next->previous = stream;
-	self->streams = stream;
+	zpy_stream_link(&self->streams, stream);
 	ZPY_UNLOCK();
 }
 
 void zpy_receiver_forget(struct zpy_receiver *self, struct zpy_stream *stream)
 {
 	ZPY_LOCK(self);
-	if (stream->previous)
-		stream->previous->next = stream->next;
-	else
-		self->streams = stream->next;
-	if (stream->next)
-		stream->next->previous = stream->previous;
-	stream->next = stream->previous = NULL;
+	zpy_stream_unlink(&self->streams, stream);
 	ZPY_UNLOCK();
 	atomic_store_explicit(&stream->receiver, NULL, memory_order_relaxed);
 	Py_DECREF(stream); /* not under the lock: it may run the tag's destructor */
@@ -293,7 +328,7 @@ static PyObject *receiver_add(PyObject *object, PyObject *args)
 		return NULL;
 	}
 	Py_INCREF((PyObject *)stream);
-	remember(self, stream);
+	zpy_receiver_remember(self, stream);
 	zpy_leave_owner(self);
 	return (PyObject *)stream;
 }
@@ -425,6 +460,14 @@ static PyObject *get_closed(PyObject *object, void *closure)
 	return PyBool_FromLong(!atomic_load_explicit(&self->core, memory_order_relaxed));
 }
 
+static PyObject *get_group(PyObject *object, void *closure)
+{
+	struct zpy_group *group = ((struct zpy_receiver *)object)->group;
+
+	(void)closure;
+	return Py_NewRef(group ? (PyObject *)group : Py_None);
+}
+
 static PyObject *get_streams(PyObject *object, void *closure)
 {
 	struct zpy_receiver *self = (struct zpy_receiver *)object;
@@ -488,6 +531,8 @@ static PyMethodDef receiver_methods[] = {
 };
 
 static PyGetSetDef receiver_getset[] = {
+	{"group", get_group, NULL, "The group that it is one of; None if it was opened by itself.",
+	 NULL},
 	{"closed", get_closed, NULL, "Whether close() was called.", NULL},
 	{"streams", get_streams, NULL, "The streams that were added and have not ended, as a list.",
 	 NULL},

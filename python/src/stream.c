@@ -19,6 +19,35 @@ struct zpy_stream *zpy_stream_new(const void *receiver, int fd, uint64_t limit_b
 	return self;
 }
 
+PyObject *zpy_stream_tag(struct zpy_stream *self)
+{
+	PyObject *tag;
+
+	ZPY_LOCK(self);
+	tag = Py_NewRef(self->tag ? self->tag : Py_None);
+	ZPY_UNLOCK();
+	return tag;
+}
+
+void zpy_stream_link(struct zpy_stream **first, struct zpy_stream *stream)
+{
+	stream->next = *first;
+	if (stream->next)
+		stream->next->previous = stream;
+	*first = stream;
+}
+
+void zpy_stream_unlink(struct zpy_stream **first, struct zpy_stream *stream)
+{
+	if (stream->previous)
+		stream->previous->next = stream->next;
+	else
+		*first = stream->next;
+	if (stream->next)
+		stream->next->previous = stream->previous;
+	stream->next = stream->previous = NULL;
+}
+
 static int stream_traverse(PyObject *self, visitproc visit, void *arg)
 {
 	Py_VISIT(Py_TYPE(self));
@@ -40,6 +69,30 @@ static void stream_dealloc(PyObject *self)
 	stream_clear(self);
 	PyObject_GC_Del(self);
 	Py_DECREF(type);
+}
+
+static PyObject *get_tag(PyObject *self, void *closure)
+{
+	(void)closure;
+	return zpy_stream_tag((struct zpy_stream *)self);
+}
+
+static int set_tag(PyObject *object, PyObject *value, void *closure)
+{
+	struct zpy_stream *self = (struct zpy_stream *)object;
+	PyObject *before;
+
+	(void)closure;
+	if (!value) {
+		PyErr_SetString(PyExc_TypeError, "tag cannot be deleted");
+		return -1;
+	}
+	ZPY_LOCK(self);
+	before = self->tag;
+	self->tag = Py_NewRef(value);
+	ZPY_UNLOCK();
+	Py_XDECREF(before); /* not under the lock: it may run Python code */
+	return 0;
 }
 
 static PyObject *get_limit(PyObject *self, void *closure)
@@ -75,14 +128,14 @@ static PyObject *stream_repr(PyObject *object)
 }
 
 static PyMemberDef stream_members[] = {
-	{"tag", T_OBJECT, offsetof(struct zpy_stream, tag), READONLY,
-	 "What was given to Receiver.add."},
 	{"fd", T_INT, offsetof(struct zpy_stream, fd), READONLY,
 	 "Number that the socket had when it was added."},
 	{NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef stream_getset[] = {
+	{"tag", get_tag, set_tag,
+	 "What was given to Receiver.add, Group.add or Group.listen, or was set since.", NULL},
 	{"limit", get_limit, NULL, "Bytes after which the stream ends, or None.", NULL},
 	{"ended", get_ended, NULL, "Whether its last event was received.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},

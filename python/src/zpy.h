@@ -8,6 +8,7 @@
 
 #include <structmember.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -24,7 +25,8 @@ struct zpy_module {
 	PyTypeObject *column;
 	PyTypeObject *stream;
 	PyTypeObject *receiver;
-	PyObject *kinds[ZRX_EVENT_ERROR + 1]; /* "data", "end", "error" by ZRX_EVENT_* */
+	PyTypeObject *group;
+	PyObject *kinds[ZRX_EVENT_ADDED + 1]; /* "data", "end", ... by ZRX_EVENT_* */
 	_Atomic uint32_t forks; /* how many forks this process is away from the first */
 };
 extern struct zpy_module zpy;
@@ -136,24 +138,43 @@ PyObject *zpy_buffer_new(const struct zrx_buffer *raw, struct zpy_area *area);
 
 /*
  * A stream of a receiver. The receiver holds one reference until the last event is delivered;
- * the pointer is the tag of the core's stream.
+ * the pointer is the tag of the core's stream. Until a group has added it, the group holds that
+ * reference.
  */
 struct zpy_stream {
 	PyObject_HEAD uint64_t handle;
 	uint64_t limit_bytes;
-	PyObject *tag;
-	const void *_Atomic receiver; /* for comparison only; NULL once the stream is over */
-	struct zpy_stream *next;      /* of the receiver's list. Under its ZPY_LOCK */
+	PyObject *tag; /* under ZPY_LOCK */
+	/* For comparison only: the receiver, or the group before; NULL once the stream is over. */
+	const void *_Atomic receiver;
+	struct zpy_stream *next; /* of the receiver's list, or the group's. Under its ZPY_LOCK */
 	struct zpy_stream *previous;
 	int fd;
 };
 
 struct zpy_stream *zpy_stream_new(const void *receiver, int fd, uint64_t limit_bytes,
 				  PyObject *tag);
+/* A new reference. */
+PyObject *zpy_stream_tag(struct zpy_stream *stream);
+/* Lists of streams, under the ZPY_LOCK of their owner. */
+void zpy_stream_link(struct zpy_stream **first, struct zpy_stream *stream);
+void zpy_stream_unlink(struct zpy_stream **first, struct zpy_stream *stream);
 
 /* ---- event.c ---- */
 
-/* Takes over the event's buffer, even if this fails. */
+/* Whether an event is the last of its stream, or tells that there is none. */
+static inline int zpy_is_last(const struct zrx_event *event)
+{
+	return event->kind == ZRX_EVENT_END || event->kind == ZRX_EVENT_ERROR;
+}
+
+/* Whether an event brings a descriptor that is the caller's to close. */
+static inline int zpy_has_descriptor(const struct zrx_event *event)
+{
+	return event->kind == ZRX_EVENT_ADDED && event->flags & ZRX_ADDED_ACCEPTED;
+}
+
+/* Takes over the event's buffer and descriptor, even if this fails. */
 PyObject *zpy_event_new(const struct zrx_event *raw, struct zpy_area *area);
 
 /* ---- batch.c ---- */
@@ -199,6 +220,20 @@ PyObject *zpy_batch_lengths(PyObject *self, void *closure);
 PyObject *zpy_batch_offsets(PyObject *self, void *closure);
 PyObject *zpy_batch_iovecs(PyObject *self, void *closure);
 
+/* ---- handles.c: the streams of connections that a group accepted, by handle ---- */
+
+struct zpy_handles {
+	struct zpy_stream **slots; /* none of these is a reference */
+	uint32_t capacity;         /* a power of two, or 0 */
+	uint32_t count;
+};
+
+/* Returns 0, or -1 with no exception set if there is no memory. */
+int zpy_handles_put(struct zpy_handles *handles, struct zpy_stream *stream);
+struct zpy_stream *zpy_handles_get(const struct zpy_handles *handles, uint64_t handle);
+void zpy_handles_remove(struct zpy_handles *handles, uint64_t handle);
+void zpy_handles_free(struct zpy_handles *handles);
+
 /* ---- gate.c: who is inside a receiver ---- */
 
 #define ZPY_GATE_CLOSED (1u << 31)
@@ -208,9 +243,12 @@ struct zpy_receiver {
 	PyObject_HEAD struct zrx_receiver *_Atomic core; /* NULL before open and after close */
 	struct zpy_area *area;
 	struct zpy_stream *streams; /* those that are not over; each a reference. Under ZPY_LOCK */
+	struct zpy_group *group;    /* NULL: it was opened by itself */
+	struct zpy_handles handles; /* the owner's, of a group's receiver */
 	PyObject *weakrefs;
-	_Atomic uint32_t gate; /* ZPY_GATE_*, and how many calls of any thread run */
-	uint32_t forks;        /* zpy.forks when it was opened */
+	_Atomic uint32_t gate;        /* ZPY_GATE_*, and how many calls of any thread run */
+	_Atomic unsigned long inside; /* the thread that was last in an owner's call */
+	uint32_t forks;               /* zpy.forks when it was opened */
 };
 
 /* For calls that any thread may make. Returns the core's handle, or NULL with an exception set. */
@@ -223,6 +261,56 @@ void zpy_leave_owner(struct zpy_receiver *receiver);
  * exception set. */
 int zpy_enter_last(struct zpy_receiver *receiver);
 
+/* ---- group.c ---- */
+
+struct zpy_group {
+	PyObject_HEAD struct zrx_group *_Atomic core; /* NULL before open and after close */
+	struct zpy_receiver **receivers;              /* references; NULL before open */
+	uint32_t count;                               /* of them */
+	PyObject *listeners;        /* a list of streams that stand for listening sockets */
+	struct zpy_stream *waiting; /* handed over, not added yet; each a reference. Under
+				       ZPY_LOCK */
+	PyObject *weakrefs;
+	_Atomic uint32_t gate; /* ZPY_GATE_CLOSED, and how many calls run */
+	uint32_t forks;        /* zpy.forks when it was opened */
+	pthread_mutex_t lock;
+	pthread_cond_t left; /* a gate that is closed has nobody inside, maybe */
+};
+
+/* Open the core's group. factory makes its receivers. */
+PyObject *zpy_group_open(PyObject *self, struct zrx_group_options *options,
+			 struct zrx_options *receiver, PyObject *factory);
+/* A stream that was handed over is over, or is a receiver's now: drop the group's reference. */
+void zpy_group_forget(struct zpy_group *group, struct zpy_stream *stream);
+/* Fill the counters. */
+PyObject *zpy_group_stats(PyObject *self, struct zrx_group_stats *stats);
+
+/* ---- group_gate.c: who is inside a group, and its end ---- */
+
+/* Returns the core's handle, or NULL with an exception set. */
+struct zrx_group *zpy_group_enter(struct zpy_group *group);
+/* Returns 1 if it is entered, 0 if it is closed. */
+int zpy_group_try_enter(struct zpy_group *group);
+void zpy_group_leave(struct zpy_group *group);
+/* For close: no call on the group or its receivers will be let in, receives that wait return, and
+ * no call runs. Returns 1; 0 if it was closed before; -1 with an exception set. */
+int zpy_group_enter_last(struct zpy_group *group);
+/* A gate that is closed was left. */
+void zpy_group_tell_left(struct zpy_group *group);
+
+/* ---- arrival.c ---- */
+
+/* Tags that the core has of listening sockets: the stream that stands for it, and this bit. */
+#define ZPY_TAG_LISTENER 1u
+
+/*
+ * Events of a group's receiver: give those that a group caused, and those of accepted connections,
+ * their stream as the tag. Returns how many events there are then.
+ */
+uint32_t zpy_arrive(struct zpy_receiver *receiver, struct zrx_event *events, uint32_t count);
+/* Close the descriptors of events that nobody took. */
+void zpy_drop_descriptors(const struct zrx_event *events, uint32_t count);
+
 /* ---- receive.c ---- */
 
 PyObject *zpy_receiver_receive(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -232,8 +320,16 @@ PyObject *zpy_receiver_receive(PyObject *self, PyObject *const *args, Py_ssize_t
 
 /* Leave an owner's call that failed, and raise what it was about. */
 void zpy_leave_and_raise(struct zpy_receiver *receiver);
+/* A reference that is passed on to the receiver, until the stream's last event is delivered. */
+void zpy_receiver_remember(struct zpy_receiver *receiver, struct zpy_stream *stream);
 /* The stream's last event was delivered: drop the receiver's reference. */
 void zpy_receiver_forget(struct zpy_receiver *receiver, struct zpy_stream *stream);
+/* Make a new receiver one of a group's. Takes the area over. Never fails. */
+void zpy_receiver_join(struct zpy_receiver *receiver, struct zpy_group *group,
+		       struct zrx_receiver *core, struct zpy_area *area);
+/* Before the core's receiver goes, and after. */
+struct zrx_receiver *zpy_receiver_detach(struct zpy_receiver *receiver);
+void zpy_receiver_drop_streams(struct zpy_receiver *receiver);
 /* Open the core's receiver. memory: an object with a writable buffer to be the area, or None. */
 PyObject *zpy_receiver_open(PyObject *self, struct zrx_options *options, PyObject *memory);
 /* Fill the figures of one stream. */
@@ -245,5 +341,6 @@ extern PyType_Spec zpy_batch_spec;
 extern PyType_Spec zpy_column_spec;
 extern PyType_Spec zpy_stream_spec;
 extern PyType_Spec zpy_receiver_spec;
+extern PyType_Spec zpy_group_spec;
 
 #endif

@@ -26,11 +26,12 @@ CHANNELS, LISTENER, PAYLOAD = range(3, 11), 11, 12
 TABLE_BYTES = 65521
 OWN_MAPPINGS = 8 << 20
 PATIENCE_S = 20.0  # of an iterator
+METHODS = {"group": "open_group"}  # of requests, where they have another name
 
 
 @dataclass(slots=True)
 class Connection:
-    sock: socket.socket
+    sock: socket.socket | None  # None: the group accepted it, and it is closed
     place: int  # of its next byte in the payload
     stream: Any = None
 
@@ -47,7 +48,9 @@ class Executor:
     def __init__(self) -> None:
         self.payload = mmap.mmap(PAYLOAD, 0, prot=mmap.PROT_READ)[:]
         self.listener = socket.socket(fileno=LISTENER)
-        self.receiver: Any = None
+        self.own: Any = None  # the receiver, where there is no group
+        self.group: Any = None
+        self.channel = threading.local()
         self.connections: dict[int, Connection] = {}
         self.held: dict[int, Held] = {}  # one operation on it is atomic
         self.ids = itertools.count(1)
@@ -63,26 +66,40 @@ class Executor:
     # ---- the receiver ----
 
     def hello(self) -> Iterator[str]:
-        yield "protocol 2"
+        yield "protocol 3"
         yield f"own mappings {OWN_MAPPINGS}"
         return f"Python {sys.version.split()[0]}, zcrx {zcrx.__version__}"
 
-    def open(self, *words: str) -> str:
+    @property
+    def receiver(self) -> Any:
+        """The receiver, or of a group the one of the channel."""
+        return self.own if self.group is None else self.group.receiver(self.channel.index)
+
+    @staticmethod
+    def options(words: tuple[str, ...]) -> dict[str, Any]:
         options: dict[str, Any] = dict(word.split("=") for word in words)
-        del options["batch"], options["through"]
+        for key in ("batch", "through"):
+            options.pop(key, None)
+        return {key: int(value) if value.isdecimal() else value for key, value in options.items()}
+
+    def open(self, *words: str) -> str:
+        options = self.options(words)
         engine, interface = options.pop("engine"), options.pop("interface", None)
         area = options.pop("area", None)
-        options = {key: int(value) for key, value in options.items()}
         options["steer_port"] = options.get("steer_port") or None
         if area == "caller":
             options["area"] = mmap.mmap(-1, options.pop("area_bytes"))
         elif area == "dmabuf":
             options["dmabuf"] = PAYLOAD
-        self.receiver = zcrx.Receiver(engine, interface, **options)
-        return str(self.receiver.info.engine)
+        self.own, self.group = zcrx.Receiver(engine, interface, **options), None
+        return str(self.own.info.engine)
 
     def close(self) -> str:
-        return "deferred" if self.receiver.close() else "done"
+        return self.done((self.own if self.group is None else self.group).close())
+
+    @staticmethod
+    def done(deferred: bool) -> str:
+        return "deferred" if deferred else "done"
 
     def wake(self) -> None:
         self.receiver.wake()
@@ -93,6 +110,31 @@ class Executor:
     def settle(self) -> str:
         gc.collect()
         return f"threads={threading.active_count()}"
+
+    # ---- the group ----
+
+    def open_group(self, count: str, *words: str) -> str:
+        options = self.options(words)
+        options["port"] = options.pop("steer_port", 0) or None
+        self.group = zcrx.Group(int(count), **options)
+        return str(self.group.receiver(0).info.engine)
+
+    def group_add(self, number: str, limit: str) -> None:
+        connection = self.connections[int(number)]
+        connection.stream = self.group.add(connection.sock, tag=int(number), limit=int(limit) or None)
+
+    def group_listen(self, tag: str) -> None:
+        self.group.listen(self.listener, tag=int(tag))
+
+    def group_stats(self) -> str:
+        stats = asdict(self.group.stats())
+        total = stats.pop("sum")
+        del stats["receivers"]
+        stats |= {f"sum_{name}": value for name, value in total.items()}
+        return " ".join(f"{name}={value}" for name, value in stats.items())
+
+    def leave(self) -> str:
+        return self.done(self.receiver.close())
 
     # ---- connections ----
 
@@ -142,6 +184,11 @@ class Executor:
             yield self.report(event, mode == "hold")
 
     def report(self, event: zcrx.Event, hold: bool) -> str:
+        if event.kind == "added":
+            return self.report_added(event)
+        if event.flags:
+            assert event.error is not None
+            return f"refused {event.stream.tag} {event.error.errno} {self.flags(event)}"
         whose = f"{id(event.stream):#x} {event.stream.tag}"
         if event.error is not None:
             return f"error {whose} {event.error.errno}"
@@ -154,6 +201,18 @@ class Executor:
             self.held[number] = held
         connection.place += length
         return f"data {whose} {length} {self.good(held.buffer, held.place)} {number}"
+
+    def report_added(self, event: zcrx.Event) -> str:
+        tag = event.stream.tag
+        if event.socket is not None:
+            with event.socket:
+                event.stream.tag = event.socket.getpeername()[1]
+            self.connections[event.stream.tag] = Connection(None, event.stream.tag, event.stream)
+        return f"added {id(event.stream):#x} {event.stream.tag} {tag} {self.flags(event)}"
+
+    @staticmethod
+    def flags(event: zcrx.Event) -> str:
+        return ",".join(sorted(event.flags - {"refused"})) or "-"
 
     def iterate(self, number: str, limit: str, most: str = "0") -> Iterator[str]:
         connection, total = self.connections[int(number)], 0
@@ -211,7 +270,7 @@ class Executor:
 
     def answer(self, request: str) -> Iterator[str]:
         name, *words = request.split()
-        method: Callable[..., Any] = getattr(self, name.replace("-", "_"))
+        method: Callable[..., Any] = getattr(self, METHODS.get(name, name.replace("-", "_")))
         try:
             result = method(*words)
             if isinstance(result, Iterator):
@@ -224,6 +283,7 @@ class Executor:
             yield f"failed {errno.EPROTO} {error!r}"
 
     def serve(self, channel: int) -> None:
+        self.channel.index = channel - CHANNELS[0]
         with socket.socket(fileno=channel) as sock, sock.makefile("rw", newline="\n") as lines:
             for request in lines:
                 lines.write("\n".join(self.answer(request)) + "\n")

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
 
@@ -72,3 +74,24 @@ def send() -> Iterator[Callable[[socket.socket, bytes], threading.Thread]]:
     for thread in threads:
         thread.join(100)
         assert not thread.is_alive()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Run a coroutine, on the stock loop and on uvloop, in bounded time."""
+    factory = None
+    if request.param == "uvloop":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(asyncio.sleep(0))  # the first one opens a pipe that stays
+
+    def call(coroutine):
+        async def bounded():
+            return await asyncio.wait_for(coroutine, 100)
+
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(bounded())
+
+    return call

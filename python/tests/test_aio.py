@@ -15,24 +15,7 @@ import pytest
 
 import zcrx
 import zcrx.aio
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request):
-    factory = None
-    if request.param == "uvloop":
-        import uvloop
-
-        factory = uvloop.new_event_loop
-
-    def call(coroutine):
-        async def bounded():
-            return await asyncio.wait_for(coroutine, 100)
-
-        with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(bounded())
-
-    return call
+from zcrx import _sources
 
 
 async def collect(source) -> bytes:
@@ -425,7 +408,7 @@ def test_a_source_that_outlives_its_loop(run, engine, pair):
 
 def test_keeping_more_than_the_window_is_an_error(run, engine, pair, monkeypatch):
     """All buffers are kept: nothing can come. The error ends nothing."""
-    monkeypatch.setattr(zcrx.aio, "_LOOK_S", 0.1)
+    monkeypatch.setattr(_sources, "_LOOK_S", 0.1)
 
     async def main():
         async with zcrx.aio.Receiver(engine, area_bytes=4 << 20) as receiver:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import hashlib
 import inspect
 import re
 import shlex
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -98,12 +100,60 @@ def awaited(code: str, sock: socket.socket, capsys) -> None:
     assert b"".join(got) == DATA
 
 
+def server(code: str, sock: socket.socket, capsys) -> None:
+    port, answers = free_port(), []
+
+    def upload() -> None:
+        try:
+            with connect(port) as sender:
+                sender.sendall(DATA)
+                sender.shutdown(socket.SHUT_WR)
+                answers.append(sender.recv(100))
+        finally:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # as a user ends it
+
+    thread = threading.Thread(target=upload)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        execute(code.replace("9000", str(port)))
+    thread.join()
+    assert answers == [hashlib.sha256(DATA).hexdigest().encode()]
+    assert not [thread for thread in threading.enumerate() if thread.name == "zcrx server"]
+
+
+def groups(code: str, sock: socket.socket, capsys) -> None:
+    got, lock = bytearray(), threading.Lock()
+
+    def handle(sock: socket.socket, buffer: zcrx.Buffer) -> None:
+        with lock:
+            got.extend(buffer)
+        sock.sendall(bytes(buffer))
+
+    def wait_until_done() -> None:
+        with connect(listener.getsockname()[1]) as sender:
+            sender.sendall(b"data")
+            sender.shutdown(socket.SHUT_WR)
+            assert sender.makefile("rb").read() == b"data"
+
+    before = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        names = {"contextlib": contextlib, "threading": threading, "listener": listener}
+        execute(code, handle=handle, wait_until_done=wait_until_done, **names)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert got == b"data"
+    assert capsys.readouterr().out == ""
+
+
 RUNS: dict[str, Callable[..., None]] = {
     "One socket": one_socket,
     "Many sockets": many_sockets,
     "A whole batch at once": batch,
     "Reads of a given size": reads,
     "asyncio": awaited,
+    "A server": server,
+    "Groups": groups,
 }
 
 

@@ -11,7 +11,8 @@ Batch, Event, Stream, Buffer
                or the NIC filled, valid until it is released
 Buffers        the buffers of one stream; its `end` tells how the stream ended
 Reader         reads of a given size, wherever buffers begin and end
-aio            the same for asyncio
+Group          several receivers, each with a thread of its own, that share the connections of a server
+aio            the same for asyncio, and a server with an event loop on each receiver
 nic            looking at NICs, setting them up, proving that they do not copy
 probe          what this kernel lets this process do
 Error          what is raised: an OSError with a stage and a hint
@@ -32,10 +33,11 @@ from ._errors import (
     UnavailableError,
     WindowError,
 )
+from ._group import Group
 from ._info import probe
 from ._reader import Reader
 from ._receiver import Receiver
-from ._structs import Capabilities, Check, Info, Refusal, Stats, StreamStats
+from ._structs import Capabilities, Check, GroupStats, Info, Refusal, Stats, StreamStats
 from ._values import ENGINES
 from ._zcrx import Batch, Buffer, Event, Stream
 
@@ -56,6 +58,8 @@ __all__ = [
     "ClosedError",
     "Error",
     "Event",
+    "Group",
+    "GroupStats",
     "Info",
     "PermissionDeniedError",
     "Reader",

@@ -53,7 +53,7 @@ class ThreadError(Error):
 
 
 class ClosedError(Error, ValueError):
-    """The receiver is closed."""
+    """The receiver, or the group, is closed; or every receiver of the group is."""
 
 
 class WindowError(Error, BufferError):
@@ -69,6 +69,7 @@ _CLASSES = {
     _errno.EACCES: PermissionDeniedError,
     _errno.EBUSY: BusyError,
     _errno.EBADF: ClosedError,
+    _errno.ESHUTDOWN: ClosedError,
 }
 
 
@@ -79,6 +80,6 @@ def from_core(code: int, stage: str, message: str, kernel_text: str, hint: str) 
         cls = BusyError if code == _errno.EBUSY else ThreadError
     elif stage == "queue" and code == _errno.EEXIST:
         cls = BusyError
-    elif cls is ClosedError and stage != "none":
+    elif code == _errno.EBADF and stage != "none":
         cls = Error  # EBADF of the caller's socket
     return cls(code, message, stage=stage, kernel_text=kernel_text, hint=hint)

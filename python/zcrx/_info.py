@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _control, _structs
-from ._structs import Capabilities, Check, Info, Refusal, Stats, StreamStats
+from ._structs import Capabilities, Check, GroupStats, Info, Refusal, Stats, StreamStats
 from ._values import ENGINES
 
 
@@ -43,6 +43,13 @@ def read_stream_stats(receiver: Any, stream: Any) -> StreamStats:
     raw = _control.zrx_stream_stats()
     _control.stream_stats(receiver, stream, raw)
     return _structs.read_stream_stats(raw)
+
+
+def read_group_stats(group: Any) -> GroupStats:
+    raw = _control.zrx_group_stats(len(group))
+    _control.group_stats(group, raw)
+    receivers = tuple(_structs.read_stats(raw.receiver(index)) for index in range(len(group)))
+    return _structs.read_group_stats(raw, _structs.read_stats(raw.total()), receivers)
 
 
 def probe() -> Capabilities:

@@ -3,100 +3,13 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from . import _control, _window, _zcrx
 from ._buffers import Buffers, let_go
 from ._info import read_info, read_stats, read_stream_stats
+from ._options import UINT32, HasFileno, fileno, number, positive, receiver_options
 from ._structs import Info, Stats, StreamStats
-from ._values import ENGINES
-
-_AREA_KINDS = {
-    "auto": _control.ZRX_AREA_AUTO,
-    "hugetlb": _control.ZRX_AREA_HUGETLB,
-    "thp": _control.ZRX_AREA_THP,
-    "pages": _control.ZRX_AREA_PAGES,
-}
-_NIC_MODES = {"setup": _control.ZRX_NIC_SETUP, "prepared": _control.ZRX_NIC_PREPARED}
-_STEERS = {
-    "connection": _control.ZRX_STEER_CONNECTION,
-    "port": _control.ZRX_STEER_PORT,
-    "none": _control.ZRX_STEER_NONE,
-}
-UINT32 = (1 << 32) - 1
-_UINT64 = (1 << 64) - 1
-
-
-class HasFileno(Protocol):
-    """A socket, or anything else with a descriptor."""
-
-    def fileno(self) -> int: ...
-
-
-def choose(what: str, name: str, known: Any) -> Any:
-    """The value of a name; else an error that suggests the nearest name."""
-    if not isinstance(name, str):
-        raise TypeError(f"{what}: a string is needed, not {type(name).__name__}")
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{what}: no {name!r} among {', '.join(known)}{hint}")
-
-
-def number(what: str, value: int, most: int = _UINT64) -> int:
-    """The value, if it is an int that the core's field can hold."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what}: an int is needed, not {type(value).__name__}")
-    if not 0 <= value <= most:
-        raise ValueError(f"{what}: {value} is not within 0 and {most}")
-    return value
-
-
-def _positive(what: str, value: int | None) -> int:
-    """For the core, which has 0 for None."""
-    if value == 0:
-        raise ValueError(f"{what}: at least 1, or None")
-    return 0 if value is None else number(what, value)
-
-
-def _refuse_tls(sock: object) -> None:
-    """A TLS socket, of ssl or of others, or a file over one: its descriptor yields what is encrypted."""
-    raw = getattr(sock, "raw", None)
-    for inner in (sock, getattr(sock, "_sock", None), getattr(raw, "_sock", None)):
-        if any(callable(getattr(inner, name, None)) for name in ("cipher", "get_cipher_name")):
-            raise TypeError(
-                f"{type(inner).__name__} is encrypted: only ciphertext would be received. "
-                "Add the plain socket before TLS begins and decrypt its buffers by ssl.MemoryBIO "
-                "(SSLContext.wrap_bio), or read this one by recv()"
-            )
-
-
-def fileno(sock: HasFileno | int) -> int:
-    """The descriptor of a socket."""
-    _refuse_tls(sock)
-    fd = sock if isinstance(sock, int) and not isinstance(sock, bool) else getattr(sock, "fileno", None)
-    if callable(fd):
-        fd = fd()
-    if not isinstance(fd, int):
-        raise TypeError(f"a socket or a descriptor is needed, not {type(sock).__name__}")
-    if not 0 <= fd < 1 << 31:
-        raise ValueError(f"descriptor {fd}: the socket is closed, or there was none")
-    return fd
-
-
-def nic_options(interface: str, queue: int | None, steer_port: int | None) -> Any:
-    """The core's options as far as they concern the NIC."""
-    raw = _control.zrx_options()
-    raw.set_interface(interface)
-    if queue is not None:
-        raw.queue = number("queue", queue, UINT32)
-        raw.flags |= _control.ZRX_QUEUE
-    if steer_port is not None:
-        raw.steer = _control.ZRX_STEER_PORT
-        raw.steer_port = number("steer_port", steer_port, 65535)
-    return raw
 
 
 class Receiver(_zcrx.Receiver):
@@ -119,9 +32,12 @@ class Receiver(_zcrx.Receiver):
     small_area         open on a NIC's queue although area_bytes is less than what the queue holds standing
     nic                "setup": prepare the NIC at open, put it back at close; "prepared": only check
     steer              "connection", "port" (with steer_port) or "none": which flows go to the queue
+    busy_poll_us       microseconds for which a receive that would sleep polls the NIC first (engines with a
+                       ring, Linux 6.9); 0: not at all. info tells whether it does
+    processor          pin the thread that receives to this processor, at its first receive
 
     Raises zcrx.Error, whose hint says what to do. Belongs to the first thread that receives. Not for
-    use after a fork; buffers may be read there.
+    use after a fork; buffers may be read there. Those of a group are opened by zcrx.Group.
     """
 
     __slots__ = ("_iterated", "_left")
@@ -148,34 +64,50 @@ class Receiver(_zcrx.Receiver):
         nic: str = "setup",
         steer: str = "connection",
         steer_port: int | None = None,
+        busy_poll_us: int = 0,
+        processor: int | None = None,
     ) -> None:
-        self._iterated = None
-        self._left = None
-        raw = nic_options(interface, queue, steer_port) if interface else _control.zrx_options()
-        if queue is not None and not interface:
-            raise ValueError("queue: needs an interface")
+        self._begin()
         if steer_port is not None and not interface:
             raise ValueError("steer_port: needs an interface")
-        raw.engine = choose("engine", engine, {name: i for i, name in enumerate(ENGINES)})
-        raw.area_bytes = number("area_bytes", area_bytes)
-        raw.area_max_bytes = number("area_max_bytes", area_max_bytes)
-        raw.window_bytes = number("window_bytes", window_bytes)
-        raw.buffer_bytes = number("buffer_bytes", buffer_bytes, UINT32)
-        raw.ring_entries = number("ring_entries", ring_entries, UINT32)
-        raw.refill_entries = number("refill_entries", refill_entries, UINT32)
-        raw.area_kind = choose("area_kind", area_kind, _AREA_KINDS)
-        raw.nic_mode = choose("nic", nic, _NIC_MODES)
-        raw.steer = choose("steer", steer if steer_port is None else "port", _STEERS)
-        if require_zero_copy:
-            raw.flags |= _control.ZRX_REQUIRE_ZERO_COPY
-        if small_area:
-            raw.flags |= _control.ZRX_SMALL_AREA
+        raw = receiver_options(
+            engine=engine,
+            interface=interface,
+            queue=queue,
+            area_bytes=area_bytes,
+            area_max_bytes=area_max_bytes,
+            window_bytes=window_bytes,
+            buffer_bytes=buffer_bytes,
+            ring_entries=ring_entries,
+            refill_entries=refill_entries,
+            area_kind=area_kind,
+            require_zero_copy=require_zero_copy,
+            small_area=small_area,
+            nic=nic,
+            steer=steer,
+            steer_port=steer_port,
+            busy_poll_us=busy_poll_us,
+        )
+        if processor is not None:
+            raw.processor = number("processor", processor, UINT32)
+            raw.flags |= _control.ZRX_PROCESSOR
         if dmabuf is not None:
             if area is not None:
                 raise ValueError("area and dmabuf exclude each other")
             raw.area_kind = _control.ZRX_AREA_DMABUF
             raw.dmabuf_fd = fileno(dmabuf)
         _control.receiver_open(self, raw, area)
+
+    @classmethod
+    def _of_group(cls) -> Self:
+        """One that a group is about to open."""
+        self = cls.__new__(cls)
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        self._iterated = None
+        self._left = None
 
     def add(
         self,
@@ -200,7 +132,7 @@ class Receiver(_zcrx.Receiver):
             raise ValueError(
                 "add() while stream() has the receiver for itself: its iterator would get this data"
             )
-        return self._add(fileno(sock), _positive("limit", limit), _positive("window", window), tag)
+        return self._add(fileno(sock), positive("limit", limit), positive("window", window), tag)
 
     def stream(
         self,
@@ -222,6 +154,8 @@ class Receiver(_zcrx.Receiver):
         The receiver is for this one stream until it has ended or the iterator is closed; for several use
         add() and receive().
         """
+        if self.group is not None:
+            raise ValueError("stream() needs a receiver for itself, and this one is a group's: use receive()")
         self._finish_left()
         if self.streams:
             raise ValueError(

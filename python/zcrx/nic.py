@@ -10,7 +10,7 @@ import math
 
 from . import _control, _structs
 from ._info import checks_of
-from ._receiver import UINT32, HasFileno, fileno, nic_options, number
+from ._options import UINT32, HasFileno, fileno, nic_options, number
 from ._structs import Demand, Proof, Report, Step
 from ._values import FREE_QUEUE
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from .. import ENGINES
-from .._receiver import UINT32, choose
+from .._options import UINT32, choose
 
 
 def address(text: str) -> tuple[str, int]:
