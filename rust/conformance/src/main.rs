@@ -2,24 +2,31 @@
 //! The Rust executor of the conformance scenarios: does what the driver asks by the zcrx crate, and reports what came
 //! of it. The requests are those of tests/conformance/PROTOCOL.md.
 
+mod connections;
+mod members;
 mod opening;
 mod owner;
+mod reception;
 mod views;
 
 use std::fmt::{self, Debug, Write as _};
-use std::io::{BufRead, BufReader, Write as _};
-use std::os::fd::FromRawFd;
+use std::io::{self, BufRead, BufReader, Write as _};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use zcrx::Handle;
 
+use crate::connections::Connections;
+use crate::members::{Member, Members, Orders};
 use crate::owner::Owner;
 use crate::views::Views;
 
 const FIRST_CHANNEL: i32 = 3;
 const CHANNELS: i32 = 8;
+const LISTENER: i32 = 11;
 
 /// What follows `ok`, or why it failed.
 pub type Answer = Result<String, Failure>;
@@ -51,15 +58,38 @@ impl fmt::Display for Failure {
     }
 }
 
+/// There is none of it.
+pub fn no(what: &str) -> Failure {
+    Failure(libc::ENOENT, format!("no such {what}"))
+}
+
 /// What every channel's thread can use.
 pub struct Shared {
     /// The buffers that are held.
     pub views: Views,
     /// Of the receiver that is open.
     pub handle: Mutex<Option<Handle>>,
+    /// The connections, by number.
+    pub connections: Connections,
+    /// The group that is open, if one is.
+    pub members: Members,
+    /// Where connections are accepted.
+    pub listener: TcpListener,
 }
 
 impl Shared {
+    fn new() -> Self {
+        // SAFETY: the driver has opened it for this.
+        let listener = unsafe { TcpListener::from_raw_fd(LISTENER) };
+        Self {
+            views: Views::new(),
+            handle: Mutex::default(),
+            connections: Connections::default(),
+            members: Members::default(),
+            listener,
+        }
+    }
+
     fn handle(&self) -> Result<Handle, Failure> {
         let handle = self.handle.lock().expect("no thread panics").clone();
         handle.ok_or_else(|| Failure(libc::ENOTCONN, "no receiver is open".to_owned()))
@@ -75,7 +105,7 @@ impl Shared {
                 let stats = stats.ok_or_else(|| Failure(libc::ENOTCONN, "closed".to_owned()))?;
                 return Ok(words_of(&stats));
             }
-            _ => return Err(Failure(libc::ENOSYS, format!("no such request: {verb}"))),
+            _ => return self.members.run(self, verb, words),
         }
         Ok(String::new())
     }
@@ -87,17 +117,29 @@ pub fn words_of(stats: &impl Debug) -> String {
     words.replace("=true", "=1").replace("=false", "=0")
 }
 
+/// Serves one channel.
+trait Serve {
+    fn run(&mut self, facts: &mut String, verb: &str, words: &[&str]) -> Answer;
+
+    /// Wait for a request. An error ends the channel.
+    fn wait(&mut self, _channel: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Serve a channel to its end.
-fn serve(number: i32, mut run: impl FnMut(&mut String, &str, &[&str]) -> Answer) {
+fn serve(number: i32, mut server: impl Serve) {
     // SAFETY: the driver has opened it for this thread alone.
     let channel = unsafe { UnixStream::from_raw_fd(FIRST_CHANNEL + number) };
-    for request in BufReader::new(&channel).lines() {
-        let Ok(request) = request else { return };
+    let mut requests = BufReader::new(&channel).lines();
+    // The driver sends no request before the last is answered: nothing waits in the reader.
+    while server.wait(channel.as_fd()).is_ok() {
+        let Some(Ok(request)) = requests.next() else { return };
         let mut words = request.split(' ');
         let verb = words.next().unwrap_or_default();
         let words: Vec<&str> = words.collect();
         let mut lines = String::new();
-        let answer = run(&mut lines, verb, &words);
+        let answer = server.run(&mut lines, verb, &words);
         let written = match answer {
             Ok(text) if text.is_empty() => writeln!(lines, "ok"),
             Ok(text) => writeln!(lines, "ok {text}"),
@@ -124,17 +166,16 @@ fn interrupt_calls() {
 
 fn main() {
     interrupt_calls();
-    let shared = Arc::new(Shared { views: Views::new(), handle: Mutex::new(None) });
+    let shared = Arc::new(Shared::new());
+    let (orders, theirs) = Orders::new().expect("descriptors");
     let others: Vec<_> = (1..CHANNELS)
-        .map(|number| {
+        .zip(theirs)
+        .map(|(number, orders)| {
             let shared = shared.clone();
-            thread::spawn(move || {
-                serve(number, |facts, verb, words| shared.run(facts, verb, words));
-            })
+            thread::spawn(move || serve(number, Member::new(shared, number as usize, orders)))
         })
         .collect();
-    let mut owner = Owner::new(shared);
-    serve(0, |facts, verb, words| owner.run(facts, verb, words));
+    serve(0, Owner::new(shared, orders));
     for other in others {
         other.join().expect("no thread panics");
     }

@@ -9,8 +9,7 @@ use std::slice;
 
 use zcrx::{Builder, Engine, Receiver, Steer};
 
-use crate::Failure;
-use crate::owner::no;
+use crate::{Failure, no};
 
 pub fn builder(words: &[&str]) -> Result<Builder, Failure> {
     let mut builder = Receiver::builder();

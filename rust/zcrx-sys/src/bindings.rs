@@ -25,7 +25,8 @@ pub const ZRX_REQUIRE_ZERO_COPY: u32 = 1;
 pub const ZRX_QUEUE: u32 = 2;
 pub const ZRX_REFILL_RING_KERNEL: u32 = 4;
 pub const ZRX_SMALL_AREA: u32 = 8;
-pub const ZRX_OPTION_FLAGS: u32 = 15;
+pub const ZRX_PROCESSOR: u32 = 16;
+pub const ZRX_OPTION_FLAGS: u32 = 31;
 pub const ZRX_AREA_AUTO: u32 = 0;
 pub const ZRX_AREA_HUGETLB: u32 = 1;
 pub const ZRX_AREA_THP: u32 = 2;
@@ -40,8 +41,12 @@ pub const ZRX_STEER_NONE: u32 = 2;
 pub const ZRX_EVENT_DATA: u32 = 1;
 pub const ZRX_EVENT_END: u32 = 2;
 pub const ZRX_EVENT_ERROR: u32 = 3;
+pub const ZRX_EVENT_ADDED: u32 = 4;
 pub const ZRX_END_LIMIT: u32 = 1;
 pub const ZRX_END_REMOVED: u32 = 2;
+pub const ZRX_ADDED_ACCEPTED: u32 = 1;
+pub const ZRX_ADDED_COPIED: u32 = 2;
+pub const ZRX_ADDED_LISTENER: u32 = 4;
 pub const ZRX_CLOSE_DEFERRED: u32 = 1;
 pub const ZRX_STALL_NONE: u32 = 0;
 pub const ZRX_STALL_BUFFERS: u32 = 1;
@@ -54,6 +59,12 @@ pub const ZRX_FEATURE_DMABUF: u32 = 16;
 pub const ZRX_FEATURE_INCREMENTAL: u32 = 32;
 pub const ZRX_FEATURE_DEFER_TASKRUN: u32 = 64;
 pub const ZRX_FEATURE_ADD_AREA: u32 = 128;
+pub const ZRX_FEATURE_BUSY_POLL: u32 = 256;
+pub const ZRX_GROUP_PIN: u32 = 1;
+pub const ZRX_GROUP_PIN_QUEUE: u32 = 2;
+pub const ZRX_GROUP_FLAGS: u32 = 3;
+pub const ZRX_GROUP_RECEIVERS: u32 = 256;
+pub const ZRX_GROUP_LISTENERS: u32 = 16;
 pub const ZRX_CHECK_OK: u32 = 0;
 pub const ZRX_CHECK_MISSING: u32 = 1;
 pub const ZRX_CHECK_WARN: u32 = 2;
@@ -151,7 +162,9 @@ pub struct zrx_options {
     pub steer_port: u32,
     pub window_bytes: u64,
     pub area_max_bytes: u64,
-    pub reserved: [u64; 2usize],
+    pub busy_poll_us: u32,
+    pub processor: u32,
+    pub reserved: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -190,8 +203,12 @@ const _: () = {
         [::core::mem::offset_of!(zrx_options, window_bytes) - 88usize];
     ["Offset of field: zrx_options::area_max_bytes"]
         [::core::mem::offset_of!(zrx_options, area_max_bytes) - 96usize];
+    ["Offset of field: zrx_options::busy_poll_us"]
+        [::core::mem::offset_of!(zrx_options, busy_poll_us) - 104usize];
+    ["Offset of field: zrx_options::processor"]
+        [::core::mem::offset_of!(zrx_options, processor) - 108usize];
     ["Offset of field: zrx_options::reserved"]
-        [::core::mem::offset_of!(zrx_options, reserved) - 104usize];
+        [::core::mem::offset_of!(zrx_options, reserved) - 112usize];
 };
 impl Default for zrx_options {
     fn default() -> Self {
@@ -489,10 +506,14 @@ pub struct zrx_info {
     pub demand_bytes: u64,
     pub window_bytes: u64,
     pub area_base: *const ::core::ffi::c_void,
+    pub numa_node: i32,
+    pub processor: i32,
+    pub busy_poll_us: u32,
+    pub reserved2: u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_info"][::core::mem::size_of::<zrx_info>() - 96usize];
+    ["Size of zrx_info"][::core::mem::size_of::<zrx_info>() - 112usize];
     ["Alignment of zrx_info"][::core::mem::align_of::<zrx_info>() - 8usize];
     ["Offset of field: zrx_info::size"][::core::mem::offset_of!(zrx_info, size) - 0usize];
     ["Offset of field: zrx_info::engine"][::core::mem::offset_of!(zrx_info, engine) - 4usize];
@@ -520,6 +541,14 @@ const _: () = {
         [::core::mem::offset_of!(zrx_info, window_bytes) - 80usize];
     ["Offset of field: zrx_info::area_base"]
         [::core::mem::offset_of!(zrx_info, area_base) - 88usize];
+    ["Offset of field: zrx_info::numa_node"]
+        [::core::mem::offset_of!(zrx_info, numa_node) - 96usize];
+    ["Offset of field: zrx_info::processor"]
+        [::core::mem::offset_of!(zrx_info, processor) - 100usize];
+    ["Offset of field: zrx_info::busy_poll_us"]
+        [::core::mem::offset_of!(zrx_info, busy_poll_us) - 104usize];
+    ["Offset of field: zrx_info::reserved2"]
+        [::core::mem::offset_of!(zrx_info, reserved2) - 108usize];
 };
 impl Default for zrx_info {
     fn default() -> Self {
@@ -541,6 +570,142 @@ unsafe extern "C" {
         receiver: *const zrx_receiver,
         engine: u32,
         refusal: *mut zrx_error,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct zrx_group {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct zrx_group_options {
+    pub size: u32,
+    pub flags: u32,
+    pub count: u32,
+    pub inbox_entries: u32,
+    pub receiver: *const zrx_options,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of zrx_group_options"][::core::mem::size_of::<zrx_group_options>() - 40usize];
+    ["Alignment of zrx_group_options"][::core::mem::align_of::<zrx_group_options>() - 8usize];
+    ["Offset of field: zrx_group_options::size"]
+        [::core::mem::offset_of!(zrx_group_options, size) - 0usize];
+    ["Offset of field: zrx_group_options::flags"]
+        [::core::mem::offset_of!(zrx_group_options, flags) - 4usize];
+    ["Offset of field: zrx_group_options::count"]
+        [::core::mem::offset_of!(zrx_group_options, count) - 8usize];
+    ["Offset of field: zrx_group_options::inbox_entries"]
+        [::core::mem::offset_of!(zrx_group_options, inbox_entries) - 12usize];
+    ["Offset of field: zrx_group_options::receiver"]
+        [::core::mem::offset_of!(zrx_group_options, receiver) - 16usize];
+    ["Offset of field: zrx_group_options::reserved"]
+        [::core::mem::offset_of!(zrx_group_options, reserved) - 24usize];
+};
+impl Default for zrx_group_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn zrx_group_open(
+        group: *mut *mut zrx_group,
+        options: *const zrx_group_options,
+        error: *mut zrx_error,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn zrx_group_close(group: *mut zrx_group) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn zrx_group_count(group: *const zrx_group) -> u32;
+}
+unsafe extern "C" {
+    pub fn zrx_group_receiver(group: *const zrx_group, index: u32) -> *mut zrx_receiver;
+}
+unsafe extern "C" {
+    pub fn zrx_group_add(
+        group: *mut zrx_group,
+        fd: ::core::ffi::c_int,
+        options: *const zrx_stream_options,
+        error: *mut zrx_error,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn zrx_group_listen(
+        group: *mut zrx_group,
+        listen_fd: ::core::ffi::c_int,
+        options: *const zrx_stream_options,
+        error: *mut zrx_error,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct zrx_group_stats {
+    pub size: u32,
+    pub receiver_capacity: u32,
+    pub receivers: *mut zrx_stats,
+    pub sum: *mut zrx_stats,
+    pub receiver_count: u32,
+    pub waiting: u32,
+    pub accepted: u64,
+    pub added: u64,
+    pub handed_over: u64,
+    pub copied: u64,
+    pub refused: u64,
+    pub inbox_full: u64,
+    pub accept_retries: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of zrx_group_stats"][::core::mem::size_of::<zrx_group_stats>() - 88usize];
+    ["Alignment of zrx_group_stats"][::core::mem::align_of::<zrx_group_stats>() - 8usize];
+    ["Offset of field: zrx_group_stats::size"]
+        [::core::mem::offset_of!(zrx_group_stats, size) - 0usize];
+    ["Offset of field: zrx_group_stats::receiver_capacity"]
+        [::core::mem::offset_of!(zrx_group_stats, receiver_capacity) - 4usize];
+    ["Offset of field: zrx_group_stats::receivers"]
+        [::core::mem::offset_of!(zrx_group_stats, receivers) - 8usize];
+    ["Offset of field: zrx_group_stats::sum"]
+        [::core::mem::offset_of!(zrx_group_stats, sum) - 16usize];
+    ["Offset of field: zrx_group_stats::receiver_count"]
+        [::core::mem::offset_of!(zrx_group_stats, receiver_count) - 24usize];
+    ["Offset of field: zrx_group_stats::waiting"]
+        [::core::mem::offset_of!(zrx_group_stats, waiting) - 28usize];
+    ["Offset of field: zrx_group_stats::accepted"]
+        [::core::mem::offset_of!(zrx_group_stats, accepted) - 32usize];
+    ["Offset of field: zrx_group_stats::added"]
+        [::core::mem::offset_of!(zrx_group_stats, added) - 40usize];
+    ["Offset of field: zrx_group_stats::handed_over"]
+        [::core::mem::offset_of!(zrx_group_stats, handed_over) - 48usize];
+    ["Offset of field: zrx_group_stats::copied"]
+        [::core::mem::offset_of!(zrx_group_stats, copied) - 56usize];
+    ["Offset of field: zrx_group_stats::refused"]
+        [::core::mem::offset_of!(zrx_group_stats, refused) - 64usize];
+    ["Offset of field: zrx_group_stats::inbox_full"]
+        [::core::mem::offset_of!(zrx_group_stats, inbox_full) - 72usize];
+    ["Offset of field: zrx_group_stats::accept_retries"]
+        [::core::mem::offset_of!(zrx_group_stats, accept_retries) - 80usize];
+};
+impl Default for zrx_group_stats {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn zrx_group_stats(
+        group: *mut zrx_group,
+        stats: *mut zrx_group_stats,
     ) -> ::core::ffi::c_int;
 }
 #[repr(C)]
@@ -643,11 +808,13 @@ pub struct zrx_nic_report {
     pub rss_to_queue: u32,
     pub bound: u32,
     pub napi_id: u32,
-    pub reserved: u32,
+    pub irq: u32,
+    pub irq_processor: i32,
+    pub numa_node: i32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of zrx_nic_report"][::core::mem::size_of::<zrx_nic_report>() - 136usize];
+    ["Size of zrx_nic_report"][::core::mem::size_of::<zrx_nic_report>() - 144usize];
     ["Alignment of zrx_nic_report"][::core::mem::align_of::<zrx_nic_report>() - 8usize];
     ["Offset of field: zrx_nic_report::size"]
         [::core::mem::offset_of!(zrx_nic_report, size) - 0usize];
@@ -685,8 +852,12 @@ const _: () = {
         [::core::mem::offset_of!(zrx_nic_report, bound) - 124usize];
     ["Offset of field: zrx_nic_report::napi_id"]
         [::core::mem::offset_of!(zrx_nic_report, napi_id) - 128usize];
-    ["Offset of field: zrx_nic_report::reserved"]
-        [::core::mem::offset_of!(zrx_nic_report, reserved) - 132usize];
+    ["Offset of field: zrx_nic_report::irq"]
+        [::core::mem::offset_of!(zrx_nic_report, irq) - 132usize];
+    ["Offset of field: zrx_nic_report::irq_processor"]
+        [::core::mem::offset_of!(zrx_nic_report, irq_processor) - 136usize];
+    ["Offset of field: zrx_nic_report::numa_node"]
+        [::core::mem::offset_of!(zrx_nic_report, numa_node) - 140usize];
 };
 impl Default for zrx_nic_report {
     fn default() -> Self {

@@ -23,5 +23,5 @@ macro_rules! sized {
     )*};
 }
 
-sized!(zrx_error zrx_options zrx_stream_options zrx_stats zrx_stream_stats zrx_info zrx_capabilities
-    zrx_nic_report zrx_nic_demand zrx_nic_proof);
+sized!(zrx_error zrx_options zrx_stream_options zrx_stats zrx_stream_stats zrx_info zrx_group_options
+    zrx_group_stats zrx_capabilities zrx_nic_report zrx_nic_demand zrx_nic_proof);

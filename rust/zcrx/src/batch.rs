@@ -3,30 +3,34 @@
 
 use std::iter::FusedIterator;
 use std::mem::{self, MaybeUninit};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::slice;
 
 use zcrx_sys::zrx_event;
 
+use crate::event::accepted_fd;
 use crate::{Event, EventRef, Receiver, ffi};
 
-/// Owns the buffers of the events from `next` to `end`.
+/// Owns the buffers, and the accepted connections, of the events from `next` to `end`.
 #[derive(Default)]
 pub(crate) struct Batch {
     storage: Box<[MaybeUninit<zrx_event>]>,
     next: usize,
     end: usize,
+    /// Of a group: there may be connections in it. Others are not looked through for some.
+    grouped: bool,
 }
 
 impl Batch {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { storage: Box::new_uninit_slice(capacity), next: 0, end: 0 }
+    pub(crate) fn new(capacity: usize, grouped: bool) -> Self {
+        Self { storage: Box::new_uninit_slice(capacity), next: 0, end: 0, grouped }
     }
 
     /// Fill it: `receive` gets the array and its capacity, and returns how many events it wrote.
     ///
     /// # Safety
     ///
-    /// `receive` writes as many events as it says, and hands over their buffers.
+    /// `receive` writes as many events as it says, and hands over their buffers and connections.
     pub(crate) unsafe fn fill<E>(
         &mut self,
         receive: impl FnOnce(*mut zrx_event, u32) -> Result<usize, E>,
@@ -57,7 +61,7 @@ impl Batch {
         if self.next == self.end {
             return None;
         }
-        // SAFETY: below end, so it was written; moving next makes the buffer the event's alone.
+        // SAFETY: below end, so it was written; moving next makes buffer or connection the event's alone.
         let event = unsafe {
             let raw = self.storage.get_unchecked(self.next).assume_init_ref();
             Event::from_raw(raw, receiver)
@@ -72,8 +76,19 @@ impl Batch {
         // SAFETY: received, and owned by nobody else; they are forgotten below.
         let result = unsafe { ffi::zrx_event_release(pending.as_ptr(), pending.len() as u32) };
         debug_assert_eq!(result, 0);
+        if self.grouped {
+            self.close_connections();
+        }
         self.next = 0;
         self.end = 0;
+    }
+
+    /// Close those that nobody took.
+    fn close_connections(&self) {
+        for fd in self.pending().iter().filter_map(accepted_fd) {
+            // SAFETY: the event has it from the core, and is forgotten by the caller.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
     }
 }
 
@@ -86,7 +101,8 @@ impl Drop for Batch {
 /// A batch of events.
 ///
 /// As an iterator it yields each [`Event`] with its buffer. [`iter`](Events::iter) borrows the events instead, which
-/// is cheaper. Buffers that were not taken are released by one call when the batch is dropped.
+/// is cheaper. Buffers that were not taken are released by one call when the batch is dropped; accepted connections that
+/// were not taken are closed.
 ///
 /// ```no_run
 /// # fn example(rx: &zcrx::Receiver) -> zcrx::Result<()> {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-#![doc = include_str!("../README.md")]
+// Some of its examples need the feature.
+#![cfg_attr(any(not(doctest), feature = "tokio"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(doctest, not(feature = "tokio")), doc = "Receive TCP into buffers that are views.")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
@@ -8,8 +10,10 @@ mod engine;
 mod error;
 mod event;
 mod ffi;
+mod group;
 mod handle;
 mod info;
+mod memory;
 #[cfg(all(test, miri))]
 mod miri_tests;
 #[cfg(feature = "nic")]
@@ -30,7 +34,8 @@ pub use batch::{Events, Iter};
 pub use buffer::Buffer;
 pub use engine::Engine;
 pub use error::{Error, Result, Stage};
-pub use event::{End, Event, EventRef};
+pub use event::{End, Event, EventRef, RefusedSocket};
+pub use group::{Group, GroupBuilder, GroupReceiver, Pinning};
 pub use handle::Handle;
 pub use info::{Features, Refusal};
 pub use options::{AreaKind, Builder, Steer};
@@ -38,4 +43,4 @@ pub use probe::probe;
 pub use reader::{Buffers, Reader};
 pub use receiver::Receiver;
 pub use stream::{Stream, StreamOptions};
-pub use structs::{Capabilities, Check, CheckState, Info, Stall, Stats, StreamStats};
+pub use structs::{Capabilities, Check, CheckState, GroupStats, Info, Stall, Stats, StreamStats};

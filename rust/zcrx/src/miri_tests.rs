@@ -43,14 +43,14 @@ fn take(batch: &mut Batch) -> Buffer {
 }
 
 fn batch_of_three() -> Batch {
-    let mut batch = Batch::new(4);
+    let mut batch = Batch::new(4, false);
     fill(&mut batch, &[data(b"one"), data(b"two"), data(b"three"), end()]);
     batch
 }
 
 #[test]
 fn what_is_not_taken_is_released_with_the_batch() {
-    drop(Batch::new(4));
+    drop(Batch::new(4, false));
     drop(batch_of_three());
     let mut batch = batch_of_three();
     drop(take(&mut batch));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use std::{mem, ptr};
 
 use zcrx_sys as sys;
 
 use crate::buffer::no_view;
+use crate::memory::{Area, RawMemory};
 use crate::{Buffers, Engine, Error, Reader, Receiver, Result, Stage, StreamOptions};
 
 pub(crate) const EINVAL: i32 = 22;
@@ -61,58 +61,6 @@ pub enum Steer {
     Nothing,
 }
 
-/// Pages of memory, in which the program chose to receive.
-enum Area {
-    Own(u32),
-    Memory(Box<dyn Memory>),
-    DmaBuf(OwnedFd),
-}
-
-/// What a builder needs of caller-provided memory once its type is forgotten.
-trait Memory: Send {
-    fn into_raw(self: Box<Self>) -> RawMemory;
-}
-
-/// Frees the memory when it is dropped. Once a receiver is opened with it, the receiver frees it instead.
-struct RawMemory {
-    address: *mut c_void,
-    bytes: usize,
-    /// The value that owns the memory, on the heap.
-    owner: *mut c_void,
-    free: unsafe extern "C" fn(*mut c_void, u64, *mut c_void),
-}
-
-impl Drop for RawMemory {
-    fn drop(&mut self) {
-        // SAFETY: what it needs to free itself came with it, and nobody else has done so.
-        unsafe { (self.free)(self.address, self.bytes as u64, self.owner) };
-    }
-}
-
-impl<M: AsMut<[u8]> + Send + 'static> Memory for M {
-    fn into_raw(self: Box<Self>) -> RawMemory {
-        // The box becomes a pointer before the memory is asked for: nothing moves or borrows it later.
-        let owner = Box::into_raw(self);
-        let free = drop_owner::<M>;
-        // Whole before the owner is asked, which may panic.
-        let mut raw = RawMemory { address: ptr::null_mut(), bytes: 0, owner: owner.cast(), free };
-        // SAFETY: it was a box just now.
-        let memory = unsafe { &mut *owner }.as_mut();
-        raw.address = memory.as_mut_ptr().cast();
-        raw.bytes = memory.len();
-        raw
-    }
-}
-
-/// The core calls it once, when nothing uses the memory any more, on the thread that released the last buffer or closed
-/// the receiver.
-unsafe extern "C" fn drop_owner<M>(_memory: *mut c_void, _bytes: u64, owner: *mut c_void) {
-    // SAFETY: `owner` came from Box::into_raw of this type.
-    let owner = unsafe { Box::from_raw(owner.cast::<M>()) };
-    // A panic in the owner's destructor has been reported by the panic hook, and must not unwind into C.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(owner)));
-}
-
 /// How to open a [`Receiver`]. Made by [`Receiver::builder`].
 ///
 /// ```
@@ -140,6 +88,8 @@ pub struct Builder {
     area: Area,
     prepared: bool,
     steer: Steer,
+    busy_poll_us: u32,
+    processor: u32,
     batch: usize,
     window_timeout: Duration,
 }
@@ -160,6 +110,8 @@ impl Default for Builder {
             area: Area::Own(sys::ZRX_AREA_AUTO),
             prepared: false,
             steer: Steer::default(),
+            busy_poll_us: 0,
+            processor: 0,
             batch: DEFAULT_BATCH,
             window_timeout: DEFAULT_WINDOW_TIMEOUT,
         }
@@ -280,6 +232,18 @@ impl Builder {
         self.flag(sys::ZRX_REFILL_RING_KERNEL, yes)
     }
 
+    /// A receive that would sleep polls the NIC for so many microseconds first, at most 1,000,000. Engines with a ring, Linux
+    /// 6.9; [`Info::busy_poll_us`](crate::Info::busy_poll_us) tells whether it does. Default: it does not.
+    pub fn busy_poll_us(self, us: u32) -> Self {
+        Self { busy_poll_us: us, ..self }
+    }
+
+    /// The first receive pins its thread to this processor. It fails (stage thread) where the thread may not run there.
+    /// For receivers of a group see [`GroupBuilder::pin`](crate::GroupBuilder::pin).
+    pub fn processor(self, processor: u32) -> Self {
+        Self { processor, ..self }.flag(sys::ZRX_PROCESSOR, true)
+    }
+
     /// The most events that one receive returns, 1 to 65536. Default: 64.
     pub fn batch(self, events: usize) -> Self {
         Self { batch: events, ..self }
@@ -299,6 +263,21 @@ impl Builder {
 
     /// Open the receiver. It belongs to the thread that does.
     pub fn open(self) -> Result<Receiver> {
+        let mut opening = self.prepare()?;
+        let mut raw = ptr::null_mut();
+        let mut error = sys::zrx_error::init();
+        // SAFETY: options and what they point to live until the call returns; the memory until it is freed.
+        let code = unsafe { sys::zrx_receiver_open(&mut raw, &opening.options, &mut error) };
+        if code < 0 {
+            return Err(Error::from_raw(code, &error)); // the core has not freed the memory
+        }
+        mem::forget(opening.memory.take()); // the core will
+        // SAFETY: just opened, and nobody else has it.
+        Ok(unsafe { Receiver::from_raw(raw, opening.batch, None) })
+    }
+
+    /// What the core wants to be told.
+    pub(crate) fn prepare(self) -> Result<Opening> {
         if !(1..=LARGEST_BATCH).contains(&self.batch) {
             return Err(refuse("batch is out of range", "1 to 65536"));
         }
@@ -309,12 +288,13 @@ impl Builder {
         if !interface.is_empty() {
             options.interface = interface.as_ptr();
         }
-        let mut memory = None;
+        let (mut memory, mut dmabuf) = (None, None);
         match self.area {
             Area::Own(kind) => options.area_kind = kind,
-            Area::DmaBuf(ref fd) => {
+            Area::DmaBuf(fd) => {
                 options.area_kind = sys::ZRX_AREA_DMABUF;
                 options.dmabuf_fd = fd.as_raw_fd();
+                dmabuf = Some(fd);
             }
             Area::Memory(owner) => memory = Some(owner.into_raw()),
         }
@@ -325,16 +305,7 @@ impl Builder {
             options.area_free = Some(memory.free);
             options.area_context = memory.owner;
         }
-        let mut raw = ptr::null_mut();
-        let mut error = sys::zrx_error::init();
-        // SAFETY: options and what they point to live until the call returns; the memory until it is freed.
-        let code = unsafe { sys::zrx_receiver_open(&mut raw, &options, &mut error) };
-        if code < 0 {
-            return Err(Error::from_raw(code, &error)); // the core has not freed the memory
-        }
-        mem::forget(memory); // the core will
-        // SAFETY: just opened, and nobody else has it.
-        Ok(unsafe { Receiver::from_raw(raw, batch) })
+        Ok(Opening { options, batch, memory, _interface: interface, _dmabuf: dmabuf })
     }
 
     /// Open a receiver for one socket and read it as a byte stream. Refused for an area in a dma-buf, whose bytes
@@ -386,9 +357,20 @@ impl Builder {
             nic_mode: if self.prepared { sys::ZRX_NIC_PREPARED } else { sys::ZRX_NIC_SETUP },
             steer,
             steer_port,
+            busy_poll_us: self.busy_poll_us,
+            processor: self.processor,
             ..sys::zrx_options::init()
         }
     }
+}
+
+/// The options of the core, and what they point to.
+pub(crate) struct Opening {
+    pub(crate) options: sys::zrx_options,
+    pub(crate) batch: usize,
+    pub(crate) memory: Option<RawMemory>,
+    _interface: CString,
+    _dmabuf: Option<OwnedFd>,
 }
 
 fn refuse(message: &str, hint: &str) -> Error {
@@ -397,69 +379,7 @@ fn refuse(message: &str, hint: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
-
-    struct Owned {
-        bytes: Vec<u8>,
-        drops: Arc<AtomicUsize>,
-        panics: bool,
-    }
-
-    impl AsMut<[u8]> for Owned {
-        fn as_mut(&mut self) -> &mut [u8] {
-            &mut self.bytes
-        }
-    }
-
-    impl Drop for Owned {
-        fn drop(&mut self) {
-            self.drops.fetch_add(1, Ordering::Relaxed);
-            assert!(!self.panics, "on purpose: a panic in the memory's destructor");
-        }
-    }
-
-    fn freed_once(panics: bool) {
-        let drops = Arc::new(AtomicUsize::new(0));
-        let owned: Box<dyn Memory> =
-            Box::new(Owned { bytes: vec![0; 64], drops: drops.clone(), panics });
-        let raw = owned.into_raw();
-        // SAFETY: the memory is ours to write until it is freed.
-        unsafe { raw.address.cast::<u8>().write_bytes(7, raw.bytes) };
-        drop(raw);
-        assert_eq!(drops.load(Ordering::Relaxed), 1);
-    }
-
-    #[test]
-    fn memory_is_dropped_once() {
-        freed_once(false);
-    }
-
-    #[test]
-    fn a_panic_in_its_destructor_stops_there() {
-        freed_once(true);
-    }
-
-    struct Unwilling {
-        _owned: Owned,
-    }
-
-    impl AsMut<[u8]> for Unwilling {
-        fn as_mut(&mut self) -> &mut [u8] {
-            panic!("on purpose: no memory");
-        }
-    }
-
-    #[test]
-    fn a_panic_instead_of_memory_drops_the_owner() {
-        let drops = Arc::new(AtomicUsize::new(0));
-        let owned = Owned { bytes: Vec::new(), drops: drops.clone(), panics: false };
-        let builder = Builder::default().area_memory(Unwilling { _owned: owned });
-        assert!(catch_unwind(AssertUnwindSafe(|| builder.open())).is_err());
-        assert_eq!(drops.load(Ordering::Relaxed), 1);
-    }
 
     #[test]
     fn numbers_reach_the_core_as_given() {
@@ -467,6 +387,9 @@ mod tests {
         let builder = builder.area_bytes(1 << 20).area_max_bytes(4 << 20).window_bytes(64 << 10);
         let raw = builder.small_area(true).require_zero_copy(true).require_zero_copy(false).plain();
         assert_eq!((raw.flags, raw.queue), (sys::ZRX_QUEUE | sys::ZRX_SMALL_AREA, 3));
+        let pinned = Builder::default().processor(5).busy_poll_us(50).plain();
+        assert_eq!((pinned.flags, pinned.processor), (sys::ZRX_PROCESSOR, 5));
+        assert_eq!(pinned.busy_poll_us, 50);
         assert_eq!(
             (raw.area_bytes, raw.area_max_bytes, raw.window_bytes),
             (1 << 20, 4 << 20, 64 << 10)

@@ -93,6 +93,8 @@ impl Buffers {
                     self.over = Some(Over::Failed);
                     return Err(error);
                 }
+                // Only in a group, which this receiver is not in.
+                Some(Event::Added { .. } | Event::Refused { .. }) => {}
                 None => self.refill()?,
             }
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use zcrx_sys as sys;
 
 use crate::batch::Batch;
+use crate::group::RawGroup;
 use crate::handle::Shared;
 use crate::{
     Builder, Error, Events, Handle, Info, Result, Stage, Stats, Stream, StreamOptions, StreamStats,
@@ -19,7 +20,8 @@ const ENOENT: i32 = 2;
 
 /// One ring, one area of memory and one refill ring: receives from the sockets added to it.
 ///
-/// It stays on the thread that opened it; [`Buffer`](crate::Buffer)s and [`Handle`]s go anywhere.
+/// It stays on the thread that opened it (those of a [`Group`](crate::Group): on the thread that
+/// [took it](crate::GroupReceiver::into_receiver)); [`Buffer`](crate::Buffer)s and [`Handle`]s go anywhere.
 /// Dropping it cancels its requests, closes its references to the sockets (which stay open), and restores the NIC;
 /// buffers that are out stay valid.
 ///
@@ -43,6 +45,7 @@ const ENOENT: i32 = 2;
 ///             Event::Data { buffer, .. } => received.extend_from_slice(&buffer),
 ///             Event::End { .. } => break 'receiving,
 ///             Event::Error { error, .. } => return Err(error.into()),
+///             _ => {} // only in a group
 ///         }
 ///     }
 /// }
@@ -71,6 +74,8 @@ pub struct Receiver {
     number: u32,
     batch: usize,
     spare: Cell<Option<Batch>>,
+    /// Open as long as its receivers: this field is dropped after the receiver is closed.
+    group: Option<Arc<RawGroup>>,
     /// Its thread is the owner.
     thread: PhantomData<*mut ()>,
 }
@@ -88,8 +93,12 @@ impl Receiver {
 
     /// # Safety
     ///
-    /// `raw` is open, and nobody else uses or closes it.
-    pub(crate) unsafe fn from_raw(raw: *mut sys::zrx_receiver, batch: usize) -> Self {
+    /// `raw` is open, and nobody else uses or closes it; it is one of `group`'s, if that is given.
+    pub(crate) unsafe fn from_raw(
+        raw: *mut sys::zrx_receiver,
+        batch: usize,
+        group: Option<Arc<RawGroup>>,
+    ) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         Self {
             // SAFETY: as the caller promises.
@@ -98,6 +107,7 @@ impl Receiver {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             batch,
             spare: Cell::new(None),
+            group,
             thread: PhantomData,
         }
     }
@@ -113,12 +123,7 @@ impl Receiver {
 
     /// Add a connected TCP socket, with options.
     pub fn add_with(&self, socket: impl AsFd, options: StreamOptions) -> Result<Stream> {
-        let raw = sys::zrx_stream_options {
-            limit_bytes: options.limit_bytes,
-            tag: options.tag,
-            window_bytes: options.window_bytes,
-            ..sys::zrx_stream_options::init()
-        };
+        let raw = options.to_raw();
         let mut handle = 0;
         let fd = socket.as_fd().as_raw_fd();
         // SAFETY: open, and on its thread.
@@ -177,7 +182,7 @@ impl Receiver {
     /// The batch is empty when the time is over or somebody called [`Handle::wake`]. A signal does not end the
     /// wait: a program that is to stop at one wakes the receiver from the thread that handles it.
     pub fn receive(&self, timeout: impl Into<Option<Duration>>) -> Result<Events<'_>> {
-        let mut batch = self.spare.take().unwrap_or_else(|| Batch::new(self.batch));
+        let mut batch = self.spare.take().unwrap_or_else(|| self.new_batch());
         self.receive_into(&mut batch, timeout.into())?;
         Ok(Events::new(batch, self))
     }
@@ -209,7 +214,7 @@ impl Receiver {
     }
 
     pub(crate) fn new_batch(&self) -> Batch {
-        Batch::new(self.batch)
+        Batch::new(self.batch, self.group.is_some())
     }
 
     pub(crate) fn keep_for_later(&self, batch: Batch) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 use std::hash::{Hash, Hasher};
 
+use zcrx_sys as sys;
+
 /// One socket added to a receiver: a handle, to tell events apart and to remove it.
 ///
 /// A handle carries a generation and its receiver's number: it is never equal to that of another stream,
@@ -67,6 +69,15 @@ impl StreamOptions {
     /// The program's own number, repeated in every event of the stream.
     pub fn tag(self, tag: u64) -> Self {
         Self { tag, ..self }
+    }
+
+    pub(crate) fn to_raw(self) -> sys::zrx_stream_options {
+        sys::zrx_stream_options {
+            limit_bytes: self.limit_bytes,
+            tag: self.tag,
+            window_bytes: self.window_bytes,
+            ..sys::zrx_stream_options::init()
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Runs the examples as a user would, against an ordinary client.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
@@ -305,4 +305,84 @@ fn http_body_takes_a_request() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains(&format!("{SIZE} bytes in ")), "{answer}");
     example.finish();
+}
+
+/// What is served at a path.
+fn http(address: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+#[test]
+fn hash_server_answers_uploads_and_counts_them() {
+    let payload = &payload()[..5_000_003];
+    for (engine, signal) in [("multishot", libc::SIGTERM), ("recv", libc::SIGINT)] {
+        let arguments = ["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--receivers", "2"];
+        let engine = ["--engine", engine];
+        let mut example = Example::start("hash_server", &[&arguments[..], &engine].concat());
+        let mut line = String::new();
+        example.output.read_line(&mut line).expect("text");
+        let metrics = line.trim().strip_prefix("metrics on ").expect("an address").to_owned();
+        let sockets: Vec<_> = (0..4).map(|_| example.connect()).collect();
+        thread::scope(|scope| {
+            for (number, mut socket) in sockets.into_iter().enumerate() {
+                scope.spawn(move || {
+                    let sent = &payload[number..];
+                    socket.write_all(sent).expect("sent");
+                    socket.shutdown(Shutdown::Write).expect("ended");
+                    let mut answer = String::new();
+                    socket.read_to_string(&mut answer).expect("answered");
+                    assert_eq!(answer, format!("{:x}\n", Sha256::digest(sent)));
+                });
+            }
+        });
+        let bytes = 4 * payload.len() - 6;
+        let answer = http(&metrics, "/metrics");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let has = |line: &str| assert!(answer.lines().any(|found| found == line), "{answer}");
+        has("# TYPE zcrx_received_bytes_total counter");
+        has(&format!("zcrx_received_bytes_total {bytes}"));
+        has("zcrx_connections_accepted_total 4");
+        has("zcrx_receivers 2");
+        let each = |receiver| {
+            let name = format!("zcrx_receiver_received_bytes_total{{receiver=\"{receiver}\"}} ");
+            let value = answer.lines().find_map(|line| line.strip_prefix(&name));
+            value.and_then(|value| value.parse::<usize>().ok()).expect("a number")
+        };
+        assert_eq!(each(0) + each(1), bytes);
+        assert!(http(&metrics, "/").starts_with("HTTP/1.1 404 "));
+        let _open = example.connect(); // does not keep it from ending
+        // SAFETY: only sends a signal.
+        assert_eq!(unsafe { libc::kill(example.child.id() as i32, signal) }, 0);
+        let printed = example.finish();
+        assert!(printed.contains(&format!("connections, {bytes} bytes")), "{printed}");
+    }
+}
+
+#[test]
+fn hash_server_says_what_to_do() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(path_of("hash_server")).args(arguments).output();
+        let output = output.expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (code, text) = run(&["--help"]);
+    assert!(code == Some(0) && text.starts_with("usage: "), "{text}");
+    for wrong in [&["--receivers", "2"][..], &["--listen", "127.0.0.1:0", "--receivers", "x"]] {
+        let (code, text) = run(wrong);
+        assert!(code == Some(2) && text.starts_with("usage: "), "{text}");
+    }
+    let (code, text) = run(&["--listen", "127.0.0.1:0", "--interface", "no-such-nic"]);
+    assert!(code == Some(1) && text.contains("name one in --listen"), "{text}");
+    let nic = ["--engine", "zcrx", "--interface", "no-such-nic"];
+    let (code, text) = run(&[&["--listen", "127.0.0.1:9"], &nic[..]].concat());
+    assert!(code == Some(1) && text.starts_with("hash_server: ") && text.contains(';'), "{text}");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let (code, text) = run(&["--listen", &address, "--receivers", "1"]);
+    assert!(code == Some(1) && text.contains("cannot listen on"), "{text}");
 }

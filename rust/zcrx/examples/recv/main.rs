@@ -85,6 +85,7 @@ impl Reception<'_> {
                     self.connections[stream.tag() as usize].failure = Some(error.to_string());
                     self.ended += 1;
                 }
+                _ => {} // only in a group
             }
         }
         Ok(())

@@ -9,9 +9,10 @@ use super::channel::{Message, Subscription};
 use crate::event::Over;
 use crate::{Buffer, End, Result};
 
-/// The buffers of one socket, on any thread: made by [`Dispatcher::add`](super::Dispatcher::add).
+/// The buffers of one socket, on any thread: made by [`Dispatcher::add`](super::Dispatcher::add) or by
+/// [`Connection::split`](super::Connection::split).
 ///
-/// It ends with `None` only when the socket has ended: if the dispatcher is dropped before, with an error. Dropping it
+/// It ends with `None` only when the socket has ended: if dispatcher or server are dropped before, with an error. Dropping it
 /// before its end removes the socket from the receiver and lets it go at once; what was received by then is lost.
 ///
 /// Who keeps all of its buffers and waits for more, as `collect` does with more than its window, gets an error that says so

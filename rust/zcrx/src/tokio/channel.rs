@@ -174,7 +174,7 @@ impl Drop for Subscription {
 
 /// The error of streams whose receiver was closed before they ended.
 pub(super) fn gone() -> Error {
-    Error::new(ECANCELED, Stage::Thread, "the dispatcher was dropped before the stream ended", "")
+    Error::new(ECANCELED, Stage::Thread, "the receiver was closed before the stream ended", "")
 }
 
 #[cfg(test)]

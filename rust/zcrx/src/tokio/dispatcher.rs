@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
-use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Sender, TryRecvError};
+use std::os::fd::AsFd;
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use ::tokio::sync::oneshot;
 
 use super::BufferStream;
-use super::channel::{Command, Queue, Subscription, gone};
-use crate::watch::{Watch, period};
-use crate::{Buffer, Builder, Error, Event, Events, Handle, Receiver, Result, Stage, Stats};
-use crate::{Stream, StreamOptions};
+use super::channel::{Command, gone};
+use super::streams::Streams;
+use crate::{Builder, Error, Handle, Receiver, Result, Stage, Stats, StreamOptions};
 
 const EIO: i32 = 5;
 
@@ -68,7 +64,7 @@ impl Dispatcher {
         let owner = move || match builder.open() {
             Ok(receiver) => {
                 let _ = opened.send(Ok(receiver.handle()));
-                Owner::new(receiver, own_commands, patience).run(&inbox);
+                run(receiver, Streams::new(own_commands, patience), &inbox);
             }
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -127,158 +123,19 @@ impl Drop for Dispatcher {
 }
 
 /// The receiver's side, on its thread.
-struct Owner {
-    receiver: Receiver,
-    /// For the streams, which send their own removal.
-    commands: Sender<Command>,
-    streams: HashMap<Stream, Served>,
-    /// Buffers of one stream on their way to it; empty between batches.
-    row: Vec<Buffer>,
-    patience: Duration,
-}
-
-/// A stream that has not ended.
-struct Served {
-    queue: Arc<Queue>,
-    watch: Watch,
-}
-
-impl Owner {
-    fn new(receiver: Receiver, commands: Sender<Command>, patience: Duration) -> Self {
-        Self { receiver, commands, streams: HashMap::new(), row: Vec::new(), patience }
-    }
-
-    fn run(mut self, inbox: &mpsc::Receiver<Command>) {
-        let mut wait = None;
-        while self.obey(inbox) {
-            let idle = match self.receiver.receive(wait) {
-                Ok(events) => {
-                    let idle = events.is_empty();
-                    dispatch(&mut self.streams, &mut self.row, events);
-                    idle
-                }
-                Err(error) => return self.fail(&error),
-            };
-            let look_again = !idle || self.look_for_stuck_consumers();
-            wait = period(self.patience).filter(|_| look_again);
-        }
-    }
-
-    /// Do what was asked; false: close.
-    fn obey(&mut self, inbox: &mpsc::Receiver<Command>) -> bool {
-        loop {
-            match inbox.try_recv() {
-                Ok(Command::Add { socket, options, reply }) => {
-                    // If the caller has dropped its future, the reply is dropped, which removes the stream.
-                    let _ = reply.send(self.add(socket, options));
-                }
-                // An error says that the stream has ended already.
-                Ok(Command::Remove(stream)) => drop(self.receiver.remove(stream)),
-                Ok(Command::Close) | Err(TryRecvError::Disconnected) => return false,
-                Err(TryRecvError::Empty) => return true,
+fn run(receiver: Receiver, mut streams: Streams, inbox: &mpsc::Receiver<Command>) {
+    let mut wait = None;
+    while streams.obey(&receiver, inbox) {
+        let idle = match receiver.receive(wait) {
+            Ok(events) => {
+                let idle = events.is_empty();
+                events.for_each(|event| streams.put(event));
+                streams.flush();
+                idle
             }
-        }
-    }
-
-    fn add(&mut self, socket: OwnedFd, options: StreamOptions) -> Result<Subscription> {
-        let stream = self.receiver.add_with(socket, options)?;
-        let queue = Arc::new(Queue::default());
-        let watch = Watch::of_many(self.patience);
-        self.streams.insert(stream, Served { queue: queue.clone(), watch });
-        let (commands, handle) = (self.commands.clone(), self.receiver.handle());
-        Ok(Subscription::new(queue, stream, commands, handle))
-    }
-
-    /// Whether it is worth another look: some stream rests.
-    fn look_for_stuck_consumers(&mut self) -> bool {
-        let stats = self.receiver.stats();
-        if stats.paused == 0 && stats.parked == 0 {
-            return false;
-        }
-        for (stream, served) in &mut self.streams {
-            if !served.queue.is_awaited() {
-                served.watch.forget();
-            } else if let Err(error) = served.watch.look(&self.receiver, *stream) {
-                served.queue.tell(error);
-            }
-        }
-        true
-    }
-
-    fn fail(&self, error: &Error) {
-        for served in self.streams.values() {
-            served.queue.finish(Err(error.clone()));
-        }
-    }
-}
-
-impl Drop for Owner {
-    /// No stream waits for a thread that has ended, however it did.
-    fn drop(&mut self) {
-        self.fail(&gone());
-    }
-}
-
-/// Hand the events over, those of one stream that follow each other at once. Buffers of a stream that was dropped go
-/// back, until its end comes.
-fn dispatch(streams: &mut HashMap<Stream, Served>, row: &mut Vec<Buffer>, events: Events<'_>) {
-    let mut row_of = None;
-    for event in events {
-        let stream = event.stream();
-        if row_of != Some(stream) {
-            deliver(streams, row_of, row);
-            row_of = Some(stream);
-        }
-        let last = match event {
-            Event::Data { buffer, .. } => {
-                row.push(buffer);
-                continue;
-            }
-            Event::End { end, .. } => Ok(end),
-            Event::Error { error, .. } => Err(error),
+            Err(error) => return streams.fail(&error),
         };
-        deliver(streams, row_of, row);
-        if let Some(served) = streams.remove(&stream) {
-            served.queue.finish(last);
-        }
-    }
-    deliver(streams, row_of, row);
-}
-
-fn deliver(streams: &HashMap<Stream, Served>, stream: Option<Stream>, row: &mut Vec<Buffer>) {
-    if let Some(served) = stream.and_then(|stream| streams.get(&stream)) {
-        served.queue.deliver(row);
-    }
-    Buffer::release_all(row);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::{Context, Poll, Waker};
-
-    use super::super::channel::Message;
-    use super::*;
-    use crate::Engine;
-
-    #[test]
-    fn a_failure_is_told_to_each_stream_with_what_to_do() {
-        let receiver = Receiver::builder().engine(Engine::Recv).open().expect("opened");
-        let (commands, inbox) = mpsc::channel();
-        let stream = Stream { handle: 1, tag: 0, receiver: 1 };
-        let mut subscription =
-            Subscription::new(Arc::default(), stream, commands.clone(), receiver.handle());
-        let mut owner = Owner::new(receiver, commands, Duration::MAX);
-        let served = Served { queue: subscription.queue(), watch: Watch::of_many(Duration::MAX) };
-        owner.streams.insert(stream, served);
-        owner.fail(&Error::new(EIO, Stage::Receive, "it broke", "mend it"));
-        drop(owner);
-        match subscription.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Message::Last(Err(error))) => {
-                assert_eq!((error.message(), error.hint()), ("it broke", Some("mend it")));
-            }
-            _ => panic!("told nothing"),
-        }
-        drop(subscription);
-        assert!(inbox.try_recv().is_err(), "what has ended is not removed");
+        let look_again = !idle || streams.look_for_stuck_consumers(&receiver);
+        wait = streams.period().filter(|_| look_again);
     }
 }

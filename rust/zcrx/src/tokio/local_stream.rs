@@ -125,6 +125,8 @@ impl Stream for LocalStream {
                     this.over = Some(Over::Failed);
                     return Poll::Ready(Some(Err(error)));
                 }
+                // Only in a group, which this receiver is not in.
+                Some(Event::Added { .. } | Event::Refused { .. }) => {}
                 None => {
                     let budget = ready!(::tokio::task::coop::poll_proceed(context));
                     let received = this.receiver.poll_receive(&mut this.batch, context);

@@ -44,6 +44,7 @@ const FAST_BYTES: usize = 64 << 10;
 ///             EventRef::Data { bytes, .. } => received.extend_from_slice(bytes),
 ///             EventRef::End { .. } => return Ok(received),
 ///             EventRef::Error { error, .. } => return Err(error),
+///             _ => {} // only in a group
 ///         }
 ///     }
 /// }
@@ -75,6 +76,11 @@ impl AsyncReceiver {
             .map_err(|error| from_io(error.into_parts().1))?;
         // The first receive starts the streams; before it the descriptor does not become readable.
         Ok(Self { receiver, more: Cell::new(true), fast: Cell::new(false) })
+    }
+
+    /// The receiver, no longer registered.
+    pub fn into_inner(self) -> Receiver {
+        self.receiver.into_inner()
     }
 
     /// Receive a batch of events; there is at least one in it.
