@@ -14,7 +14,8 @@
 //   - [Receiver.Events] is the same as an iterator in the caller's goroutine;
 //   - a [Stream] reads one connection: an io.Reader, an io.WriterTo that passes views to Write, and [Stream.Next] for
 //     views one by one;
-//   - a [Listener] makes connections whose Read goes through a receiver: an http.Server can sit on it.
+//   - a [Group] is several receivers that share the connections of a server, one for each of several processors or NIC queues;
+//   - a [Listener] makes connections whose Read goes through a receiver, or those of a group: an http.Server can sit on it.
 //
 // The bytes of a stream are delivered once and in order, and then its end or an error, once.
 //
@@ -40,10 +41,22 @@
 //
 // All methods may be called by any number of goroutines at once. Calls that the kernel allows on one thread only are made on the
 // receiver's own thread. The function that Receive calls runs on it too, so it should not block. One Receive or Events runs at a time for each receiver; a
-// program that wants more processors at work opens more receivers.
+// program that wants more processors at work opens a [Group].
 //
 // Events of connections added by [Receiver.Add] wait for the next Receive or Events while there is none, in buffers that count for
 // their windows.
+//
+// # Groups
+//
+// [OpenGroup] opens several receivers, each with a thread, an area and, on a NIC, a queue of its own. A server on them is
+//
+//	group, err := zcrx.OpenGroup(zcrx.GroupOptions{})
+//	...
+//	err = http.Serve(group.Listen(listener), handler)
+//
+// Each connection goes to the receiver at whose queue it arrives, else to the one with the fewest. [Group.AcceptFrom] and [Group.Add]
+// give the connections to [Receiver.Receive] instead, by an Added event. [Group.Close] closes all of it, in whatever order the
+// receivers are closed otherwise.
 //
 // # Zero-copy
 //

@@ -13,7 +13,7 @@ import (
 
 // Errors to compare with by errors.Is.
 var (
-	// ErrClosed: the receiver or the stream is closed. It is also net.ErrClosed.
+	// ErrClosed: the receiver, the group (or each of its receivers) or the stream is closed. It is also net.ErrClosed.
 	ErrClosed error = closedError{}
 	// ErrReleased: the buffer was released before. Nothing was changed.
 	ErrReleased = errors.New("zcrx: buffer already released")
@@ -69,11 +69,13 @@ func (e *OpError) Unwrap() error { return e.Errno }
 func (e *OpError) Is(target error) bool {
 	switch target {
 	case ErrNotTCP:
-		return e.Op == opAdd && (e.Errno == syscall.EPROTONOSUPPORT || e.Errno == syscall.ENOTSOCK)
+		return (e.Op == opAdd || e.Op == opListen) && (e.Errno == syscall.EPROTONOSUPPORT || e.Errno == syscall.ENOTSOCK)
 	case ErrAdded:
 		return e.Op == opAdd && e.Errno == syscall.EEXIST && e.Stage == stageSocket // else a flow rule that exists
 	case ErrNoStream:
 		return e.Errno == syscall.ENOENT && e.Stage == stageStream
+	case ErrClosed, net.ErrClosed: // every receiver of the group is closed
+		return e.Errno == syscall.ESHUTDOWN && (e.Op == opAdd || e.Op == opListen)
 	}
 	return false
 }
@@ -88,6 +90,7 @@ const (
 	opOpen        = "open"
 	opClose       = "close"
 	opAdd         = "add"
+	opListen      = "listen"
 	opRemove      = "remove"
 	opPause       = "pause"
 	opResume      = "resume"

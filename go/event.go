@@ -4,6 +4,7 @@ package zcrx
 
 import (
 	"syscall"
+	"unsafe"
 
 	"github.com/zcrx/zcrx/go/internal/core"
 )
@@ -18,6 +19,7 @@ const (
 	Data  Kind = core.EventData  // Buffer holds the next bytes of the stream
 	End   Kind = core.EventEnd   // the stream is over, Event.End says how; no event of it follows
 	Error Kind = core.EventError // the stream is over, Event.Err says why; no event of it follows
+	Added Kind = core.EventAdded // a Group has added a connection here: Event.Arrival tells of it
 )
 
 func (k Kind) String() string {
@@ -28,6 +30,8 @@ func (k Kind) String() string {
 		return "end"
 	case Error:
 		return "error"
+	case Added:
+		return "added"
 	}
 	return "none"
 }
@@ -54,6 +58,9 @@ func (r EndReason) String() string {
 }
 
 // Event is one result of receiving. The events of a stream come in order; End or Error comes once, last.
+//
+// In a [Group] there is also an Error whose Stream is 0: a connection that was handed over could not be added. Its [Event.Arrival]
+// tells of it, and Err is an [*OpError].
 type Event struct {
 	Kind   Kind
 	End    EndReason // of an End
@@ -62,6 +69,19 @@ type Event struct {
 	Buffer Buffer // of Data: valid until the function that got the event returns; to keep it, Take it
 	Err    error  // of Error: a syscall.Errno such as ECONNRESET
 }
+
+// Arrival tells of a connection that a [Group] has added, which is what an Added event is about, or could not add. It is nil for all
+// other events.
+func (e *Event) Arrival() *Arrival {
+	if e.Kind != Added && (e.Kind != Error || e.Stream != 0) {
+		return nil
+	}
+	return (*Arrival)(e.Buffer.data)
+}
+
+// setArrival puts it where other events have their bytes: with a field more an Event would not be passed in registers. A
+// Buffer without an owner is an empty one.
+func (e *Event) setArrival(a *Arrival) { e.Buffer.data = unsafe.Pointer(a) }
 
 // Bytes are the event's data; nil if it has none. Short for e.Buffer.Bytes().
 func (e *Event) Bytes() []byte {

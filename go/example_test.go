@@ -178,6 +178,44 @@ func ExampleListener() {
 	// Output: 12 bytes
 }
 
+// A server on two receivers: each connection has a goroutine, and is read through one of them.
+func ExampleGroup() {
+	group, err := zcrx.OpenGroup(zcrx.GroupOptions{Count: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer group.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := group.Listen(listener)
+	defer server.Close()
+	go func() {
+		for {
+			conn, err := server.Accept()
+			if err != nil {
+				return // it is closed
+			}
+			go func() {
+				defer conn.Close()
+				io.Copy(conn, conn) // an echo
+			}()
+		}
+	}()
+
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "through a group")
+	conn.(*net.TCPConn).CloseWrite()
+	answer, _ := io.ReadAll(conn)
+	fmt.Printf("%s, connections: %d\n", answer, group.Stats().Added)
+	// Output: through a group, connections: 1
+}
+
 func ExampleProbe() {
 	can, err := zcrx.Probe()
 	if err != nil {

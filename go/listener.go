@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Listener accepts connections that are read through a receiver, and written as before. Any server that takes a net.Listener
+// Listener accepts connections that are read through a receiver, or those of a group, and written as before. Any server that takes a net.Listener
 // can use it; an http.Server then reads requests and their bodies through views.
 type Listener struct {
 	net.Listener
@@ -20,14 +20,20 @@ type Listener struct {
 	// it before the first Accept.
 	OnFallback func(conn net.Conn, reason error)
 
-	rx      *Receiver
+	adder   adder
 	options []StreamOption
+}
+
+// adder is what a Listener adds its connections to.
+type adder interface {
+	Stream(conn net.Conn, options ...StreamOption) (*Stream, error)
+	leavesReadable(err error) bool
 }
 
 // NewListener wraps a listener of TCP connections. Closing it closes the listener only: the receiver serves the connections that
 // there are until it is closed itself.
 func NewListener(listener net.Listener, rx *Receiver, options ...StreamOption) *Listener {
-	return &Listener{Listener: listener, rx: rx, options: options}
+	return &Listener{Listener: listener, adder: rx, options: options}
 }
 
 // Listen listens as net.Listen does, but without Multipath TCP, which zcrx cannot receive.
@@ -54,14 +60,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, err := l.rx.Stream(conn, l.options...)
+	stream, err := l.adder.Stream(conn, l.options...)
 	switch {
 	case err == nil:
 		return &Conn{conn, stream}, nil
 	case errors.Is(err, ErrClosed), errors.Is(err, errNoView): // so would all others
 		conn.Close()
 		return nil, err
-	case !l.rx.leavesReadable(err):
+	case !l.adder.leavesReadable(err):
 		conn.Close()
 		return nil, acceptError{err}
 	}

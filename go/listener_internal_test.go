@@ -39,6 +39,11 @@ func listen(t *testing.T) (*Receiver, *Listener) {
 // withOneDescriptor calls f when only one more can be opened: Accept gets it, and adding the connection fails.
 func withOneDescriptor(t *testing.T, f func()) {
 	t.Helper()
+	withDescriptors(t, 1, f)
+}
+
+func withDescriptors(t *testing.T, count int, f func()) {
+	t.Helper()
 	var before syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
@@ -63,8 +68,10 @@ func withOneDescriptor(t *testing.T, f func()) {
 		}
 		taken = append(taken, fd)
 	}
-	syscall.Close(taken[0])
-	taken = taken[1:]
+	for _, fd := range taken[:count] {
+		syscall.Close(fd)
+	}
+	taken = taken[count:]
 	f()
 }
 

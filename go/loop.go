@@ -10,12 +10,21 @@ import (
 	"github.com/zcrx/zcrx/go/internal/core"
 )
 
-// The owner's thread executes commands, and receives while there is a consumer or a Stream.
+// The owner's thread executes commands, and receives while there is a consumer or a Stream, or its group has Streams.
 
 func (rx *Receiver) run(started chan<- struct{}) {
 	// Never unlocked, so that the thread ends with the goroutine: no other goroutine ever runs on it, and the
 	// thread's number says whether a call comes from within.
 	runtime.LockOSThread()
+	if onMainThread() {
+		// It does not end with its goroutine, and would stay pinned. While it is held here, the other goroutine gets another one.
+		elsewhere := make(chan struct{})
+		go rx.run(elsewhere)
+		<-elsewhere
+		runtime.UnlockOSThread()
+		close(started)
+		return
+	}
 	rx.thread = threadID()
 	close(started)
 	defer rx.shutdown() // also when a consumer's function ends the goroutine
@@ -32,7 +41,7 @@ func (rx *Receiver) run(started chan<- struct{}) {
 			rx.finishConsumer(outcome{cancelled: true})
 		case rx.consumerIsIdle() && len(rx.backlog) > 0:
 			rx.serveBacklog()
-		case rx.consumerIsIdle() || rx.readers > 0:
+		case rx.consumerIsIdle() || rx.readers > 0 || rx.group.isRead():
 			rx.receive()
 		default:
 			<-rx.work
@@ -142,15 +151,9 @@ func (rx *Receiver) route(events []core.Event) {
 	for i := range events {
 		raw := &events[i]
 		index := raw.Tag
-		e := &rx.entries[index]
-		raw.Tag = e.tag
-		over := raw.Kind != core.EventData
-		if e.feed != nil {
-			e.feed.accept(raw)
-			raw.Kind = kindTaken
-			raw.Buffer.Area = 0
-		}
-		if over {
+		if index >= groupTags {
+			rx.routeMember(raw)
+		} else if rx.pass(&rx.entries[index], raw) {
 			rx.dropEntry(index)
 		}
 	}
@@ -159,6 +162,18 @@ func (rx *Receiver) route(events []core.Event) {
 		rx.touched[i] = nil
 	}
 	rx.touched = rx.touched[:0]
+}
+
+// pass has the entry's Stream take an event, or sets the caller's tag in it. It says whether the stream is over.
+func (rx *Receiver) pass(e *entry, raw *core.Event) (over bool) {
+	over = raw.Kind != core.EventData
+	raw.Tag = e.tag
+	if e.feed != nil {
+		e.feed.accept(raw)
+		raw.Kind = kindTaken
+		raw.Buffer.Area = 0
+	}
+	return over
 }
 
 // serve passes routed events to the consumer and releases those that it has processed; it returns the others.
@@ -218,6 +233,7 @@ func (rx *Receiver) shutdown() {
 			f.detach(reason)
 		}
 	}
+	rx.detachMembers(reason)
 	core.ReleaseEvents(rx.backlog)
 	core.ReleaseEvents(rx.inHand) // only if the consumer's function ended the goroutine
 	rx.life.Lock()
@@ -230,8 +246,10 @@ func (rx *Receiver) shutdown() {
 		rx.consumer.abandon()
 		rx.finishConsumer(outcome{over: true, err: reason})
 	}
+	rx.arrivals.close()
 	for _, c := range rx.commands {
 		c.done <- ErrClosed
 	}
 	close(rx.done)
+	rx.group.left()
 }

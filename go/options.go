@@ -4,7 +4,9 @@ package zcrx
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"time"
 
 	"github.com/zcrx/zcrx/go/internal/core"
 )
@@ -107,6 +109,12 @@ type Options struct {
 	RefillEntries    uint32   // default: one for each chunk of the area
 	RefillRingKernel bool     // refill ring in memory that the kernel allocates
 
+	// BusyPoll is how long a receive that would sleep polls the NIC first, in whole microseconds, at most a second; 0: it does
+	// not. Engines with a ring, Linux 6.9: Info.BusyPollUs tells whether it does.
+	BusyPoll time.Duration
+	// Processor is the one to which the receiver's thread is pinned when it first receives; nil: none.
+	Processor *int
+
 	Batch int // events that one call into C brings, 1 to 65536; default DefaultBatch
 }
 
@@ -124,6 +132,7 @@ func (o *Options) core() core.Options {
 		WindowBytes:   o.WindowBytes,
 		AreaMaxBytes:  o.AreaMaxBytes,
 		DMABuf:        -1,
+		BusyPollUs:    microseconds(o.BusyPoll),
 	}
 	if o.RequireZeroCopy {
 		c.Flags |= core.RequireZeroCopy
@@ -138,6 +147,10 @@ func (o *Options) core() core.Options {
 		c.Flags |= core.Queue
 		c.Queue = *o.Queue
 	}
+	if o.Processor != nil {
+		c.Flags |= core.Processor
+		c.Processor = number(*o.Processor)
+	}
 	if o.NICPrepared {
 		c.NICMode = core.NICPrepared
 	}
@@ -145,6 +158,22 @@ func (o *Options) core() core.Options {
 		c.DMABuf = int32(o.DMABuf.Fd())
 	}
 	return c
+}
+
+// number is what C gets of an int. What does not fit is out of every range, so that the core refuses it by the option's name.
+func number(n int) uint32 {
+	if n < 0 || uint64(n) > math.MaxUint32 {
+		return math.MaxUint32
+	}
+	return uint32(n)
+}
+
+// microseconds rounds up: a little is not nothing.
+func microseconds(d time.Duration) uint32 {
+	if d < 0 || d > math.MaxInt64-time.Microsecond {
+		return math.MaxUint32
+	}
+	return number(int((d + time.Microsecond - 1) / time.Microsecond))
 }
 
 func (o *Options) batch() (int, error) {

@@ -178,6 +178,9 @@ func (c *consumer) lend(raw *core.Event, e *Event) {
 	}
 	e.Buffer = Buffer{}
 	e.Err = endError(raw)
+	if isArrival(raw) {
+		c.rx.arrivals.tell(raw, e)
+	}
 }
 
 // handOver sends a copy of a batch to the goroutine of Events. Meanwhile the owner's thread executes commands and

@@ -22,6 +22,7 @@ type Receiver struct {
 	counters *counters
 	info     Info
 	ownRules bool // each connection has a flow rule that Add sets; before that its bytes do not come to the queue
+	group    *Group
 
 	// The life of the handle: held for reading by whoever uses it off the owner's thread.
 	life   sync.RWMutex
@@ -50,8 +51,12 @@ type Receiver struct {
 	backlog  []core.Event // received while nobody called Receive
 	inHand   []core.Event // at the consumer
 	consumer *consumer
-	touched  []*feed   // by the batch in hand
-	failure  error     // the ring is broken
+	touched  []*feed              // by the batch in hand
+	failure  error                // the ring is broken
+	joined   map[*member]struct{} // that its group has added here
+	unwanted map[uint64]struct{}  // streams that are removed, and of which nobody is told
+
+	arrivals arrivals  // not told yet
 	yielded  time.Time // when other goroutines were last let run
 }
 
@@ -79,7 +84,13 @@ func Open(options Options) (*Receiver, error) {
 	if failure.Code != 0 {
 		return nil, newOpError(opOpen, failure)
 	}
-	rx := &Receiver{
+	rx := newReceiver(handle, &options, size)
+	rx.start()
+	return rx, nil
+}
+
+func newReceiver(handle core.Receiver, options *Options, size int) *Receiver {
+	return &Receiver{
 		handle:   handle,
 		counters: new(counters),
 		info:     newInfo(handle.Info()),
@@ -88,10 +99,13 @@ func Open(options Options) (*Receiver, error) {
 		done:     make(chan struct{}),
 		batch:    core.NewEvents(size),
 	}
+}
+
+// start returns when the owner's thread is known.
+func (rx *Receiver) start() {
 	started := make(chan struct{})
 	go rx.run(started)
 	<-started
-	return rx, nil
 }
 
 // Close closes the receiver and puts the NIC back. Buffers that were taken stay valid until they are released; added
@@ -101,18 +115,21 @@ func Open(options Options) (*Receiver, error) {
 //
 // Called by the function that Receive calls, it takes effect when that returns.
 func (rx *Receiver) Close() error {
-	err := rx.do(func() error {
-		if rx.closing {
-			return ErrClosed
-		}
-		rx.closing = true
-		return nil
-	})
+	err := rx.do(rx.beginClose)
 	if err == nil && !rx.onOwnThread() {
 		<-rx.done
 		err = rx.closeError
 	}
 	return err
+}
+
+// beginClose runs on the owner's thread.
+func (rx *Receiver) beginClose() error {
+	if rx.closing {
+		return ErrClosed
+	}
+	rx.closing = true
+	return nil
 }
 
 // closeError says what the core's close returned. That the end of the ring is deferred to the last buffer is no error.

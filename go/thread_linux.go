@@ -5,3 +5,5 @@ package zcrx
 import "syscall"
 
 func threadID() int { return syscall.Gettid() }
+
+func onMainThread() bool { return syscall.Gettid() == syscall.Getpid() }

@@ -5,3 +5,5 @@
 package zcrx
 
 func threadID() int { return -1 }
+
+func onMainThread() bool { return false }

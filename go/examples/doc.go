@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-// Package examples has programs that use package zcrx: recv, a file receiver, and upload, an HTTP server. Their test runs them.
+// Package examples has programs that use package zcrx: recv, a file receiver; upload, an HTTP server; and digest, a server on a
+// group of receivers. Their test runs them.
 package examples

@@ -50,6 +50,7 @@ type program struct {
 	*exec.Cmd
 	out     bytes.Buffer
 	errors  messages
+	line    string // the first of errors
 	address string
 }
 
@@ -103,6 +104,7 @@ func run(t *testing.T, command *exec.Cmd) *program {
 	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
 	select {
 	case line := <-p.errors.first:
+		p.line = line
 		found := regexp.MustCompile(`listening on (\S+[0-9])`).FindStringSubmatch(line)
 		if found == nil {
 			t.Fatalf("%q", line)

@@ -44,6 +44,8 @@ type executor struct {
 	listener    net.Listener
 	payload     []byte
 	rx          *zcrx.Receiver
+	group       *zcrx.Group
+	members     []member
 	connections []connection
 	interrupt   atomic.Pointer[context.CancelFunc] // of the receive that waits
 
@@ -89,17 +91,15 @@ func (x *executor) good(data []byte, place uint64) int {
 
 // ---- the receiver ----
 
-func (x *executor) open(_ *strings.Builder, words []string) (string, error) {
-	option := make(map[string]string)
+// optionsOf are the words of a request, and the options that they give.
+func optionsOf(words []string) (option map[string]string, options zcrx.Options, err error) {
+	option = make(map[string]string)
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
 		option[key] = value
 	}
 	engine, err := zcrx.ParseEngine(option["engine"])
-	if err != nil {
-		return "", err
-	}
-	options := zcrx.Options{
+	options = zcrx.Options{
 		Engine:        engine,
 		Interface:     option["interface"],
 		AreaBytes:     number(option["area_bytes"]),
@@ -113,6 +113,14 @@ func (x *executor) open(_ *strings.Builder, words []string) (string, error) {
 	}
 	if port := option["steer_port"]; port != "" && port != "0" {
 		options.Steer, options.SteerPort = zcrx.SteerPort, uint16(number(port))
+	}
+	return option, options, err
+}
+
+func (x *executor) open(_ *strings.Builder, words []string) (string, error) {
+	option, options, err := optionsOf(words)
+	if err != nil {
+		return "", err
 	}
 	if option["area"] == "dmabuf" {
 		file, err := os.Open(os.DevNull)
@@ -129,7 +137,12 @@ func (x *executor) open(_ *strings.Builder, words []string) (string, error) {
 	return x.rx.Info().Engine.String(), nil
 }
 
-func (x *executor) close(*strings.Builder, []string) (string, error) { return "done", x.rx.Close() }
+func (x *executor) close(*strings.Builder, []string) (string, error) {
+	if x.group != nil {
+		return "done", x.closeGroup()
+	}
+	return "done", x.rx.Close()
+}
 
 // wake ends the receive that waits, if there is one: what a Go program has for it is its context.
 func (x *executor) wake(*strings.Builder, []string) (string, error) {
@@ -222,6 +235,13 @@ func (x *executor) recv(_ *strings.Builder, words []string) (string, error) {
 // receive collects events until the first pause after one, or until there are as many as wanted. What is held is taken by
 // Receive's function, what is used is lent by the iterator.
 func (x *executor) receive(facts *strings.Builder, words []string) (string, error) {
+	return x.receiveFrom(x.rx, x.report, facts, words)
+}
+
+// report makes facts of an event.
+type report func(e *zcrx.Event, hold bool) string
+
+func (x *executor) receiveFrom(rx *zcrx.Receiver, report report, facts *strings.Builder, words []string) (string, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	if timeout := int64(number(words[1])); timeout >= 0 {
 		ctx, cancel = context.WithTimeout(context.Background(), max(shortest, time.Duration(timeout)*time.Millisecond))
@@ -230,21 +250,21 @@ func (x *executor) receive(facts *strings.Builder, words []string) (string, erro
 	x.interrupt.Store(&cancel)
 	left := number(words[0])
 	take := func(e *zcrx.Event, hold bool) (done bool) {
-		facts.WriteString(x.report(e, hold))
+		facts.WriteString(report(e, hold))
 		cancel() // takes effect by and by
 		left--
 		return left == 0
 	}
 	var err error
 	if words[2] == "hold" {
-		err = x.rx.Receive(ctx, func(e zcrx.Event) error {
+		err = rx.Receive(ctx, func(e zcrx.Event) error {
 			if take(&e, true) {
 				return zcrx.ErrStop
 			}
 			return nil
 		})
 	} else {
-		for e, failure := range x.rx.Events(ctx) {
+		for e, failure := range rx.Events(ctx) {
 			if err = failure; err != nil || take(&e, false) {
 				break
 			}
@@ -257,7 +277,16 @@ func (x *executor) receive(facts *strings.Builder, words []string) (string, erro
 }
 
 func (x *executor) report(e *zcrx.Event, hold bool) string {
-	whose := fmt.Sprintf("%x %d", e.Stream, e.Tag)
+	var c *connection
+	if e.Tag < uint64(len(x.connections)) {
+		c = &x.connections[e.Tag]
+	}
+	return x.reportOf(c, e.Tag, e, hold)
+}
+
+// reportOf is report for an event of this connection, nil if there is none.
+func (x *executor) reportOf(c *connection, number uint64, e *zcrx.Event, hold bool) string {
+	whose := fmt.Sprintf("%x %d", e.Stream, number)
 	switch {
 	case e.Kind == zcrx.Error:
 		var number syscall.Errno
@@ -265,10 +294,9 @@ func (x *executor) report(e *zcrx.Event, hold bool) string {
 		return fmt.Sprintf("error %s %d\n", whose, number)
 	case e.Kind == zcrx.End && e.Err == nil:
 		return fmt.Sprintf("end %s %s\n", whose, e.End)
-	case e.Kind != zcrx.Data || e.End != 0 || e.Err != nil || e.Tag >= uint64(len(x.connections)):
+	case e.Kind != zcrx.Data || e.End != 0 || e.Err != nil || c == nil:
 		return fmt.Sprintf("odd %s %+v\n", whose, e)
 	}
-	c := &x.connections[e.Tag]
 	h := held{e.Buffer, c.place}
 	c.place += uint64(h.buffer.Len())
 	good, id := x.good(h.buffer.Bytes(), h.place), uint64(0)

@@ -41,15 +41,15 @@ func (x *executor) serve(number uintptr) {
 		if err != nil {
 			return
 		}
-		if _, err := channel.WriteString(x.answer(strings.Fields(line))); err != nil {
+		if _, err := channel.WriteString(x.answer(number, strings.Fields(line))); err != nil {
 			return
 		}
 	}
 }
 
-func (x *executor) answer(words []string) string {
+func (x *executor) answer(channel uintptr, words []string) string {
 	var lines strings.Builder
-	run := x.requests()[words[0]]
+	run := x.requests(channel)[words[0]]
 	if run == nil {
 		return fmt.Sprintf("failed %d no such request: %s\n", syscall.ENOSYS, words[0])
 	}
@@ -64,13 +64,19 @@ func (x *executor) answer(words []string) string {
 	return lines.String()
 }
 
-func (x *executor) requests() map[string]request {
-	return map[string]request{
+func (x *executor) requests(channel uintptr) map[string]request {
+	requests := map[string]request{
 		"hello": x.hello, "open": x.open, "close": x.close, "wake": x.wake, "stats": x.stats, "settle": x.settle,
 		"accept": x.accept, "go": x.goOn, "shut": x.shut, "add": x.add, "remove": x.remove, "recv": x.recv,
 		"pause": x.pause, "resume": x.resume, "stream-stats": x.streamStats,
 		"receive": x.receive, "iterate": x.iterate, "release": x.release, "twice": x.twice,
+		"group": x.openGroup, "group-add": x.groupAdd, "group-listen": x.groupListen, "group-stats": x.groupStats,
 	}
+	if x.group != nil && int(channel) < len(x.members) {
+		m := &x.members[channel]
+		requests["receive"], requests["leave"] = m.receive, m.leave
+	}
+	return requests
 }
 
 func main() {
@@ -103,7 +109,7 @@ func (x *executor) hello(facts *strings.Builder, _ []string) (string, error) {
 	facts.WriteString("cannot close Close always takes place on the receiver's own thread\n")
 	facts.WriteString("cannot wake_ms,through there is nothing to wake a Stream by\n")
 	facts.WriteString("cannot area=caller memory of a Go program's own is the garbage collector's\n")
-	facts.WriteString("protocol 2\n")
+	facts.WriteString("protocol 3\n")
 	facts.WriteString("own threads\nown mappings 18446744073709551615\nahead\n")
 	return runtime.Version() + ", zcrx " + zcrx.Version(), nil
 }

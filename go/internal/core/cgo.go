@@ -55,6 +55,8 @@ func cOptions(o *Options) (options *C.struct_zrx_options, free func()) {
 		steer_port:     C.uint32_t(o.SteerPort),
 		window_bytes:   C.uint64_t(o.WindowBytes),
 		area_max_bytes: C.uint64_t(o.AreaMaxBytes),
+		busy_poll_us:   C.uint32_t(o.BusyPollUs),
+		processor:      C.uint32_t(o.Processor),
 	}
 	options._interface, free = cName(o.Interface)
 	return options, free
@@ -67,6 +69,15 @@ func cName(name string) (text *C.char, free func()) {
 	}
 	text = C.CString(name)
 	return text, func() { C.free(unsafe.Pointer(text)) }
+}
+
+func cStreamOptions(o *StreamOptions) C.struct_zrx_stream_options {
+	return C.struct_zrx_stream_options{
+		size:         C.sizeof_struct_zrx_stream_options,
+		limit_bytes:  C.uint64_t(o.Limit),
+		tag:          C.uint64_t(o.Tag),
+		window_bytes: C.uint64_t(o.WindowBytes),
+	}
 }
 
 // Open opens a receiver; on failure the error's code is not 0.
@@ -87,12 +98,7 @@ func (r Receiver) Close() int { return int(C.zrx_receiver_close(r.c())) }
 // Add adds the socket; 0 or a negative errno.
 func (r Receiver) Add(fd uintptr, o *StreamOptions) (stream uint64, code int) {
 	var handle C.uint64_t
-	options := C.struct_zrx_stream_options{
-		size:         C.sizeof_struct_zrx_stream_options,
-		limit_bytes:  C.uint64_t(o.Limit),
-		tag:          C.uint64_t(o.Tag),
-		window_bytes: C.uint64_t(o.WindowBytes),
-	}
+	options := cStreamOptions(o)
 	code = int(C.zrx_receiver_add(r.c(), C.int(fd), &options, &handle))
 	return uint64(handle), code
 }

@@ -11,6 +11,9 @@ import "unsafe"
 // Receiver is a handle of the C library.
 type Receiver struct{ pointer unsafe.Pointer }
 
+// Group is a handle of the C library.
+type Group struct{ pointer unsafe.Pointer }
+
 // Buffer is struct zrx_buffer. Its pointers point outside of Go's heap, and are numbers here: so neither the garbage collector nor
 // cgo, which checks each pointer that it passes, has anything to look at in a list of Buffers.
 type Buffer struct {
@@ -58,6 +61,16 @@ type Options struct {
 	SteerPort     uint32
 	WindowBytes   uint64
 	AreaMaxBytes  uint64
+	BusyPollUs    uint32
+	Processor     uint32
+}
+
+// GroupOptions is struct zrx_group_options. Zero is the default.
+type GroupOptions struct {
+	Flags        uint32
+	Count        uint32
+	InboxEntries uint32
+	Receiver     Options
 }
 
 // StreamOptions is struct zrx_stream_options. Zero is the default.

@@ -31,6 +31,12 @@ func (Receiver) Wake()                                            {}
 func (Receiver) LastError() Error                                 { return refusal }
 func (Receiver) Stats() Stats                                     { return Stats{} }
 func (Receiver) Info() Info                                       { return Info{} }
+func OpenGroup(*GroupOptions) (Group, Error)                      { return Group{}, refusal }
+func (Group) Close() int                                          { return 0 }
+func (Group) Receivers() []Receiver                               { return nil }
+func (Group) Add(uintptr, *StreamOptions) Error                   { return refusal }
+func (Group) Listen(uintptr, *StreamOptions) Error                { return refusal }
+func (Group) Stats(int) GroupStats                                { return GroupStats{} }
 func ReleaseEvents([]Event) int                                   { return -enosys }
 func ReleaseBuffers([]Buffer) int                                 { return -enosys }
 func Probe() (Capabilities, int)                                  { return Capabilities{}, -enosys }
