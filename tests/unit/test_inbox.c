@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define PRODUCERS 4
-#define EACH      20000
+#define EACH      4000
 
 static struct zrx_area area;
 
@@ -129,8 +129,10 @@ static void test_producers(uint64_t close_after)
 		first = zrx_inbox_first(&inbox);
 		if (!first && taken >= close_after)
 			break;
-		if (!first)
+		if (!first) {
+			sched_yield();
 			continue;
+		}
 		CHECK_EQUAL(first->cookie % EACH, next[first->cookie / EACH]++);
 		zrx_inbox_take(&inbox);
 		taken++;
