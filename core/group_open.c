@@ -95,7 +95,7 @@ static struct zrx_group *group_new(const struct zrx_group_options *options)
 {
 	struct zrx_group *group =
 		zrx_sys_alloc(sizeof(*group) + options->count * sizeof(struct zrx_inbox));
-	uint32_t entries = 1;
+	uint32_t entries = ZRX_INBOX_LEAST;
 
 	if (!group)
 		return NULL;

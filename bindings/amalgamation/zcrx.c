@@ -3607,7 +3607,10 @@ struct zrx_inbox {
 
 #define ZRX_INBOX_CLOSED (1u << 31)
 
-/* Returns 0 or -ENOMEM. Closed at first. entries: a power of two. */
+/* With one slot "written" and "free for the next round" would be the same turn. */
+#define ZRX_INBOX_LEAST 2u
+
+/* Returns 0 or -ENOMEM. Closed at first. entries: a power of two, at least ZRX_INBOX_LEAST. */
 int zrx_inbox_open(struct zrx_inbox *inbox, uint32_t entries);
 void zrx_inbox_free(struct zrx_inbox *inbox);
 
@@ -5666,7 +5669,7 @@ static struct zrx_group *group_new(const struct zrx_group_options *options)
 {
 	struct zrx_group *group =
 		zrx_sys_alloc(sizeof(*group) + options->count * sizeof(struct zrx_inbox));
-	uint32_t entries = 1;
+	uint32_t entries = ZRX_INBOX_LEAST;
 
 	if (!group)
 		return NULL;

@@ -649,8 +649,8 @@ struct zrx_group_options {
 	uint32_t flags;        /* ZRX_GROUP_* */
 	uint32_t count;        /* receivers; default: as many as processors that this process may use, at most 16, and on a
 				  NIC as many of them as there are free queues */
-	uint32_t inbox_entries; /* sockets that may wait for the thread of a receiver, each; rounded up to a power of two, at
-				   most 65536. Default: 1024 */
+	uint32_t inbox_entries; /* sockets that may wait for the thread of a receiver, each; rounded up to a power of two from 2
+				   to 65536. Default: 1024 */
 	const struct zrx_options *receiver; /* how to open each of them; NULL: all defaults */
 	uint64_t reserved[2];  /* zero */
 };

@@ -273,6 +273,30 @@ static void test_full(void)
 		close_pair(pairs[i]);
 }
 
+/* The smallest inbox has room for two, and loses none. */
+static void test_smallest(void)
+{
+	struct zrx_group *group = open_group(1, 1);
+	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
+	struct zrx_event event;
+	int pairs[3][2];
+
+	for (uint64_t i = 0; i < 3; i++) {
+		tcp_pair(pairs[i]);
+		options.tag = i;
+		CHECK_EQUAL(zrx_group_add(group, pairs[i][0], &options, NULL),
+			    i < 2 ? 0 : -ENOBUFS);
+	}
+	for (uint64_t i = 0; i < 2; i++) {
+		CHECK_EQUAL(next_event(zrx_group_receiver(group, 0), &event, SECOND), 1);
+		CHECK_EQUAL(event.kind, ZRX_EVENT_ADDED);
+		CHECK_EQUAL(event.tag, i);
+	}
+	CHECK_EQUAL(zrx_group_close(group), 0);
+	for (int i = 0; i < 3; i++)
+		close_pair(pairs[i]);
+}
+
 /* A receiver that leaves: what waits for it goes to the others; after the last, to nobody. */
 static void test_leave(void)
 {
@@ -728,6 +752,7 @@ static void test_engine(uint32_t engine)
 	test_add_twice();
 	test_add_errors();
 	test_full();
+	test_smallest();
 	test_leave();
 	test_listen(0, 0);
 	test_listen(1, 0);
