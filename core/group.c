@@ -57,14 +57,19 @@ int zrx_group_hand_over(struct zrx_group *group, struct zrx_inbox *self,
 	return result;
 }
 
-void zrx_group_let_go(struct zrx_group *group, const struct zrx_arrival *arrival)
+static void group_close_arrival(const struct zrx_arrival *arrival)
 {
-	zrx_group_counted(&group->refused);
-	zrx_fork_hold();
 	if (arrival->own >= 0)
 		zrx_sys_close(arrival->own);
 	if (arrival->flags & ZRX_ADDED_ACCEPTED)
 		zrx_sys_close(arrival->given);
+}
+
+void zrx_group_let_go(struct zrx_group *group, const struct zrx_arrival *arrival)
+{
+	zrx_group_counted(&group->refused);
+	zrx_fork_hold();
+	group_close_arrival(arrival);
 	zrx_fork_allow();
 }
 
@@ -202,23 +207,15 @@ int zrx_group_close(struct zrx_group *group)
 
 /* ---- fork ---- */
 
-static void group_forked_arrival(const struct zrx_arrival *arrival)
-{
-	if (arrival->own >= 0)
-		zrx_sys_close(arrival->own);
-	if (arrival->flags & ZRX_ADDED_ACCEPTED)
-		zrx_sys_close(arrival->given);
-}
-
 void zrx_group_forked(struct zrx_inbox *inbox)
 {
 	struct zrx_group *group = inbox->group;
 	const struct zrx_arrival *first;
 
 	for (; (first = zrx_inbox_first(inbox)); zrx_inbox_take(inbox))
-		group_forked_arrival(first);
+		group_close_arrival(first);
 	if (inbox->kept.given >= 0)
-		group_forked_arrival(&inbox->kept);
+		group_close_arrival(&inbox->kept);
 	if (inbox->timer_fd >= 0)
 		zrx_sys_close(inbox->timer_fd);
 	for (uint32_t i = 0; !group->forked && i < ZRX_GROUP_LISTENERS; i++)

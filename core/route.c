@@ -74,7 +74,7 @@ static void route_settle(struct zrx_group *group)
 		wait = SETTLE_FIRST_NS;
 	if (!route_due(&group->settle_at, wait))
 		return;
-	if (zrx_nic_settle(group->interface) > 0)
+	if (zrx_nic_restore(group->interface, NULL) > 0)
 		wait = SETTLE_FIRST_NS;
 	else
 		wait = wait * 2 > SETTLE_LAST_NS ? SETTLE_LAST_NS : wait * 2;

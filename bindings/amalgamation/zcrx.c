@@ -4123,12 +4123,6 @@ int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t c
 		       uint32_t *irqs);
 
 /*
- * Undo what processes that died have left on an interface, so that those who share their port have
- * their part of it. Returns how many set-ups were undone, or -errno.
- */
-int zrx_nic_settle(const char *interface);
-
-/*
  * Why a registration on this queue failed: fills error with stage queue, the precondition that does
  * not hold and the command that mends it. errno_value is positive. Returns -errno_value.
  */
@@ -5400,14 +5394,19 @@ int zrx_group_hand_over(struct zrx_group *group, struct zrx_inbox *self,
 	return result;
 }
 
-void zrx_group_let_go(struct zrx_group *group, const struct zrx_arrival *arrival)
+static void group_close_arrival(const struct zrx_arrival *arrival)
 {
-	zrx_group_counted(&group->refused);
-	zrx_fork_hold();
 	if (arrival->own >= 0)
 		zrx_sys_close(arrival->own);
 	if (arrival->flags & ZRX_ADDED_ACCEPTED)
 		zrx_sys_close(arrival->given);
+}
+
+void zrx_group_let_go(struct zrx_group *group, const struct zrx_arrival *arrival)
+{
+	zrx_group_counted(&group->refused);
+	zrx_fork_hold();
+	group_close_arrival(arrival);
 	zrx_fork_allow();
 }
 
@@ -5545,23 +5544,15 @@ int zrx_group_close(struct zrx_group *group)
 
 /* ---- fork ---- */
 
-static void group_forked_arrival(const struct zrx_arrival *arrival)
-{
-	if (arrival->own >= 0)
-		zrx_sys_close(arrival->own);
-	if (arrival->flags & ZRX_ADDED_ACCEPTED)
-		zrx_sys_close(arrival->given);
-}
-
 void zrx_group_forked(struct zrx_inbox *inbox)
 {
 	struct zrx_group *group = inbox->group;
 	const struct zrx_arrival *first;
 
 	for (; (first = zrx_inbox_first(inbox)); zrx_inbox_take(inbox))
-		group_forked_arrival(first);
+		group_close_arrival(first);
 	if (inbox->kept.given >= 0)
-		group_forked_arrival(&inbox->kept);
+		group_close_arrival(&inbox->kept);
 	if (inbox->timer_fd >= 0)
 		zrx_sys_close(inbox->timer_fd);
 	for (uint32_t i = 0; !group->forked && i < ZRX_GROUP_LISTENERS; i++)
@@ -10509,7 +10500,7 @@ static void route_settle(struct zrx_group *group)
 		wait = SETTLE_FIRST_NS;
 	if (!route_due(&group->settle_at, wait))
 		return;
-	if (zrx_nic_settle(group->interface) > 0)
+	if (zrx_nic_restore(group->interface, NULL) > 0)
 		wait = SETTLE_FIRST_NS;
 	else
 		wait = wait * 2 > SETTLE_LAST_NS ? SETTLE_LAST_NS : wait * 2;
@@ -17862,7 +17853,6 @@ int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/socket.h>
 
 struct zrx_nic {
@@ -18066,34 +18056,6 @@ int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t c
 		       uint32_t *irqs)
 {
 	return nic_read_queues(interface, queues, count, 1, irqs);
-}
-
-static int nic_settle_locked(struct zrx_nic_device *device, int directory, uint64_t space)
-{
-	int lock = zrx_journal_lock(directory, space, device->ifindex), result;
-	uint32_t alive;
-
-	if (lock < 0)
-		return lock;
-	result = zrx_claim_sweep(device, directory, space, &alive, NULL);
-	zrx_journal_unlock(lock);
-	return result;
-}
-
-int zrx_nic_settle(const char *interface)
-{
-	int directory = zrx_journal_directory_existing(NULL), result;
-	struct zrx_nic_device *device;
-
-	if (directory < 0)
-		return directory == -ENOENT ? 0 : directory;
-	result = zrx_nic_device_open(&device, interface, NULL);
-	if (!result) {
-		result = nic_settle_locked(device, directory, zrx_journal_net_space());
-		zrx_nic_device_close(device);
-	}
-	close(directory);
-	return result;
 }
 /* ---- kernel/nic/queue.c ---- */
 /* SPDX-License-Identifier: MIT */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/socket.h>
 
 #include "error.h"
@@ -215,32 +214,4 @@ int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t c
 		       uint32_t *irqs)
 {
 	return nic_read_queues(interface, queues, count, 1, irqs);
-}
-
-static int nic_settle_locked(struct zrx_nic_device *device, int directory, uint64_t space)
-{
-	int lock = zrx_journal_lock(directory, space, device->ifindex), result;
-	uint32_t alive;
-
-	if (lock < 0)
-		return lock;
-	result = zrx_claim_sweep(device, directory, space, &alive, NULL);
-	zrx_journal_unlock(lock);
-	return result;
-}
-
-int zrx_nic_settle(const char *interface)
-{
-	int directory = zrx_journal_directory_existing(NULL), result;
-	struct zrx_nic_device *device;
-
-	if (directory < 0)
-		return directory == -ENOENT ? 0 : directory;
-	result = zrx_nic_device_open(&device, interface, NULL);
-	if (!result) {
-		result = nic_settle_locked(device, directory, zrx_journal_net_space());
-		zrx_nic_device_close(device);
-	}
-	close(directory);
-	return result;
 }

@@ -71,12 +71,6 @@ int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t c
 		       uint32_t *irqs);
 
 /*
- * Undo what processes that died have left on an interface, so that those who share their port have
- * their part of it. Returns how many set-ups were undone, or -errno.
- */
-int zrx_nic_settle(const char *interface);
-
-/*
  * Why a registration on this queue failed: fills error with stage queue, the precondition that does
  * not hold and the command that mends it. errno_value is positive. Returns -errno_value.
  */

@@ -199,8 +199,9 @@ int zrx_nic_interrupts(const char *interface, const uint32_t *queues, uint32_t c
 	return 0;
 }
 
-int zrx_nic_settle(const char *interface)
+int zrx_nic_restore(const char *interface, struct zrx_error *error)
 {
 	(void)interface;
+	(void)error;
 	return 0;
 }
