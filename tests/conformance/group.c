@@ -93,7 +93,7 @@ static void take_added(struct member *member, const char *line)
 	if (listens(group))
 		find_number(group, number, line);
 	connection = connection_of(group, number, line);
-	CHECK(connection->receiver == UNADDED || connection->ended, "added twice: %.200s", line);
+	CHECK(connection->receiver == UNADDED, "added twice: %.200s", line);
 	CHECK(tag == (listens(group) ? TAG : number), "added with another tag: %.200s", line);
 	CHECK(!strncmp(flags, listens(group) ? "accepted" : "-", 1) || !strcmp(flags, "copied"),
 	      "added with other flags: %.200s", line);
