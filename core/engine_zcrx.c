@@ -5,226 +5,27 @@
  * ring.
  */
 #include <errno.h>
-#include <stdio.h>
 
-#include "engine.h"
+#include "engine_zcrx.h"
 #include "error.h"
 #include "nic/nic.h"
-#include "ifq.h"
 #include "options.h"
 #include "refill.h"
-#include "ring.h"
 #include "row.h"
 #include "share.h"
-#include "sizing.h"
 
 #define FLUSH_PART \
 	4u /* flush when a fourth of the chunks that nobody holds lies in the refill ring */
-/* What nobody announces is looked for again, ever later while nothing comes. */
-#define RETRY_FIRST_NS 1000000u
-#define RETRY_LAST_NS  64000000u
-#define WATCH_NS       100000000u /* after traffic: look once for streams that stopped silently */
-#define ARMS_MOST      (UINT32_MAX / 4)
-#define ASK_MOST       (1u << 30) /* a request's limit has 32 bits */
-
-#define ZCRX_WIDE 1 /* completions of 32 bytes */
-
-struct zcrx_state {
-	struct zrx_ring ring;
-	struct zrx_ifq queue;
-	struct zrx_budget budget; /* of a NIC's queue */
-	uint32_t spent;    /* of the refill entries taken: the last that is known to have helped no
-			      copy */
-	uint64_t retry_ns; /* the next wait of retry_at */
-	uint64_t backlog_ns; /* of backlog_at */
-	/* When to look again although nothing completes (zrx_sys_now_ns); 0: no need. */
-	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
-	uint64_t backlog_at; /* is there room in the refill ring again? */
-	uint64_t watch_at;   /* after traffic: has a stream stopped silently? */
-	uint64_t delivered;  /* completions with bytes: references that the kernel gave out */
-	uint32_t arms;       /* requests to make before the next wait, at most */
-	uint32_t arms_left;
-	uint8_t nodev;
-	uint8_t retry;    /* it is time: let the parked try again */
-	uint8_t shortage; /* a copy found no chunk: flush, whoever waits */
-	uint8_t suspect;  /* streams may have stopped without saying so */
-	uint8_t active;   /* data since the last look */
-	uint8_t notice;   /* an event waits to be asked for again */
-	_Atomic uint64_t flushes;
-	_Atomic uint64_t alloc_failures;
-};
-
-static struct zrx_refill *refill_of(const struct zrx_receiver *receiver)
-{
-	return receiver->area->refill;
-}
-
-/* ---- open and close ---- */
-
-static void zcrx_describe(struct zrx_receiver *receiver, const struct zcrx_state *state)
-{
-	struct zrx_info *info = &receiver->info;
-
-	info->engine = receiver->engine->id;
-	info->zero_copy = !state->nodev;
-	info->features |= state->queue.features;
-	info->area_kind = receiver->area->kind;
-	info->area_bytes = receiver->area->bytes;
-	info->buffer_bytes = state->queue.rx_buf_len;
-	info->refill_entries = state->queue.entries;
-	if (!state->nodev)
-		snprintf(info->interface, sizeof(info->interface), "%s",
-			 receiver->options.interface);
-}
-
-/*
- * Ring first: closing it takes the area off the queue; then the NIC may be put back. Returns 0, or
- * -EBUSY if the queue is still bound.
- */
-static int close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
-{
-	zrx_ring_close(&state->ring, receiver);
-	zrx_ifq_forget(&state->queue);
-	return zrx_nic_release(state->queue.nic, state->queue.registered);
-}
-
-/* The kernel did register the area, and does not let it go: the caller may not have it back. */
-static int open_undone(struct zcrx_state *state, struct zrx_receiver *receiver, int result,
-		       struct zrx_error *error)
-{
-	if (!close_queue(state, receiver))
-		return result;
-	receiver->area->lost = 1;
-	return zrx_error_set(
-		error, -EBUSY, ZRX_STAGE_QUEUE,
-		"keep area_memory, if it was given, mapped and unused; zcrx nic restore",
-		"%s: queue %u stays bound after a failed open: the NIC may still write "
-		"into the area",
-		receiver->options.interface, receiver->info.queue);
-}
-
-/* Part the area of a queue. Returns how many bytes of it are for views. */
-static uint64_t open_budget(struct zrx_budget *budget, const struct zrx_receiver *receiver)
-{
-	uint32_t shift = receiver->area->chunk_shift;
-
-	zrx_budget_open(budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
-			zrx_area_chunks(receiver->area),
-			(uint32_t)(receiver->info.demand_bytes >> shift));
-	return (uint64_t)zrx_budget_views(budget) << shift;
-}
-
-static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, int nodev,
-		      struct zrx_error *error)
-{
-	int result;
-
-	state->nodev = (uint8_t)nodev;
-	state->retry_ns = state->backlog_ns = RETRY_FIRST_NS;
-	state->arms = state->arms_left = UINT32_MAX;
-	result = zrx_ring_open(&state->ring, receiver, ZCRX_WIDE, error);
-	if (result)
-		return result;
-	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
-				  nodev, error);
-	if (!result) {
-		receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
-		result = zrx_area_hold(receiver->area, error);
-	}
-	if (result)
-		return open_undone(state, receiver, result, error);
-	zrx_windows_open(receiver,
-			 nodev ? receiver->area->bytes : open_budget(&state->budget, receiver));
-	return 0;
-}
-
-static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
-{
-	struct zcrx_state *state;
-	int32_t node = nodev ? -1 : zrx_nic_numa_node(receiver->options.interface);
-	int result = zrx_area_open_near(&receiver->area, &receiver->options,
-					(uint32_t)zrx_sys_page_bytes(), node, error);
-
-	if (result)
-		return result;
-	state = zrx_sys_alloc(sizeof(*state));
-	receiver->area->refill = zrx_sys_alloc(sizeof(*receiver->area->refill));
-	if (!state || !receiver->area->refill)
-		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
-	else
-		result = open_state(state, receiver, nodev, error);
-	if (result) {
-		zrx_sys_free(state);
-		zrx_area_abandon(receiver->area);
-		return result;
-	}
-	state->spent = zrx_refill_taken(refill_of(receiver));
-	receiver->state = state;
-	zcrx_describe(receiver, state);
-	return 0;
-}
-
-static int zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error)
-{
-	const struct zrx_options given = receiver->options;
-	int result = zrx_sizing_apply(&receiver->options, &receiver->info.demand_bytes, error);
-
-	if (!result)
-		result = open_either(receiver, 0, error);
-	if (result) { /* another engine may be tried */
-		receiver->options = given;
-		receiver->info.demand_bytes = 0;
-	}
-	return result;
-}
-
-static int nodev_open(struct zrx_receiver *receiver, struct zrx_error *error)
-{
-	return open_either(receiver, 1, error);
-}
-
-static int zcrx_start(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-
-	return zrx_ring_start(&state->ring);
-}
-
-static int zcrx_stop(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-	int result = zrx_ring_stop(&state->ring);
-
-	if (result || state->nodev)
-		return result;
-	/*
-	 * Kernels before 7.2 give what is out back to the driver before they stop the queue, and
-	 * the NIC writes over it. Who has no events is not known to stop the queue first.
-	 */
-	return !(state->queue.features & ZRX_FEATURE_EVENTS);
-}
-
-static void zcrx_retire(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-
-	if (!state->nodev)
-		zrx_nic_retire(state->queue.nic);
-}
-
-static int zcrx_close(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-	int result = close_queue(state, receiver);
-
-	zrx_sys_free(state);
-	return result;
-}
+/* What nobody announces is looked for again at most so late. */
+#define RETRY_LAST_NS 64000000u
+#define WATCH_NS      100000000u /* after traffic: look once for streams that stopped silently */
+#define ARMS_MOST     (UINT32_MAX / 4)
+#define ASK_MOST      (1u << 30) /* a request's limit has 32 bits */
 
 /* ---- streams ---- */
 
 /* A group refuses no socket because the NIC has room for no more rules. */
-static int steer(struct zcrx_state *state, struct zrx_receiver *receiver, struct zrx_stream *stream)
+static int steer(struct zrx_zcrx *state, struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	int result =
 		zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
@@ -237,7 +38,7 @@ static int steer(struct zcrx_state *state, struct zrx_receiver *receiver, struct
 
 static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	int result;
 
 	stream->rule = ZRX_NIC_NO_RULE;
@@ -260,7 +61,7 @@ static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	if (stream->rule != ZRX_NIC_NO_RULE)
 		zrx_nic_steer_remove(state->queue.nic, stream->rule);
@@ -270,7 +71,7 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	struct io_uring_sqe *sqe;
 
 	if (!state->arms_left || zrx_ring_overflowed(&state->ring))
@@ -280,7 +81,7 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	if (!sqe)
 		return -EAGAIN;
 	state->arms_left--;
-	stream->taken = zrx_refill_taken(refill_of(receiver));
+	stream->taken = zrx_refill_taken(zrx_zcrx_refill(receiver));
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	/* The kernel stops at that byte, and no later: what it delivers beyond a window nobody
@@ -296,21 +97,21 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	return zrx_ring_cancel(&state->ring, stream);
 }
 
 static int zcrx_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	return zrx_ring_watch(&state->ring, fd, listener);
 }
 
 static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	zrx_ring_set_timer(&state->ring, at_ns);
 }
@@ -319,16 +120,16 @@ static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 
 static uint64_t filled(const struct zrx_receiver *receiver)
 {
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+	return atomic_load_explicit(&zrx_zcrx_refill(receiver)->filled, memory_order_relaxed);
 }
 
 /* Without a device each completion has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver)
 {
-	const struct zcrx_state *state = receiver->state;
+	const struct zrx_zcrx *state = receiver->state;
 	/* Delivered and not yet taken out of the refill ring, and what waits to be harvested. */
 	uint64_t taken = state->delivered -
-			 (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
+			 (filled(receiver) - zrx_refill_pending(zrx_zcrx_refill(receiver))) +
 			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
 	uint64_t chunks = zrx_area_chunks(receiver->area);
 
@@ -338,13 +139,13 @@ static uint32_t nodev_free(const struct zrx_receiver *receiver)
 /* On a queue the driver holds most chunks: all that can be told is what it took back since. */
 static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
-	const struct zcrx_state *state = receiver->state;
+	const struct zrx_zcrx *state = receiver->state;
 	(void)stream;
 	if (state->nodev)
 		return nodev_free(receiver);
 	if (state->retry)
 		return UINT32_MAX;
-	return zrx_refill_taken(refill_of(receiver)) - state->spent;
+	return zrx_refill_taken(zrx_zcrx_refill(receiver)) - state->spent;
 }
 
 /* Those that streams do not hold: where many have stalled, what is left goes round faster. */
@@ -360,12 +161,13 @@ static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
  * Copies take their chunks from the free list, and only a flush moves released ones there: do it
  * before they run out, and whenever streams wait. And when all spare holds wait in the backlog.
  */
-static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
+static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
-	uint32_t pending = zrx_refill_pending(refill_of(receiver));
+	uint32_t pending = zrx_refill_pending(zrx_zcrx_refill(receiver));
 	int due = state->shortage || zrx_any_parked(receiver);
 
-	if (zrx_refill_backlog(refill_of(receiver)) && !zrx_holds_room(&receiver->area->holds))
+	if (zrx_refill_backlog(zrx_zcrx_refill(receiver)) &&
+	    !zrx_holds_room(&receiver->area->holds))
 		due = 1;
 	state->shortage = 0;
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
@@ -387,9 +189,9 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
  */
 static int zcrx_extend(struct zrx_receiver *receiver, uint64_t bytes)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	uint32_t shift = receiver->area->chunk_shift;
-	int result = zrx_ifq_extend(&state->queue, &state->ring, &refill_of(receiver)->parts,
+	int result = zrx_ifq_extend(&state->queue, &state->ring, &zrx_zcrx_refill(receiver)->parts,
 				    receiver->area, bytes);
 
 	if (result)
@@ -406,7 +208,7 @@ static int zcrx_extend(struct zrx_receiver *receiver, uint64_t bytes)
 
 static void zcrx_collect(struct zrx_receiver *receiver)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	flush_if_due(state, receiver);
 	if (state->notice && zrx_area_has_owner(receiver->area))
@@ -432,7 +234,7 @@ static void kick_silent(void *context, struct zrx_stream *stream)
  * reset comes while bytes are read: io_zcrx_tcp_recvmsg tries again for an end, not for an error.
  * What waits in the socket gives it away.
  */
-static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *receiver)
+static void look_for_silent(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
 	if (!state->suspect)
 		return;
@@ -456,10 +258,10 @@ static uint64_t look_after(uint64_t *wait_ns)
 }
 
 /* When the next look is due, by what there is to look for now; 0: never. */
-static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receiver)
+static uint64_t next_look(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
 	int parked = !state->nodev && zrx_any_parked(receiver);
-	int backlog = zrx_refill_backlog(refill_of(receiver)) != 0;
+	int backlog = zrx_refill_backlog(zrx_zcrx_refill(receiver)) != 0;
 
 	if (!parked)
 		state->retry_at = 0;
@@ -475,7 +277,7 @@ static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receive
 }
 
 /* The timer went off: do what is due. */
-static void looks_due(struct zcrx_state *state)
+static void looks_due(struct zrx_zcrx *state)
 {
 	uint64_t now = zrx_sys_now_ns();
 
@@ -494,7 +296,7 @@ static void looks_due(struct zcrx_state *state)
 
 static int zcrx_needs_wait(struct zrx_receiver *receiver)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	uint64_t next = next_look(state, receiver);
 
 	return state->suspect || (next && (!state->ring.timer_at || next < state->ring.timer_at));
@@ -502,7 +304,7 @@ static int zcrx_needs_wait(struct zrx_receiver *receiver)
 
 static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	uint64_t next;
 
 	look_for_silent(state, receiver);
@@ -515,7 +317,7 @@ static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 
 /* ---- completions ---- */
 
-static void zcrx_own_completion(struct zcrx_state *state, struct zrx_receiver *receiver,
+static void zcrx_own_completion(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 				const struct io_uring_cqe *cqe)
 {
 	zrx_ring_internal(&state->ring, receiver, cqe->user_data);
@@ -545,7 +347,7 @@ static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_part
 				      uint32_t shift, int linear)
 {
 	/* Kept apart from what the loop writes, which could alias it. */
-	const struct io_uring_cqe *cqe = cqes, *const end = cqe + (most << ZCRX_WIDE);
+	const struct io_uring_cqe *cqe = cqes, *const end = cqe + (most << ZRX_ZCRX_WIDE);
 	const uint64_t stream = row->stream;
 	const uint32_t owner = row->owner | ZRX_HOLD_WHOLE | 1;
 	struct zrx_event_same same = row->same;
@@ -556,7 +358,7 @@ static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_part
 	uint32_t count;
 
 	for (; cqe != end && cqe->user_data == stream && cqe->flags & IORING_CQE_F_MORE;
-	     cqe += 1 << ZCRX_WIDE) {
+	     cqe += 1 << ZRX_ZCRX_WIDE) {
 		uint64_t offset = offset_of(cqe), word, chunk;
 		uint32_t length = (uint32_t)cqe->res;
 
@@ -570,7 +372,7 @@ static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_part
 			       zrx_hold_begin(&holds, chunk, word, owner));
 		bytes += length;
 	}
-	count = (uint32_t)((cqe - cqes) >> ZCRX_WIDE);
+	count = (uint32_t)((cqe - cqes) >> ZRX_ZCRX_WIDE);
 	if (!count)
 		return 0;
 	row->at = event;
@@ -621,12 +423,13 @@ static uint64_t less(uint64_t from, uint64_t bytes)
  * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
  * is then behind it. Returns 0, or -ENOBUFS: nothing was consumed.
  */
-static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
+static int zcrx_deliver(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 			struct zrx_stream *stream, unsigned *head, unsigned tail,
 			struct zrx_sink *sink)
 {
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
-	const struct zrx_parts *parts = &refill_of(receiver)->parts;
+	const struct zrx_completions completions =
+		zrx_ring_completions(&state->ring, ZRX_ZCRX_WIDE);
+	const struct zrx_parts *parts = &zrx_zcrx_refill(receiver)->parts;
 	uint32_t shift = receiver->area->chunk_shift;
 	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
 	struct zrx_row row;
@@ -654,8 +457,8 @@ static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
 		stream->remaining = less(stream->remaining, row.bytes);
 	state->delivered += at - *head;
 	state->active = 1;
-	state->retry_ns = RETRY_FIRST_NS;
-	state->backlog_ns = RETRY_FIRST_NS;
+	state->retry_ns = ZRX_ZCRX_FIRST_NS;
+	state->backlog_ns = ZRX_ZCRX_FIRST_NS;
 	*head = at;
 	return 0;
 }
@@ -664,7 +467,7 @@ static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
  * What the kernel had taken back when the stream was armed did not help. What it took since may: it
  * may have taken it after the copy failed.
  */
-static void copy_failed(struct zcrx_state *state, struct zrx_receiver *receiver,
+static void copy_failed(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 			const struct zrx_stream *stream)
 {
 	state->retry = 0;
@@ -674,7 +477,7 @@ static void copy_failed(struct zcrx_state *state, struct zrx_receiver *receiver,
 	flush_if_due(state, receiver);
 }
 
-static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
+static void zcrx_final(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 		       struct zrx_stream *stream, const struct io_uring_cqe *cqe)
 {
 	int result = cqe->res;
@@ -705,8 +508,9 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
-	struct zcrx_state *state = receiver->state;
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
+	struct zrx_zcrx *state = receiver->state;
+	const struct zrx_completions completions =
+		zrx_ring_completions(&state->ring, ZRX_ZCRX_WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;
@@ -737,8 +541,8 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 static void zcrx_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)
 {
-	const struct zcrx_state *state = receiver->state;
-	struct zrx_refill *refill = refill_of(receiver);
+	const struct zrx_zcrx *state = receiver->state;
+	struct zrx_refill *refill = zrx_zcrx_refill(receiver);
 	const volatile struct zrx_uapi_zcrx_stats *kernel = state->queue.stats;
 
 	stats->backlog = zrx_refill_backlog(refill);
@@ -759,10 +563,10 @@ static void zcrx_stats(const struct zrx_receiver *receiver, struct zrx_stats *st
 const struct zrx_engine zrx_engine_zcrx = {
 	.id = ZRX_ENGINE_ZCRX,
 	.zero_copy = 1,
-	.open = zcrx_open,
+	.open = zrx_zcrx_open,
 	.adopt = zcrx_adopt,
 	.leave = zcrx_leave,
-	.start = zcrx_start,
+	.start = zrx_zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.watch = zcrx_watch,
@@ -775,18 +579,18 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
-	.stop = zcrx_stop,
-	.retire = zcrx_retire,
-	.close = zcrx_close,
+	.stop = zrx_zcrx_stop,
+	.retire = zrx_zcrx_retire,
+	.close = zrx_zcrx_close,
 	.stats = zcrx_stats,
 };
 
 const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.id = ZRX_ENGINE_ZCRX_NODEV,
-	.open = nodev_open,
+	.open = zrx_zcrx_nodev_open,
 	.adopt = zcrx_adopt,
 	.leave = zcrx_leave,
-	.start = zcrx_start,
+	.start = zrx_zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.watch = zcrx_watch,
@@ -799,7 +603,7 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
-	.stop = zcrx_stop,
-	.close = zcrx_close,
+	.stop = zrx_zcrx_stop,
+	.close = zrx_zcrx_close,
 	.stats = zcrx_stats,
 };

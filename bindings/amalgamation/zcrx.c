@@ -4049,8 +4049,111 @@ const struct zrx_engine zrx_engine_recv = {
  * ring.
  */
 #include <errno.h>
-#include <stdio.h>
 
+/* ---- core/engine_zcrx.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* The engines zcrx and zcrx-nodev from the inside: what their opening and their receiving share. */
+#ifndef ZRX_ENGINE_ZCRX_H
+#define ZRX_ENGINE_ZCRX_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* ---- core/ifq.h ---- */
+/* SPDX-License-Identifier: MIT */
+/* What the kernel calls an ifq: an area and a refill ring, bound to a NIC queue or to none. */
+#ifndef ZRX_IFQ_H
+#define ZRX_IFQ_H
+
+struct zrx_area;
+struct zrx_nic;
+struct zrx_parts;
+struct zrx_refill;
+
+struct zrx_ifq {
+	uint32_t id; /* of the ifq, in its ring */
+	uint32_t rx_buf_len;
+	uint32_t features;    /* ZRX_FEATURE_*, as the kernel tells */
+	uint32_t event_types; /* 1 << ZRX_UAPI_EVENT_*, asked for */
+	void *region;         /* refill ring, and the statistics where there are any */
+	size_t region_bytes;
+	uint32_t entries;
+	const struct zrx_uapi_zcrx_stats *stats; /* written by the kernel; NULL: none */
+	size_t stats_offset;
+	struct zrx_nic *nic; /* NULL without a device */
+	int registered;      /* the kernel has the area */
+};
+
+/* Ask the kernel what its zcrx can do: ZRX_FEATURE_*. */
+uint32_t zrx_ifq_features(struct zrx_ring *ring);
+
+/*
+ * Register the receiver's area on the queue that its options name (nodev: on none), and fill
+ * refill. On failure everything is undone and error says which precondition does not hold.
+ */
+int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
+		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error);
+
+/* After the ring is closed: unmap the refill ring. */
+void zrx_ifq_forget(struct zrx_ifq *queue);
+
+/* Have the kernel take everything out of the refill ring now. Owner's thread. */
+int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring);
+
+/* Ask for the next notice of this type. Owner's thread. */
+int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint32_t type);
+
+/*
+ * The area has memory for so many bytes, whole chunks: give what is new to the kernel, as one more
+ * part. It cannot be taken back. Owner's thread. Returns 0, or a negative errno: nothing happened.
+ */
+int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_parts *parts,
+		   const struct zrx_area *area, uint64_t bytes);
+
+#endif
+
+#define ZRX_ZCRX_WIDE 1 /* completions of 32 bytes */
+/* What nobody announces is looked for again, ever later while nothing comes. */
+#define ZRX_ZCRX_FIRST_NS 1000000u
+
+struct zrx_zcrx {
+	struct zrx_ring ring;
+	struct zrx_ifq queue;
+	struct zrx_budget budget; /* of a NIC's queue */
+	uint32_t spent;    /* of the refill entries taken: the last that is known to have helped no
+			      copy */
+	uint64_t retry_ns; /* the next wait of retry_at */
+	uint64_t backlog_ns; /* of backlog_at */
+	/* When to look again although nothing completes (zrx_sys_now_ns); 0: no need. */
+	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
+	uint64_t backlog_at; /* is there room in the refill ring again? */
+	uint64_t watch_at;   /* after traffic: has a stream stopped silently? */
+	uint64_t delivered;  /* completions with bytes: references that the kernel gave out */
+	uint32_t arms;       /* requests to make before the next wait, at most */
+	uint32_t arms_left;
+	uint8_t nodev;
+	uint8_t retry;    /* it is time: let the parked try again */
+	uint8_t shortage; /* a copy found no chunk: flush, whoever waits */
+	uint8_t suspect;  /* streams may have stopped without saying so */
+	uint8_t active;   /* data since the last look */
+	uint8_t notice;   /* an event waits to be asked for again */
+	_Atomic uint64_t flushes;
+	_Atomic uint64_t alloc_failures;
+};
+
+static inline struct zrx_refill *zrx_zcrx_refill(const struct zrx_receiver *receiver)
+{
+	return receiver->area->refill;
+}
+
+int zrx_zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error);
+int zrx_zcrx_nodev_open(struct zrx_receiver *receiver, struct zrx_error *error);
+int zrx_zcrx_start(struct zrx_receiver *receiver);
+int zrx_zcrx_stop(struct zrx_receiver *receiver);
+void zrx_zcrx_retire(struct zrx_receiver *receiver);
+int zrx_zcrx_close(struct zrx_receiver *receiver);
+
+#endif
 /* ---- kernel/nic/nic.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
@@ -4130,58 +4233,6 @@ int zrx_nic_explain(const char *interface, uint32_t queue, int errno_value, uint
 		    struct zrx_error *error);
 
 #endif /* ZCRX_KERNEL_NIC_H */
-/* ---- core/ifq.h ---- */
-/* SPDX-License-Identifier: MIT */
-/* What the kernel calls an ifq: an area and a refill ring, bound to a NIC queue or to none. */
-#ifndef ZRX_IFQ_H
-#define ZRX_IFQ_H
-
-struct zrx_area;
-struct zrx_nic;
-struct zrx_parts;
-struct zrx_refill;
-
-struct zrx_ifq {
-	uint32_t id; /* of the ifq, in its ring */
-	uint32_t rx_buf_len;
-	uint32_t features;    /* ZRX_FEATURE_*, as the kernel tells */
-	uint32_t event_types; /* 1 << ZRX_UAPI_EVENT_*, asked for */
-	void *region;         /* refill ring, and the statistics where there are any */
-	size_t region_bytes;
-	uint32_t entries;
-	const struct zrx_uapi_zcrx_stats *stats; /* written by the kernel; NULL: none */
-	size_t stats_offset;
-	struct zrx_nic *nic; /* NULL without a device */
-	int registered;      /* the kernel has the area */
-};
-
-/* Ask the kernel what its zcrx can do: ZRX_FEATURE_*. */
-uint32_t zrx_ifq_features(struct zrx_ring *ring);
-
-/*
- * Register the receiver's area on the queue that its options name (nodev: on none), and fill
- * refill. On failure everything is undone and error says which precondition does not hold.
- */
-int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
-		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error);
-
-/* After the ring is closed: unmap the refill ring. */
-void zrx_ifq_forget(struct zrx_ifq *queue);
-
-/* Have the kernel take everything out of the refill ring now. Owner's thread. */
-int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring);
-
-/* Ask for the next notice of this type. Owner's thread. */
-int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint32_t type);
-
-/*
- * The area has memory for so many bytes, whole chunks: give what is new to the kernel, as one more
- * part. It cannot be taken back. Owner's thread. Returns 0, or a negative errno: nothing happened.
- */
-int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_parts *parts,
-		   const struct zrx_area *area, uint64_t bytes);
-
-#endif
 /* ---- core/share.h ---- */
 /* SPDX-License-Identifier: MIT */
 /*
@@ -4210,237 +4261,19 @@ void zrx_share_give(struct zrx_budget *budget, struct zrx_stream *stream);
 void zrx_shares_grow(struct zrx_budget *budget, struct zrx_streams *streams);
 
 #endif
-/* ---- core/sizing.h ---- */
-/* SPDX-License-Identifier: MIT */
-/*
- * How large area and rings are. On a NIC's queue driver and page pool hold a part of the area
- * standing (kernel/nic/demand.c); the rest is what streams can have.
- */
-#ifndef ZRX_SIZING_H
-#define ZRX_SIZING_H
-
-/*
- * For engine zcrx, before the area is there: what the caller left to the library (ZRX_DEFAULT_AREA,
- * ZRX_DEFAULT_RING) becomes what the interface asks for; an area below the standing demand is
- * refused
- * (-ENOBUFS), unless ZRX_SMALL_AREA is set. *demand_bytes: the demand; 0 where the interface does
- * not tell, which is no error here: why it will not do is told by who sets it up.
- */
-int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct zrx_error *error);
-
-/* The same, once the interface is read (pure). */
-int zrx_sizing_decide(struct zrx_options *options, const struct zrx_nic_demand *demand,
-		      struct zrx_error *error);
-
-#endif
 
 #define FLUSH_PART \
 	4u /* flush when a fourth of the chunks that nobody holds lies in the refill ring */
-/* What nobody announces is looked for again, ever later while nothing comes. */
-#define RETRY_FIRST_NS 1000000u
-#define RETRY_LAST_NS  64000000u
-#define WATCH_NS       100000000u /* after traffic: look once for streams that stopped silently */
-#define ARMS_MOST      (UINT32_MAX / 4)
-#define ASK_MOST       (1u << 30) /* a request's limit has 32 bits */
-
-#define ZCRX_WIDE 1 /* completions of 32 bytes */
-
-struct zcrx_state {
-	struct zrx_ring ring;
-	struct zrx_ifq queue;
-	struct zrx_budget budget; /* of a NIC's queue */
-	uint32_t spent;    /* of the refill entries taken: the last that is known to have helped no
-			      copy */
-	uint64_t retry_ns; /* the next wait of retry_at */
-	uint64_t backlog_ns; /* of backlog_at */
-	/* When to look again although nothing completes (zrx_sys_now_ns); 0: no need. */
-	uint64_t retry_at;   /* parked: has the NIC let chunks go? */
-	uint64_t backlog_at; /* is there room in the refill ring again? */
-	uint64_t watch_at;   /* after traffic: has a stream stopped silently? */
-	uint64_t delivered;  /* completions with bytes: references that the kernel gave out */
-	uint32_t arms;       /* requests to make before the next wait, at most */
-	uint32_t arms_left;
-	uint8_t nodev;
-	uint8_t retry;    /* it is time: let the parked try again */
-	uint8_t shortage; /* a copy found no chunk: flush, whoever waits */
-	uint8_t suspect;  /* streams may have stopped without saying so */
-	uint8_t active;   /* data since the last look */
-	uint8_t notice;   /* an event waits to be asked for again */
-	_Atomic uint64_t flushes;
-	_Atomic uint64_t alloc_failures;
-};
-
-static struct zrx_refill *refill_of(const struct zrx_receiver *receiver)
-{
-	return receiver->area->refill;
-}
-
-/* ---- open and close ---- */
-
-static void zcrx_describe(struct zrx_receiver *receiver, const struct zcrx_state *state)
-{
-	struct zrx_info *info = &receiver->info;
-
-	info->engine = receiver->engine->id;
-	info->zero_copy = !state->nodev;
-	info->features |= state->queue.features;
-	info->area_kind = receiver->area->kind;
-	info->area_bytes = receiver->area->bytes;
-	info->buffer_bytes = state->queue.rx_buf_len;
-	info->refill_entries = state->queue.entries;
-	if (!state->nodev)
-		snprintf(info->interface, sizeof(info->interface), "%s",
-			 receiver->options.interface);
-}
-
-/*
- * Ring first: closing it takes the area off the queue; then the NIC may be put back. Returns 0, or
- * -EBUSY if the queue is still bound.
- */
-static int close_queue(struct zcrx_state *state, struct zrx_receiver *receiver)
-{
-	zrx_ring_close(&state->ring, receiver);
-	zrx_ifq_forget(&state->queue);
-	return zrx_nic_release(state->queue.nic, state->queue.registered);
-}
-
-/* The kernel did register the area, and does not let it go: the caller may not have it back. */
-static int open_undone(struct zcrx_state *state, struct zrx_receiver *receiver, int result,
-		       struct zrx_error *error)
-{
-	if (!close_queue(state, receiver))
-		return result;
-	receiver->area->lost = 1;
-	return zrx_error_set(
-		error, -EBUSY, ZRX_STAGE_QUEUE,
-		"keep area_memory, if it was given, mapped and unused; zcrx nic restore",
-		"%s: queue %u stays bound after a failed open: the NIC may still write "
-		"into the area",
-		receiver->options.interface, receiver->info.queue);
-}
-
-/* Part the area of a queue. Returns how many bytes of it are for views. */
-static uint64_t open_budget(struct zrx_budget *budget, const struct zrx_receiver *receiver)
-{
-	uint32_t shift = receiver->area->chunk_shift;
-
-	zrx_budget_open(budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
-			zrx_area_chunks(receiver->area),
-			(uint32_t)(receiver->info.demand_bytes >> shift));
-	return (uint64_t)zrx_budget_views(budget) << shift;
-}
-
-static int open_state(struct zcrx_state *state, struct zrx_receiver *receiver, int nodev,
-		      struct zrx_error *error)
-{
-	int result;
-
-	state->nodev = (uint8_t)nodev;
-	state->retry_ns = state->backlog_ns = RETRY_FIRST_NS;
-	state->arms = state->arms_left = UINT32_MAX;
-	result = zrx_ring_open(&state->ring, receiver, ZCRX_WIDE, error);
-	if (result)
-		return result;
-	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
-				  nodev, error);
-	if (!result) {
-		receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
-		result = zrx_area_hold(receiver->area, error);
-	}
-	if (result)
-		return open_undone(state, receiver, result, error);
-	zrx_windows_open(receiver,
-			 nodev ? receiver->area->bytes : open_budget(&state->budget, receiver));
-	return 0;
-}
-
-static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
-{
-	struct zcrx_state *state;
-	int32_t node = nodev ? -1 : zrx_nic_numa_node(receiver->options.interface);
-	int result = zrx_area_open_near(&receiver->area, &receiver->options,
-					(uint32_t)zrx_sys_page_bytes(), node, error);
-
-	if (result)
-		return result;
-	state = zrx_sys_alloc(sizeof(*state));
-	receiver->area->refill = zrx_sys_alloc(sizeof(*receiver->area->refill));
-	if (!state || !receiver->area->refill)
-		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
-	else
-		result = open_state(state, receiver, nodev, error);
-	if (result) {
-		zrx_sys_free(state);
-		zrx_area_abandon(receiver->area);
-		return result;
-	}
-	state->spent = zrx_refill_taken(refill_of(receiver));
-	receiver->state = state;
-	zcrx_describe(receiver, state);
-	return 0;
-}
-
-static int zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error)
-{
-	const struct zrx_options given = receiver->options;
-	int result = zrx_sizing_apply(&receiver->options, &receiver->info.demand_bytes, error);
-
-	if (!result)
-		result = open_either(receiver, 0, error);
-	if (result) { /* another engine may be tried */
-		receiver->options = given;
-		receiver->info.demand_bytes = 0;
-	}
-	return result;
-}
-
-static int nodev_open(struct zrx_receiver *receiver, struct zrx_error *error)
-{
-	return open_either(receiver, 1, error);
-}
-
-static int zcrx_start(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-
-	return zrx_ring_start(&state->ring);
-}
-
-static int zcrx_stop(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-	int result = zrx_ring_stop(&state->ring);
-
-	if (result || state->nodev)
-		return result;
-	/*
-	 * Kernels before 7.2 give what is out back to the driver before they stop the queue, and
-	 * the NIC writes over it. Who has no events is not known to stop the queue first.
-	 */
-	return !(state->queue.features & ZRX_FEATURE_EVENTS);
-}
-
-static void zcrx_retire(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-
-	if (!state->nodev)
-		zrx_nic_retire(state->queue.nic);
-}
-
-static int zcrx_close(struct zrx_receiver *receiver)
-{
-	struct zcrx_state *state = receiver->state;
-	int result = close_queue(state, receiver);
-
-	zrx_sys_free(state);
-	return result;
-}
+/* What nobody announces is looked for again at most so late. */
+#define RETRY_LAST_NS 64000000u
+#define WATCH_NS      100000000u /* after traffic: look once for streams that stopped silently */
+#define ARMS_MOST     (UINT32_MAX / 4)
+#define ASK_MOST      (1u << 30) /* a request's limit has 32 bits */
 
 /* ---- streams ---- */
 
 /* A group refuses no socket because the NIC has room for no more rules. */
-static int steer(struct zcrx_state *state, struct zrx_receiver *receiver, struct zrx_stream *stream)
+static int steer(struct zrx_zcrx *state, struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
 	int result =
 		zrx_nic_steer_add(state->queue.nic, stream->fd, &stream->rule, &receiver->last);
@@ -4453,7 +4286,7 @@ static int steer(struct zcrx_state *state, struct zrx_receiver *receiver, struct
 
 static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	int result;
 
 	stream->rule = ZRX_NIC_NO_RULE;
@@ -4476,7 +4309,7 @@ static int zcrx_adopt(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	if (stream->rule != ZRX_NIC_NO_RULE)
 		zrx_nic_steer_remove(state->queue.nic, stream->rule);
@@ -4486,7 +4319,7 @@ static void zcrx_leave(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	struct io_uring_sqe *sqe;
 
 	if (!state->arms_left || zrx_ring_overflowed(&state->ring))
@@ -4496,7 +4329,7 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 	if (!sqe)
 		return -EAGAIN;
 	state->arms_left--;
-	stream->taken = zrx_refill_taken(refill_of(receiver));
+	stream->taken = zrx_refill_taken(zrx_zcrx_refill(receiver));
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->splice_fd_in = (int32_t)state->queue.id; /* the kernel's zcrx_ifq_idx has this place */
 	/* The kernel stops at that byte, and no later: what it delivers beyond a window nobody
@@ -4512,21 +4345,21 @@ static int zcrx_arm(struct zrx_receiver *receiver, struct zrx_stream *stream)
 
 static int zcrx_cancel(struct zrx_receiver *receiver, struct zrx_stream *stream)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	return zrx_ring_cancel(&state->ring, stream);
 }
 
 static int zcrx_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	return zrx_ring_watch(&state->ring, fd, listener);
 }
 
 static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	zrx_ring_set_timer(&state->ring, at_ns);
 }
@@ -4535,16 +4368,16 @@ static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 
 static uint64_t filled(const struct zrx_receiver *receiver)
 {
-	return atomic_load_explicit(&refill_of(receiver)->filled, memory_order_relaxed);
+	return atomic_load_explicit(&zrx_zcrx_refill(receiver)->filled, memory_order_relaxed);
 }
 
 /* Without a device each completion has a chunk to itself, so what is left can be counted. */
 static uint32_t nodev_free(const struct zrx_receiver *receiver)
 {
-	const struct zcrx_state *state = receiver->state;
+	const struct zrx_zcrx *state = receiver->state;
 	/* Delivered and not yet taken out of the refill ring, and what waits to be harvested. */
 	uint64_t taken = state->delivered -
-			 (filled(receiver) - zrx_refill_pending(refill_of(receiver))) +
+			 (filled(receiver) - zrx_refill_pending(zrx_zcrx_refill(receiver))) +
 			 (zrx_ring_tail(&state->ring) - *state->ring.uring.cq.khead);
 	uint64_t chunks = zrx_area_chunks(receiver->area);
 
@@ -4554,13 +4387,13 @@ static uint32_t nodev_free(const struct zrx_receiver *receiver)
 /* On a queue the driver holds most chunks: all that can be told is what it took back since. */
 static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_stream *stream)
 {
-	const struct zcrx_state *state = receiver->state;
+	const struct zrx_zcrx *state = receiver->state;
 	(void)stream;
 	if (state->nodev)
 		return nodev_free(receiver);
 	if (state->retry)
 		return UINT32_MAX;
-	return zrx_refill_taken(refill_of(receiver)) - state->spent;
+	return zrx_refill_taken(zrx_zcrx_refill(receiver)) - state->spent;
 }
 
 /* Those that streams do not hold: where many have stalled, what is left goes round faster. */
@@ -4576,12 +4409,13 @@ static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
  * Copies take their chunks from the free list, and only a flush moves released ones there: do it
  * before they run out, and whenever streams wait. And when all spare holds wait in the backlog.
  */
-static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver)
+static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
-	uint32_t pending = zrx_refill_pending(refill_of(receiver));
+	uint32_t pending = zrx_refill_pending(zrx_zcrx_refill(receiver));
 	int due = state->shortage || zrx_any_parked(receiver);
 
-	if (zrx_refill_backlog(refill_of(receiver)) && !zrx_holds_room(&receiver->area->holds))
+	if (zrx_refill_backlog(zrx_zcrx_refill(receiver)) &&
+	    !zrx_holds_room(&receiver->area->holds))
 		due = 1;
 	state->shortage = 0;
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
@@ -4603,9 +4437,9 @@ static void flush_if_due(struct zcrx_state *state, struct zrx_receiver *receiver
  */
 static int zcrx_extend(struct zrx_receiver *receiver, uint64_t bytes)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	uint32_t shift = receiver->area->chunk_shift;
-	int result = zrx_ifq_extend(&state->queue, &state->ring, &refill_of(receiver)->parts,
+	int result = zrx_ifq_extend(&state->queue, &state->ring, &zrx_zcrx_refill(receiver)->parts,
 				    receiver->area, bytes);
 
 	if (result)
@@ -4622,7 +4456,7 @@ static int zcrx_extend(struct zrx_receiver *receiver, uint64_t bytes)
 
 static void zcrx_collect(struct zrx_receiver *receiver)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 
 	flush_if_due(state, receiver);
 	if (state->notice && zrx_area_has_owner(receiver->area))
@@ -4648,7 +4482,7 @@ static void kick_silent(void *context, struct zrx_stream *stream)
  * reset comes while bytes are read: io_zcrx_tcp_recvmsg tries again for an end, not for an error.
  * What waits in the socket gives it away.
  */
-static void look_for_silent(struct zcrx_state *state, struct zrx_receiver *receiver)
+static void look_for_silent(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
 	if (!state->suspect)
 		return;
@@ -4672,10 +4506,10 @@ static uint64_t look_after(uint64_t *wait_ns)
 }
 
 /* When the next look is due, by what there is to look for now; 0: never. */
-static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receiver)
+static uint64_t next_look(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
 	int parked = !state->nodev && zrx_any_parked(receiver);
-	int backlog = zrx_refill_backlog(refill_of(receiver)) != 0;
+	int backlog = zrx_refill_backlog(zrx_zcrx_refill(receiver)) != 0;
 
 	if (!parked)
 		state->retry_at = 0;
@@ -4691,7 +4525,7 @@ static uint64_t next_look(struct zcrx_state *state, struct zrx_receiver *receive
 }
 
 /* The timer went off: do what is due. */
-static void looks_due(struct zcrx_state *state)
+static void looks_due(struct zrx_zcrx *state)
 {
 	uint64_t now = zrx_sys_now_ns();
 
@@ -4710,7 +4544,7 @@ static void looks_due(struct zcrx_state *state)
 
 static int zcrx_needs_wait(struct zrx_receiver *receiver)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	uint64_t next = next_look(state, receiver);
 
 	return state->suspect || (next && (!state->ring.timer_at || next < state->ring.timer_at));
@@ -4718,7 +4552,7 @@ static int zcrx_needs_wait(struct zrx_receiver *receiver)
 
 static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 {
-	struct zcrx_state *state = receiver->state;
+	struct zrx_zcrx *state = receiver->state;
 	uint64_t next;
 
 	look_for_silent(state, receiver);
@@ -4731,7 +4565,7 @@ static int zcrx_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
 
 /* ---- completions ---- */
 
-static void zcrx_own_completion(struct zcrx_state *state, struct zrx_receiver *receiver,
+static void zcrx_own_completion(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 				const struct io_uring_cqe *cqe)
 {
 	zrx_ring_internal(&state->ring, receiver, cqe->user_data);
@@ -4761,7 +4595,7 @@ static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_part
 				      uint32_t shift, int linear)
 {
 	/* Kept apart from what the loop writes, which could alias it. */
-	const struct io_uring_cqe *cqe = cqes, *const end = cqe + (most << ZCRX_WIDE);
+	const struct io_uring_cqe *cqe = cqes, *const end = cqe + (most << ZRX_ZCRX_WIDE);
 	const uint64_t stream = row->stream;
 	const uint32_t owner = row->owner | ZRX_HOLD_WHOLE | 1;
 	struct zrx_event_same same = row->same;
@@ -4772,7 +4606,7 @@ static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_part
 	uint32_t count;
 
 	for (; cqe != end && cqe->user_data == stream && cqe->flags & IORING_CQE_F_MORE;
-	     cqe += 1 << ZCRX_WIDE) {
+	     cqe += 1 << ZRX_ZCRX_WIDE) {
 		uint64_t offset = offset_of(cqe), word, chunk;
 		uint32_t length = (uint32_t)cqe->res;
 
@@ -4786,7 +4620,7 @@ static ZRX_INTO uint32_t run_of_plain(struct zrx_row *row, const struct zrx_part
 			       zrx_hold_begin(&holds, chunk, word, owner));
 		bytes += length;
 	}
-	count = (uint32_t)((cqe - cqes) >> ZCRX_WIDE);
+	count = (uint32_t)((cqe - cqes) >> ZRX_ZCRX_WIDE);
 	if (!count)
 		return 0;
 	row->at = event;
@@ -4837,12 +4671,13 @@ static uint64_t less(uint64_t from, uint64_t bytes)
  * Deliver the row of completions of one stream that carry bytes, from *head (which does) on; *head
  * is then behind it. Returns 0, or -ENOBUFS: nothing was consumed.
  */
-static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
+static int zcrx_deliver(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 			struct zrx_stream *stream, unsigned *head, unsigned tail,
 			struct zrx_sink *sink)
 {
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
-	const struct zrx_parts *parts = &refill_of(receiver)->parts;
+	const struct zrx_completions completions =
+		zrx_ring_completions(&state->ring, ZRX_ZCRX_WIDE);
+	const struct zrx_parts *parts = &zrx_zcrx_refill(receiver)->parts;
 	uint32_t shift = receiver->area->chunk_shift;
 	unsigned at = *head, end = at + zrx_row_most(sink, tail - at);
 	struct zrx_row row;
@@ -4870,8 +4705,8 @@ static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
 		stream->remaining = less(stream->remaining, row.bytes);
 	state->delivered += at - *head;
 	state->active = 1;
-	state->retry_ns = RETRY_FIRST_NS;
-	state->backlog_ns = RETRY_FIRST_NS;
+	state->retry_ns = ZRX_ZCRX_FIRST_NS;
+	state->backlog_ns = ZRX_ZCRX_FIRST_NS;
 	*head = at;
 	return 0;
 }
@@ -4880,7 +4715,7 @@ static int zcrx_deliver(struct zcrx_state *state, struct zrx_receiver *receiver,
  * What the kernel had taken back when the stream was armed did not help. What it took since may: it
  * may have taken it after the copy failed.
  */
-static void copy_failed(struct zcrx_state *state, struct zrx_receiver *receiver,
+static void copy_failed(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 			const struct zrx_stream *stream)
 {
 	state->retry = 0;
@@ -4890,7 +4725,7 @@ static void copy_failed(struct zcrx_state *state, struct zrx_receiver *receiver,
 	flush_if_due(state, receiver);
 }
 
-static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
+static void zcrx_final(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 		       struct zrx_stream *stream, const struct io_uring_cqe *cqe)
 {
 	int result = cqe->res;
@@ -4921,8 +4756,9 @@ static void zcrx_final(struct zcrx_state *state, struct zrx_receiver *receiver,
 
 static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
-	struct zcrx_state *state = receiver->state;
-	const struct zrx_completions completions = zrx_ring_completions(&state->ring, ZCRX_WIDE);
+	struct zrx_zcrx *state = receiver->state;
+	const struct zrx_completions completions =
+		zrx_ring_completions(&state->ring, ZRX_ZCRX_WIDE);
 	unsigned head = *state->ring.uring.cq.khead;
 	unsigned tail = zrx_ring_tail(&state->ring);
 	int result = 0;
@@ -4953,8 +4789,8 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 
 static void zcrx_stats(const struct zrx_receiver *receiver, struct zrx_stats *stats)
 {
-	const struct zcrx_state *state = receiver->state;
-	struct zrx_refill *refill = refill_of(receiver);
+	const struct zrx_zcrx *state = receiver->state;
+	struct zrx_refill *refill = zrx_zcrx_refill(receiver);
 	const volatile struct zrx_uapi_zcrx_stats *kernel = state->queue.stats;
 
 	stats->backlog = zrx_refill_backlog(refill);
@@ -4975,10 +4811,10 @@ static void zcrx_stats(const struct zrx_receiver *receiver, struct zrx_stats *st
 const struct zrx_engine zrx_engine_zcrx = {
 	.id = ZRX_ENGINE_ZCRX,
 	.zero_copy = 1,
-	.open = zcrx_open,
+	.open = zrx_zcrx_open,
 	.adopt = zcrx_adopt,
 	.leave = zcrx_leave,
-	.start = zcrx_start,
+	.start = zrx_zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.watch = zcrx_watch,
@@ -4991,18 +4827,18 @@ const struct zrx_engine zrx_engine_zcrx = {
 	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
-	.stop = zcrx_stop,
-	.retire = zcrx_retire,
-	.close = zcrx_close,
+	.stop = zrx_zcrx_stop,
+	.retire = zrx_zcrx_retire,
+	.close = zrx_zcrx_close,
 	.stats = zcrx_stats,
 };
 
 const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.id = ZRX_ENGINE_ZCRX_NODEV,
-	.open = nodev_open,
+	.open = zrx_zcrx_nodev_open,
 	.adopt = zcrx_adopt,
 	.leave = zcrx_leave,
-	.start = zcrx_start,
+	.start = zrx_zcrx_start,
 	.arm = zcrx_arm,
 	.cancel = zcrx_cancel,
 	.watch = zcrx_watch,
@@ -5015,10 +4851,199 @@ const struct zrx_engine zrx_engine_zcrx_nodev = {
 	.take_one = zrx_refill_one,
 	.collect = zcrx_collect,
 	.needs_wait = zcrx_needs_wait,
-	.stop = zcrx_stop,
-	.close = zcrx_close,
+	.stop = zrx_zcrx_stop,
+	.close = zrx_zcrx_close,
 	.stats = zcrx_stats,
 };
+/* ---- core/engine_zcrx_open.c ---- */
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing the engines zcrx and zcrx-nodev: area, ring, queue, and what undoes them. */
+#include <errno.h>
+#include <stdio.h>
+
+/* ---- core/sizing.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * How large area and rings are. On a NIC's queue driver and page pool hold a part of the area
+ * standing (kernel/nic/demand.c); the rest is what streams can have.
+ */
+#ifndef ZRX_SIZING_H
+#define ZRX_SIZING_H
+
+/*
+ * For engine zcrx, before the area is there: what the caller left to the library (ZRX_DEFAULT_AREA,
+ * ZRX_DEFAULT_RING) becomes what the interface asks for; an area below the standing demand is
+ * refused
+ * (-ENOBUFS), unless ZRX_SMALL_AREA is set. *demand_bytes: the demand; 0 where the interface does
+ * not tell, which is no error here: why it will not do is told by who sets it up.
+ */
+int zrx_sizing_apply(struct zrx_options *options, uint64_t *demand_bytes, struct zrx_error *error);
+
+/* The same, once the interface is read (pure). */
+int zrx_sizing_decide(struct zrx_options *options, const struct zrx_nic_demand *demand,
+		      struct zrx_error *error);
+
+#endif
+
+static void zcrx_describe(struct zrx_receiver *receiver, const struct zrx_zcrx *state)
+{
+	struct zrx_info *info = &receiver->info;
+
+	info->engine = receiver->engine->id;
+	info->zero_copy = !state->nodev;
+	info->features |= state->queue.features;
+	info->area_kind = receiver->area->kind;
+	info->area_bytes = receiver->area->bytes;
+	info->buffer_bytes = state->queue.rx_buf_len;
+	info->refill_entries = state->queue.entries;
+	if (!state->nodev)
+		snprintf(info->interface, sizeof(info->interface), "%s",
+			 receiver->options.interface);
+}
+
+/*
+ * Ring first: closing it takes the area off the queue; then the NIC may be put back. Returns 0, or
+ * -EBUSY if the queue is still bound.
+ */
+static int close_queue(struct zrx_zcrx *state, struct zrx_receiver *receiver)
+{
+	zrx_ring_close(&state->ring, receiver);
+	zrx_ifq_forget(&state->queue);
+	return zrx_nic_release(state->queue.nic, state->queue.registered);
+}
+
+/* The kernel did register the area, and does not let it go: the caller may not have it back. */
+static int open_undone(struct zrx_zcrx *state, struct zrx_receiver *receiver, int result,
+		       struct zrx_error *error)
+{
+	if (!close_queue(state, receiver))
+		return result;
+	receiver->area->lost = 1;
+	return zrx_error_set(
+		error, -EBUSY, ZRX_STAGE_QUEUE,
+		"keep area_memory, if it was given, mapped and unused; zcrx nic restore",
+		"%s: queue %u stays bound after a failed open: the NIC may still write "
+		"into the area",
+		receiver->options.interface, receiver->info.queue);
+}
+
+/* Part the area of a queue. Returns how many bytes of it are for views. */
+static uint64_t open_budget(struct zrx_budget *budget, const struct zrx_receiver *receiver)
+{
+	uint32_t shift = receiver->area->chunk_shift;
+
+	zrx_budget_open(budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
+			zrx_area_chunks(receiver->area),
+			(uint32_t)(receiver->info.demand_bytes >> shift));
+	return (uint64_t)zrx_budget_views(budget) << shift;
+}
+
+static int open_state(struct zrx_zcrx *state, struct zrx_receiver *receiver, int nodev,
+		      struct zrx_error *error)
+{
+	int result;
+
+	state->nodev = (uint8_t)nodev;
+	state->retry_ns = state->backlog_ns = ZRX_ZCRX_FIRST_NS;
+	state->arms = state->arms_left = UINT32_MAX;
+	result = zrx_ring_open(&state->ring, receiver, ZRX_ZCRX_WIDE, error);
+	if (result)
+		return result;
+	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
+				  nodev, error);
+	if (!result) {
+		receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
+		result = zrx_area_hold(receiver->area, error);
+	}
+	if (result)
+		return open_undone(state, receiver, result, error);
+	zrx_windows_open(receiver,
+			 nodev ? receiver->area->bytes : open_budget(&state->budget, receiver));
+	return 0;
+}
+
+static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
+{
+	struct zrx_zcrx *state;
+	int32_t node = nodev ? -1 : zrx_nic_numa_node(receiver->options.interface);
+	int result = zrx_area_open_near(&receiver->area, &receiver->options,
+					(uint32_t)zrx_sys_page_bytes(), node, error);
+
+	if (result)
+		return result;
+	state = zrx_sys_alloc(sizeof(*state));
+	receiver->area->refill = zrx_sys_alloc(sizeof(*receiver->area->refill));
+	if (!state || !receiver->area->refill)
+		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
+	else
+		result = open_state(state, receiver, nodev, error);
+	if (result) {
+		zrx_sys_free(state);
+		zrx_area_abandon(receiver->area);
+		return result;
+	}
+	state->spent = zrx_refill_taken(zrx_zcrx_refill(receiver));
+	receiver->state = state;
+	zcrx_describe(receiver, state);
+	return 0;
+}
+
+int zrx_zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	const struct zrx_options given = receiver->options;
+	int result = zrx_sizing_apply(&receiver->options, &receiver->info.demand_bytes, error);
+
+	if (!result)
+		result = open_either(receiver, 0, error);
+	if (result) { /* another engine may be tried */
+		receiver->options = given;
+		receiver->info.demand_bytes = 0;
+	}
+	return result;
+}
+
+int zrx_zcrx_nodev_open(struct zrx_receiver *receiver, struct zrx_error *error)
+{
+	return open_either(receiver, 1, error);
+}
+
+int zrx_zcrx_start(struct zrx_receiver *receiver)
+{
+	struct zrx_zcrx *state = receiver->state;
+
+	return zrx_ring_start(&state->ring);
+}
+
+int zrx_zcrx_stop(struct zrx_receiver *receiver)
+{
+	struct zrx_zcrx *state = receiver->state;
+	int result = zrx_ring_stop(&state->ring);
+
+	if (result || state->nodev)
+		return result;
+	/*
+	 * Kernels before 7.2 give what is out back to the driver before they stop the queue, and
+	 * the NIC writes over it. Who has no events is not known to stop the queue first.
+	 */
+	return !(state->queue.features & ZRX_FEATURE_EVENTS);
+}
+
+void zrx_zcrx_retire(struct zrx_receiver *receiver)
+{
+	struct zrx_zcrx *state = receiver->state;
+
+	if (!state->nodev)
+		zrx_nic_retire(state->queue.nic);
+}
+
+int zrx_zcrx_close(struct zrx_receiver *receiver)
+{
+	struct zrx_zcrx *state = receiver->state;
+	int result = close_queue(state, receiver);
+
+	zrx_sys_free(state);
+	return result;
+}
 /* ---- core/fill.c ---- */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
