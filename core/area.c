@@ -276,8 +276,8 @@ int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uin
 	return zrx_area_open_near(area, options, chunk_bytes, -1, error);
 }
 
-int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
-		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error)
+/* Without memory yet. */
+static int new_area(struct zrx_area **out, struct zrx_error *error)
 {
 	struct zrx_area *area = zrx_sys_alloc(sizeof(*area));
 	int result;
@@ -285,40 +285,97 @@ int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
 	if (!area)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 	area->magic = ZRX_AREA_MAGIC;
-	set_size(area, options);
-	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
-	area->node = node;
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
 	area->poll_fd = -1;
 	atomic_init(&area->references, 1);
+	atomic_init(&area->needs, 1);
 	area->wake_fd = zrx_sys_eventfd_open();
 	if (area->wake_fd < 0) {
 		result = zrx_error_set(error, area->wake_fd, ZRX_STAGE_RING,
 				       "raise the limit of open files: ulimit -n",
 				       "cannot open an eventfd");
-		goto free_area;
-	}
-	result = get_memory(area, options, error);
-	if (result)
-		goto close_wake;
-	result = zrx_fork_watch(area);
-	if (result) {
-		zrx_error_set(error, result, ZRX_STAGE_AREA, NULL, "cannot register fork handlers");
-		goto free_memory;
+		zrx_sys_free(area);
+		return result;
 	}
 	*out = area;
 	return 0;
-free_memory:
-	area->free = NULL;
-	put_memory(area);
-	if (area->dmabuf_fd >= 0)
-		zrx_sys_close(area->dmabuf_fd);
-close_wake:
+}
+
+static void free_area(struct zrx_area *area)
+{
 	zrx_sys_close(area->wake_fd);
-free_area:
 	zrx_sys_free(area);
-	return result;
+}
+
+static int watch_forks(struct zrx_area *area, struct zrx_error *error)
+{
+	int result = zrx_fork_watch(area);
+
+	return result ? zrx_error_set(error, result, ZRX_STAGE_AREA, NULL,
+				      "cannot register fork handlers")
+		      : 0;
+}
+
+int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
+		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error)
+{
+	struct zrx_area *area;
+	int result = new_area(&area, error);
+
+	if (result)
+		return result;
+	set_size(area, options);
+	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
+	area->node = node;
+	result = get_memory(area, options, error);
+	if (result) {
+		free_area(area);
+		return result;
+	}
+	result = watch_forks(area, error);
+	if (result) {
+		area->free = NULL;
+		put_memory(area);
+		if (area->dmabuf_fd >= 0)
+			zrx_sys_close(area->dmabuf_fd);
+		free_area(area);
+		return result;
+	}
+	*out = area;
+	return 0;
+}
+
+int zrx_area_borrow(struct zrx_area **out, struct zrx_area *lender, struct zrx_error *error)
+{
+	struct zrx_area *area;
+	int result = new_area(&area, error);
+
+	if (result)
+		return result;
+	area->base = lender->base;
+	area->bytes = lender->bytes;
+	area->max_bytes = lender->max_bytes;
+	area->space_bytes = lender->space_bytes;
+	area->grain = lender->grain;
+	area->kind = lender->kind;
+	area->node = lender->node;
+	area->chunk_shift = lender->chunk_shift;
+	result = watch_forks(area, error);
+	if (result) {
+		free_area(area);
+		return result;
+	}
+	/* Relaxed: the caller has the lender. */
+	atomic_fetch_add_explicit(&lender->needs, 1, memory_order_relaxed);
+	area->lender = lender;
+	*out = area;
+	return 0;
+}
+
+void zrx_area_lose(struct zrx_area *area)
+{
+	(area->lender ? area->lender : area)->lost = 1;
 }
 
 int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
@@ -339,8 +396,6 @@ int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
 
 static void destroy(struct zrx_area *area)
 {
-	if (area->deferred)
-		zrx_receiver_destroy(area->deferred);
 	zrx_fork_hold();
 	zrx_fork_unwatch(area);
 	zrx_sys_close(area->wake_fd);
@@ -349,11 +404,25 @@ static void destroy(struct zrx_area *area)
 	if (area->dmabuf_fd >= 0)
 		zrx_sys_close(area->dmabuf_fd);
 	zrx_fork_allow();
-	put_memory(area);
+	if (!area->lender)
+		put_memory(area);
 	zrx_sys_free(area->refill);
+	zrx_sys_free(area->shared);
 	zrx_holds_close(&area->holds);
 	area->magic = 0;
 	zrx_sys_free(area);
+}
+
+/* One need of it less: it has no references any more, or who borrows its memory goes. */
+static void need_less(struct zrx_area *area)
+{
+	/* Ordered as in zrx_area_put. */
+	while (area && atomic_fetch_sub_explicit(&area->needs, 1, memory_order_acq_rel) == 1) {
+		struct zrx_area *lender = area->lender;
+
+		destroy(area);
+		area = lender;
+	}
 }
 
 void zrx_area_put(struct zrx_area *area, int64_t references)
@@ -362,9 +431,12 @@ void zrx_area_put(struct zrx_area *area, int64_t references)
 	 * Release: what this thread read in its buffers comes before; acquire: the last one sees
 	 * all of it.
 	 */
-	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) ==
+	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) !=
 	    references)
-		destroy(area);
+		return;
+	if (area->deferred)
+		zrx_receiver_destroy(area->deferred);
+	need_less(area);
 }
 
 void zrx_area_abandon(struct zrx_area *area)

@@ -14,6 +14,7 @@
 
 struct zrx_refill;
 struct zrx_receiver;
+struct zrx_shared_queue;
 
 /* zrx_area.waiting: for what to wake the owner, which sleeps in a receive or in an event loop. */
 #define ZRX_WAIT_RETURN                                                                           \
@@ -59,6 +60,10 @@ struct zrx_area {
 	struct zrx_receiver *deferred; /* closed while its ring was needed: goes with the last
 					  buffer */
 	uint32_t lost; /* a NIC may write into the memory for ever: it is nobody's to free */
+	_Atomic uint32_t needs;  /* of the memory: this area, while it has references, and areas
+				    that borrow it */
+	struct zrx_area *lender; /* whose memory this is; NULL: it has its own */
+	struct zrx_shared_queue *shared; /* of a lender: freed with it */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
 
@@ -90,6 +95,15 @@ int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uin
 /* The same, with its memory on a NUMA node, as far as there is some; -1: anywhere. */
 int zrx_area_open_near(struct zrx_area **area, const struct zrx_options *options,
 		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error);
+
+/*
+ * The same memory for one more receiver of its queue: with holds, references and lists of its own.
+ * The lender lives as long as this one. Returns 0, or a negative errno.
+ */
+int zrx_area_borrow(struct zrx_area **area, struct zrx_area *lender, struct zrx_error *error);
+
+/* The memory is lost. */
+void zrx_area_lose(struct zrx_area *area);
 
 /* Once its chunks are known: the table of who has them. Returns 0, -ENOMEM, or -E2BIG. */
 int zrx_area_hold(struct zrx_area *area, struct zrx_error *error);

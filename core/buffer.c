@@ -67,7 +67,8 @@ static inline void wake_waiter(struct zrx_area *area)
 
 static void hand_on(struct zrx_area *area, struct zrx_chain chain)
 {
-	if (atomic_load_explicit(&area->closed, memory_order_acquire))
+	if (atomic_load_explicit(&area->closed, memory_order_acquire) &&
+	    !(area->refill && zrx_refill_outlives(area->refill)))
 		return; /* nothing will be received any more: counting is all */
 	if (area->refill)
 		zrx_refill_give(area, chain);

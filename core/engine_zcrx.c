@@ -141,7 +141,7 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 {
 	const struct zrx_zcrx *state = receiver->state;
 	(void)stream;
-	if (state->nodev)
+	if (state->counted)
 		return nodev_free(receiver);
 	if (state->retry)
 		return UINT32_MAX;
@@ -149,9 +149,9 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 }
 
 /* Those that streams do not hold: where many have stalled, what is left goes round faster. */
-static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
+static uint64_t chunks_in_turn(const struct zrx_zcrx *state, const struct zrx_receiver *receiver)
 {
-	uint64_t chunks = zrx_area_chunks(receiver->area);
+	uint64_t chunks = zrx_area_chunks(receiver->area) / state->parts;
 	uint64_t held = receiver->windows.held_bytes >> receiver->area->chunk_shift;
 
 	return chunks > held ? chunks - held : 1;
@@ -173,7 +173,7 @@ static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
 		return;
-	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(receiver))
+	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(state, receiver))
 		due = 1;
 	if (state->nodev && pending * 2 >= state->queue.entries)
 		due = 1;
@@ -210,6 +210,7 @@ static void zcrx_collect(struct zrx_receiver *receiver)
 {
 	struct zrx_zcrx *state = receiver->state;
 
+	zrx_refill_serve_left(zrx_zcrx_refill(receiver));
 	flush_if_due(state, receiver);
 	if (state->notice && zrx_area_has_owner(receiver->area))
 		zrx_grow(receiver); /* the NIC found no chunk */
@@ -260,7 +261,7 @@ static uint64_t look_after(uint64_t *wait_ns)
 /* When the next look is due, by what there is to look for now; 0: never. */
 static uint64_t next_look(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
-	int parked = !state->nodev && zrx_any_parked(receiver);
+	int parked = !state->counted && zrx_any_parked(receiver);
 	int backlog = zrx_refill_backlog(zrx_zcrx_refill(receiver)) != 0;
 
 	if (!parked)
@@ -500,7 +501,7 @@ static void zcrx_final(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 	else
 		zrx_stream_final(receiver, stream, result);
 	/* Nothing of ours is out, so nothing of ours can help. */
-	if (stream->state == ZRX_STREAM_PARKED && !state->nodev &&
+	if (stream->state == ZRX_STREAM_PARKED && !state->nodev && !state->shared &&
 	    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
 		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
 				      memory_order_relaxed);
@@ -533,7 +534,7 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	}
 	zrx_ring_consumed(&state->ring, head);
 	state->arms = state->arms < ARMS_MOST ? state->arms * 2 + 1 : ARMS_MOST;
-	if (state->ring.was_full || (state->nodev && !nodev_free(receiver)))
+	if (state->ring.was_full || (state->counted && !nodev_free(receiver)))
 		state->suspect = 1;
 	state->ring.was_full = 0;
 	return result;

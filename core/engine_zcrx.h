@@ -10,6 +10,7 @@
 #include "ifq.h"
 #include "receiver.h"
 #include "ring.h"
+#include "shared_queue.h"
 
 #define ZRX_ZCRX_WIDE 1 /* completions of 32 bytes */
 /* What nobody announces is looked for again, ever later while nothing comes. */
@@ -30,7 +31,11 @@ struct zrx_zcrx {
 	uint64_t delivered;  /* completions with bytes: references that the kernel gave out */
 	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
+	struct zrx_shared_queue *shared; /* NULL: the queue is this receiver's alone */
+	uint32_t parts;                  /* in which its area is shared */
 	uint8_t nodev;
+	uint8_t counted; /* which chunks are free is known: all completions are this receiver's */
+	uint8_t retired;
 	uint8_t retry;    /* it is time: let the parked try again */
 	uint8_t shortage; /* a copy found no chunk: flush, whoever waits */
 	uint8_t suspect;  /* streams may have stopped without saying so */

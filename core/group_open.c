@@ -16,6 +16,7 @@
 
 #define DEFAULT_RECEIVERS     16u
 #define DEFAULT_INBOX_ENTRIES 1024u
+#define GROUP_PINS            (ZRX_GROUP_PIN | ZRX_GROUP_PIN_QUEUE)
 #define MAX_INBOX_ENTRIES     65536u
 
 /* What a group is opened by, checked and with defaults filled in. */
@@ -34,8 +35,13 @@ static int group_refuse(struct zrx_error *error, const char *hint, const char *f
 
 static int group_check_choices(const struct zrx_group_options *options, struct zrx_error *error)
 {
-	if (options->flags & ~ZRX_GROUP_FLAGS || options->flags == ZRX_GROUP_FLAGS)
+	if (options->flags & ~ZRX_GROUP_FLAGS || (options->flags & GROUP_PINS) == GROUP_PINS)
 		return group_refuse(error, "take one of ZRX_GROUP_PIN and ZRX_GROUP_PIN_QUEUE",
+				    "flags", options->flags);
+	if (options->flags & ZRX_GROUP_SHARED_QUEUE && options->flags & ZRX_GROUP_PIN_QUEUE)
+		return group_refuse(error,
+				    "take ZRX_GROUP_PIN: a queue that is shared has one "
+				    "interrupt, at one processor",
 				    "flags", options->flags);
 	if (options->count > ZRX_GROUP_RECEIVERS)
 		return group_refuse(error, "take 1 to 256", "count", options->count);
@@ -58,6 +64,11 @@ static int group_check_receiver(const struct group_plan *plan, struct zrx_error 
 				    "each receiver has an area of its own: let the library get "
 				    "it, or open receivers one by one",
 				    "receiver.area_kind", receiver->area_kind);
+	if (receiver->area_max_bytes && plan->group.flags & ZRX_GROUP_SHARED_QUEUE)
+		return group_refuse(error,
+				    "set it to 0, and area_bytes to what is needed: an area that "
+				    "is shared does not grow",
+				    "receiver.area_max_bytes", receiver->area_max_bytes);
 	if (receiver->flags & ZRX_PROCESSOR && plan->group.count != 1)
 		return group_refuse(error, "set ZRX_GROUP_PIN: each is pinned to another",
 				    "receiver.processor", receiver->processor);
@@ -116,7 +127,8 @@ static struct zrx_group *group_new(const struct zrx_group_options *options)
 	return group;
 }
 
-/* The others follow the first: all have the same engine, and queues one after the other. */
+/* The others follow the first: all have the same engine, and queues one after the other, or the
+ * same. */
 static void group_follow(const struct zrx_group *group, struct zrx_options *options, uint32_t index)
 {
 	const struct zrx_info *first;
@@ -149,14 +161,17 @@ static void group_join(struct zrx_group *group, uint32_t index, struct zrx_recei
 }
 
 static int group_open_one(struct zrx_group *group, struct zrx_options *options, uint32_t index,
-			  struct zrx_error *error)
+			  int shared, struct zrx_error *error)
 {
+	struct zrx_sharing sharing = {.parts = shared ? group->count : 1};
 	struct zrx_receiver *receiver;
 	char which[sizeof(error->message)];
 	int result;
 
 	group_follow(group, options, index);
-	result = zrx_receiver_open(&receiver, options, error);
+	if (shared && index)
+		sharing.first = group->inboxes[0].receiver;
+	result = zrx_receiver_open_sharing(&receiver, options, sharing, error);
 	if (!result) {
 		group_join(group, index, receiver);
 		return 0;
@@ -192,7 +207,8 @@ static int group_open_receivers(struct zrx_group *group, const struct group_plan
 
 	options.steer = steer;
 	for (uint32_t i = 0; !result && i < group->count; i++)
-		result = group_open_one(group, &options, i, error);
+		result = group_open_one(group, &options, i,
+					plan->group.flags & ZRX_GROUP_SHARED_QUEUE, error);
 	if (!group_is_enough(group, plan, result, error))
 		return result;
 	zrx_error_clear(error);
@@ -243,7 +259,7 @@ static int group_open_planned(struct zrx_group **out, const struct group_plan *p
 		group_describe(group);
 		if (group->on_nic)
 			zrx_route_look_up(group);
-		result = zrx_group_place(group, plan->group.flags, error);
+		result = zrx_group_place(group, plan->group.flags & GROUP_PINS, error);
 	}
 	if (result) {
 		zrx_group_close_receivers(group);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "fork.h"
 #include "nic/nic.h"
 #include "probe/probe.h"
 #include "options.h"
@@ -37,6 +38,8 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring)
 		features |= ZRX_FEATURE_ADD_AREA;
 	if (zcrx.register_flags & ZRX_UAPI_REG_NODEV)
 		features |= ZRX_FEATURE_NODEV;
+	if (zrx_uapi_shares_queues(&zcrx))
+		features |= ZRX_FEATURE_SHARED_QUEUE;
 	if (zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
 		features |= ZRX_FEATURE_RX_BUF_LEN;
 	if (zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
@@ -243,6 +246,17 @@ static int check_can_grow(const struct zrx_ifq *queue, const struct zrx_receiver
 	return 0;
 }
 
+static int check_can_share(const struct zrx_ifq *queue, const struct zrx_receiver *receiver,
+			   struct zrx_error *error)
+{
+	if (receiver->sharing.parts == 1 || queue->features & ZRX_FEATURE_SHARED_QUEUE)
+		return 0;
+	return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			     "boot Linux 6.19 or newer, or open the group without "
+			     "ZRX_GROUP_SHARED_QUEUE, with a queue for each receiver",
+			     "on this kernel several receivers cannot share a queue");
+}
+
 int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
 		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
 {
@@ -255,6 +269,8 @@ int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_re
 				     "boot Linux 7.1 or newer, or use engine multishot",
 				     "this kernel has no zcrx without a device");
 	result = check_can_grow(queue, receiver, error);
+	if (!result)
+		result = check_can_share(queue, receiver, error);
 	if (result)
 		return result;
 	if (queue->features & ZRX_FEATURE_EVENTS)
@@ -280,6 +296,35 @@ static int control(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zr
 {
 	ctrl->zcrx_id = queue->id;
 	return zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_CTRL, ctrl, 0);
+}
+
+int zrx_ifq_import(struct zrx_ifq *queue, struct zrx_ring *ring, const struct zrx_ifq *from,
+		   struct zrx_ring *from_ring, struct zrx_error *error)
+{
+	struct zrx_uapi_ctrl ctrl = {.op = ZRX_UAPI_CTRL_EXPORT};
+	struct zrx_uapi_ifq_reg registration = {.flags = ZRX_UAPI_REG_IMPORT};
+	int result;
+
+	zrx_fork_hold(); /* a child that has the descriptor would keep the queue bound */
+	result = control(from, from_ring, &ctrl);
+	if (!result) {
+		registration.if_idx = ctrl.u.export.zcrx_fd;
+		result = zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_IFQ,
+					       &registration, 1);
+		zrx_sys_close((int)ctrl.u.export.zcrx_fd);
+	}
+	zrx_fork_allow();
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_QUEUE,
+				     "raise the limit of open files (ulimit -n), or open the group "
+				     "without ZRX_GROUP_SHARED_QUEUE",
+				     "the queue of the first receiver cannot be shared");
+	*queue = *from;
+	queue->id = registration.zcrx_id;
+	/* The kernel tells the ring that registered it, and that one alone. */
+	queue->event_types = 0;
+	queue->stats = NULL;
+	return 0;
 }
 
 int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring)

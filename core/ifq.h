@@ -35,7 +35,15 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring);
 int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
 		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error);
 
-/* After the ring is closed: unmap the refill ring. */
+/*
+ * Take the ifq of another ring, whose owner has not received yet, for this one, too: same area,
+ * same refill ring, same queue. It is bound until the last of them is closed. Returns 0, or a
+ * negative errno with error filled.
+ */
+int zrx_ifq_import(struct zrx_ifq *queue, struct zrx_ring *ring, const struct zrx_ifq *from,
+		   struct zrx_ring *from_ring, struct zrx_error *error);
+
+/* After the last ring is closed: unmap the refill ring. */
 void zrx_ifq_forget(struct zrx_ifq *queue);
 
 /* Have the kernel take everything out of the refill ring now. Owner's thread. */

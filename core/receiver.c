@@ -28,6 +28,12 @@ static int fail(struct zrx_receiver *receiver, int code, uint32_t stage, const c
 int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *options,
 		      struct zrx_error *error)
 {
+	return zrx_receiver_open_sharing(out, options, (struct zrx_sharing){.parts = 1}, error);
+}
+
+int zrx_receiver_open_sharing(struct zrx_receiver **out, const struct zrx_options *options,
+			      struct zrx_sharing sharing, struct zrx_error *error)
+{
 	struct zrx_receiver *receiver;
 	int result;
 
@@ -37,6 +43,7 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 	receiver = zrx_sys_alloc(sizeof(*receiver));
 	if (!receiver)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_OPTIONS, NULL, "out of memory");
+	receiver->sharing = sharing;
 	receiver->last.size = sizeof(receiver->last);
 	receiver->info.size = sizeof(receiver->info);
 	result = zrx_options_check(&receiver->options, options, error);
@@ -82,7 +89,7 @@ int zrx_receiver_destroy(struct zrx_receiver *receiver)
 	int result = receiver->engine->close(receiver);
 
 	if (result)
-		receiver->area->lost = 1;
+		zrx_area_lose(receiver->area);
 	receiver_drop_streams(receiver);
 	zrx_chunks_close(&receiver->chunks);
 	zrx_fork_hold();
@@ -115,7 +122,7 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	atomic_store_explicit(&area->closed, 1, memory_order_release);
 	atomic_store_explicit(&area->waiting, 0, memory_order_seq_cst);
 	if (area->refill)
-		zrx_refill_close(area->refill);
+		zrx_refill_close(area);
 	if (!stopped || atomic_load_explicit(&area->references, memory_order_acquire) == 1) {
 		result = zrx_receiver_destroy(receiver);
 		zrx_area_put(area, 1);

@@ -48,6 +48,12 @@ static inline void zrx_count(_Atomic uint64_t *counter, uint64_t more)
 			      memory_order_relaxed);
 }
 
+/* A queue that several receivers share. */
+struct zrx_sharing {
+	uint32_t parts;                   /* how many; 1: it is not shared */
+	const struct zrx_receiver *first; /* with whom; NULL: this is the first */
+};
+
 struct zrx_receiver {
 	const struct zrx_engine *engine;
 	struct zrx_inbox *inbox; /* of its group; NULL: it is in none */
@@ -58,6 +64,7 @@ struct zrx_receiver {
 	struct zrx_windows windows;
 	struct zrx_growth growth;
 	struct zrx_options options; /* checked, defaults filled in */
+	struct zrx_sharing sharing; /* as it was opened */
 	struct zrx_streams streams;
 	struct zrx_stream_list queued;  /* to be armed */
 	struct zrx_stream_list cancels; /* armed, to be cancelled */
@@ -75,6 +82,12 @@ struct zrx_receiver {
 		refused[ZRX_ENGINE_COUNT]; /* code != 0: why that better engine is not used */
 	struct zrx_error last;
 };
+
+/*
+ * As zrx_receiver_open, of a group whose receivers share a queue. Engines that copy share nothing.
+ */
+int zrx_receiver_open_sharing(struct zrx_receiver **receiver, const struct zrx_options *options,
+			      struct zrx_sharing sharing, struct zrx_error *error);
 
 /*
  * The request of an armed stream is over. result: 0 at the end of the stream, a negative errno, or

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <sched.h>
-
 #include "receiver.h"
 #include "refill.h"
+#include "sys.h"
 
 static int try_lock(struct zrx_refill *refill)
 {
@@ -13,6 +12,42 @@ static int try_lock(struct zrx_refill *refill)
 static void unlock(struct zrx_refill *refill)
 {
 	atomic_store_explicit(&refill->lock, 0, memory_order_seq_cst);
+}
+
+static void leave_shared(struct zrx_refill_shared *shared)
+{
+	atomic_store_explicit(&shared->lock, 0, memory_order_release);
+}
+
+static void leave_ring(struct zrx_refill *refill)
+{
+	if (refill->shared)
+		leave_shared(refill->shared);
+}
+
+static void enter_shared(struct zrx_refill_shared *shared)
+{
+	/* Acquire pairs with the release of leave_shared: tail and entries as they were left. */
+	while (atomic_exchange_explicit(&shared->lock, 1, memory_order_acquire))
+		zrx_sys_yield();
+}
+
+/* Under the lock of the area: whether the ring may be filled; then leave_ring follows. */
+static int enter_ring(struct zrx_refill *refill)
+{
+	if (!refill->shared)
+		return !refill->closed;
+	enter_shared(refill->shared);
+	if (!refill->shared->closed)
+		return 1;
+	leave_shared(refill->shared);
+	return 0;
+}
+
+static int is_closed(const struct zrx_area *area)
+{
+	/* Relaxed: whoever closed it has had the lock since (zrx_refill_close). */
+	return atomic_load_explicit(&area->closed, memory_order_relaxed) != 0;
 }
 
 static inline void set_entry(struct zrx_uapi_rqe *entry, uint64_t offset)
@@ -55,6 +90,8 @@ static ZRX_INTO void publish(struct zrx_refill *refill, uint32_t written)
 static void settled(struct zrx_area *area, struct zrx_chain done)
 {
 	area->holds.next[done.tail - 1] = 0;
+	if (is_closed(area))
+		return;
 	if (zrx_area_owned(area))
 		zrx_windows_settle(area->receiver, done);
 	else
@@ -127,10 +164,27 @@ static void note_backlog(struct zrx_refill *refill)
  */
 static void credit_backlog(struct zrx_area *area, struct zrx_refill *refill)
 {
-	if (!refill->charged || !zrx_area_owned(area))
+	if (!refill->charged || is_closed(area) || !zrx_area_owned(area))
 		return;
 	zrx_windows_uncharge(area->receiver, refill->charged);
 	refill->charged = 0;
+}
+
+/*
+ * Nobody receives for this area any more, who would come back to its backlog: the others of the
+ * ring do. Under the shared lock.
+ */
+static void leave_behind(struct zrx_area *area, struct zrx_refill *refill)
+{
+	struct zrx_refill_shared *shared = refill->shared;
+
+	if (!shared || !is_closed(area) || refill->listed || !refill->backlog.head)
+		return;
+	/* Relaxed: who releases holds the area, too. */
+	atomic_fetch_add_explicit(&area->references, 1, memory_order_relaxed);
+	refill->listed = 1;
+	refill->left_next = atomic_load_explicit(&shared->left, memory_order_relaxed);
+	atomic_store_explicit(&shared->left, area, memory_order_relaxed);
 }
 
 /* Under the lock. A closed ring takes nothing: the holds go with the area. */
@@ -141,13 +195,15 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 	/* Acquire pairs with zrx_chain_push. Looked at first: it is empty, as a rule. */
 	if (atomic_load_explicit(&area->returned, memory_order_relaxed))
 		head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-	if (refill->closed)
+	if (!enter_ring(refill))
 		return;
 	if (head)
 		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
 	if (!refill->charged)
 		refill->charged = chain.head;
 	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	leave_behind(area, refill);
+	leave_ring(refill);
 	credit_backlog(area, refill);
 	note_backlog(refill);
 }
@@ -235,10 +291,11 @@ uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t o
 	if (!try_lock(refill))
 		return 0;
 	/* What came before goes before. */
-	if (!refill->closed && !refill->backlog.head) {
+	if (!refill->backlog.head && enter_ring(refill)) {
 		count = fill_whole(area, refill, run, owner);
 		if (count && run->at != run->end && entry_at(refill, 0) == refill->entries)
 			count += fill_whole(area, refill, run, owner);
+		leave_ring(refill);
 	}
 	unlock(refill);
 	/* As in zrx_refill_give: what others left meanwhile. */
@@ -255,12 +312,16 @@ int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint3
 
 	if (!try_lock(refill))
 		return 0;
-	if (!refill->closed && !refill->backlog.head && room_left(refill) &&
-	    zrx_hold_take_whole(&area->holds, buffer->slot, buffer->generation, owner, &index)) {
-		set_entry(entry_at(refill, 0),
-			  zrx_parts_offset(&refill->parts, (uint64_t)index << area->chunk_shift));
-		publish(refill, 1);
-		done = 1;
+	if (!refill->backlog.head && enter_ring(refill)) {
+		done = room_left(refill) && zrx_hold_take_whole(&area->holds, buffer->slot,
+								buffer->generation, owner, &index);
+		if (done) {
+			uint64_t where = (uint64_t)index << area->chunk_shift;
+
+			set_entry(entry_at(refill, 0), zrx_parts_offset(&refill->parts, where));
+			publish(refill, 1);
+		}
+		leave_ring(refill);
 	}
 	unlock(refill);
 	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
@@ -275,10 +336,86 @@ int zrx_refill_to_do(struct zrx_area *area)
 	       atomic_load_explicit(&area->returned, memory_order_seq_cst);
 }
 
-void zrx_refill_close(struct zrx_refill *refill)
+/* Also if another thread is at it: after that one. */
+static void settle_after(struct zrx_area *area)
 {
+	struct zrx_refill *refill = area->refill;
+
 	while (!try_lock(refill))
-		sched_yield(); /* a holder writes at most one ring's worth of entries */
+		zrx_sys_yield(); /* a holder writes at most one ring's worth of entries */
+	settle(area, refill, (struct zrx_chain){0});
+	unlock(refill);
+	/* As in zrx_refill_give: what others left meanwhile. */
+	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
+		zrx_refill_drain(area);
+}
+
+void zrx_refill_close(struct zrx_area *area)
+{
+	struct zrx_refill *refill = area->refill;
+
+	if (refill->shared) {
+		settle_after(area);
+		return;
+	}
+	while (!try_lock(refill))
+		zrx_sys_yield();
 	refill->closed = 1;
 	unlock(refill);
+}
+
+/* ---- a ring that several areas fill ---- */
+
+void zrx_refill_share(struct zrx_refill *refill, const struct zrx_refill *with,
+		      struct zrx_refill_shared *shared)
+{
+	refill->head = with->head;
+	refill->tail = with->tail;
+	refill->entries = with->entries;
+	refill->entry_count = with->entry_count;
+	refill->parts = with->parts;
+	refill->shared = shared;
+}
+
+/* One that has left, which the caller holds from here on; NULL: there is none. */
+static struct zrx_area *next_left(struct zrx_refill_shared *shared)
+{
+	struct zrx_area *area;
+
+	enter_shared(shared);
+	area = atomic_load_explicit(&shared->left, memory_order_relaxed);
+	if (area) {
+		area->refill->listed = 0;
+		atomic_store_explicit(&shared->left, area->refill->left_next, memory_order_relaxed);
+	}
+	leave_shared(shared);
+	return area;
+}
+
+void zrx_refill_serve_left(struct zrx_refill *refill)
+{
+	struct zrx_refill_shared *shared = refill->shared;
+	int done = 1;
+
+	/* Relaxed: one that is missed now is there at the next look. */
+	while (done && shared && atomic_load_explicit(&shared->left, memory_order_relaxed)) {
+		struct zrx_area *area = next_left(shared);
+
+		if (!area)
+			return;
+		settle_after(area);
+		done = !zrx_refill_backlog(area->refill); /* else it is in the list again */
+		zrx_area_put(area, 1);
+	}
+}
+
+void zrx_refill_shared_close(struct zrx_refill_shared *shared)
+{
+	struct zrx_area *area;
+
+	enter_shared(shared);
+	shared->closed = 1;
+	leave_shared(shared);
+	while ((area = next_left(shared)))
+		zrx_area_put(area, 1);
 }

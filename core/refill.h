@@ -6,6 +6,9 @@
  *
  * Any thread may fill it, one at a time. A thread that finds it locked pushes its holds onto the
  * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
+ *
+ * The ring of a queue that several receivers share is filled by a zrx_refill for each of their
+ * areas. There a thread may wait until another has written what it has, a ring's worth at most.
  */
 #ifndef ZRX_REFILL_H
 #define ZRX_REFILL_H
@@ -21,12 +24,25 @@
 
 struct zrx_area;
 
+/* Of a ring that several areas fill. */
+struct zrx_refill_shared {
+	_Atomic uint32_t lock; /* taken after that of an area */
+	/* Under the lock: */
+	uint32_t closed;               /* the ring is gone */
+	struct zrx_area *_Atomic left; /* closed, but not all of theirs is in the ring yet; each is
+					  held */
+};
+
 struct zrx_refill {
 	_Atomic uint32_t *head; /* the kernel's */
 	_Atomic uint32_t *tail; /* ours */
 	struct zrx_uapi_rqe *entries;
 	uint32_t entry_count;
-	struct zrx_parts parts; /* of the area, as the kernel knows them */
+	struct zrx_parts parts;           /* of the area, as the kernel knows them */
+	struct zrx_refill_shared *shared; /* NULL: this area alone fills it */
+	/* Under the shared lock: in the list of those that have left. */
+	uint32_t listed;
+	struct zrx_area *left_next;
 
 	char apart[ZRX_REFILL_LINE]; /* what follows is written by each thread that releases */
 	_Atomic uint32_t lock;
@@ -81,7 +97,26 @@ static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)
 /* Owner, before it sleeps: whether released holds wait that nobody is at. */
 int zrx_refill_to_do(struct zrx_area *area);
 
-/* Owner: wait for the thread that is filling, if any, and let no other begin. */
-void zrx_refill_close(struct zrx_refill *refill);
+/*
+ * The area is closed. Owner: wait for the thread that is filling, if any, and let no other begin; a
+ * shared ring still takes what comes back.
+ */
+void zrx_refill_close(struct zrx_area *area);
+
+/* Whether what is released after the close goes into the ring. */
+static inline int zrx_refill_outlives(const struct zrx_refill *refill)
+{
+	return refill->shared != NULL;
+}
+
+/* Fill the ring of that one, too, which is its own until now. */
+void zrx_refill_share(struct zrx_refill *refill, const struct zrx_refill *with,
+		      struct zrx_refill_shared *shared);
+
+/* Owner: put what areas that were closed have left into the ring, as far as there is room. */
+void zrx_refill_serve_left(struct zrx_refill *refill);
+
+/* The ring is about to go: no thread touches it after this. */
+void zrx_refill_shared_close(struct zrx_refill_shared *shared);
 
 #endif

@@ -50,16 +50,51 @@ static int route_is_stale(const struct zrx_group *group)
 	return zrx_sys_now_ns() >= atomic_load_explicit(&group->napi_at, memory_order_acquire);
 }
 
-static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id)
+/* A receiver whose inbox is full may be one that nobody receives from. */
+static int route_takes(struct zrx_inbox *inbox, const struct zrx_inbox *self)
 {
-	for (uint32_t i = 0; i < group->count; i++) {
-		struct zrx_inbox *inbox = &group->inboxes[i];
+	return !zrx_inbox_is_closed(inbox) &&
+	       (inbox == self || zrx_inbox_depth(inbox) <= inbox->mask);
+}
 
-		if (atomic_load_explicit(&inbox->napi_id, memory_order_relaxed) == napi_id &&
-		    !zrx_inbox_is_closed(inbox))
-			return inbox;
+/* Whether it is a receiver of that queue; 0: of any. */
+static int route_serves(struct zrx_inbox *inbox, uint32_t napi_id)
+{
+	return !napi_id || atomic_load_explicit(&inbox->napi_id, memory_order_relaxed) == napi_id;
+}
+
+/* Of those that serve the queue, and have room. */
+static struct zrx_inbox *route_least(struct zrx_group *group, uint32_t napi_id,
+				     const struct zrx_inbox *self)
+{
+	uint32_t first = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
+	struct zrx_inbox *least = NULL;
+	uint32_t least_load = UINT32_MAX;
+
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_inbox *inbox = &group->inboxes[(first + i) % group->count];
+		uint32_t load = zrx_inbox_load(inbox);
+
+		if (!route_serves(inbox, napi_id) || !route_takes(inbox, self) ||
+		    (least && load >= least_load && !(load == least_load && inbox == self)))
+			continue;
+		least = inbox;
+		least_load = load;
 	}
-	return NULL;
+	return least;
+}
+
+/* One that serves the queue, if only it is open. */
+static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id,
+				       const struct zrx_inbox *self)
+{
+	struct zrx_inbox *inbox = route_least(group, napi_id, self);
+
+	for (uint32_t i = 0; !inbox && i < group->count; i++)
+		if (route_serves(&group->inboxes[i], napi_id) &&
+		    !zrx_inbox_is_closed(&group->inboxes[i]))
+			inbox = &group->inboxes[i];
+	return inbox;
 }
 
 /*
@@ -81,15 +116,16 @@ static void route_settle(struct zrx_group *group)
 	atomic_store_explicit(&group->settle_ns, wait, memory_order_relaxed);
 }
 
-static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *copied)
+static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd,
+					const struct zrx_inbox *self, int *copied)
 {
 	uint32_t napi_id = route_napi_of(fd);
-	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id) : NULL;
+	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id, self) : NULL;
 
 	/* Several threads may look at the same time: none waits for another. */
 	if (!inbox && napi_id && route_is_stale(group)) {
 		zrx_route_look_up(group);
-		inbox = route_by_napi(group, napi_id);
+		inbox = route_by_napi(group, napi_id, self);
 	}
 	if (inbox || !group->by_queue)
 		return inbox;
@@ -99,32 +135,6 @@ static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *co
 	return NULL;
 }
 
-/* A receiver whose inbox is full may be one that nobody receives from. */
-static int route_takes(struct zrx_inbox *inbox, const struct zrx_inbox *self)
-{
-	return !zrx_inbox_is_closed(inbox) &&
-	       (inbox == self || zrx_inbox_depth(inbox) <= inbox->mask);
-}
-
-static struct zrx_inbox *route_least(struct zrx_group *group, const struct zrx_inbox *self)
-{
-	uint32_t first = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
-	struct zrx_inbox *least = NULL;
-	uint32_t least_load = UINT32_MAX;
-
-	for (uint32_t i = 0; i < group->count; i++) {
-		struct zrx_inbox *inbox = &group->inboxes[(first + i) % group->count];
-		uint32_t load = zrx_inbox_load(inbox);
-
-		if (!route_takes(inbox, self) ||
-		    (least && load >= least_load && !(load == least_load && inbox == self)))
-			continue;
-		least = inbox;
-		least_load = load;
-	}
-	return least;
-}
-
 struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
 			    int *must, int *copied)
 {
@@ -132,7 +142,7 @@ struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_in
 
 	*must = *copied = 0;
 	if (group->on_nic)
-		inbox = route_to_queue(group, fd, copied);
+		inbox = route_to_queue(group, fd, self, copied);
 	*must = inbox != NULL;
-	return inbox ? inbox : route_least(group, self);
+	return inbox ? inbox : route_least(group, 0, self);
 }

@@ -9,9 +9,10 @@
 void zrx_route_look_up(struct zrx_group *group);
 
 /*
- * The inbox of the receiver at whose queue the socket arrives, with *must set, as no other can read
- * it; else that of the least loaded which is neither closed nor full, self among equals. NULL: all
- * are. *copied: it arrives at a queue that is no receiver's. self: the caller's; may be NULL.
+ * The inbox of the receiver at whose queue the socket arrives (where several share it, the least
+ * loaded of them), with *must set, as no other can read it; else that of the least loaded which is
+ * neither closed nor full, self among equals. NULL: all are. *copied: it arrives at a queue that is
+ * no receiver's. self: the caller's; may be NULL.
  */
 struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
 			    int *must, int *copied);

@@ -40,6 +40,7 @@ const (
 	FeatureDeferTaskrun Feature = core.FeatureDeferTaskrun // completions made on the owner's thread, 6.1
 	FeatureAddArea      Feature = core.FeatureAddArea      // zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3
 	FeatureBusyPoll     Feature = core.FeatureBusyPoll     // polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9
+	FeatureSharedQueue  Feature = core.FeatureSharedQueue  // a queue that several rings share (ZCRX_CTRL_EXPORT, ZCRX_REG_IMPORT), 6.19
 )
 
 // CheckState is how a precondition stands.

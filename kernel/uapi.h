@@ -139,6 +139,10 @@ struct zrx_uapi_ctrl {
 	union {
 		uint64_t flush_resv[6];
 		struct {
+			uint32_t zcrx_fd; /* comes back: a descriptor of the ifq, to be imported */
+			uint32_t resv[11];
+		} export;
+		struct {
 			uint32_t event_type;
 			uint32_t resv[11];
 		} arm_event;
@@ -186,6 +190,13 @@ struct zrx_uapi_query_zcrx {
 	uint32_t rq_hdr_alignment;
 	uint64_t resv2;
 };
+
+/* A ring can hand its ifq on, and another take it. */
+static inline int zrx_uapi_shares_queues(const struct zrx_uapi_query_zcrx *zcrx)
+{
+	return zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
+	       zcrx->register_flags & ZRX_UAPI_REG_IMPORT;
+}
 
 struct zrx_uapi_query_zcrx_event {
 	uint32_t event_flags;

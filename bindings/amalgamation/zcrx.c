@@ -229,6 +229,7 @@ void zrx_chain_push(const struct zrx_holds *holds, _Atomic uint32_t *list, struc
 
 struct zrx_refill;
 struct zrx_receiver;
+struct zrx_shared_queue;
 
 /* zrx_area.waiting: for what to wake the owner, which sleeps in a receive or in an event loop. */
 #define ZRX_WAIT_RETURN                                                                           \
@@ -274,6 +275,10 @@ struct zrx_area {
 	struct zrx_receiver *deferred; /* closed while its ring was needed: goes with the last
 					  buffer */
 	uint32_t lost; /* a NIC may write into the memory for ever: it is nobody's to free */
+	_Atomic uint32_t needs;  /* of the memory: this area, while it has references, and areas
+				    that borrow it */
+	struct zrx_area *lender; /* whose memory this is; NULL: it has its own */
+	struct zrx_shared_queue *shared; /* of a lender: freed with it */
 	struct zrx_refill *refill; /* engines zcrx: any thread releases straight into it; freed with
 				      the area, because a releasing thread may still look at it */
 
@@ -305,6 +310,15 @@ int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uin
 /* The same, with its memory on a NUMA node, as far as there is some; -1: anywhere. */
 int zrx_area_open_near(struct zrx_area **area, const struct zrx_options *options,
 		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error);
+
+/*
+ * The same memory for one more receiver of its queue: with holds, references and lists of its own.
+ * The lender lives as long as this one. Returns 0, or a negative errno.
+ */
+int zrx_area_borrow(struct zrx_area **area, struct zrx_area *lender, struct zrx_error *error);
+
+/* The memory is lost. */
+void zrx_area_lose(struct zrx_area *area);
 
 /* Once its chunks are known: the table of who has them. Returns 0, -ENOMEM, or -E2BIG. */
 int zrx_area_hold(struct zrx_area *area, struct zrx_error *error);
@@ -967,6 +981,12 @@ static inline void zrx_count(_Atomic uint64_t *counter, uint64_t more)
 			      memory_order_relaxed);
 }
 
+/* A queue that several receivers share. */
+struct zrx_sharing {
+	uint32_t parts;                   /* how many; 1: it is not shared */
+	const struct zrx_receiver *first; /* with whom; NULL: this is the first */
+};
+
 struct zrx_receiver {
 	const struct zrx_engine *engine;
 	struct zrx_inbox *inbox; /* of its group; NULL: it is in none */
@@ -977,6 +997,7 @@ struct zrx_receiver {
 	struct zrx_windows windows;
 	struct zrx_growth growth;
 	struct zrx_options options; /* checked, defaults filled in */
+	struct zrx_sharing sharing; /* as it was opened */
 	struct zrx_streams streams;
 	struct zrx_stream_list queued;  /* to be armed */
 	struct zrx_stream_list cancels; /* armed, to be cancelled */
@@ -994,6 +1015,12 @@ struct zrx_receiver {
 		refused[ZRX_ENGINE_COUNT]; /* code != 0: why that better engine is not used */
 	struct zrx_error last;
 };
+
+/*
+ * As zrx_receiver_open, of a group whose receivers share a queue. Engines that copy share nothing.
+ */
+int zrx_receiver_open_sharing(struct zrx_receiver **receiver, const struct zrx_options *options,
+			      struct zrx_sharing sharing, struct zrx_error *error);
 
 /*
  * The request of an armed stream is over. result: 0 at the end of the stream, a negative errno, or
@@ -1425,8 +1452,8 @@ int zrx_area_open(struct zrx_area **area, const struct zrx_options *options, uin
 	return zrx_area_open_near(area, options, chunk_bytes, -1, error);
 }
 
-int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
-		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error)
+/* Without memory yet. */
+static int new_area(struct zrx_area **out, struct zrx_error *error)
 {
 	struct zrx_area *area = zrx_sys_alloc(sizeof(*area));
 	int result;
@@ -1434,40 +1461,97 @@ int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
 	if (!area)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
 	area->magic = ZRX_AREA_MAGIC;
-	set_size(area, options);
-	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
-	area->node = node;
 	area->dmabuf_fd = -1;
 	area->ring_fd = -1;
 	area->poll_fd = -1;
 	atomic_init(&area->references, 1);
+	atomic_init(&area->needs, 1);
 	area->wake_fd = zrx_sys_eventfd_open();
 	if (area->wake_fd < 0) {
 		result = zrx_error_set(error, area->wake_fd, ZRX_STAGE_RING,
 				       "raise the limit of open files: ulimit -n",
 				       "cannot open an eventfd");
-		goto free_area;
-	}
-	result = get_memory(area, options, error);
-	if (result)
-		goto close_wake;
-	result = zrx_fork_watch(area);
-	if (result) {
-		zrx_error_set(error, result, ZRX_STAGE_AREA, NULL, "cannot register fork handlers");
-		goto free_memory;
+		zrx_sys_free(area);
+		return result;
 	}
 	*out = area;
 	return 0;
-free_memory:
-	area->free = NULL;
-	put_memory(area);
-	if (area->dmabuf_fd >= 0)
-		zrx_sys_close(area->dmabuf_fd);
-close_wake:
+}
+
+static void free_area(struct zrx_area *area)
+{
 	zrx_sys_close(area->wake_fd);
-free_area:
 	zrx_sys_free(area);
-	return result;
+}
+
+static int watch_forks(struct zrx_area *area, struct zrx_error *error)
+{
+	int result = zrx_fork_watch(area);
+
+	return result ? zrx_error_set(error, result, ZRX_STAGE_AREA, NULL,
+				      "cannot register fork handlers")
+		      : 0;
+}
+
+int zrx_area_open_near(struct zrx_area **out, const struct zrx_options *options,
+		       uint32_t chunk_bytes, int32_t node, struct zrx_error *error)
+{
+	struct zrx_area *area;
+	int result = new_area(&area, error);
+
+	if (result)
+		return result;
+	set_size(area, options);
+	area->chunk_shift = (uint32_t)__builtin_ctz(chunk_bytes);
+	area->node = node;
+	result = get_memory(area, options, error);
+	if (result) {
+		free_area(area);
+		return result;
+	}
+	result = watch_forks(area, error);
+	if (result) {
+		area->free = NULL;
+		put_memory(area);
+		if (area->dmabuf_fd >= 0)
+			zrx_sys_close(area->dmabuf_fd);
+		free_area(area);
+		return result;
+	}
+	*out = area;
+	return 0;
+}
+
+int zrx_area_borrow(struct zrx_area **out, struct zrx_area *lender, struct zrx_error *error)
+{
+	struct zrx_area *area;
+	int result = new_area(&area, error);
+
+	if (result)
+		return result;
+	area->base = lender->base;
+	area->bytes = lender->bytes;
+	area->max_bytes = lender->max_bytes;
+	area->space_bytes = lender->space_bytes;
+	area->grain = lender->grain;
+	area->kind = lender->kind;
+	area->node = lender->node;
+	area->chunk_shift = lender->chunk_shift;
+	result = watch_forks(area, error);
+	if (result) {
+		free_area(area);
+		return result;
+	}
+	/* Relaxed: the caller has the lender. */
+	atomic_fetch_add_explicit(&lender->needs, 1, memory_order_relaxed);
+	area->lender = lender;
+	*out = area;
+	return 0;
+}
+
+void zrx_area_lose(struct zrx_area *area)
+{
+	(area->lender ? area->lender : area)->lost = 1;
 }
 
 int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
@@ -1488,8 +1572,6 @@ int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
 
 static void destroy(struct zrx_area *area)
 {
-	if (area->deferred)
-		zrx_receiver_destroy(area->deferred);
 	zrx_fork_hold();
 	zrx_fork_unwatch(area);
 	zrx_sys_close(area->wake_fd);
@@ -1498,11 +1580,25 @@ static void destroy(struct zrx_area *area)
 	if (area->dmabuf_fd >= 0)
 		zrx_sys_close(area->dmabuf_fd);
 	zrx_fork_allow();
-	put_memory(area);
+	if (!area->lender)
+		put_memory(area);
 	zrx_sys_free(area->refill);
+	zrx_sys_free(area->shared);
 	zrx_holds_close(&area->holds);
 	area->magic = 0;
 	zrx_sys_free(area);
+}
+
+/* One need of it less: it has no references any more, or who borrows its memory goes. */
+static void need_less(struct zrx_area *area)
+{
+	/* Ordered as in zrx_area_put. */
+	while (area && atomic_fetch_sub_explicit(&area->needs, 1, memory_order_acq_rel) == 1) {
+		struct zrx_area *lender = area->lender;
+
+		destroy(area);
+		area = lender;
+	}
 }
 
 void zrx_area_put(struct zrx_area *area, int64_t references)
@@ -1511,9 +1607,12 @@ void zrx_area_put(struct zrx_area *area, int64_t references)
 	 * Release: what this thread read in its buffers comes before; acquire: the last one sees
 	 * all of it.
 	 */
-	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) ==
+	if (atomic_fetch_sub_explicit(&area->references, references, memory_order_acq_rel) !=
 	    references)
-		destroy(area);
+		return;
+	if (area->deferred)
+		zrx_receiver_destroy(area->deferred);
+	need_less(area);
 }
 
 void zrx_area_abandon(struct zrx_area *area)
@@ -1858,6 +1957,9 @@ int zrx_budget_refuse(const struct zrx_budget *budget, struct zrx_error *error)
  *
  * Any thread may fill it, one at a time. A thread that finds it locked pushes its holds onto the
  * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
+ *
+ * The ring of a queue that several receivers share is filled by a zrx_refill for each of their
+ * areas. There a thread may wait until another has written what it has, a ring's worth at most.
  */
 #ifndef ZRX_REFILL_H
 #define ZRX_REFILL_H
@@ -2071,6 +2173,10 @@ struct zrx_uapi_ctrl {
 	union {
 		uint64_t flush_resv[6];
 		struct {
+			uint32_t zcrx_fd; /* comes back: a descriptor of the ifq, to be imported */
+			uint32_t resv[11];
+		} export;
+		struct {
 			uint32_t event_type;
 			uint32_t resv[11];
 		} arm_event;
@@ -2119,6 +2225,13 @@ struct zrx_uapi_query_zcrx {
 	uint64_t resv2;
 };
 
+/* A ring can hand its ifq on, and another take it. */
+static inline int zrx_uapi_shares_queues(const struct zrx_uapi_query_zcrx *zcrx)
+{
+	return zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
+	       zcrx->register_flags & ZRX_UAPI_REG_IMPORT;
+}
+
 struct zrx_uapi_query_zcrx_event {
 	uint32_t event_flags;
 	uint32_t stats_size;
@@ -2147,12 +2260,25 @@ _Static_assert(sizeof(struct zrx_uapi_query_zcrx_event) == 48, "uAPI");
 
 struct zrx_area;
 
+/* Of a ring that several areas fill. */
+struct zrx_refill_shared {
+	_Atomic uint32_t lock; /* taken after that of an area */
+	/* Under the lock: */
+	uint32_t closed;               /* the ring is gone */
+	struct zrx_area *_Atomic left; /* closed, but not all of theirs is in the ring yet; each is
+					  held */
+};
+
 struct zrx_refill {
 	_Atomic uint32_t *head; /* the kernel's */
 	_Atomic uint32_t *tail; /* ours */
 	struct zrx_uapi_rqe *entries;
 	uint32_t entry_count;
-	struct zrx_parts parts; /* of the area, as the kernel knows them */
+	struct zrx_parts parts;           /* of the area, as the kernel knows them */
+	struct zrx_refill_shared *shared; /* NULL: this area alone fills it */
+	/* Under the shared lock: in the list of those that have left. */
+	uint32_t listed;
+	struct zrx_area *left_next;
 
 	char apart[ZRX_REFILL_LINE]; /* what follows is written by each thread that releases */
 	_Atomic uint32_t lock;
@@ -2207,8 +2333,27 @@ static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)
 /* Owner, before it sleeps: whether released holds wait that nobody is at. */
 int zrx_refill_to_do(struct zrx_area *area);
 
-/* Owner: wait for the thread that is filling, if any, and let no other begin. */
-void zrx_refill_close(struct zrx_refill *refill);
+/*
+ * The area is closed. Owner: wait for the thread that is filling, if any, and let no other begin; a
+ * shared ring still takes what comes back.
+ */
+void zrx_refill_close(struct zrx_area *area);
+
+/* Whether what is released after the close goes into the ring. */
+static inline int zrx_refill_outlives(const struct zrx_refill *refill)
+{
+	return refill->shared != NULL;
+}
+
+/* Fill the ring of that one, too, which is its own until now. */
+void zrx_refill_share(struct zrx_refill *refill, const struct zrx_refill *with,
+		      struct zrx_refill_shared *shared);
+
+/* Owner: put what areas that were closed have left into the ring, as far as there is room. */
+void zrx_refill_serve_left(struct zrx_refill *refill);
+
+/* The ring is about to go: no thread touches it after this. */
+void zrx_refill_shared_close(struct zrx_refill_shared *shared);
 
 #endif
 
@@ -2271,7 +2416,8 @@ static inline void wake_waiter(struct zrx_area *area)
 
 static void hand_on(struct zrx_area *area, struct zrx_chain chain)
 {
-	if (atomic_load_explicit(&area->closed, memory_order_acquire))
+	if (atomic_load_explicit(&area->closed, memory_order_acquire) &&
+	    !(area->refill && zrx_refill_outlives(area->refill)))
 		return; /* nothing will be received any more: counting is all */
 	if (area->refill)
 		zrx_refill_give(area, chain);
@@ -4094,7 +4240,15 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring);
 int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
 		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error);
 
-/* After the ring is closed: unmap the refill ring. */
+/*
+ * Take the ifq of another ring, whose owner has not received yet, for this one, too: same area,
+ * same refill ring, same queue. It is bound until the last of them is closed. Returns 0, or a
+ * negative errno with error filled.
+ */
+int zrx_ifq_import(struct zrx_ifq *queue, struct zrx_ring *ring, const struct zrx_ifq *from,
+		   struct zrx_ring *from_ring, struct zrx_error *error);
+
+/* After the last ring is closed: unmap the refill ring. */
 void zrx_ifq_forget(struct zrx_ifq *queue);
 
 /* Have the kernel take everything out of the refill ring now. Owner's thread. */
@@ -4109,6 +4263,34 @@ int zrx_ifq_rearm_event(const struct zrx_ifq *queue, struct zrx_ring *ring, uint
  */
 int zrx_ifq_extend(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_parts *parts,
 		   const struct zrx_area *area, uint64_t bytes);
+
+#endif
+/* ---- core/shared_queue.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue that the receivers of a group share (ZRX_GROUP_SHARED_QUEUE): the first registers it, the
+ * others import it (zrx_ifq_import) and borrow its area (zrx_area_borrow). What each delivers it
+ * gives back by itself: the kernel counts references, not who had them. It belongs to the lender's
+ * area.
+ */
+#ifndef ZRX_SHARED_QUEUE_H
+#define ZRX_SHARED_QUEUE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct zrx_shared_queue {
+	_Atomic uint32_t rings;   /* whoever closes the last one puts the NIC back */
+	_Atomic uint32_t leading; /* receivers that the NIC may lead flows to */
+	struct zrx_refill_shared ring;
+};
+
+/* One less. Whether it was the last. */
+static inline int zrx_shared_queue_is_last(_Atomic uint32_t *count)
+{
+	/* Both: who is the last sees what the others did before. */
+	return atomic_fetch_sub_explicit(count, 1, memory_order_acq_rel) == 1;
+}
 
 #endif
 
@@ -4131,7 +4313,11 @@ struct zrx_zcrx {
 	uint64_t delivered;  /* completions with bytes: references that the kernel gave out */
 	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
+	struct zrx_shared_queue *shared; /* NULL: the queue is this receiver's alone */
+	uint32_t parts;                  /* in which its area is shared */
 	uint8_t nodev;
+	uint8_t counted; /* which chunks are free is known: all completions are this receiver's */
+	uint8_t retired;
 	uint8_t retry;    /* it is time: let the parked try again */
 	uint8_t shortage; /* a copy found no chunk: flush, whoever waits */
 	uint8_t suspect;  /* streams may have stopped without saying so */
@@ -4161,8 +4347,9 @@ int zrx_zcrx_close(struct zrx_receiver *receiver);
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
  * Order of calls: acquire, (register the queue), bound, admit, steer_add and steer_remove as
- * sockets come and go, perhaps retire, (close the ring), release. Not thread-safe: the receiver's
- * owner calls, or whoever closes it.
+ * sockets come and go, perhaps retire, (close the ring), release. The receiver's owner calls, or
+ * whoever closes it; admit, steer_add, steer_remove and retire also the owners of other receivers
+ * that share the queue, who wait for each other.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H
@@ -4389,7 +4576,7 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 {
 	const struct zrx_zcrx *state = receiver->state;
 	(void)stream;
-	if (state->nodev)
+	if (state->counted)
 		return nodev_free(receiver);
 	if (state->retry)
 		return UINT32_MAX;
@@ -4397,9 +4584,9 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 }
 
 /* Those that streams do not hold: where many have stalled, what is left goes round faster. */
-static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
+static uint64_t chunks_in_turn(const struct zrx_zcrx *state, const struct zrx_receiver *receiver)
 {
-	uint64_t chunks = zrx_area_chunks(receiver->area);
+	uint64_t chunks = zrx_area_chunks(receiver->area) / state->parts;
 	uint64_t held = receiver->windows.held_bytes >> receiver->area->chunk_shift;
 
 	return chunks > held ? chunks - held : 1;
@@ -4421,7 +4608,7 @@ static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
 		return;
-	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(receiver))
+	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(state, receiver))
 		due = 1;
 	if (state->nodev && pending * 2 >= state->queue.entries)
 		due = 1;
@@ -4458,6 +4645,7 @@ static void zcrx_collect(struct zrx_receiver *receiver)
 {
 	struct zrx_zcrx *state = receiver->state;
 
+	zrx_refill_serve_left(zrx_zcrx_refill(receiver));
 	flush_if_due(state, receiver);
 	if (state->notice && zrx_area_has_owner(receiver->area))
 		zrx_grow(receiver); /* the NIC found no chunk */
@@ -4508,7 +4696,7 @@ static uint64_t look_after(uint64_t *wait_ns)
 /* When the next look is due, by what there is to look for now; 0: never. */
 static uint64_t next_look(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
-	int parked = !state->nodev && zrx_any_parked(receiver);
+	int parked = !state->counted && zrx_any_parked(receiver);
 	int backlog = zrx_refill_backlog(zrx_zcrx_refill(receiver)) != 0;
 
 	if (!parked)
@@ -4748,7 +4936,7 @@ static void zcrx_final(struct zrx_zcrx *state, struct zrx_receiver *receiver,
 	else
 		zrx_stream_final(receiver, stream, result);
 	/* Nothing of ours is out, so nothing of ours can help. */
-	if (stream->state == ZRX_STREAM_PARKED && !state->nodev &&
+	if (stream->state == ZRX_STREAM_PARKED && !state->nodev && !state->shared &&
 	    atomic_load_explicit(&receiver->area->references, memory_order_relaxed) == 1)
 		atomic_store_explicit(&receiver->counters.stall, ZRX_STALL_COPIES,
 				      memory_order_relaxed);
@@ -4781,7 +4969,7 @@ static int zcrx_harvest(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	}
 	zrx_ring_consumed(&state->ring, head);
 	state->arms = state->arms < ARMS_MOST ? state->arms * 2 + 1 : ARMS_MOST;
-	if (state->ring.was_full || (state->nodev && !nodev_free(receiver)))
+	if (state->ring.was_full || (state->counted && !nodev_free(receiver)))
 		state->suspect = 1;
 	state->ring.was_full = 0;
 	return result;
@@ -4902,12 +5090,16 @@ static void zcrx_describe(struct zrx_receiver *receiver, const struct zrx_zcrx *
 }
 
 /*
- * Ring first: closing it takes the area off the queue; then the NIC may be put back. Returns 0, or
- * -EBUSY if the queue is still bound.
+ * Rings first: closing the last takes the area off the queue; then the NIC may be put back. Returns
+ * 0, or -EBUSY if the queue is still bound.
  */
 static int close_queue(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
 	zrx_ring_close(&state->ring, receiver);
+	if (state->shared && !zrx_shared_queue_is_last(&state->shared->rings))
+		return 0;
+	if (state->shared)
+		zrx_refill_shared_close(&state->shared->ring);
 	zrx_ifq_forget(&state->queue);
 	return zrx_nic_release(state->queue.nic, state->queue.registered);
 }
@@ -4918,7 +5110,7 @@ static int open_undone(struct zrx_zcrx *state, struct zrx_receiver *receiver, in
 {
 	if (!close_queue(state, receiver))
 		return result;
-	receiver->area->lost = 1;
+	zrx_area_lose(receiver->area);
 	return zrx_error_set(
 		error, -EBUSY, ZRX_STAGE_QUEUE,
 		"keep area_memory, if it was given, mapped and unused; zcrx nic restore",
@@ -4927,61 +5119,129 @@ static int open_undone(struct zrx_zcrx *state, struct zrx_receiver *receiver, in
 		receiver->options.interface, receiver->info.queue);
 }
 
-/* Part the area of a queue. Returns how many bytes of it are for views. */
-static uint64_t open_budget(struct zrx_budget *budget, const struct zrx_receiver *receiver)
+/* Part the area of a queue, or this receiver's part of it. Returns how many bytes of it are for
+ * views. */
+static uint64_t open_budget(struct zrx_zcrx *state, const struct zrx_receiver *receiver)
 {
 	uint32_t shift = receiver->area->chunk_shift;
 
-	zrx_budget_open(budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
-			zrx_area_chunks(receiver->area),
-			(uint32_t)(receiver->info.demand_bytes >> shift));
-	return (uint64_t)zrx_budget_views(budget) << shift;
+	zrx_budget_open(&state->budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
+			zrx_area_chunks(receiver->area) / state->parts,
+			(uint32_t)(receiver->info.demand_bytes >> shift) / state->parts);
+	return (uint64_t)zrx_budget_views(&state->budget) << shift;
 }
 
-static int open_state(struct zrx_zcrx *state, struct zrx_receiver *receiver, int nodev,
-		      struct zrx_error *error)
+static void open_windows(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
-	int result;
+	zrx_windows_open(receiver, state->nodev ? receiver->area->bytes / state->parts
+						: open_budget(state, receiver));
+}
 
+/* What hangs on the area, and the state; the one goes with the area, the other is the caller's to
+ * free. */
+static int allocate(struct zrx_zcrx **out, struct zrx_receiver *receiver, int nodev,
+		    struct zrx_error *error)
+{
+	struct zrx_zcrx *state = zrx_sys_alloc(sizeof(*state));
+	struct zrx_area *area = receiver->area;
+	const struct zrx_sharing *sharing = &receiver->sharing;
+	int shares = sharing->parts > 1 && !sharing->first;
+
+	*out = state;
+	area->refill = zrx_sys_alloc(sizeof(*area->refill));
+	area->shared = shares ? zrx_sys_alloc(sizeof(*area->shared)) : NULL;
+	if (!state || !area->refill || (shares && !area->shared))
+		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
+	if (shares)
+		area->refill->shared = &area->shared->ring;
 	state->nodev = (uint8_t)nodev;
+	state->parts = sharing->parts;
+	state->counted = nodev && sharing->parts == 1;
 	state->retry_ns = state->backlog_ns = ZRX_ZCRX_FIRST_NS;
 	state->arms = state->arms_left = UINT32_MAX;
-	result = zrx_ring_open(&state->ring, receiver, ZRX_ZCRX_WIDE, error);
+	return 0;
+}
+
+static int open_queue(struct zrx_zcrx *state, struct zrx_receiver *receiver,
+		      struct zrx_error *error)
+{
+	int result = zrx_ring_open(&state->ring, receiver, ZRX_ZCRX_WIDE, error);
+
 	if (result)
 		return result;
 	result = zrx_ifq_register(&state->queue, &state->ring, receiver->area->refill, receiver,
-				  nodev, error);
+				  state->nodev, error);
 	if (!result) {
 		receiver->area->chunk_shift = (uint32_t)__builtin_ctz(state->queue.rx_buf_len);
 		result = zrx_area_hold(receiver->area, error);
 	}
+	return result ? open_undone(state, receiver, result, error) : 0;
+}
+
+/* That of the first receiver, for one more. */
+static int open_shared(struct zrx_zcrx *state, struct zrx_receiver *receiver,
+		       struct zrx_error *error)
+{
+	const struct zrx_receiver *first = receiver->sharing.first;
+	struct zrx_zcrx *with = first->state;
+	int result;
+
+	receiver->options = first->options;
+	receiver->info.queue = first->info.queue;
+	receiver->info.demand_bytes = first->info.demand_bytes;
+	zrx_refill_share(receiver->area->refill, first->area->refill, &with->shared->ring);
+	result = zrx_ring_open(&state->ring, receiver, ZRX_ZCRX_WIDE, error);
 	if (result)
-		return open_undone(state, receiver, result, error);
-	zrx_windows_open(receiver,
-			 nodev ? receiver->area->bytes : open_budget(&state->budget, receiver));
-	return 0;
+		return result;
+	result = zrx_ifq_import(&state->queue, &state->ring, &with->queue, &with->ring, error);
+	if (!result)
+		result = zrx_area_hold(receiver->area, error);
+	if (result)
+		zrx_ring_close(&state->ring, receiver);
+	return result;
+}
+
+static int open_area(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
+{
+	int32_t node;
+
+	if (receiver->sharing.first)
+		return zrx_area_borrow(&receiver->area, receiver->sharing.first->area, error);
+	node = nodev ? -1 : zrx_nic_numa_node(receiver->options.interface);
+	return zrx_area_open_near(&receiver->area, &receiver->options,
+				  (uint32_t)zrx_sys_page_bytes(), node, error);
+}
+
+static void join_shared(struct zrx_zcrx *state, const struct zrx_receiver *receiver)
+{
+	const struct zrx_receiver *first = receiver->sharing.first;
+
+	if (state->parts == 1)
+		return;
+	state->shared = first ? first->area->shared : receiver->area->shared;
+	/* Relaxed: nobody closes one before all are open. */
+	atomic_fetch_add_explicit(&state->shared->rings, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&state->shared->leading, 1, memory_order_relaxed);
 }
 
 static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
 {
 	struct zrx_zcrx *state;
-	int32_t node = nodev ? -1 : zrx_nic_numa_node(receiver->options.interface);
-	int result = zrx_area_open_near(&receiver->area, &receiver->options,
-					(uint32_t)zrx_sys_page_bytes(), node, error);
+	int result = open_area(receiver, nodev, error);
 
 	if (result)
 		return result;
-	state = zrx_sys_alloc(sizeof(*state));
-	receiver->area->refill = zrx_sys_alloc(sizeof(*receiver->area->refill));
-	if (!state || !receiver->area->refill)
-		result = zrx_error_set(error, -ENOMEM, ZRX_STAGE_AREA, NULL, "out of memory");
-	else
-		result = open_state(state, receiver, nodev, error);
+	result = allocate(&state, receiver, nodev, error);
+	if (!result)
+		result = receiver->sharing.first ? open_shared(state, receiver, error)
+						 : open_queue(state, receiver, error);
 	if (result) {
 		zrx_sys_free(state);
 		zrx_area_abandon(receiver->area);
 		return result;
 	}
+	join_shared(state, receiver);
+	open_windows(state, receiver);
 	state->spent = zrx_refill_taken(zrx_zcrx_refill(receiver));
 	receiver->state = state;
 	zcrx_describe(receiver, state);
@@ -4991,8 +5251,10 @@ static int open_either(struct zrx_receiver *receiver, int nodev, struct zrx_erro
 int zrx_zcrx_open(struct zrx_receiver *receiver, struct zrx_error *error)
 {
 	const struct zrx_options given = receiver->options;
-	int result = zrx_sizing_apply(&receiver->options, &receiver->info.demand_bytes, error);
+	int result = 0;
 
+	if (!receiver->sharing.first)
+		result = zrx_sizing_apply(&receiver->options, &receiver->info.demand_bytes, error);
 	if (!result)
 		result = open_either(receiver, 0, error);
 	if (result) { /* another engine may be tried */
@@ -5032,6 +5294,9 @@ void zrx_zcrx_retire(struct zrx_receiver *receiver)
 {
 	struct zrx_zcrx *state = receiver->state;
 
+	state->retired = 1;
+	if (state->shared && !zrx_shared_queue_is_last(&state->shared->leading))
+		return; /* the NIC leads to the others */
 	if (!state->nodev)
 		zrx_nic_retire(state->queue.nic);
 }
@@ -5039,8 +5304,11 @@ void zrx_zcrx_retire(struct zrx_receiver *receiver)
 int zrx_zcrx_close(struct zrx_receiver *receiver)
 {
 	struct zrx_zcrx *state = receiver->state;
-	int result = close_queue(state, receiver);
+	int result;
 
+	if (state->shared && !state->retired)
+		zrx_zcrx_retire(receiver);
+	result = close_queue(state, receiver);
 	zrx_sys_free(state);
 	return result;
 }
@@ -5312,9 +5580,10 @@ void zrx_fork_unwatch(struct zrx_area *area)
 void zrx_route_look_up(struct zrx_group *group);
 
 /*
- * The inbox of the receiver at whose queue the socket arrives, with *must set, as no other can read
- * it; else that of the least loaded which is neither closed nor full, self among equals. NULL: all
- * are. *copied: it arrives at a queue that is no receiver's. self: the caller's; may be NULL.
+ * The inbox of the receiver at whose queue the socket arrives (where several share it, the least
+ * loaded of them), with *must set, as no other can read it; else that of the least loaded which is
+ * neither closed nor full, self among equals. NULL: all are. *copied: it arrives at a queue that is
+ * no receiver's. self: the caller's; may be NULL.
  */
 struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
 			    int *must, int *copied);
@@ -5606,6 +5875,7 @@ int zrx_group_place(struct zrx_group *group, uint32_t flags, struct zrx_error *e
 
 #define DEFAULT_RECEIVERS     16u
 #define DEFAULT_INBOX_ENTRIES 1024u
+#define GROUP_PINS            (ZRX_GROUP_PIN | ZRX_GROUP_PIN_QUEUE)
 #define MAX_INBOX_ENTRIES     65536u
 
 /* What a group is opened by, checked and with defaults filled in. */
@@ -5624,8 +5894,13 @@ static int group_refuse(struct zrx_error *error, const char *hint, const char *f
 
 static int group_check_choices(const struct zrx_group_options *options, struct zrx_error *error)
 {
-	if (options->flags & ~ZRX_GROUP_FLAGS || options->flags == ZRX_GROUP_FLAGS)
+	if (options->flags & ~ZRX_GROUP_FLAGS || (options->flags & GROUP_PINS) == GROUP_PINS)
 		return group_refuse(error, "take one of ZRX_GROUP_PIN and ZRX_GROUP_PIN_QUEUE",
+				    "flags", options->flags);
+	if (options->flags & ZRX_GROUP_SHARED_QUEUE && options->flags & ZRX_GROUP_PIN_QUEUE)
+		return group_refuse(error,
+				    "take ZRX_GROUP_PIN: a queue that is shared has one "
+				    "interrupt, at one processor",
 				    "flags", options->flags);
 	if (options->count > ZRX_GROUP_RECEIVERS)
 		return group_refuse(error, "take 1 to 256", "count", options->count);
@@ -5648,6 +5923,11 @@ static int group_check_receiver(const struct group_plan *plan, struct zrx_error 
 				    "each receiver has an area of its own: let the library get "
 				    "it, or open receivers one by one",
 				    "receiver.area_kind", receiver->area_kind);
+	if (receiver->area_max_bytes && plan->group.flags & ZRX_GROUP_SHARED_QUEUE)
+		return group_refuse(error,
+				    "set it to 0, and area_bytes to what is needed: an area that "
+				    "is shared does not grow",
+				    "receiver.area_max_bytes", receiver->area_max_bytes);
 	if (receiver->flags & ZRX_PROCESSOR && plan->group.count != 1)
 		return group_refuse(error, "set ZRX_GROUP_PIN: each is pinned to another",
 				    "receiver.processor", receiver->processor);
@@ -5706,7 +5986,8 @@ static struct zrx_group *group_new(const struct zrx_group_options *options)
 	return group;
 }
 
-/* The others follow the first: all have the same engine, and queues one after the other. */
+/* The others follow the first: all have the same engine, and queues one after the other, or the
+ * same. */
 static void group_follow(const struct zrx_group *group, struct zrx_options *options, uint32_t index)
 {
 	const struct zrx_info *first;
@@ -5739,14 +6020,17 @@ static void group_join(struct zrx_group *group, uint32_t index, struct zrx_recei
 }
 
 static int group_open_one(struct zrx_group *group, struct zrx_options *options, uint32_t index,
-			  struct zrx_error *error)
+			  int shared, struct zrx_error *error)
 {
+	struct zrx_sharing sharing = {.parts = shared ? group->count : 1};
 	struct zrx_receiver *receiver;
 	char which[sizeof(error->message)];
 	int result;
 
 	group_follow(group, options, index);
-	result = zrx_receiver_open(&receiver, options, error);
+	if (shared && index)
+		sharing.first = group->inboxes[0].receiver;
+	result = zrx_receiver_open_sharing(&receiver, options, sharing, error);
 	if (!result) {
 		group_join(group, index, receiver);
 		return 0;
@@ -5782,7 +6066,8 @@ static int group_open_receivers(struct zrx_group *group, const struct group_plan
 
 	options.steer = steer;
 	for (uint32_t i = 0; !result && i < group->count; i++)
-		result = group_open_one(group, &options, i, error);
+		result = group_open_one(group, &options, i,
+					plan->group.flags & ZRX_GROUP_SHARED_QUEUE, error);
 	if (!group_is_enough(group, plan, result, error))
 		return result;
 	zrx_error_clear(error);
@@ -5833,7 +6118,7 @@ static int group_open_planned(struct zrx_group **out, const struct group_plan *p
 		group_describe(group);
 		if (group->on_nic)
 			zrx_route_look_up(group);
-		result = zrx_group_place(group, plan->group.flags, error);
+		result = zrx_group_place(group, plan->group.flags & GROUP_PINS, error);
 	}
 	if (result) {
 		zrx_group_close_receivers(group);
@@ -6440,6 +6725,8 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring)
 		features |= ZRX_FEATURE_ADD_AREA;
 	if (zcrx.register_flags & ZRX_UAPI_REG_NODEV)
 		features |= ZRX_FEATURE_NODEV;
+	if (zrx_uapi_shares_queues(&zcrx))
+		features |= ZRX_FEATURE_SHARED_QUEUE;
 	if (zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
 		features |= ZRX_FEATURE_RX_BUF_LEN;
 	if (zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
@@ -6646,6 +6933,17 @@ static int check_can_grow(const struct zrx_ifq *queue, const struct zrx_receiver
 	return 0;
 }
 
+static int check_can_share(const struct zrx_ifq *queue, const struct zrx_receiver *receiver,
+			   struct zrx_error *error)
+{
+	if (receiver->sharing.parts == 1 || queue->features & ZRX_FEATURE_SHARED_QUEUE)
+		return 0;
+	return zrx_error_set(error, -EOPNOTSUPP, ZRX_STAGE_QUEUE,
+			     "boot Linux 6.19 or newer, or open the group without "
+			     "ZRX_GROUP_SHARED_QUEUE, with a queue for each receiver",
+			     "on this kernel several receivers cannot share a queue");
+}
+
 int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_refill *refill,
 		     struct zrx_receiver *receiver, int nodev, struct zrx_error *error)
 {
@@ -6658,6 +6956,8 @@ int zrx_ifq_register(struct zrx_ifq *queue, struct zrx_ring *ring, struct zrx_re
 				     "boot Linux 7.1 or newer, or use engine multishot",
 				     "this kernel has no zcrx without a device");
 	result = check_can_grow(queue, receiver, error);
+	if (!result)
+		result = check_can_share(queue, receiver, error);
 	if (result)
 		return result;
 	if (queue->features & ZRX_FEATURE_EVENTS)
@@ -6683,6 +6983,35 @@ static int control(const struct zrx_ifq *queue, struct zrx_ring *ring, struct zr
 {
 	ctrl->zcrx_id = queue->id;
 	return zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_CTRL, ctrl, 0);
+}
+
+int zrx_ifq_import(struct zrx_ifq *queue, struct zrx_ring *ring, const struct zrx_ifq *from,
+		   struct zrx_ring *from_ring, struct zrx_error *error)
+{
+	struct zrx_uapi_ctrl ctrl = {.op = ZRX_UAPI_CTRL_EXPORT};
+	struct zrx_uapi_ifq_reg registration = {.flags = ZRX_UAPI_REG_IMPORT};
+	int result;
+
+	zrx_fork_hold(); /* a child that has the descriptor would keep the queue bound */
+	result = control(from, from_ring, &ctrl);
+	if (!result) {
+		registration.if_idx = ctrl.u.export.zcrx_fd;
+		result = zrx_sys_ring_register(&ring->uring, ZRX_UAPI_REGISTER_ZCRX_IFQ,
+					       &registration, 1);
+		zrx_sys_close((int)ctrl.u.export.zcrx_fd);
+	}
+	zrx_fork_allow();
+	if (result)
+		return zrx_error_set(error, result, ZRX_STAGE_QUEUE,
+				     "raise the limit of open files (ulimit -n), or open the group "
+				     "without ZRX_GROUP_SHARED_QUEUE",
+				     "the queue of the first receiver cannot be shared");
+	*queue = *from;
+	queue->id = registration.zcrx_id;
+	/* The kernel tells the ring that registered it, and that one alone. */
+	queue->event_types = 0;
+	queue->stats = NULL;
+	return 0;
 }
 
 int zrx_ifq_flush(const struct zrx_ifq *queue, struct zrx_ring *ring)
@@ -9318,6 +9647,12 @@ static int fail(struct zrx_receiver *receiver, int code, uint32_t stage, const c
 int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *options,
 		      struct zrx_error *error)
 {
+	return zrx_receiver_open_sharing(out, options, (struct zrx_sharing){.parts = 1}, error);
+}
+
+int zrx_receiver_open_sharing(struct zrx_receiver **out, const struct zrx_options *options,
+			      struct zrx_sharing sharing, struct zrx_error *error)
+{
 	struct zrx_receiver *receiver;
 	int result;
 
@@ -9327,6 +9662,7 @@ int zrx_receiver_open(struct zrx_receiver **out, const struct zrx_options *optio
 	receiver = zrx_sys_alloc(sizeof(*receiver));
 	if (!receiver)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_OPTIONS, NULL, "out of memory");
+	receiver->sharing = sharing;
 	receiver->last.size = sizeof(receiver->last);
 	receiver->info.size = sizeof(receiver->info);
 	result = zrx_options_check(&receiver->options, options, error);
@@ -9372,7 +9708,7 @@ int zrx_receiver_destroy(struct zrx_receiver *receiver)
 	int result = receiver->engine->close(receiver);
 
 	if (result)
-		receiver->area->lost = 1;
+		zrx_area_lose(receiver->area);
 	receiver_drop_streams(receiver);
 	zrx_chunks_close(&receiver->chunks);
 	zrx_fork_hold();
@@ -9405,7 +9741,7 @@ int zrx_receiver_close(struct zrx_receiver *receiver)
 	atomic_store_explicit(&area->closed, 1, memory_order_release);
 	atomic_store_explicit(&area->waiting, 0, memory_order_seq_cst);
 	if (area->refill)
-		zrx_refill_close(area->refill);
+		zrx_refill_close(area);
 	if (!stopped || atomic_load_explicit(&area->references, memory_order_acquire) == 1) {
 		result = zrx_receiver_destroy(receiver);
 		zrx_area_put(area, 1);
@@ -9797,7 +10133,6 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 }
 /* ---- core/refill.c ---- */
 /* SPDX-License-Identifier: MIT */
-#include <sched.h>
 
 static int try_lock(struct zrx_refill *refill)
 {
@@ -9808,6 +10143,42 @@ static int try_lock(struct zrx_refill *refill)
 static void unlock(struct zrx_refill *refill)
 {
 	atomic_store_explicit(&refill->lock, 0, memory_order_seq_cst);
+}
+
+static void leave_shared(struct zrx_refill_shared *shared)
+{
+	atomic_store_explicit(&shared->lock, 0, memory_order_release);
+}
+
+static void leave_ring(struct zrx_refill *refill)
+{
+	if (refill->shared)
+		leave_shared(refill->shared);
+}
+
+static void enter_shared(struct zrx_refill_shared *shared)
+{
+	/* Acquire pairs with the release of leave_shared: tail and entries as they were left. */
+	while (atomic_exchange_explicit(&shared->lock, 1, memory_order_acquire))
+		zrx_sys_yield();
+}
+
+/* Under the lock of the area: whether the ring may be filled; then leave_ring follows. */
+static int enter_ring(struct zrx_refill *refill)
+{
+	if (!refill->shared)
+		return !refill->closed;
+	enter_shared(refill->shared);
+	if (!refill->shared->closed)
+		return 1;
+	leave_shared(refill->shared);
+	return 0;
+}
+
+static int is_closed(const struct zrx_area *area)
+{
+	/* Relaxed: whoever closed it has had the lock since (zrx_refill_close). */
+	return atomic_load_explicit(&area->closed, memory_order_relaxed) != 0;
 }
 
 static inline void set_entry(struct zrx_uapi_rqe *entry, uint64_t offset)
@@ -9850,6 +10221,8 @@ static ZRX_INTO void publish(struct zrx_refill *refill, uint32_t written)
 static void settled(struct zrx_area *area, struct zrx_chain done)
 {
 	area->holds.next[done.tail - 1] = 0;
+	if (is_closed(area))
+		return;
 	if (zrx_area_owned(area))
 		zrx_windows_settle(area->receiver, done);
 	else
@@ -9922,10 +10295,27 @@ static void note_backlog(struct zrx_refill *refill)
  */
 static void credit_backlog(struct zrx_area *area, struct zrx_refill *refill)
 {
-	if (!refill->charged || !zrx_area_owned(area))
+	if (!refill->charged || is_closed(area) || !zrx_area_owned(area))
 		return;
 	zrx_windows_uncharge(area->receiver, refill->charged);
 	refill->charged = 0;
+}
+
+/*
+ * Nobody receives for this area any more, who would come back to its backlog: the others of the
+ * ring do. Under the shared lock.
+ */
+static void leave_behind(struct zrx_area *area, struct zrx_refill *refill)
+{
+	struct zrx_refill_shared *shared = refill->shared;
+
+	if (!shared || !is_closed(area) || refill->listed || !refill->backlog.head)
+		return;
+	/* Relaxed: who releases holds the area, too. */
+	atomic_fetch_add_explicit(&area->references, 1, memory_order_relaxed);
+	refill->listed = 1;
+	refill->left_next = atomic_load_explicit(&shared->left, memory_order_relaxed);
+	atomic_store_explicit(&shared->left, area, memory_order_relaxed);
 }
 
 /* Under the lock. A closed ring takes nothing: the holds go with the area. */
@@ -9936,13 +10326,15 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 	/* Acquire pairs with zrx_chain_push. Looked at first: it is empty, as a rule. */
 	if (atomic_load_explicit(&area->returned, memory_order_relaxed))
 		head = atomic_exchange_explicit(&area->returned, 0, memory_order_acquire);
-	if (refill->closed)
+	if (!enter_ring(refill))
 		return;
 	if (head)
 		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
 	if (!refill->charged)
 		refill->charged = chain.head;
 	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	leave_behind(area, refill);
+	leave_ring(refill);
 	credit_backlog(area, refill);
 	note_backlog(refill);
 }
@@ -10030,10 +10422,11 @@ uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t o
 	if (!try_lock(refill))
 		return 0;
 	/* What came before goes before. */
-	if (!refill->closed && !refill->backlog.head) {
+	if (!refill->backlog.head && enter_ring(refill)) {
 		count = fill_whole(area, refill, run, owner);
 		if (count && run->at != run->end && entry_at(refill, 0) == refill->entries)
 			count += fill_whole(area, refill, run, owner);
+		leave_ring(refill);
 	}
 	unlock(refill);
 	/* As in zrx_refill_give: what others left meanwhile. */
@@ -10050,12 +10443,16 @@ int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint3
 
 	if (!try_lock(refill))
 		return 0;
-	if (!refill->closed && !refill->backlog.head && room_left(refill) &&
-	    zrx_hold_take_whole(&area->holds, buffer->slot, buffer->generation, owner, &index)) {
-		set_entry(entry_at(refill, 0),
-			  zrx_parts_offset(&refill->parts, (uint64_t)index << area->chunk_shift));
-		publish(refill, 1);
-		done = 1;
+	if (!refill->backlog.head && enter_ring(refill)) {
+		done = room_left(refill) && zrx_hold_take_whole(&area->holds, buffer->slot,
+								buffer->generation, owner, &index);
+		if (done) {
+			uint64_t where = (uint64_t)index << area->chunk_shift;
+
+			set_entry(entry_at(refill, 0), zrx_parts_offset(&refill->parts, where));
+			publish(refill, 1);
+		}
+		leave_ring(refill);
 	}
 	unlock(refill);
 	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
@@ -10070,12 +10467,88 @@ int zrx_refill_to_do(struct zrx_area *area)
 	       atomic_load_explicit(&area->returned, memory_order_seq_cst);
 }
 
-void zrx_refill_close(struct zrx_refill *refill)
+/* Also if another thread is at it: after that one. */
+static void settle_after(struct zrx_area *area)
 {
+	struct zrx_refill *refill = area->refill;
+
 	while (!try_lock(refill))
-		sched_yield(); /* a holder writes at most one ring's worth of entries */
+		zrx_sys_yield(); /* a holder writes at most one ring's worth of entries */
+	settle(area, refill, (struct zrx_chain){0});
+	unlock(refill);
+	/* As in zrx_refill_give: what others left meanwhile. */
+	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
+		zrx_refill_drain(area);
+}
+
+void zrx_refill_close(struct zrx_area *area)
+{
+	struct zrx_refill *refill = area->refill;
+
+	if (refill->shared) {
+		settle_after(area);
+		return;
+	}
+	while (!try_lock(refill))
+		zrx_sys_yield();
 	refill->closed = 1;
 	unlock(refill);
+}
+
+/* ---- a ring that several areas fill ---- */
+
+void zrx_refill_share(struct zrx_refill *refill, const struct zrx_refill *with,
+		      struct zrx_refill_shared *shared)
+{
+	refill->head = with->head;
+	refill->tail = with->tail;
+	refill->entries = with->entries;
+	refill->entry_count = with->entry_count;
+	refill->parts = with->parts;
+	refill->shared = shared;
+}
+
+/* One that has left, which the caller holds from here on; NULL: there is none. */
+static struct zrx_area *next_left(struct zrx_refill_shared *shared)
+{
+	struct zrx_area *area;
+
+	enter_shared(shared);
+	area = atomic_load_explicit(&shared->left, memory_order_relaxed);
+	if (area) {
+		area->refill->listed = 0;
+		atomic_store_explicit(&shared->left, area->refill->left_next, memory_order_relaxed);
+	}
+	leave_shared(shared);
+	return area;
+}
+
+void zrx_refill_serve_left(struct zrx_refill *refill)
+{
+	struct zrx_refill_shared *shared = refill->shared;
+	int done = 1;
+
+	/* Relaxed: one that is missed now is there at the next look. */
+	while (done && shared && atomic_load_explicit(&shared->left, memory_order_relaxed)) {
+		struct zrx_area *area = next_left(shared);
+
+		if (!area)
+			return;
+		settle_after(area);
+		done = !zrx_refill_backlog(area->refill); /* else it is in the list again */
+		zrx_area_put(area, 1);
+	}
+}
+
+void zrx_refill_shared_close(struct zrx_refill_shared *shared)
+{
+	struct zrx_area *area;
+
+	enter_shared(shared);
+	shared->closed = 1;
+	leave_shared(shared);
+	while ((area = next_left(shared)))
+		zrx_area_put(area, 1);
 }
 /* ---- core/ring.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -10501,16 +10974,51 @@ static int route_is_stale(const struct zrx_group *group)
 	return zrx_sys_now_ns() >= atomic_load_explicit(&group->napi_at, memory_order_acquire);
 }
 
-static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id)
+/* A receiver whose inbox is full may be one that nobody receives from. */
+static int route_takes(struct zrx_inbox *inbox, const struct zrx_inbox *self)
 {
-	for (uint32_t i = 0; i < group->count; i++) {
-		struct zrx_inbox *inbox = &group->inboxes[i];
+	return !zrx_inbox_is_closed(inbox) &&
+	       (inbox == self || zrx_inbox_depth(inbox) <= inbox->mask);
+}
 
-		if (atomic_load_explicit(&inbox->napi_id, memory_order_relaxed) == napi_id &&
-		    !zrx_inbox_is_closed(inbox))
-			return inbox;
+/* Whether it is a receiver of that queue; 0: of any. */
+static int route_serves(struct zrx_inbox *inbox, uint32_t napi_id)
+{
+	return !napi_id || atomic_load_explicit(&inbox->napi_id, memory_order_relaxed) == napi_id;
+}
+
+/* Of those that serve the queue, and have room. */
+static struct zrx_inbox *route_least(struct zrx_group *group, uint32_t napi_id,
+				     const struct zrx_inbox *self)
+{
+	uint32_t first = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
+	struct zrx_inbox *least = NULL;
+	uint32_t least_load = UINT32_MAX;
+
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct zrx_inbox *inbox = &group->inboxes[(first + i) % group->count];
+		uint32_t load = zrx_inbox_load(inbox);
+
+		if (!route_serves(inbox, napi_id) || !route_takes(inbox, self) ||
+		    (least && load >= least_load && !(load == least_load && inbox == self)))
+			continue;
+		least = inbox;
+		least_load = load;
 	}
-	return NULL;
+	return least;
+}
+
+/* One that serves the queue, if only it is open. */
+static struct zrx_inbox *route_by_napi(struct zrx_group *group, uint32_t napi_id,
+				       const struct zrx_inbox *self)
+{
+	struct zrx_inbox *inbox = route_least(group, napi_id, self);
+
+	for (uint32_t i = 0; !inbox && i < group->count; i++)
+		if (route_serves(&group->inboxes[i], napi_id) &&
+		    !zrx_inbox_is_closed(&group->inboxes[i]))
+			inbox = &group->inboxes[i];
+	return inbox;
 }
 
 /*
@@ -10532,15 +11040,16 @@ static void route_settle(struct zrx_group *group)
 	atomic_store_explicit(&group->settle_ns, wait, memory_order_relaxed);
 }
 
-static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *copied)
+static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd,
+					const struct zrx_inbox *self, int *copied)
 {
 	uint32_t napi_id = route_napi_of(fd);
-	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id) : NULL;
+	struct zrx_inbox *inbox = napi_id ? route_by_napi(group, napi_id, self) : NULL;
 
 	/* Several threads may look at the same time: none waits for another. */
 	if (!inbox && napi_id && route_is_stale(group)) {
 		zrx_route_look_up(group);
-		inbox = route_by_napi(group, napi_id);
+		inbox = route_by_napi(group, napi_id, self);
 	}
 	if (inbox || !group->by_queue)
 		return inbox;
@@ -10550,32 +11059,6 @@ static struct zrx_inbox *route_to_queue(struct zrx_group *group, int fd, int *co
 	return NULL;
 }
 
-/* A receiver whose inbox is full may be one that nobody receives from. */
-static int route_takes(struct zrx_inbox *inbox, const struct zrx_inbox *self)
-{
-	return !zrx_inbox_is_closed(inbox) &&
-	       (inbox == self || zrx_inbox_depth(inbox) <= inbox->mask);
-}
-
-static struct zrx_inbox *route_least(struct zrx_group *group, const struct zrx_inbox *self)
-{
-	uint32_t first = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
-	struct zrx_inbox *least = NULL;
-	uint32_t least_load = UINT32_MAX;
-
-	for (uint32_t i = 0; i < group->count; i++) {
-		struct zrx_inbox *inbox = &group->inboxes[(first + i) % group->count];
-		uint32_t load = zrx_inbox_load(inbox);
-
-		if (!route_takes(inbox, self) ||
-		    (least && load >= least_load && !(load == least_load && inbox == self)))
-			continue;
-		least = inbox;
-		least_load = load;
-	}
-	return least;
-}
-
 struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_inbox *self,
 			    int *must, int *copied)
 {
@@ -10583,9 +11066,9 @@ struct zrx_inbox *zrx_route(struct zrx_group *group, int fd, const struct zrx_in
 
 	*must = *copied = 0;
 	if (group->on_nic)
-		inbox = route_to_queue(group, fd, copied);
+		inbox = route_to_queue(group, fd, self, copied);
 	*must = inbox != NULL;
-	return inbox ? inbox : route_least(group, self);
+	return inbox ? inbox : route_least(group, 0, self);
 }
 /* ---- core/row.c ---- */
 /* SPDX-License-Identifier: MIT */
@@ -17876,6 +18359,7 @@ int zrx_nic_report_refusal(const struct zrx_nic_report *report, struct zrx_error
 /* SPDX-License-Identifier: MIT */
 /* The NIC of one receiver: what the engine calls. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17887,6 +18371,7 @@ struct zrx_nic {
 	uint32_t steer;   /* ZRX_STEER_NONE too where an administrator has prepared the NIC */
 	uint32_t steer_port;
 	int claimed;
+	pthread_mutex_t lock; /* of napi_id, and of the claim's rules */
 	struct zrx_claim claim;
 };
 
@@ -17935,6 +18420,7 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 
 	if (!acquired)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
+	pthread_mutex_init(&acquired->lock, NULL); /* a plain one cannot fail */
 	result = zrx_nic_device_open(&acquired->device, options->interface, error);
 	if (!result)
 		result = nic_prepare(acquired, options, error);
@@ -17965,7 +18451,7 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	return zrx_claim_steer_port(&nic->claim, (uint16_t)nic->steer_port, error);
 }
 
-int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+static int nic_check_arrival(struct zrx_nic *nic, int fd, struct zrx_error *error)
 {
 	uint32_t napi_id = 0;
 	socklen_t length = sizeof(napi_id);
@@ -17988,6 +18474,16 @@ int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
 	return result;
 }
 
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+{
+	int result;
+
+	pthread_mutex_lock(&nic->lock);
+	result = nic_check_arrival(nic, fd, error);
+	pthread_mutex_unlock(&nic->lock);
+	return result;
+}
+
 int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error)
 {
 	struct zrx_flow flow;
@@ -18003,19 +18499,28 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
 				     "the flow of the socket cannot be told: %s",
 				     strerror(-result));
-	return zrx_claim_steer(&nic->claim, &flow, rule, error);
+	pthread_mutex_lock(&nic->lock);
+	result = zrx_claim_steer(&nic->claim, &flow, rule, error);
+	pthread_mutex_unlock(&nic->lock);
+	return result;
 }
 
 void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule)
 {
-	if (nic->claimed && rule != ZRX_NIC_NO_RULE)
-		zrx_claim_unsteer(&nic->claim, rule);
+	if (!nic->claimed || rule == ZRX_NIC_NO_RULE)
+		return;
+	pthread_mutex_lock(&nic->lock);
+	zrx_claim_unsteer(&nic->claim, rule);
+	pthread_mutex_unlock(&nic->lock);
 }
 
 void zrx_nic_retire(struct zrx_nic *nic)
 {
-	if (nic->claimed)
-		zrx_claim_retire(&nic->claim);
+	if (!nic->claimed)
+		return;
+	pthread_mutex_lock(&nic->lock);
+	zrx_claim_retire(&nic->claim);
+	pthread_mutex_unlock(&nic->lock);
 }
 
 int zrx_nic_release(struct zrx_nic *nic, int registered)
@@ -18032,6 +18537,7 @@ int zrx_nic_release(struct zrx_nic *nic, int registered)
 		result = zrx_claim_wait_unbound(nic->device, nic->queue, ZRX_UNBIND_OWN_MS);
 	}
 	zrx_nic_device_close(nic->device);
+	pthread_mutex_destroy(&nic->lock);
 	free(nic);
 	return registered ? result : 0;
 }
@@ -19046,6 +19552,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_DEFER_TASKRUN;
 	if (!facts->incremental)
 		features |= ZRX_FEATURE_INCREMENTAL;
+	if (facts->busy_poll)
+		features |= ZRX_FEATURE_BUSY_POLL;
 	if (facts->query_zcrx)
 		return features;
 	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
@@ -19060,8 +19568,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_NODEV;
 	if (facts->zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
 		features |= ZRX_FEATURE_DMABUF;
-	if (facts->busy_poll)
-		features |= ZRX_FEATURE_BUSY_POLL;
+	if (zrx_uapi_shares_queues(&facts->zcrx))
+		features |= ZRX_FEATURE_SHARED_QUEUE;
 	return features;
 }
 
@@ -19132,6 +19640,10 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 	probe_check_feature(to, ZRX_FEATURE_FLUSH, "flush", "boot Linux 6.19 or newer",
 			    "released buffers can be flushed back to the kernel",
 			    "no flush: data that the kernel must copy can stall a receiver");
+	probe_check_feature(to, ZRX_FEATURE_SHARED_QUEUE, "shared_queue",
+			    "boot Linux 6.19 or newer",
+			    "the receivers of a group can share a queue (ZRX_GROUP_SHARED_QUEUE)",
+			    "each receiver of a group needs a queue of its own");
 	probe_check_feature(to, ZRX_FEATURE_RX_BUF_LEN, "rx_buf_len", "boot Linux 7.0 or newer",
 			    "buffers above a page, if the driver can",
 			    "buffers are a page at most");

@@ -576,6 +576,7 @@ ZRX_API int zrx_stream_stats(const struct zrx_receiver *receiver, uint64_t strea
 #define ZRX_FEATURE_DEFER_TASKRUN (1u << 6) /* completions made on the owner's thread, 6.1 */
 #define ZRX_FEATURE_ADD_AREA      (1u << 7) /* zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3 */
 #define ZRX_FEATURE_BUSY_POLL     (1u << 8) /* polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9 */
+#define ZRX_FEATURE_SHARED_QUEUE  (1u << 9) /* a queue that several rings share (ZCRX_CTRL_EXPORT, ZCRX_REG_IMPORT), 6.19 */
 
 /* What was opened. */
 struct zrx_info {
@@ -638,7 +639,10 @@ struct zrx_group;
 #define ZRX_GROUP_PIN_QUEUE (1u << 1) /* pin each owner to the processor that serves the interrupt of its queue, as it is at
 					 open; as ZRX_GROUP_PIN where that is not told. The affinity of interrupts is read,
 					 never written */
-#define ZRX_GROUP_FLAGS     (ZRX_GROUP_PIN | ZRX_GROUP_PIN_QUEUE)
+#define ZRX_GROUP_SHARED_QUEUE (1u << 2) /* engines zcrx and zcrx-nodev: all receivers take from one queue and one area (Linux
+					    6.19, ZRX_FEATURE_SHARED_QUEUE), for NICs with fewer queues than threads. Engines
+					    that copy have nothing to share: there it does nothing */
+#define ZRX_GROUP_FLAGS     (ZRX_GROUP_PIN | ZRX_GROUP_PIN_QUEUE | ZRX_GROUP_SHARED_QUEUE)
 
 #define ZRX_GROUP_RECEIVERS 256u /* of a group, at most */
 #define ZRX_GROUP_LISTENERS 16u  /* listening sockets of a group, at most */
@@ -669,6 +673,12 @@ struct zrx_group_options {
  * are led to them one by one, as with ZRX_STEER_CONNECTION. area_memory and dmabuf_fd are refused (-EINVAL): no two receivers
  * can have the same. In a group a queue never refuses a socket for want of a share of its area (zrx_receiver_add): with
  * ZRX_STEER_PORT its receive buffer is fixed at 64 KiB then, with ZRX_STEER_CONNECTION it is served by copies.
+ *
+ * With ZRX_GROUP_SHARED_QUEUE there is one area, one refill ring and one queue: area_bytes is that of all receivers, of which
+ * each may use an equal part (windows, receive buffers); area_max_bytes is refused (-EINVAL), and so is ZRX_GROUP_PIN_QUEUE.
+ * Connections go to the receiver with the fewest streams. The NIC is put back when the last receiver is closed. Receivers may
+ * be closed in any order; buffers that are out then still return to the queue. What the kernel counts of the queue (copied_bytes,
+ * copied_buffers, alloc_failures) is in the stats of the first receiver alone.
  *
  * Returns 0, or what zrx_receiver_open returns for the first receiver that cannot be opened, which the message names. -EBUSY:
  * there are fewer free queues than count (one is left for other traffic). On failure nothing is left behind. May block for as long as the NIC

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The NIC of one receiver: what the engine calls. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@ struct zrx_nic {
 	uint32_t steer;   /* ZRX_STEER_NONE too where an administrator has prepared the NIC */
 	uint32_t steer_port;
 	int claimed;
+	pthread_mutex_t lock; /* of napi_id, and of the claim's rules */
 	struct zrx_claim claim;
 };
 
@@ -68,6 +70,7 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 
 	if (!acquired)
 		return zrx_error_set(error, -ENOMEM, ZRX_STAGE_NIC, NULL, "out of memory");
+	pthread_mutex_init(&acquired->lock, NULL); /* a plain one cannot fail */
 	result = zrx_nic_device_open(&acquired->device, options->interface, error);
 	if (!result)
 		result = nic_prepare(acquired, options, error);
@@ -98,7 +101,7 @@ int zrx_nic_bound(struct zrx_nic *nic, struct zrx_error *error)
 	return zrx_claim_steer_port(&nic->claim, (uint16_t)nic->steer_port, error);
 }
 
-int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+static int nic_check_arrival(struct zrx_nic *nic, int fd, struct zrx_error *error)
 {
 	uint32_t napi_id = 0;
 	socklen_t length = sizeof(napi_id);
@@ -121,6 +124,16 @@ int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
 	return result;
 }
 
+int zrx_nic_admit(struct zrx_nic *nic, int fd, struct zrx_error *error)
+{
+	int result;
+
+	pthread_mutex_lock(&nic->lock);
+	result = nic_check_arrival(nic, fd, error);
+	pthread_mutex_unlock(&nic->lock);
+	return result;
+}
+
 int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_error *error)
 {
 	struct zrx_flow flow;
@@ -136,19 +149,28 @@ int zrx_nic_steer_add(struct zrx_nic *nic, int fd, uint32_t *rule, struct zrx_er
 		return zrx_error_set(error, result, ZRX_STAGE_SOCKET, "add it once it is connected",
 				     "the flow of the socket cannot be told: %s",
 				     strerror(-result));
-	return zrx_claim_steer(&nic->claim, &flow, rule, error);
+	pthread_mutex_lock(&nic->lock);
+	result = zrx_claim_steer(&nic->claim, &flow, rule, error);
+	pthread_mutex_unlock(&nic->lock);
+	return result;
 }
 
 void zrx_nic_steer_remove(struct zrx_nic *nic, uint32_t rule)
 {
-	if (nic->claimed && rule != ZRX_NIC_NO_RULE)
-		zrx_claim_unsteer(&nic->claim, rule);
+	if (!nic->claimed || rule == ZRX_NIC_NO_RULE)
+		return;
+	pthread_mutex_lock(&nic->lock);
+	zrx_claim_unsteer(&nic->claim, rule);
+	pthread_mutex_unlock(&nic->lock);
 }
 
 void zrx_nic_retire(struct zrx_nic *nic)
 {
-	if (nic->claimed)
-		zrx_claim_retire(&nic->claim);
+	if (!nic->claimed)
+		return;
+	pthread_mutex_lock(&nic->lock);
+	zrx_claim_retire(&nic->claim);
+	pthread_mutex_unlock(&nic->lock);
 }
 
 int zrx_nic_release(struct zrx_nic *nic, int registered)
@@ -165,6 +187,7 @@ int zrx_nic_release(struct zrx_nic *nic, int registered)
 		result = zrx_claim_wait_unbound(nic->device, nic->queue, ZRX_UNBIND_OWN_MS);
 	}
 	zrx_nic_device_close(nic->device);
+	pthread_mutex_destroy(&nic->lock);
 	free(nic);
 	return registered ? result : 0;
 }

@@ -4,8 +4,9 @@
  * area, and put back when the receiver is closed. All the engine needs to know about NICs.
  *
  * Order of calls: acquire, (register the queue), bound, admit, steer_add and steer_remove as
- * sockets come and go, perhaps retire, (close the ring), release. Not thread-safe: the receiver's
- * owner calls, or whoever closes it.
+ * sockets come and go, perhaps retire, (close the ring), release. The receiver's owner calls, or
+ * whoever closes it; admit, steer_add, steer_remove and retire also the owners of other receivers
+ * that share the queue, who wait for each other.
  */
 #ifndef ZCRX_KERNEL_NIC_H
 #define ZCRX_KERNEL_NIC_H

@@ -57,6 +57,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_DEFER_TASKRUN;
 	if (!facts->incremental)
 		features |= ZRX_FEATURE_INCREMENTAL;
+	if (facts->busy_poll)
+		features |= ZRX_FEATURE_BUSY_POLL;
 	if (facts->query_zcrx)
 		return features;
 	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
@@ -71,8 +73,8 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_NODEV;
 	if (facts->zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
 		features |= ZRX_FEATURE_DMABUF;
-	if (facts->busy_poll)
-		features |= ZRX_FEATURE_BUSY_POLL;
+	if (zrx_uapi_shares_queues(&facts->zcrx))
+		features |= ZRX_FEATURE_SHARED_QUEUE;
 	return features;
 }
 
@@ -143,6 +145,10 @@ static void probe_check_features(const struct zrx_probe_facts *facts, struct zrx
 	probe_check_feature(to, ZRX_FEATURE_FLUSH, "flush", "boot Linux 6.19 or newer",
 			    "released buffers can be flushed back to the kernel",
 			    "no flush: data that the kernel must copy can stall a receiver");
+	probe_check_feature(to, ZRX_FEATURE_SHARED_QUEUE, "shared_queue",
+			    "boot Linux 6.19 or newer",
+			    "the receivers of a group can share a queue (ZRX_GROUP_SHARED_QUEUE)",
+			    "each receiver of a group needs a queue of its own");
 	probe_check_feature(to, ZRX_FEATURE_RX_BUF_LEN, "rx_buf_len", "boot Linux 7.0 or newer",
 			    "buffers above a page, if the driver can",
 			    "buffers are a page at most");

@@ -22,6 +22,7 @@ FEATURES = {
     1 << 6: "defer_taskrun",  # completions made on the owner's thread, 6.1
     1 << 7: "add_area",  # zcrx areas that grow (ZCRX_CTRL_ADD_AREA), 7.3
     1 << 8: "busy_poll",  # polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9
+    1 << 9: "shared_queue",  # a queue that several rings share (ZCRX_CTRL_EXPORT, ZCRX_REG_IMPORT), 6.19
 }
 
 # How a precondition stands.

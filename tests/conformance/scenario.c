@@ -195,6 +195,7 @@ static const struct key {
 	KEY_AS(by, by_choice, group_listen),
 	KEY(adders, number),
 	KEY(inbox_entries, number),
+	KEY(shared_queue, number),
 	KEY(group_close, group_close_choice),
 	KEY_AS(burst, ignored, name),
 };

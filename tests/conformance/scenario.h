@@ -34,6 +34,7 @@ struct scenario {
 	uint64_t stalled, live_bytes; /* the first so many connections; of each of the others */
 	uint64_t hand_pause_at, hand_pause_ms, hand_pause_streams, drop_at;
 	uint64_t group, adders, inbox_entries; /* receivers of a group; 0: there is none */
+	uint64_t shared_queue;                 /* they take from one queue */
 	int group_listen;
 	enum close_kind group_close;
 	int64_t timeout_ms;

@@ -79,6 +79,8 @@ void run_list_options(const struct run *run, char *text, size_t size)
 		fprintf(out, " area=%.20s", s->area);
 	if (s->inbox_entries)
 		fprintf(out, " inbox_entries=%" PRIu64, s->inbox_entries);
+	if (s->shared_queue)
+		fprintf(out, " shared_queue=%" PRIu64, s->shared_queue);
 	fclose(out);
 }
 

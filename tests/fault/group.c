@@ -31,7 +31,7 @@
 #define AREA        (1u << 20)
 
 static struct {
-	uint32_t engine, at;
+	uint32_t engine, flags, at;
 	int wait_error;
 	struct zrx_group *group;
 	int listener, ours, peers[CONNECTIONS];
@@ -129,6 +129,7 @@ static int open_group(void)
 	receiver.area_bytes = AREA;
 	receiver.buffer_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
 	receiver.ring_entries = 64;
+	options.flags = life.flags;
 	options.count = RECEIVERS;
 	options.inbox_entries = 8;
 	options.receiver = &receiver;
@@ -219,12 +220,13 @@ static void live(void)
 }
 
 /* Returns 0 when the call that should fail is beyond the last. */
-static int run_once(uint32_t engine, uint32_t at, int wait_error)
+static int run_once(uint32_t engine, uint32_t flags, uint32_t at, int wait_error)
 {
 	unsigned before;
 
 	memset(&life, 0, sizeof(life));
 	life.engine = engine;
+	life.flags = flags;
 	life.at = at;
 	life.wait_error = wait_error;
 	alarm(RUN_SECONDS);
@@ -243,24 +245,34 @@ static int run_once(uint32_t engine, uint32_t at, int wait_error)
 	return inject_failed() != NULL;
 }
 
-static void run_engine(const char *name)
+static void run_engine(uint32_t engine, uint32_t flags)
 {
-	uint32_t engine, runs = 0;
+	uint32_t runs = 0;
 
-	if (zrx_engine_by_name(name, &engine)) {
-		fprintf(stderr, "fault: no such engine: %s\n", name);
-		exit(2);
-	}
 	for (unsigned i = 0; i < inject_wait_error_count; i++) {
 		uint32_t at = 1;
 
-		while (run_once(engine, at, inject_wait_errors[i])) {
+		while (run_once(engine, flags, at, inject_wait_errors[i])) {
 			if (++at == POINTS_MOST)
 				fail("more than %u calls", POINTS_MOST);
 		}
 		runs += at;
 	}
-	printf("fault: group, engine %s: %u runs, each with another call failing\n", name, runs);
+	printf("fault: group, engine %s%s: %u runs, each with another call failing\n",
+	       zrx_engine_name(engine), flags ? ", one queue" : "", runs);
+}
+
+static void run_named(const char *name)
+{
+	uint32_t engine;
+
+	if (zrx_engine_by_name(name, &engine)) {
+		fprintf(stderr, "fault: no such engine: %s\n", name);
+		exit(2);
+	}
+	run_engine(engine, 0);
+	if (engine == ZRX_ENGINE_ZCRX_NODEV)
+		run_engine(engine, ZRX_GROUP_SHARED_QUEUE);
 }
 
 int main(int argc, char **argv)
@@ -271,6 +283,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (int i = 1; i < argc; i++)
-		run_engine(argv[i]);
+		run_named(argv[i]);
 	return 0;
 }

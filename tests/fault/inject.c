@@ -7,6 +7,7 @@
 
 #include "inject.h"
 #include "sys.h"
+#include "uapi.h"
 
 const int inject_wait_errors[] = {-EINTR, -EAGAIN, -EBUSY, -EIO};
 const unsigned inject_wait_error_count = sizeof(inject_wait_errors) / sizeof(inject_wait_errors[0]);
@@ -172,8 +173,16 @@ void __wrap_zrx_sys_ring_close(struct io_uring *ring)
 int __wrap_zrx_sys_ring_register(struct io_uring *ring, unsigned opcode, void *argument,
 				 unsigned count)
 {
-	return now("ring_register") ? -ENOMEM
-				    : __real_zrx_sys_ring_register(ring, opcode, argument, count);
+	const struct zrx_uapi_ctrl *control = argument;
+	int result;
+
+	if (now("ring_register"))
+		return -ENOMEM;
+	result = __real_zrx_sys_ring_register(ring, opcode, argument, count);
+	/* One call of them gives a descriptor. */
+	hold_if(opcode == ZRX_UAPI_REGISTER_ZCRX_CTRL && control->op == ZRX_UAPI_CTRL_EXPORT &&
+		!result);
+	return result;
 }
 
 int __wrap_zrx_sys_ring_enter(struct io_uring *ring, unsigned wait_for,

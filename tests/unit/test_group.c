@@ -20,6 +20,7 @@
 #define SECOND 1000000000ll
 
 static uint32_t engine_of_test;
+static uint32_t flags_of_test;
 
 static struct zrx_group *open_group(uint32_t count, uint32_t inbox_entries)
 {
@@ -30,6 +31,7 @@ static struct zrx_group *open_group(uint32_t count, uint32_t inbox_entries)
 
 	receiver.engine = engine_of_test;
 	receiver.area_bytes = 4 << 20;
+	options.flags = flags_of_test;
 	options.count = count;
 	options.inbox_entries = inbox_entries;
 	options.receiver = &receiver;
@@ -742,11 +744,132 @@ static void test_pinned(void)
 	CHECK(!sched_setaffinity(0, sizeof(before), &before));
 }
 
-static void test_engine(uint32_t engine)
+/* ---- one queue for all ---- */
+
+#define SHARED_AREA (4 << 20) /* open_group's */
+
+/* Send so much to the receiver's only stream, and take it; hold: do not give it back. Returns how
+ * many views there are. */
+static uint32_t pass(struct zrx_receiver *receiver, int peer, uint64_t bytes,
+		     struct zrx_buffer *hold)
+{
+	static unsigned char payload[16384];
+	uint64_t sent = 0, taken = 0;
+	uint32_t held = 0;
+
+	while (taken < bytes) {
+		struct zrx_event event;
+
+		if (sent < bytes) {
+			memset(payload, ++payload[0], sizeof(payload)); /* never the same */
+			send_bytes(peer, payload, sizeof(payload));
+			sent += sizeof(payload);
+		}
+		while (taken < sent && next_event(receiver, &event, 10 * SECOND)) {
+			CHECK_EQUAL(event.kind, ZRX_EVENT_DATA);
+			taken += event.buffer.length;
+			if (hold)
+				hold[held++] = event.buffer;
+			else
+				CHECK_EQUAL(zrx_buffer_release(&event.buffer, 1), 0);
+		}
+		CHECK_EQUAL(taken, sent);
+	}
+	return held;
+}
+
+static void add_to(struct zrx_group *group, uint32_t index, int pair[2])
+{
+	struct zrx_stream_options options = ZRX_STREAM_OPTIONS_INIT;
+	struct zrx_error error = ZRX_ERROR_INIT;
+	uint64_t stream;
+
+	tcp_pair(pair);
+	options.window_bytes = SHARED_AREA / 2; /* most of what this test holds */
+	CHECK_EQUAL(zrx_receiver_add(zrx_group_receiver(group, index), pair[0], &options, &stream),
+		    0);
+	CHECK_EQUAL(zrx_receiver_error(zrx_group_receiver(group, index), &error), 0);
+}
+
+/*
+ * One of them is closed with views out: they stay as they are while the other receives more than
+ * the area has, and the queue gets their chunks when they are released, by whomever.
+ */
+static void test_shared_held(uint32_t leaving)
+{
+	static struct zrx_buffer hold[SHARED_AREA / 4096];
+	struct zrx_group *group = open_group(2, 0);
+	struct zrx_receiver *stays = zrx_group_receiver(group, !leaving);
+	int pairs[2][2];
+	uint32_t held;
+	char *copy;
+
+	add_to(group, leaving, pairs[0]);
+	add_to(group, !leaving, pairs[1]);
+	held = pass(zrx_group_receiver(group, leaving), pairs[0][1], SHARED_AREA / 4, hold);
+	copy = malloc(SHARED_AREA / 4);
+	for (uint32_t i = 0, at = 0; i < held; at += hold[i++].length)
+		memcpy(copy + at, hold[i].data, hold[i].length);
+	CHECK_EQUAL(zrx_receiver_close(zrx_group_receiver(group, leaving)), 0);
+	pass(stays, pairs[1][1], 3 * SHARED_AREA, NULL);
+	for (uint32_t i = 0, at = 0; i < held; at += hold[i++].length)
+		CHECK(!memcmp(copy + at, hold[i].data, hold[i].length));
+	free(copy);
+	CHECK_EQUAL(zrx_buffer_release(hold, held), 0);
+	pass(stays, pairs[1][1], 3 * SHARED_AREA, NULL);
+	CHECK_EQUAL(zrx_group_close(group), 0);
+	close_pair(pairs[0]);
+	close_pair(pairs[1]);
+}
+
+/* All of them share one area: what one has is at another place than what the other has. */
+static void test_shared_memory(void)
+{
+	struct zrx_group *group = open_group(2, 0);
+	struct zrx_info infos[2] = {ZRX_INFO_INIT, ZRX_INFO_INIT};
+	struct zrx_buffer views[2][8];
+	int pairs[2][2];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		add_to(group, i, pairs[i]);
+		CHECK_EQUAL(zrx_receiver_info(zrx_group_receiver(group, i), &infos[i]), 0);
+		CHECK(pass(zrx_group_receiver(group, i), pairs[i][1], 16384, views[i]) <= 8);
+		CHECK_EQUAL(infos[i].area_bytes, SHARED_AREA);
+		CHECK(infos[i].features & ZRX_FEATURE_SHARED_QUEUE);
+	}
+	CHECK(views[0][0].offset != views[1][0].offset);
+	CHECK((char *)views[0][0].data - views[0][0].offset ==
+	      (char *)views[1][0].data - views[1][0].offset);
+	/* After the close the memory is still there. */
+	CHECK_EQUAL(zrx_group_close(group), 0);
+	for (uint32_t i = 0; i < 2; i++)
+		((char *)views[i][0].data)[0] = 1;
+	for (uint32_t i = 0; i < 2; i++)
+		for (uint32_t bytes = 0, j = 0; bytes < 16384; bytes += views[i][j++].length)
+			CHECK_EQUAL(zrx_buffer_release(&views[i][j], 1), 0);
+	close_pair(pairs[0]);
+	close_pair(pairs[1]);
+}
+
+static void test_shared_options(void)
+{
+	struct zrx_group_options options = ZRX_GROUP_OPTIONS_INIT;
+	struct zrx_options receiver = ZRX_OPTIONS_INIT;
+
+	options.receiver = &receiver;
+	options.flags = ZRX_GROUP_SHARED_QUEUE | ZRX_GROUP_PIN_QUEUE;
+	CHECK_EQUAL(refused(&options, "flags"), -EINVAL);
+	options.flags = ZRX_GROUP_SHARED_QUEUE;
+	receiver.area_max_bytes = 1 << 30;
+	CHECK_EQUAL(refused(&options, "area_max_bytes"), -EINVAL);
+}
+
+static void test_engine(uint32_t engine, uint32_t flags)
 {
 	int before = open_descriptors();
 
 	engine_of_test = engine;
+	flags_of_test = flags;
 	test_bad_options();
 	test_add();
 	test_add_twice();
@@ -766,6 +889,12 @@ static void test_engine(uint32_t engine)
 	test_fork();
 	test_stats();
 	test_pinned();
+	test_shared_options();
+	if (flags) {
+		test_shared_memory();
+		test_shared_held(0);
+		test_shared_held(1);
+	}
 	CHECK_EQUAL(open_descriptors(), before);
 }
 
@@ -776,6 +905,10 @@ int main(void)
 	CHECK_EQUAL(zrx_probe(&capabilities), 0);
 	for (uint32_t engine = ZRX_ENGINE_ZCRX_NODEV; engine < ZRX_ENGINE_COUNT; engine++)
 		if (capabilities.engines & 1u << engine)
-			test_engine(engine);
+			test_engine(engine, 0);
+	/* The only one of them that has a queue to share: a kernel's without a device. */
+	if (capabilities.features & ZRX_FEATURE_SHARED_QUEUE &&
+	    capabilities.engines & 1u << ZRX_ENGINE_ZCRX_NODEV)
+		test_engine(ZRX_ENGINE_ZCRX_NODEV, ZRX_GROUP_SHARED_QUEUE);
 	return 0;
 }

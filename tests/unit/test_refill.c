@@ -282,13 +282,164 @@ static void test_threads(void)
 static void test_closed(void)
 {
 	set_up();
-	zrx_refill_close(&refill);
+	zrx_refill_close(&area);
 	push(1);
 	zrx_refill_drain(&area);
 	zrx_refill_give(&area, one(2));
 	CHECK_EQUAL(zrx_refill_pending(&refill), 0);
 	CHECK_EQUAL(area.returned, 0);
 	tear_down();
+}
+
+/* ---- a ring that two areas fill ---- */
+
+static struct zrx_refill_shared shared;
+static struct zrx_area other;
+static struct zrx_refill others_refill;
+
+static void set_up_shared(void)
+{
+	set_up();
+	memset(&shared, 0, sizeof(shared));
+	memset(&other, 0, sizeof(other));
+	memset(&others_refill, 0, sizeof(others_refill));
+	refill.shared = &shared;
+	area.references = other.references = 2; /* as if a view were out: this test frees them */
+	other.refill = &others_refill;
+	other.chunk_shift = area.chunk_shift;
+	other.bytes = area.bytes;
+	other.receiver = &receiver;
+	CHECK_EQUAL(zrx_holds_open(&other.holds, THREADS * EACH, other.chunk_shift), 0);
+	zrx_refill_share(&others_refill, &refill, &shared);
+	for (uint32_t i = 0; i < THREADS * EACH; i++) {
+		zrx_hold_begin(&other.holds, i, other.holds.words[i], ZRX_HOLD_ALONE);
+		other.holds.words[i] =
+			(other.holds.words[i] & ~(uint64_t)ZRX_HOLD_OUT) | ZRX_HOLD_RETURNING;
+	}
+}
+
+static void tear_down_shared(void)
+{
+	zrx_holds_close(&other.holds);
+	tear_down();
+}
+
+static void give_other(uint32_t index)
+{
+	other.holds.next[index] = 0;
+	zrx_refill_give(&other, (struct zrx_chain){index + 1, index + 1, 1});
+}
+
+/* Each puts its own behind the other's. */
+static void test_shared(void)
+{
+	set_up_shared();
+	zrx_refill_give(&area, one(1));
+	give_other(2);
+	zrx_refill_give(&area, one(3));
+	for (uint32_t i = 1; i < 4; i++)
+		CHECK_EQUAL(consume(), i);
+	CHECK(head == tail);
+	CHECK_EQUAL(refill.filled, 2);
+	CHECK_EQUAL(others_refill.filled, 1);
+	tear_down_shared();
+}
+
+/* What a closed one has left waits for room, and goes in when the other comes by. */
+static void test_shared_left(void)
+{
+	set_up_shared();
+	for (uint32_t i = 0; i < ENTRIES + 3; i++)
+		give_other(i);
+	CHECK(!shared.left); /* its owner comes back to it */
+	other.closed = 1;
+	zrx_refill_close(&other);
+	CHECK(shared.left == &other);
+	CHECK_EQUAL(other.references, 3);
+	zrx_refill_serve_left(&refill); /* no room: it stays there */
+	CHECK(shared.left == &other);
+	CHECK_EQUAL(other.references, 3);
+	give_other(ENTRIES + 3); /* released after the close */
+	CHECK_EQUAL(other.references, 3);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		CHECK_EQUAL(consume(), i);
+	zrx_refill_serve_left(&refill);
+	CHECK(!shared.left);
+	CHECK_EQUAL(other.references, 2);
+	for (uint32_t i = ENTRIES; i < ENTRIES + 4; i++)
+		CHECK_EQUAL(consume(), i);
+	CHECK(head == tail);
+	CHECK_EQUAL(other.settled, ENTRIES); /* nobody is left to be told of the others */
+	tear_down_shared();
+}
+
+/* The ring is gone: nothing is written, nothing is held. */
+static void test_shared_closed(void)
+{
+	set_up_shared();
+	for (uint32_t i = 0; i < ENTRIES + 1; i++)
+		give_other(i);
+	other.closed = 1;
+	zrx_refill_close(&other);
+	CHECK(shared.left == &other);
+	zrx_refill_shared_close(&shared);
+	CHECK(!shared.left);
+	CHECK_EQUAL(other.references, 2);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		consume();
+	give_other(20);
+	zrx_refill_serve_left(&refill);
+	CHECK(head == tail);
+	CHECK_EQUAL(other.references, 2);
+	tear_down_shared();
+}
+
+static void *release_others(void *argument)
+{
+	uint32_t first = *(uint32_t *)argument;
+
+	for (uint32_t i = first; i < first + EACH; i++)
+		give_other(i);
+	return NULL;
+}
+
+/* Threads release into both, and one is closed meanwhile: each entry comes once. */
+static void test_shared_threads(void)
+{
+	static unsigned char seen[THREADS * EACH];
+	pthread_t threads[THREADS];
+	uint32_t firsts[THREADS], taken = 0;
+
+	set_up_shared();
+	memset(seen, 0, sizeof(seen));
+	for (uint32_t i = 0; i < THREADS; i++) {
+		firsts[i] = i * EACH;
+		CHECK(!pthread_create(&threads[i], NULL, i % 2 ? release_some : release_others,
+				      &firsts[i]));
+	}
+	while (taken < THREADS * EACH) {
+		zrx_refill_drain(&area);
+		if (taken > EACH && !other.closed) {
+			atomic_store(&other.closed, 1);
+			zrx_refill_close(&other);
+		}
+		if (!other.closed)
+			zrx_refill_drain(&other);
+		zrx_refill_serve_left(&refill);
+		while (head != tail) {
+			uint32_t index = consume();
+
+			CHECK(index < THREADS * EACH && !seen[index]);
+			seen[index] = 1;
+			taken++;
+		}
+	}
+	for (uint32_t i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	CHECK(!shared.left);
+	CHECK_EQUAL(refill.filled + others_refill.filled, THREADS * EACH);
+	CHECK_EQUAL(other.references, 2);
+	tear_down_shared();
 }
 
 int main(void)
@@ -302,5 +453,9 @@ int main(void)
 	test_several_references();
 	test_threads();
 	test_closed();
+	test_shared();
+	test_shared_left();
+	test_shared_closed();
+	test_shared_threads();
 	return 0;
 }

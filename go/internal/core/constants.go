@@ -64,8 +64,10 @@ const (
 	FeatureDeferTaskrun = 1 << 6
 	FeatureAddArea      = 1 << 7
 	FeatureBusyPoll     = 1 << 8
+	FeatureSharedQueue  = 1 << 9
 	GroupPin            = 1 << 0
 	GroupPinQueue       = 1 << 1
+	GroupSharedQueue    = 1 << 2
 	GroupReceivers      = 256
 	GroupListeners      = 16
 	CheckOK             = 0

@@ -358,8 +358,10 @@ impl Features {
     pub const ADD_AREA: Self = Self::from_raw(sys::ZRX_FEATURE_ADD_AREA);
     /// Polling the NIC before sleep (IORING_REGISTER_NAPI), 6.9.
     pub const BUSY_POLL: Self = Self::from_raw(sys::ZRX_FEATURE_BUSY_POLL);
+    /// A queue that several rings share (ZCRX_CTRL_EXPORT, ZCRX_REG_IMPORT), 6.19.
+    pub const SHARED_QUEUE: Self = Self::from_raw(sys::ZRX_FEATURE_SHARED_QUEUE);
 
-    pub(crate) const NAMES: [(Self, &str); 9] = [
+    pub(crate) const NAMES: [(Self, &str); 10] = [
         (Self::FLUSH, "FLUSH"),
         (Self::EVENTS, "EVENTS"),
         (Self::RX_BUF_LEN, "RX_BUF_LEN"),
@@ -369,5 +371,6 @@ impl Features {
         (Self::DEFER_TASKRUN, "DEFER_TASKRUN"),
         (Self::ADD_AREA, "ADD_AREA"),
         (Self::BUSY_POLL, "BUSY_POLL"),
+        (Self::SHARED_QUEUE, "SHARED_QUEUE"),
     ];
 }

@@ -37,8 +37,8 @@ static void free_area(void *memory, uint64_t bytes, void *context)
 	munmap(memory, bytes);
 }
 
-static void set_option(struct zrx_options *options, uint64_t *batch, uint32_t *inbox_entries,
-		       const char *key, char *value)
+static void set_option(struct zrx_options *options, uint64_t *batch,
+		       struct zrx_group_options *group, const char *key, char *value)
 {
 	uint64_t number = strtoull(value, NULL, 10);
 
@@ -67,11 +67,13 @@ static void set_option(struct zrx_options *options, uint64_t *batch, uint32_t *i
 	else if (!strcmp(key, "batch"))
 		*batch = number;
 	else if (!strcmp(key, "inbox_entries"))
-		*inbox_entries = (uint32_t)number;
+		group->inbox_entries = (uint32_t)number;
+	else if (!strcmp(key, "shared_queue"))
+		group->flags |= number ? ZRX_GROUP_SHARED_QUEUE : 0;
 }
 
 void options_read(char *words, struct zrx_options *options, uint64_t *batch,
-		  uint32_t *inbox_entries)
+		  struct zrx_group_options *group)
 {
 	char *rest = NULL;
 
@@ -79,7 +81,7 @@ void options_read(char *words, struct zrx_options *options, uint64_t *batch,
 		char *equals = strchr(word, '=');
 
 		*equals = '\0';
-		set_option(options, batch, inbox_entries, word, equals + 1);
+		set_option(options, batch, group, word, equals + 1);
 	}
 	options->steer = options->steer_port ? ZRX_STEER_PORT : ZRX_STEER_CONNECTION;
 }
@@ -102,10 +104,10 @@ static void open_receiver(FILE *out, char *words)
 	struct zrx_error error = ZRX_ERROR_INIT;
 	struct zrx_info info = {.size = sizeof(info)};
 	uint64_t batch = 64;
-	uint32_t inbox_entries;
+	struct zrx_group_options none;
 	int result;
 
-	options_read(words, &options, &batch, &inbox_entries);
+	options_read(words, &options, &batch, &none);
 	provide_area(&options);
 	events = realloc(events, batch * sizeof(*events));
 	pthread_rwlock_wrlock(&life);

@@ -32,6 +32,6 @@ void answer(FILE *out, int result, const char *text);
 
 /* Read KEY=VALUE words, which are written into. */
 void options_read(char *words, struct zrx_options *options, uint64_t *batch,
-		  uint32_t *inbox_entries);
+		  struct zrx_group_options *group);
 
 #endif

@@ -48,7 +48,7 @@ void group_open(FILE *out, int channel, char *words)
 
 	(void)channel;
 	options.count = (uint32_t)strtoul(words, &keys, 10);
-	options_read(keys, &receiver, &batch, &options.inbox_entries);
+	options_read(keys, &receiver, &batch, &options);
 	options.receiver = &receiver;
 	result = zrx_group_open(&group, &options, &error);
 	if (result < 0) {
