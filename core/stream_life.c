@@ -107,7 +107,6 @@ int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
 		zrx_stream_drop(receiver, stream);
 		return result;
 	}
-	tell_event_loop(receiver, &receiver->queued);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_streams_counted(receiver, 1);
 	return 0;
@@ -149,6 +148,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (result)
 		return result;
 	own = stream->fd;
+	tell_event_loop(receiver, &receiver->queued);
 	result = zrx_stream_begin(receiver, stream, &checked);
 	if (result)
 		zrx_sys_close(own); /* the caller has one, too: it waits for nothing */

@@ -26,8 +26,9 @@ int zrx_stream_enter(struct zrx_receiver *receiver, int named, int own, uint64_t
 		     struct zrx_stream **entered);
 
 /*
- * Owner: receive from it. If that fails its entry is gone, the library's descriptor is the caller's
- * again, and receiver->last is filled.
+ * Owner: receive from it, by the next request; who is not in a receive tells event loops of it. If
+ * that fails its entry is gone, the library's descriptor is the caller's again, and receiver->last
+ * is filled.
  */
 int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
 		     const struct zrx_stream_options *options);
