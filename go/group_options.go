@@ -30,6 +30,10 @@ type GroupOptions struct {
 	Pin   Pin
 	// InboxEntries is how many connections may wait for a receiver that is not received from, at most 65536. Default: 1024.
 	InboxEntries int
+	// SharedQueue: all receivers of EngineZCRX take from one queue, and from one area, of which each may use an equal part: for
+	// NICs with fewer queues than threads (Linux 6.19, FeatureSharedQueue). Engines that copy have nothing to share. EINVAL
+	// with PinQueue, and with AreaMaxBytes.
+	SharedQueue bool
 }
 
 func (o *GroupOptions) core() core.GroupOptions {
@@ -46,6 +50,9 @@ func (o *GroupOptions) core() core.GroupOptions {
 		c.Flags = core.GroupPinQueue
 	default:
 		c.Flags = 1 << 31 // the core refuses it
+	}
+	if o.SharedQueue {
+		c.Flags |= core.GroupSharedQueue
 	}
 	return c
 }

@@ -111,6 +111,8 @@ class Servers:
         ({"count": 257}, zcrx.Error, "count"),
         ({"inbox_entries": 65537}, zcrx.Error, "inbox_entries"),
         ({"pin": "somewhere"}, ValueError, "apart, queue"),
+        ({"shared_queue": True, "pin": "queue"}, zcrx.Error, "flags"),
+        ({"shared_queue": True, "area_max_bytes": 1 << 30}, zcrx.Error, "area_max_bytes"),
         ({"port": 80}, ValueError, "interface"),
         ({"queue": 1}, ValueError, "interface"),
         ({"area": bytearray(4096)}, TypeError, "area"),

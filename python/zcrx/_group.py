@@ -29,6 +29,7 @@ class GroupOptions(ReceiverOptions, total=False):
     engine: str
     pin: str | None
     inbox_entries: int
+    shared_queue: bool
 
 
 class Group(_zcrx.Group):
@@ -48,6 +49,10 @@ class Group(_zcrx.Group):
                    node where there is one, that does not serve the interrupt of its queue; "queue" to the one
                    that does (as "apart" where that is not told); None: not at all
     inbox_entries  sockets that may wait for the thread of a receiver, each; 0: 1024
+    shared_queue   engine "zcrx": all receivers take from one queue, and from one area, of which each may use
+                   an equal part: for NICs with fewer queues than threads (Linux 6.19, feature
+                   "shared_queue"). Engines that copy have nothing to share. Not with pin "queue", nor with
+                   area_max_bytes
 
     and the options of zcrx.Receiver: queue (the first of those that they take), area_bytes (of each),
     area_max_bytes, window_bytes, buffer_bytes, ring_entries, refill_entries, area_kind, require_zero_copy,
@@ -74,6 +79,7 @@ class Group(_zcrx.Group):
         engine: str = "auto",
         pin: str | None = None,
         inbox_entries: int = 0,
+        shared_queue: bool = False,
         **options: Unpack[ReceiverOptions],
     ) -> None:
         if port is not None and not interface:
@@ -85,6 +91,7 @@ class Group(_zcrx.Group):
         raw.count = 0 if count is None else number("count", count, UINT32)
         raw.inbox_entries = number("inbox_entries", inbox_entries, UINT32)
         raw.flags = 0 if pin is None else choose("pin", pin, _PINS)
+        raw.flags |= _control.ZRX_GROUP_SHARED_QUEUE if shared_queue else 0
         _control.group_open(self, raw, receiver, Receiver._of_group)
 
     def receiver(self, index: int) -> Receiver:

@@ -35,6 +35,7 @@ func (x *executor) openGroup(_ *strings.Builder, words []string) (string, error)
 	x.connections = nil
 	x.group, err = zcrx.OpenGroup(zcrx.GroupOptions{
 		Options: options, Count: int(number(words[0])), InboxEntries: int(optional(option["inbox_entries"])),
+		SharedQueue: option["shared_queue"] == "1",
 	})
 	if err != nil {
 		x.group = nil

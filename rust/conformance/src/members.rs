@@ -30,6 +30,9 @@ impl Members {
         if let Some(place) = rest.iter().position(|word| word.starts_with("inbox_entries=")) {
             opening = opening.inbox_entries(rest.remove(place)["inbox_entries=".len()..].parse()?);
         }
+        if let Some(place) = rest.iter().position(|word| word.starts_with("shared_queue=")) {
+            opening = opening.shared_queue(rest.remove(place).ends_with("=1"));
+        }
         let (group, receivers) = opening.receiver(builder(&rest)?).open()?;
         let first = receivers.first().ok_or_else(|| no("receiver"))?;
         let engine = first.info().engine;

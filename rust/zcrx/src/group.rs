@@ -268,6 +268,7 @@ pub struct GroupBuilder {
     count: u32,
     pinning: Pinning,
     inbox_entries: u32,
+    shared_queue: bool,
     busy_poll_us: Option<u32>,
     receiver: Builder,
 }
@@ -287,6 +288,14 @@ impl GroupBuilder {
     /// How many sockets may wait for the thread of a receiver, each; at most 65536. Default: 1024.
     pub fn inbox_entries(self, entries: u32) -> Self {
         Self { inbox_entries: entries, ..self }
+    }
+
+    /// Whether all receivers of engine `zcrx` take from one queue, and from one area, of which each may use an equal part:
+    /// for NICs with fewer queues than threads (Linux 6.19, [`Features::SHARED_QUEUE`](crate::Features::SHARED_QUEUE)).
+    /// Engines that copy have nothing to share. EINVAL with [`Pinning::WithQueue`], and with
+    /// [`Builder::area_max_bytes`]. Default: each has its own.
+    pub fn shared_queue(self, shared: bool) -> Self {
+        Self { shared_queue: shared, ..self }
     }
 
     /// [`Builder::busy_poll_us`] of each receiver, whatever [`receiver`](Self::receiver) says of it.
@@ -321,12 +330,13 @@ impl GroupBuilder {
             None => self.receiver,
         };
         let opening = receiver.prepare()?;
+        let pins = match self.pinning {
+            Pinning::Unpinned => 0,
+            Pinning::Apart => sys::ZRX_GROUP_PIN,
+            Pinning::WithQueue => sys::ZRX_GROUP_PIN_QUEUE,
+        };
         let options = sys::zrx_group_options {
-            flags: match self.pinning {
-                Pinning::Unpinned => 0,
-                Pinning::Apart => sys::ZRX_GROUP_PIN,
-                Pinning::WithQueue => sys::ZRX_GROUP_PIN_QUEUE,
-            },
+            flags: pins | if self.shared_queue { sys::ZRX_GROUP_SHARED_QUEUE } else { 0 },
             count: self.count,
             inbox_entries: self.inbox_entries,
             receiver: &opening.options,

@@ -383,6 +383,10 @@ fn what_cannot_be_is_refused_with_a_hint() {
     assert!(error.hint().is_some(), "{error}");
     let error = refused(builder(Engine::Recv, 2).inbox_entries(65537));
     assert!(error.message().contains("inbox_entries"), "{error}");
+    let error = refused(builder(Engine::Recv, 2).shared_queue(true).pin(Pinning::WithQueue));
+    assert!(error.message().contains("flags"), "{error}");
+    let error = refused(Group::builder().shared_queue(true).receiver(small(Engine::Recv).area_max_bytes(1 << 30)));
+    assert!(error.message().contains("area_max_bytes"), "{error}");
     let error = refused(Group::builder().count(2).receiver(small(Engine::Recv).processor(0)));
     assert!(error.message().contains("processor"), "{error}");
     let nic = Receiver::builder().engine(Engine::Zcrx).interface("no-such-nic");
