@@ -32,8 +32,10 @@ struct zrx_group {
 	struct zrx_listener listeners[ZRX_GROUP_LISTENERS];
 	_Atomic uint32_t listening; /* bits: those that are listened on */
 
-	_Atomic uint32_t turn;      /* where the next look for the least loaded begins */
-	_Atomic uint64_t napi_at;   /* when NAPI ids may be looked up again (zrx_sys_now_ns) */
+	_Atomic uint32_t turn;          /* where the next look for the least loaded begins */
+	_Atomic uint64_t starved_until; /* a connection that is accepted lacks a descriptor:
+					   nobody accepts more (zrx_sys_now_ns) */
+	_Atomic uint64_t napi_at;       /* when NAPI ids may be looked up again (zrx_sys_now_ns) */
 	_Atomic uint64_t settle_at; /* when the NIC may be looked at for what dead processes left */
 	_Atomic uint64_t settle_ns; /* the next wait of that */
 

@@ -172,6 +172,23 @@ static void intake_accept(struct zrx_inbox *inbox, struct zrx_sink *sink, uint32
 		intake_lose(inbox, sink, listener, fd);
 }
 
+/*
+ * What is accepted gets the next descriptor, before others accept more and take it. Not for long: a
+ * thread that does not come back for its connection holds up nobody.
+ */
+static void intake_starve(struct zrx_group *group)
+{
+	atomic_store_explicit(&group->starved_until, zrx_sys_now_ns() + 2 * ACCEPT_RETRY_NS,
+			      memory_order_relaxed);
+}
+
+static int intake_is_starved(const struct zrx_group *group)
+{
+	uint64_t until = atomic_load_explicit(&group->starved_until, memory_order_relaxed);
+
+	return until && zrx_sys_now_ns() < until;
+}
+
 /* It belongs here. Returns 1, or 0 where there are no descriptors. */
 static int intake_own(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
@@ -188,9 +205,11 @@ static int intake_own(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		inbox->kept.given = -1;
 	}
 	zrx_fork_allow();
-	if (arrival.own >= 0)
-		intake_begin(receiver, sink, &arrival, stream, result);
-	return arrival.own >= 0;
+	if (arrival.own < 0)
+		return 0;
+	atomic_store_explicit(&inbox->group->starved_until, 0, memory_order_relaxed);
+	intake_begin(receiver, sink, &arrival, stream, result);
+	return 1;
 }
 
 /* The kept connection goes where it belongs; where that cannot be yet, accepting waits. */
@@ -201,10 +220,13 @@ static void intake_place(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	int result = zrx_group_hand_over(inbox->group, inbox, &arrival);
 
 	inbox->kept.flags = arrival.flags;
-	if (!result)
+	if (!result) {
 		inbox->kept.given = -1;
-	else if (result < 0 || !intake_own(receiver, sink))
+	} else if (result < 0 || !intake_own(receiver, sink)) {
+		if (result != -ENOBUFS)
+			intake_starve(inbox->group);
 		intake_postpone(inbox);
+	}
 }
 
 static int intake_is_postponed(const struct zrx_inbox *inbox)
@@ -225,7 +247,9 @@ static void intake_from_listeners(struct zrx_receiver *receiver, struct zrx_sink
 		while (!inbox->retry_at && left && sink->count < sink->capacity &&
 		       (inbox->kept.given >= 0 || inbox->ready & 1u << listener)) {
 			left--;
-			if (inbox->kept.given < 0)
+			if (inbox->kept.given < 0 && intake_is_starved(inbox->group))
+				intake_postpone(inbox);
+			else if (inbox->kept.given < 0)
 				intake_accept(inbox, sink, listener);
 			if (inbox->kept.given >= 0 && sink->count < sink->capacity)
 				intake_place(receiver, sink);

@@ -565,6 +565,69 @@ static void test_no_descriptors(int polls)
 	close(listener);
 }
 
+static void receive_nothing(struct zrx_receiver *receiver)
+{
+	struct zrx_event event;
+
+	for (int i = 0; i < 3; i++)
+		CHECK_EQUAL(next_event(receiver, &event, 15 * SECOND / 1000), 0);
+}
+
+/* So many more than are open now. */
+static void allow_descriptors(int more)
+{
+	struct rlimit limit;
+	int next = dup(0);
+
+	CHECK(next >= 0);
+	close(next);
+	CHECK(!getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = (rlim_t)(next + more);
+	CHECK(!setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+/* Who is accepted, and lacks a descriptor, gets the next one that there is. */
+static void test_first_come(void)
+{
+	struct zrx_group *group = open_group(2, 0);
+	struct zrx_receiver *first = zrx_group_receiver(group, 0);
+	struct zrx_receiver *second = zrx_group_receiver(group, 1);
+	struct zrx_event event;
+	struct rlimit limit;
+	struct zrx_stats sum;
+	int listener = tcp_listener(), clients[2], i;
+
+	CHECK_EQUAL(zrx_group_listen(group, listener, NULL, NULL), 0);
+	CHECK_EQUAL(next_event(first, &event, 0), 0); /* it alone watches */
+	CHECK(!getrlimit(RLIMIT_NOFILE, &limit));
+	clients[0] = connect_to(listener);
+	clients[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	allow_descriptors(1); /* for the connection, and none for the reference to it */
+	receive_nothing(first);
+	CHECK_EQUAL(stats_of(group, &sum).accepted, 1);
+	CHECK(!setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_EQUAL(next_event(second, &event, 0), 0); /* from now on it watches, too */
+	close(clients[1]);
+	clients[1] = connect_to(listener);
+	allow_descriptors(1);
+	for (i = 0; i < 3; i++) /* it could, and leaves it to the first */
+		CHECK_EQUAL(next_event(second, &event, 1), 0);
+	CHECK_EQUAL(stats_of(group, &sum).accepted, 1);
+	CHECK_EQUAL(next_event(first, &event, SECOND), 1);
+	CHECK_EQUAL(event.kind, ZRX_EVENT_ADDED);
+	close(event.error);
+	CHECK(!setrlimit(RLIMIT_NOFILE, &limit));
+	for (i = 0; i < 100 && !next_event(second, &event, SECOND / 100); i++)
+		CHECK_EQUAL(next_event(first, &event, 0), 0);
+	CHECK(i < 100);
+	CHECK_EQUAL(event.kind, ZRX_EVENT_ADDED);
+	close(event.error);
+	CHECK_EQUAL(zrx_group_close(group), 0);
+	close(clients[0]);
+	close(clients[1]);
+	close(listener);
+}
+
 /* A listener that fails is told once, and the others go on. */
 static void test_listener_fails(void)
 {
@@ -883,6 +946,7 @@ static void test_engine(uint32_t engine, uint32_t flags)
 	test_busy_thread();
 	test_no_descriptors(0);
 	test_no_descriptors(1);
+	test_first_come();
 	test_listener_fails();
 	test_many_listeners();
 	test_close_lets_go();
