@@ -40,7 +40,7 @@ SIM_CORE    := $(filter-out core/nic.c core/prove.c,$(wildcard core/*.c)) kernel
 TESTS := test-house test-unit test-examples test-sim test-fault test-abi test-install test-mutations sanitize fuzz test-amalgamation test-conformance-driver test-conformance \
 	test-kill test-scale test-bench test-nic-unit test-nicmodel test-vm-unit
 RIG_TESTS := test-unit-uml test-fault-uml test-sim-facts test-conformance-uml test-kill-uml \
-	test-nic test-nic-setup test-datapath test-conformance-nic test-builds-short
+	test-nic test-nic-setup test-datapath test-conformance-nic test-examples-nic test-builds-short
 PACKAGE_TESTS := test-python test-python-sdist test-python-uml test-python-nic \
 	$(call with,cargo,rust test-rust-uml test-rust-nic) $(call with,go,go test-go-conformance test-go-packaging test-go-uml test-go-nic)
 
