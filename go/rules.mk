@@ -10,7 +10,7 @@ with_go     = $(Q)GO=$(GO) go/have-go || { test $$? = 1; exit; }; set -ex; $(1)
 # On the NIC rig: the package's tests on one driver, what the sender and the kernel have most part in on the other.
 GO_NIC_SCENARIOS := size-1mib,release-at-end-threads,end-with-buffers-out,reset-mid-stream,limit-mid-buffer,\
 remove-mid-stream,close-fd-reuse,close-held-threads,iterate-left,area-max-dma-buf,\
-group-1,group-4-listen,group-4-add-4-threads
+group-1,group-4-listen,group-4-add-4-threads,group-shared-4-listen
 
 .PHONY: go $(GO_EXECUTOR) test-go test-go-conformance test-go-uml test-go-nic test-go-packaging fuzz-go bench-go lint-go \
 	staticcheck-go

@@ -10,7 +10,7 @@ RUST_EXECUTOR := build/rust/debug/zcrx-conformance
 RUST_CONFORMANCE := $(B)/tests/conformance --executor $(RUST_EXECUTOR)
 RUST_NIC_SCENARIOS := size-4097,size-1mib,release-at-end-threads,nic-hold-many-threads,reset-with-buffers-out,\
 limit-mid-buffer,remove-mid-stream,close-held-threads,fork-buffers-out,\
-group-1,group-4-listen,group-4-add-4-threads
+group-1,group-4-listen,group-4-add-4-threads,group-shared-4-listen
 
 rust: ## build the Rust crates and their examples
 	$(CARGO) build --release -p zcrx --all-features --examples

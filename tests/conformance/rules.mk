@@ -11,7 +11,7 @@ reset-with-buffers-out,limit-mid-buffer,limit-boundary,remove-before-receive,rem
 close-fd-reuse,close-held-threads,close-on-other-held,fork-buffers-out,\
 window,window-remove,stalled-by-window-later,hand-pause-first,hand-pause-at-window,hand-pause-remove,\
 stream-window-too-large,area-max-dma-buf,\
-group-1,group-4-listen,group-4-add-4-threads
+group-1,group-4-listen,group-4-add-4-threads,group-shared-2-add,group-shared-4-listen,group-shared-2-refill-8
 CONFORMANCE_RUNS := bnxt:7.2 gve:7.2
 CONFORMANCE_ALL   := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 
