@@ -8,6 +8,7 @@
 #include "error.h"
 #include "fork.h"
 #include "receiver.h"
+#include "refill.h"
 #include "sys.h"
 
 #define HUGE_BYTES (2u << 20)
@@ -389,6 +390,8 @@ int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
 				     " chunks (as far as it may grow) is more "
 				     "than buffers can name",
 				     zrx_area_chunks_most(area));
+	if (!result && area->refill)
+		result = zrx_refill_hold(area->refill, zrx_area_chunks_most(area));
 	if (result)
 		zrx_error_set(error, result, ZRX_STAGE_AREA, NULL, "out of memory");
 	return result;
@@ -406,6 +409,8 @@ static void destroy(struct zrx_area *area)
 	zrx_fork_allow();
 	if (!area->lender)
 		put_memory(area);
+	if (area->refill)
+		zrx_sys_free(area->refill->owed);
 	zrx_sys_free(area->refill);
 	zrx_sys_free(area->shared);
 	zrx_holds_close(&area->holds);

@@ -40,7 +40,6 @@ static inline int claim(const struct zrx_holds *holds, const struct zrx_buffer *
 	chain->head = index + 1;
 	if (!chain->tail)
 		chain->tail = chain->head;
-	chain->references += zrx_hold_references(left);
 	return 1;
 }
 

@@ -159,16 +159,13 @@ static uint64_t chunks_in_turn(const struct zrx_zcrx *state, const struct zrx_re
 
 /*
  * Copies take their chunks from the free list, and only a flush moves released ones there: do it
- * before they run out, and whenever streams wait. And when all spare holds wait in the backlog.
+ * before they run out, and whenever streams wait.
  */
 static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
 	uint32_t pending = zrx_refill_pending(zrx_zcrx_refill(receiver));
 	int due = state->shortage || zrx_any_parked(receiver);
 
-	if (zrx_refill_backlog(zrx_zcrx_refill(receiver)) &&
-	    !zrx_holds_room(&receiver->area->holds))
-		due = 1;
 	state->shortage = 0;
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)

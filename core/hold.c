@@ -103,10 +103,8 @@ struct zrx_chain zrx_chain_measure(const struct zrx_holds *holds, uint32_t head)
 {
 	struct zrx_chain chain = {.head = head};
 
-	for (uint32_t at = head; at; at = holds->next[at - 1]) {
+	for (uint32_t at = head; at; at = holds->next[at - 1])
 		chain.tail = at;
-		chain.references += zrx_hold_references(zrx_hold_word(holds, at - 1));
-	}
 	return chain;
 }
 

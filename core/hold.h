@@ -38,15 +38,13 @@
 		     back */
 #define ZRX_HOLD_BEGUN      (ZRX_HOLD_ALONE - 1) /* that count */
 #define ZRX_HOLD_OWNER_BITS 7u
-#define ZRX_HOLD_NOBODY     UINT32_MAX /* its stream is charged for it no more */
-#define ZRX_HOLD_STREAMS    (ZRX_HOLD_NOBODY >> ZRX_HOLD_OWNER_BITS) /* that owner can name */
+#define ZRX_HOLD_STREAMS    (UINT32_MAX >> ZRX_HOLD_OWNER_BITS) /* that owner can name */
 
 /* Holds on their way back, linked by next, which is 0 in the last. head and tail are index + 1; 0:
  * empty. */
 struct zrx_chain {
 	uint32_t head;
 	uint32_t tail;
-	uint32_t references; /* of the kernel's, in all of them */
 };
 
 /* Buffers to be released, stride bytes apart. */
@@ -193,7 +191,7 @@ static inline int zrx_holds_room(const struct zrx_holds *holds)
 	return holds->spare_left != 0;
 }
 
-/* A list as taken off an atomic one, with its end found and the kernel's references counted. */
+/* A list as taken off an atomic one, with its end found. */
 struct zrx_chain zrx_chain_measure(const struct zrx_holds *holds, uint32_t head);
 
 /* Push a chain onto an atomic list of holds. */

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
 #include "receiver.h"
 #include "refill.h"
 #include "sys.h"
+
+int zrx_refill_hold(struct zrx_refill *refill, uint64_t chunks)
+{
+	refill->owed = zrx_sys_alloc(chunks * sizeof(*refill->owed));
+	return refill->owed ? 0 : -ENOMEM;
+}
 
 static int try_lock(struct zrx_refill *refill)
 {
@@ -86,55 +94,83 @@ static ZRX_INTO void publish(struct zrx_refill *refill, uint32_t written)
 			      memory_order_relaxed);
 }
 
-/* The holds that are in the ring: their streams are credited, by the owner. */
+/* The holds are done with: their streams are credited, by the owner. */
 static void settled(struct zrx_area *area, struct zrx_chain done)
 {
-	area->holds.next[done.tail - 1] = 0;
-	if (is_closed(area))
+	if (!done.head || is_closed(area))
 		return;
+	area->holds.next[done.tail - 1] = 0;
 	if (zrx_area_owned(area))
 		zrx_windows_settle(area->receiver, done);
 	else
 		zrx_chain_push(&area->holds, &area->settled, done);
 }
 
-/* Put as much of the chain into the ring as it has room for; returns the rest. */
-static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
-			     struct zrx_chain chain)
+/* What is being written behind the tail. */
+struct filling {
+	const struct zrx_area *area;
+	struct zrx_refill *refill;
+	uint32_t room;
+	uint32_t written;
+};
+
+/* Entries for so many references to the chunk, as far as there is room; returns how many there is
+ * none for. */
+static uint32_t fill_chunk(struct filling *filling, uint32_t chunk, uint32_t references)
 {
-	const struct zrx_holds *holds = &area->holds;
-	uint32_t room = room_left(refill);
-	struct zrx_chain done = {.head = chain.head};
-	uint32_t written = 0;
+	uint64_t where = (uint64_t)chunk << filling->area->chunk_shift;
+	uint64_t offset = zrx_parts_offset(&filling->refill->parts, where);
 
-	while (written < room && chain.head) {
-		uint32_t index = chain.head - 1;
-		uint64_t word = zrx_hold_word(holds, index);
-		uint64_t where = (uint64_t)zrx_hold_chunk(holds, index) << area->chunk_shift;
-		uint64_t offset = zrx_parts_offset(&refill->parts, where);
-		uint32_t references = zrx_hold_references(word);
+	for (; references && filling->written < filling->room; references--)
+		set_entry(entry_at(filling->refill, filling->written++), offset);
+	return references;
+}
 
-		for (; references && written < room; references--)
-			set_entry(entry_at(refill, written++), offset);
-		if (references) {
-			/* Half of them: who has the lock is the only one to write to the hold. */
-			word = (word & (ZRX_HOLD_REFERENCE - 1)) | (word >> 32) << 32 |
-			       (uint64_t)references * ZRX_HOLD_REFERENCE;
-			atomic_store_explicit(&holds->words[index], word, memory_order_relaxed);
+static void fill_backlog(struct filling *filling)
+{
+	struct zrx_backlog *backlog = &filling->refill->backlog;
+	uint32_t before = filling->written;
+
+	while (backlog->head) {
+		struct zrx_owed *owed = &filling->refill->owed[backlog->head - 1];
+
+		owed->references = fill_chunk(filling, backlog->head - 1, owed->references);
+		if (owed->references)
 			break;
-		}
-		done.tail = chain.head;
-		if (refill->charged == chain.head)
-			refill->charged = holds->next[index];
-		chain.head = holds->next[index];
+		backlog->head = owed->next;
 	}
-	chain.references -= written;
-	if (!written)
-		return chain;
-	publish(refill, written);
-	if (done.tail)
-		settled(area, done);
-	return chain;
+	backlog->references -= filling->written - before;
+}
+
+static void owe(struct zrx_refill *refill, uint32_t chunk, uint32_t references)
+{
+	struct zrx_backlog *backlog = &refill->backlog;
+	struct zrx_owed *owed = &refill->owed[chunk];
+
+	if (!owed->references) {
+		owed->next = 0;
+		if (backlog->head)
+			refill->owed[backlog->tail - 1].next = chunk + 1;
+		else
+			backlog->head = chunk + 1;
+		backlog->tail = chunk + 1;
+	}
+	owed->references += references;
+	backlog->references += references;
+}
+
+static void fill_chain(struct filling *filling, struct zrx_chain chain)
+{
+	const struct zrx_holds *holds = &filling->area->holds;
+
+	for (uint32_t at = chain.head; at; at = holds->next[at - 1]) {
+		uint32_t chunk = zrx_hold_chunk(holds, at - 1);
+		uint32_t references = zrx_hold_references(zrx_hold_word(holds, at - 1));
+
+		references = fill_chunk(filling, chunk, references);
+		if (references)
+			owe(filling->refill, chunk, references);
+	}
 }
 
 static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, struct zrx_chain second)
@@ -145,7 +181,6 @@ static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, stru
 		return first;
 	area->holds.next[first.tail - 1] = second.head;
 	first.tail = second.tail;
-	first.references += second.references;
 	return first;
 }
 
@@ -156,18 +191,6 @@ static void note_backlog(struct zrx_refill *refill)
 	atomic_store_explicit(&refill->backlog_count, count, memory_order_relaxed);
 	if (count > atomic_load_explicit(&refill->backlog_high, memory_order_relaxed))
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
-}
-
-/*
- * What waits in the backlog is nobody's any more: the kernel takes from the ring only when packets
- * come, and streams that rested until it did could rest for good. Only the owner may credit them.
- */
-static void credit_backlog(struct zrx_area *area, struct zrx_refill *refill)
-{
-	if (!refill->charged || is_closed(area) || !zrx_area_owned(area))
-		return;
-	zrx_windows_uncharge(area->receiver, refill->charged);
-	refill->charged = 0;
 }
 
 /*
@@ -190,6 +213,7 @@ static void leave_behind(struct zrx_area *area, struct zrx_refill *refill)
 /* Under the lock. A closed ring takes nothing: the holds go with the area. */
 static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
 {
+	struct filling filling = {area, refill, 0, 0};
 	uint32_t head = 0;
 
 	/* Acquire pairs with zrx_chain_push. Looked at first: it is empty, as a rule. */
@@ -199,13 +223,15 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 		return;
 	if (head)
 		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
-	if (!refill->charged)
-		refill->charged = chain.head;
-	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	filling.room = room_left(refill);
+	fill_backlog(&filling);
+	fill_chain(&filling, chain);
+	if (filling.written)
+		publish(refill, filling.written);
 	leave_behind(area, refill);
 	leave_ring(refill);
-	credit_backlog(area, refill);
 	note_backlog(refill);
+	settled(area, chain);
 }
 
 void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)

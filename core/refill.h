@@ -4,6 +4,10 @@
  * entry for each reference that the kernel gave out with a completion. They go back when the last
  * view of their hold is released: the kernel has no use for a chunk before it has all of them.
  *
+ * What the ring has no room for is noted by chunk, so that the holds are free for other views at
+ * once: the kernel takes from the ring only when packets come, and what it has delivered must not
+ * wait for that.
+ *
  * Any thread may fill it, one at a time. A thread that finds it locked pushes its holds onto the
  * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
  *
@@ -33,6 +37,19 @@ struct zrx_refill_shared {
 					  held */
 };
 
+/* Of a chunk: entries that the ring had no room for. */
+struct zrx_owed {
+	uint32_t references;
+	uint32_t next; /* chunk + 1; 0: the last */
+};
+
+/* The chunks of which some are owed, from the first on that is to have its entries. */
+struct zrx_backlog {
+	uint32_t head; /* chunk + 1; 0: there is none */
+	uint32_t tail;
+	uint64_t references; /* of all of them */
+};
+
 struct zrx_refill {
 	_Atomic uint32_t *head; /* the kernel's */
 	_Atomic uint32_t *tail; /* ours */
@@ -48,16 +65,20 @@ struct zrx_refill {
 	_Atomic uint32_t lock;
 	/* Under the lock: */
 	uint32_t closed;
-	struct zrx_chain backlog; /* released, but the ring was full */
-	uint32_t charged;         /* in it, the first whose stream is charged still: index + 1 */
+	struct zrx_backlog backlog;     /* released, but the ring was full */
+	struct zrx_owed *owed;          /* by chunk */
 	_Atomic uint64_t backlog_count; /* for stats */
 	_Atomic uint64_t backlog_high;
 	_Atomic uint64_t filled; /* entries ever written */
 };
 
+/* What could be owed of so many chunks. Returns 0 or -ENOMEM. */
+int zrx_refill_hold(struct zrx_refill *refill, uint64_t chunks);
+
 /*
  * Any thread: move the backlog, what area->returned holds and the chain, which may be empty, into
- * the ring, as far as there is room. Never blocks: if another thread is at it, that thread does it.
+ * the ring, as far as there is room; the holds go to the owner. Never blocks: if another thread is
+ * at it, that thread does it.
  */
 void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain);
 

@@ -348,26 +348,13 @@ void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain)
 			count = 0;
 		}
 		owner = stream;
-		count += chunks.total ? put_chunk(&chunks, holds, index)
-				      : holds->owners[index] != ZRX_HOLD_NOBODY;
+		count += chunks.total ? put_chunk(&chunks, holds, index) : 1;
 		at = holds->next[index];
 		zrx_hold_rest(holds, index);
 	}
 	receiver->chunks.free_count = chunks.free_count;
 	if (count)
 		zrx_window_credit_holds(receiver, owner, count);
-}
-
-void zrx_windows_uncharge(struct zrx_receiver *receiver, uint32_t head)
-{
-	struct zrx_holds *holds = &receiver->area->holds;
-
-	for (uint32_t at = head; at; at = holds->next[at - 1]) {
-		uint32_t owner = holds->owners[at - 1];
-
-		holds->owners[at - 1] = ZRX_HOLD_NOBODY;
-		zrx_window_credit_holds(receiver, owner >> ZRX_HOLD_OWNER_BITS, 1);
-	}
 }
 
 /* ---- what may be asked for ---- */

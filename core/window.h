@@ -89,10 +89,6 @@ static inline void zrx_window_charge(struct zrx_windows *windows, struct zrx_str
 /* Holds came back: their chunks are free, their streams may go on. */
 void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain);
 
-/* A list of holds has to wait for room in the refill ring: their streams are credited now, they
- * themselves are settled when they are in it. */
-void zrx_windows_uncharge(struct zrx_receiver *receiver, uint32_t head);
-
 /* A stream that is over, or rests, holds less than before. */
 void zrx_window_credited(struct zrx_receiver *receiver, struct zrx_stream *stream);
 

@@ -64,15 +64,13 @@
 		     back */
 #define ZRX_HOLD_BEGUN      (ZRX_HOLD_ALONE - 1) /* that count */
 #define ZRX_HOLD_OWNER_BITS 7u
-#define ZRX_HOLD_NOBODY     UINT32_MAX /* its stream is charged for it no more */
-#define ZRX_HOLD_STREAMS    (ZRX_HOLD_NOBODY >> ZRX_HOLD_OWNER_BITS) /* that owner can name */
+#define ZRX_HOLD_STREAMS    (UINT32_MAX >> ZRX_HOLD_OWNER_BITS) /* that owner can name */
 
 /* Holds on their way back, linked by next, which is 0 in the last. head and tail are index + 1; 0:
  * empty. */
 struct zrx_chain {
 	uint32_t head;
 	uint32_t tail;
-	uint32_t references; /* of the kernel's, in all of them */
 };
 
 /* Buffers to be released, stride bytes apart. */
@@ -219,7 +217,7 @@ static inline int zrx_holds_room(const struct zrx_holds *holds)
 	return holds->spare_left != 0;
 }
 
-/* A list as taken off an atomic one, with its end found and the kernel's references counted. */
+/* A list as taken off an atomic one, with its end found. */
 struct zrx_chain zrx_chain_measure(const struct zrx_holds *holds, uint32_t head);
 
 /* Push a chain onto an atomic list of holds. */
@@ -910,10 +908,6 @@ static inline void zrx_window_charge(struct zrx_windows *windows, struct zrx_str
 /* Holds came back: their chunks are free, their streams may go on. */
 void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain);
 
-/* A list of holds has to wait for room in the refill ring: their streams are credited now, they
- * themselves are settled when they are in it. */
-void zrx_windows_uncharge(struct zrx_receiver *receiver, uint32_t head);
-
 /* A stream that is over, or rests, holds less than before. */
 void zrx_window_credited(struct zrx_receiver *receiver, struct zrx_stream *stream);
 
@@ -1082,6 +1076,435 @@ void zrx_parked_changed(struct zrx_receiver *receiver);
  * Returns 0, or -EBUSY if the NIC has not let go of the area's memory, which is then kept for ever.
  */
 int zrx_receiver_destroy(struct zrx_receiver *receiver);
+
+#endif
+/* ---- core/refill.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
+ * entry for each reference that the kernel gave out with a completion. They go back when the last
+ * view of their hold is released: the kernel has no use for a chunk before it has all of them.
+ *
+ * What the ring has no room for is noted by chunk, so that the holds are free for other views at
+ * once: the kernel takes from the ring only when packets come, and what it has delivered must not
+ * wait for that.
+ *
+ * Any thread may fill it, one at a time. A thread that finds it locked pushes its holds onto the
+ * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
+ *
+ * The ring of a queue that several receivers share is filled by a zrx_refill for each of their
+ * areas. There a thread may wait until another has written what it has, a ring's worth at most.
+ */
+#ifndef ZRX_REFILL_H
+#define ZRX_REFILL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* ---- core/parts.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * An area that grows is one to its user, and several to the kernel (engines zcrx): each part has a
+ * token that its offsets carry, in completions and in refill entries. To the user offsets are
+ * linear from the area's base.
+ */
+#ifndef ZRX_PARTS_H
+#define ZRX_PARTS_H
+
+#include <stdint.h>
+
+#define ZRX_PARTS_MAX 64u /* more than any area has: each makes it half as large again */
+
+struct zrx_part {
+	uint64_t start; /* linear */
+	uint64_t end;
+	uint64_t token; /* the kernel's offset of start */
+};
+
+struct zrx_parts {
+	/* The first, which is all there is of an area that has not grown. It starts at 0. */
+	uint64_t token; /* 0 in kernels so far */
+	uint64_t end;
+	uint32_t count;                       /* of those that were added: the owner's */
+	struct zrx_part added[ZRX_PARTS_MAX]; /* linear offsets ascend */
+};
+
+/* Owner: returns 0, or -ENOSPC if there are as many as there can be. */
+int zrx_parts_room(const struct zrx_parts *parts);
+
+/* Owner: the kernel has one more part, which begins where the last one ended. */
+void zrx_parts_add(struct zrx_parts *parts, uint64_t end, uint64_t token);
+
+/* Where the next part begins. */
+uint64_t zrx_parts_end(const struct zrx_parts *parts);
+
+uint64_t zrx_parts_search_offset(const struct zrx_parts *parts, uint64_t linear);
+uint64_t zrx_parts_search_linear(const struct zrx_parts *parts, uint64_t offset);
+
+/* The kernel's offsets are linear. */
+static inline int zrx_parts_linear_all(const struct zrx_parts *parts)
+{
+	return !parts->count && !parts->token;
+}
+
+/*
+ * Any thread: the kernel's offset. Who has a view in a part that was added has got it after the
+ * part was, and nothing behind that part is looked at.
+ */
+static inline uint64_t zrx_parts_offset(const struct zrx_parts *parts, uint64_t linear)
+{
+	return linear < parts->end ? linear + parts->token : zrx_parts_search_offset(parts, linear);
+}
+
+/* Owner: of an offset that the kernel gave. */
+static inline uint64_t zrx_parts_linear(const struct zrx_parts *parts, uint64_t offset)
+{
+	uint64_t linear = offset - parts->token;
+
+	return linear < parts->end ? linear : zrx_parts_search_linear(parts, offset);
+}
+
+#endif
+/* ---- kernel/uapi.h ---- */
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's zcrx interface, as far as zcrx uses it: numbers and layouts that the
+ * installed headers may be too old to have. Named apart from the kernel's own, so that both can be
+ * included. Layouts: include/uapi/linux/io_uring.h, .../io_uring/zcrx.h, .../io_uring/query.h.
+ */
+#ifndef ZRX_KERNEL_UAPI_H
+#define ZRX_KERNEL_UAPI_H
+
+#include <stdint.h>
+
+/* Operations and flags of io_uring proper. */
+#define ZRX_UAPI_OP_RECV_ZC           58u
+#define ZRX_UAPI_REGISTER_PBUF_RING   22u
+#define ZRX_UAPI_UNREGISTER_PBUF_RING 23u
+#define ZRX_UAPI_REGISTER_NAPI        27u /* 6.9 */
+#define ZRX_UAPI_REGISTER_ZCRX_IFQ    32u
+#define ZRX_UAPI_REGISTER_QUERY       35u
+#define ZRX_UAPI_REGISTER_ZCRX_CTRL   36u
+#define ZRX_UAPI_PBUF_RING_INC        2u        /* 6.12: consume provided buffers bit by bit */
+#define ZRX_UAPI_CQE_F_BUF_MORE       (1u << 4) /* ... and this one has more room */
+#define ZRX_UAPI_MEM_REGION_TYPE_USER 1u
+
+struct zrx_uapi_buf_reg {
+	uint64_t ring_addr;
+	uint32_t ring_entries;
+	uint16_t bgid;
+	uint16_t flags; /* 6.4; padding and zero before */
+	uint64_t resv[3];
+};
+
+/* Of io_uring_enter with IORING_ENTER_EXT_ARG. */
+struct zrx_uapi_getevents_arg {
+	uint64_t sigmask;
+	uint32_t sigmask_sz;
+	uint32_t min_wait_usec; /* 6.12; padding and zero before */
+	uint64_t ts;
+};
+
+#define ZRX_UAPI_FEAT_MIN_TIMEOUT (1u << 15)
+
+struct zrx_uapi_napi {
+	uint32_t busy_poll_us;
+	uint8_t prefer_busy_poll;
+	uint8_t opcode; /* 6.13; 0: as before, instances are found by the sockets that are polled */
+	uint8_t pad[2];
+	uint32_t op_param;
+	uint32_t resv;
+};
+
+/* Offsets in CQEs and refill entries: area id above, byte offset below. */
+#define ZRX_UAPI_AREA_SHIFT 48
+#define ZRX_UAPI_AREA_MASK  (~((1ull << ZRX_UAPI_AREA_SHIFT) - 1))
+
+#define ZRX_UAPI_RQ_MAX_ENTRIES 32768u
+
+struct zrx_uapi_rqe {
+	uint64_t off;
+	uint32_t len;
+	uint32_t pad;
+};
+
+struct zrx_uapi_zcrx_cqe { /* the second half of a 32-byte CQE */
+	uint64_t off;
+	uint64_t pad;
+};
+
+struct zrx_uapi_offsets {
+	uint32_t head;
+	uint32_t tail;
+	uint32_t rqes;
+	uint32_t resv2;
+	uint64_t resv[2];
+};
+
+#define ZRX_UAPI_AREA_DMABUF 1u
+
+struct zrx_uapi_area_reg {
+	uint64_t addr;
+	uint64_t len;
+	uint64_t rq_area_token;
+	uint32_t flags;
+	uint32_t dmabuf_fd;
+	uint64_t resv2[2];
+};
+
+struct zrx_uapi_region_desc {
+	uint64_t user_addr;
+	uint64_t size;
+	uint32_t flags;
+	uint32_t id;
+	uint64_t mmap_offset;
+	uint64_t resv[4];
+};
+
+#define ZRX_UAPI_REG_IMPORT 1u
+#define ZRX_UAPI_REG_NODEV  2u /* 7.1 */
+
+struct zrx_uapi_ifq_reg {
+	uint32_t if_idx;
+	uint32_t if_rxq;
+	uint32_t rq_entries;
+	uint32_t flags;
+	uint64_t area_ptr;
+	uint64_t region_ptr;
+	struct zrx_uapi_offsets offsets;
+	uint32_t zcrx_id;
+	uint32_t rx_buf_len; /* 7.0; reserved and zero before */
+	uint64_t event_desc; /* 7.2; likewise */
+	uint64_t resv[2];
+};
+
+#define ZRX_UAPI_EVENT_ALLOC_FAIL 0u
+#define ZRX_UAPI_EVENT_COPY       1u
+#define ZRX_UAPI_EVENT_FLAG_STATS 1u
+
+struct zrx_uapi_zcrx_stats {
+	uint64_t copy_count;
+	uint64_t copy_bytes;
+};
+
+struct zrx_uapi_event_desc {
+	uint64_t user_data;
+	uint32_t type_mask;
+	uint32_t flags;
+	uint64_t stats_offset;
+	uint64_t resv2[9];
+};
+
+#define ZRX_UAPI_CTRL_FLUSH_RQ  0u
+#define ZRX_UAPI_CTRL_EXPORT    1u
+#define ZRX_UAPI_CTRL_ARM_EVENT 2u
+#define ZRX_UAPI_CTRL_ADD_AREA  3u /* 7.3 */
+
+struct zrx_uapi_ctrl {
+	uint32_t zcrx_id;
+	uint32_t op;
+	uint64_t resv[2];
+	union {
+		uint64_t flush_resv[6];
+		struct {
+			uint32_t zcrx_fd; /* comes back: a descriptor of the ifq, to be imported */
+			uint32_t resv[11];
+		} export;
+		struct {
+			uint32_t event_type;
+			uint32_t resv[11];
+		} arm_event;
+		struct {
+			uint64_t area_ptr; /* zrx_uapi_area_reg; its token comes back */
+			uint64_t resv[5];
+		} add_area;
+	} u;
+};
+
+/* IORING_REGISTER_QUERY, 6.18. */
+#define ZRX_UAPI_QUERY_OPCODES    0u
+#define ZRX_UAPI_QUERY_ZCRX       1u
+#define ZRX_UAPI_QUERY_ZCRX_EVENT 3u
+
+struct zrx_uapi_query_hdr {
+	uint64_t next_entry;
+	uint64_t query_data;
+	uint32_t query_op;
+	uint32_t size;
+	int32_t result;
+	uint32_t resv[3];
+};
+
+struct zrx_uapi_query_opcode {
+	uint32_t nr_request_opcodes;
+	uint32_t nr_register_opcodes;
+	uint64_t feature_flags;
+	uint64_t ring_setup_flags;
+	uint64_t enter_flags;
+	uint64_t sqe_flags;
+	uint32_t nr_query_opcodes;
+	uint32_t pad;
+};
+
+#define ZRX_UAPI_FEATURE_RX_PAGE_SIZE 1u
+#define ZRX_UAPI_FEATURE_EVENT        2u
+
+struct zrx_uapi_query_zcrx {
+	uint64_t register_flags;
+	uint64_t area_flags;
+	uint32_t nr_ctrl_opcodes;
+	uint32_t features;
+	uint32_t rq_hdr_size;
+	uint32_t rq_hdr_alignment;
+	uint64_t resv2;
+};
+
+/* A ring can hand its ifq on, and another take it. */
+static inline int zrx_uapi_shares_queues(const struct zrx_uapi_query_zcrx *zcrx)
+{
+	return zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
+	       zcrx->register_flags & ZRX_UAPI_REG_IMPORT;
+}
+
+struct zrx_uapi_query_zcrx_event {
+	uint32_t event_flags;
+	uint32_t stats_size;
+	uint32_t stats_off_alignment;
+	uint32_t resv1;
+	uint64_t resv2[4];
+};
+
+_Static_assert(sizeof(struct zrx_uapi_buf_reg) == 40, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_getevents_arg) == 24, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_rqe) == 16, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_zcrx_cqe) == 16, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_offsets) == 32, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_area_reg) == 48, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_region_desc) == 64, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_ifq_reg) == 96, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_event_desc) == 96, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_ctrl) == 72, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_query_hdr) == 40, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_query_zcrx) == 40, "uAPI");
+_Static_assert(sizeof(struct zrx_uapi_query_zcrx_event) == 48, "uAPI");
+
+#endif
+
+#define ZRX_REFILL_LINE 64 /* bytes of a cache line */
+
+struct zrx_area;
+
+/* Of a ring that several areas fill. */
+struct zrx_refill_shared {
+	_Atomic uint32_t lock; /* taken after that of an area */
+	/* Under the lock: */
+	uint32_t closed;               /* the ring is gone */
+	struct zrx_area *_Atomic left; /* closed, but not all of theirs is in the ring yet; each is
+					  held */
+};
+
+/* Of a chunk: entries that the ring had no room for. */
+struct zrx_owed {
+	uint32_t references;
+	uint32_t next; /* chunk + 1; 0: the last */
+};
+
+/* The chunks of which some are owed, from the first on that is to have its entries. */
+struct zrx_backlog {
+	uint32_t head; /* chunk + 1; 0: there is none */
+	uint32_t tail;
+	uint64_t references; /* of all of them */
+};
+
+struct zrx_refill {
+	_Atomic uint32_t *head; /* the kernel's */
+	_Atomic uint32_t *tail; /* ours */
+	struct zrx_uapi_rqe *entries;
+	uint32_t entry_count;
+	struct zrx_parts parts;           /* of the area, as the kernel knows them */
+	struct zrx_refill_shared *shared; /* NULL: this area alone fills it */
+	/* Under the shared lock: in the list of those that have left. */
+	uint32_t listed;
+	struct zrx_area *left_next;
+
+	char apart[ZRX_REFILL_LINE]; /* what follows is written by each thread that releases */
+	_Atomic uint32_t lock;
+	/* Under the lock: */
+	uint32_t closed;
+	struct zrx_backlog backlog;     /* released, but the ring was full */
+	struct zrx_owed *owed;          /* by chunk */
+	_Atomic uint64_t backlog_count; /* for stats */
+	_Atomic uint64_t backlog_high;
+	_Atomic uint64_t filled; /* entries ever written */
+};
+
+/* What could be owed of so many chunks. Returns 0 or -ENOMEM. */
+int zrx_refill_hold(struct zrx_refill *refill, uint64_t chunks);
+
+/*
+ * Any thread: move the backlog, what area->returned holds and the chain, which may be empty, into
+ * the ring, as far as there is room; the holds go to the owner. Never blocks: if another thread is
+ * at it, that thread does it.
+ */
+void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain);
+
+/*
+ * Owner: put the holds of buffers of this area into the ring that have one view, one reference and
+ * this owner, from the front of the run on, as far as nobody else is at it and there is room. They
+ * are idle then. Returns how many there were.
+ */
+uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
+
+/* The same of one buffer. Returns 0 if it is not such a one, or another thread is at it. */
+int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
+
+static inline void zrx_refill_drain(struct zrx_area *area)
+{
+	zrx_refill_give(area, (struct zrx_chain){0});
+}
+
+/* How many entries the kernel has taken, modulo 2^32 and from where it began to count. */
+static inline uint32_t zrx_refill_taken(const struct zrx_refill *refill)
+{
+	/* Acquire pairs with the kernel's store-release of head: what it took, it has read. */
+	return atomic_load_explicit(refill->head, memory_order_acquire);
+}
+
+/* Entries that the kernel has not taken yet. */
+static inline uint32_t zrx_refill_pending(const struct zrx_refill *refill)
+{
+	return atomic_load_explicit(refill->tail, memory_order_relaxed) - zrx_refill_taken(refill);
+}
+
+static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)
+{
+	return atomic_load_explicit(&refill->backlog_count, memory_order_relaxed);
+}
+
+/* Owner, before it sleeps: whether released holds wait that nobody is at. */
+int zrx_refill_to_do(struct zrx_area *area);
+
+/*
+ * The area is closed. Owner: wait for the thread that is filling, if any, and let no other begin; a
+ * shared ring still takes what comes back.
+ */
+void zrx_refill_close(struct zrx_area *area);
+
+/* Whether what is released after the close goes into the ring. */
+static inline int zrx_refill_outlives(const struct zrx_refill *refill)
+{
+	return refill->shared != NULL;
+}
+
+/* Fill the ring of that one, too, which is its own until now. */
+void zrx_refill_share(struct zrx_refill *refill, const struct zrx_refill *with,
+		      struct zrx_refill_shared *shared);
+
+/* Owner: put what areas that were closed have left into the ring, as far as there is room. */
+void zrx_refill_serve_left(struct zrx_refill *refill);
+
+/* The ring is about to go: no thread touches it after this. */
+void zrx_refill_shared_close(struct zrx_refill_shared *shared);
 
 #endif
 /* ---- kernel/sys.h ---- */
@@ -1565,6 +1988,8 @@ int zrx_area_hold(struct zrx_area *area, struct zrx_error *error)
 				     " chunks (as far as it may grow) is more "
 				     "than buffers can name",
 				     zrx_area_chunks_most(area));
+	if (!result && area->refill)
+		result = zrx_refill_hold(area->refill, zrx_area_chunks_most(area));
 	if (result)
 		zrx_error_set(error, result, ZRX_STAGE_AREA, NULL, "out of memory");
 	return result;
@@ -1582,6 +2007,8 @@ static void destroy(struct zrx_area *area)
 	zrx_fork_allow();
 	if (!area->lender)
 		put_memory(area);
+	if (area->refill)
+		zrx_sys_free(area->refill->owed);
 	zrx_sys_free(area->refill);
 	zrx_sys_free(area->shared);
 	zrx_holds_close(&area->holds);
@@ -1948,415 +2375,6 @@ int zrx_budget_refuse(const struct zrx_budget *budget, struct zrx_error *error)
 #include <errno.h>
 #include <string.h>
 
-/* ---- core/refill.h ---- */
-/* SPDX-License-Identifier: MIT */
-/*
- * The refill ring of the zcrx engines: shared memory in which buffers go back to the kernel, one
- * entry for each reference that the kernel gave out with a completion. They go back when the last
- * view of their hold is released: the kernel has no use for a chunk before it has all of them.
- *
- * Any thread may fill it, one at a time. A thread that finds it locked pushes its holds onto the
- * list of returned ones, which the holder of the lock empties into the ring; so no thread waits.
- *
- * The ring of a queue that several receivers share is filled by a zrx_refill for each of their
- * areas. There a thread may wait until another has written what it has, a ring's worth at most.
- */
-#ifndef ZRX_REFILL_H
-#define ZRX_REFILL_H
-
-#include <stdatomic.h>
-#include <stdint.h>
-
-/* ---- core/parts.h ---- */
-/* SPDX-License-Identifier: MIT */
-/*
- * An area that grows is one to its user, and several to the kernel (engines zcrx): each part has a
- * token that its offsets carry, in completions and in refill entries. To the user offsets are
- * linear from the area's base.
- */
-#ifndef ZRX_PARTS_H
-#define ZRX_PARTS_H
-
-#include <stdint.h>
-
-#define ZRX_PARTS_MAX 64u /* more than any area has: each makes it half as large again */
-
-struct zrx_part {
-	uint64_t start; /* linear */
-	uint64_t end;
-	uint64_t token; /* the kernel's offset of start */
-};
-
-struct zrx_parts {
-	/* The first, which is all there is of an area that has not grown. It starts at 0. */
-	uint64_t token; /* 0 in kernels so far */
-	uint64_t end;
-	uint32_t count;                       /* of those that were added: the owner's */
-	struct zrx_part added[ZRX_PARTS_MAX]; /* linear offsets ascend */
-};
-
-/* Owner: returns 0, or -ENOSPC if there are as many as there can be. */
-int zrx_parts_room(const struct zrx_parts *parts);
-
-/* Owner: the kernel has one more part, which begins where the last one ended. */
-void zrx_parts_add(struct zrx_parts *parts, uint64_t end, uint64_t token);
-
-/* Where the next part begins. */
-uint64_t zrx_parts_end(const struct zrx_parts *parts);
-
-uint64_t zrx_parts_search_offset(const struct zrx_parts *parts, uint64_t linear);
-uint64_t zrx_parts_search_linear(const struct zrx_parts *parts, uint64_t offset);
-
-/* The kernel's offsets are linear. */
-static inline int zrx_parts_linear_all(const struct zrx_parts *parts)
-{
-	return !parts->count && !parts->token;
-}
-
-/*
- * Any thread: the kernel's offset. Who has a view in a part that was added has got it after the
- * part was, and nothing behind that part is looked at.
- */
-static inline uint64_t zrx_parts_offset(const struct zrx_parts *parts, uint64_t linear)
-{
-	return linear < parts->end ? linear + parts->token : zrx_parts_search_offset(parts, linear);
-}
-
-/* Owner: of an offset that the kernel gave. */
-static inline uint64_t zrx_parts_linear(const struct zrx_parts *parts, uint64_t offset)
-{
-	uint64_t linear = offset - parts->token;
-
-	return linear < parts->end ? linear : zrx_parts_search_linear(parts, offset);
-}
-
-#endif
-/* ---- kernel/uapi.h ---- */
-/* SPDX-License-Identifier: MIT */
-/*
- * The kernel's zcrx interface, as far as zcrx uses it: numbers and layouts that the
- * installed headers may be too old to have. Named apart from the kernel's own, so that both can be
- * included. Layouts: include/uapi/linux/io_uring.h, .../io_uring/zcrx.h, .../io_uring/query.h.
- */
-#ifndef ZRX_KERNEL_UAPI_H
-#define ZRX_KERNEL_UAPI_H
-
-#include <stdint.h>
-
-/* Operations and flags of io_uring proper. */
-#define ZRX_UAPI_OP_RECV_ZC           58u
-#define ZRX_UAPI_REGISTER_PBUF_RING   22u
-#define ZRX_UAPI_UNREGISTER_PBUF_RING 23u
-#define ZRX_UAPI_REGISTER_NAPI        27u /* 6.9 */
-#define ZRX_UAPI_REGISTER_ZCRX_IFQ    32u
-#define ZRX_UAPI_REGISTER_QUERY       35u
-#define ZRX_UAPI_REGISTER_ZCRX_CTRL   36u
-#define ZRX_UAPI_PBUF_RING_INC        2u        /* 6.12: consume provided buffers bit by bit */
-#define ZRX_UAPI_CQE_F_BUF_MORE       (1u << 4) /* ... and this one has more room */
-#define ZRX_UAPI_MEM_REGION_TYPE_USER 1u
-
-struct zrx_uapi_buf_reg {
-	uint64_t ring_addr;
-	uint32_t ring_entries;
-	uint16_t bgid;
-	uint16_t flags; /* 6.4; padding and zero before */
-	uint64_t resv[3];
-};
-
-/* Of io_uring_enter with IORING_ENTER_EXT_ARG. */
-struct zrx_uapi_getevents_arg {
-	uint64_t sigmask;
-	uint32_t sigmask_sz;
-	uint32_t min_wait_usec; /* 6.12; padding and zero before */
-	uint64_t ts;
-};
-
-#define ZRX_UAPI_FEAT_MIN_TIMEOUT (1u << 15)
-
-struct zrx_uapi_napi {
-	uint32_t busy_poll_us;
-	uint8_t prefer_busy_poll;
-	uint8_t opcode; /* 6.13; 0: as before, instances are found by the sockets that are polled */
-	uint8_t pad[2];
-	uint32_t op_param;
-	uint32_t resv;
-};
-
-/* Offsets in CQEs and refill entries: area id above, byte offset below. */
-#define ZRX_UAPI_AREA_SHIFT 48
-#define ZRX_UAPI_AREA_MASK  (~((1ull << ZRX_UAPI_AREA_SHIFT) - 1))
-
-#define ZRX_UAPI_RQ_MAX_ENTRIES 32768u
-
-struct zrx_uapi_rqe {
-	uint64_t off;
-	uint32_t len;
-	uint32_t pad;
-};
-
-struct zrx_uapi_zcrx_cqe { /* the second half of a 32-byte CQE */
-	uint64_t off;
-	uint64_t pad;
-};
-
-struct zrx_uapi_offsets {
-	uint32_t head;
-	uint32_t tail;
-	uint32_t rqes;
-	uint32_t resv2;
-	uint64_t resv[2];
-};
-
-#define ZRX_UAPI_AREA_DMABUF 1u
-
-struct zrx_uapi_area_reg {
-	uint64_t addr;
-	uint64_t len;
-	uint64_t rq_area_token;
-	uint32_t flags;
-	uint32_t dmabuf_fd;
-	uint64_t resv2[2];
-};
-
-struct zrx_uapi_region_desc {
-	uint64_t user_addr;
-	uint64_t size;
-	uint32_t flags;
-	uint32_t id;
-	uint64_t mmap_offset;
-	uint64_t resv[4];
-};
-
-#define ZRX_UAPI_REG_IMPORT 1u
-#define ZRX_UAPI_REG_NODEV  2u /* 7.1 */
-
-struct zrx_uapi_ifq_reg {
-	uint32_t if_idx;
-	uint32_t if_rxq;
-	uint32_t rq_entries;
-	uint32_t flags;
-	uint64_t area_ptr;
-	uint64_t region_ptr;
-	struct zrx_uapi_offsets offsets;
-	uint32_t zcrx_id;
-	uint32_t rx_buf_len; /* 7.0; reserved and zero before */
-	uint64_t event_desc; /* 7.2; likewise */
-	uint64_t resv[2];
-};
-
-#define ZRX_UAPI_EVENT_ALLOC_FAIL 0u
-#define ZRX_UAPI_EVENT_COPY       1u
-#define ZRX_UAPI_EVENT_FLAG_STATS 1u
-
-struct zrx_uapi_zcrx_stats {
-	uint64_t copy_count;
-	uint64_t copy_bytes;
-};
-
-struct zrx_uapi_event_desc {
-	uint64_t user_data;
-	uint32_t type_mask;
-	uint32_t flags;
-	uint64_t stats_offset;
-	uint64_t resv2[9];
-};
-
-#define ZRX_UAPI_CTRL_FLUSH_RQ  0u
-#define ZRX_UAPI_CTRL_EXPORT    1u
-#define ZRX_UAPI_CTRL_ARM_EVENT 2u
-#define ZRX_UAPI_CTRL_ADD_AREA  3u /* 7.3 */
-
-struct zrx_uapi_ctrl {
-	uint32_t zcrx_id;
-	uint32_t op;
-	uint64_t resv[2];
-	union {
-		uint64_t flush_resv[6];
-		struct {
-			uint32_t zcrx_fd; /* comes back: a descriptor of the ifq, to be imported */
-			uint32_t resv[11];
-		} export;
-		struct {
-			uint32_t event_type;
-			uint32_t resv[11];
-		} arm_event;
-		struct {
-			uint64_t area_ptr; /* zrx_uapi_area_reg; its token comes back */
-			uint64_t resv[5];
-		} add_area;
-	} u;
-};
-
-/* IORING_REGISTER_QUERY, 6.18. */
-#define ZRX_UAPI_QUERY_OPCODES    0u
-#define ZRX_UAPI_QUERY_ZCRX       1u
-#define ZRX_UAPI_QUERY_ZCRX_EVENT 3u
-
-struct zrx_uapi_query_hdr {
-	uint64_t next_entry;
-	uint64_t query_data;
-	uint32_t query_op;
-	uint32_t size;
-	int32_t result;
-	uint32_t resv[3];
-};
-
-struct zrx_uapi_query_opcode {
-	uint32_t nr_request_opcodes;
-	uint32_t nr_register_opcodes;
-	uint64_t feature_flags;
-	uint64_t ring_setup_flags;
-	uint64_t enter_flags;
-	uint64_t sqe_flags;
-	uint32_t nr_query_opcodes;
-	uint32_t pad;
-};
-
-#define ZRX_UAPI_FEATURE_RX_PAGE_SIZE 1u
-#define ZRX_UAPI_FEATURE_EVENT        2u
-
-struct zrx_uapi_query_zcrx {
-	uint64_t register_flags;
-	uint64_t area_flags;
-	uint32_t nr_ctrl_opcodes;
-	uint32_t features;
-	uint32_t rq_hdr_size;
-	uint32_t rq_hdr_alignment;
-	uint64_t resv2;
-};
-
-/* A ring can hand its ifq on, and another take it. */
-static inline int zrx_uapi_shares_queues(const struct zrx_uapi_query_zcrx *zcrx)
-{
-	return zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
-	       zcrx->register_flags & ZRX_UAPI_REG_IMPORT;
-}
-
-struct zrx_uapi_query_zcrx_event {
-	uint32_t event_flags;
-	uint32_t stats_size;
-	uint32_t stats_off_alignment;
-	uint32_t resv1;
-	uint64_t resv2[4];
-};
-
-_Static_assert(sizeof(struct zrx_uapi_buf_reg) == 40, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_getevents_arg) == 24, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_rqe) == 16, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_zcrx_cqe) == 16, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_offsets) == 32, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_area_reg) == 48, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_region_desc) == 64, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_ifq_reg) == 96, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_event_desc) == 96, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_ctrl) == 72, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_query_hdr) == 40, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_query_zcrx) == 40, "uAPI");
-_Static_assert(sizeof(struct zrx_uapi_query_zcrx_event) == 48, "uAPI");
-
-#endif
-
-#define ZRX_REFILL_LINE 64 /* bytes of a cache line */
-
-struct zrx_area;
-
-/* Of a ring that several areas fill. */
-struct zrx_refill_shared {
-	_Atomic uint32_t lock; /* taken after that of an area */
-	/* Under the lock: */
-	uint32_t closed;               /* the ring is gone */
-	struct zrx_area *_Atomic left; /* closed, but not all of theirs is in the ring yet; each is
-					  held */
-};
-
-struct zrx_refill {
-	_Atomic uint32_t *head; /* the kernel's */
-	_Atomic uint32_t *tail; /* ours */
-	struct zrx_uapi_rqe *entries;
-	uint32_t entry_count;
-	struct zrx_parts parts;           /* of the area, as the kernel knows them */
-	struct zrx_refill_shared *shared; /* NULL: this area alone fills it */
-	/* Under the shared lock: in the list of those that have left. */
-	uint32_t listed;
-	struct zrx_area *left_next;
-
-	char apart[ZRX_REFILL_LINE]; /* what follows is written by each thread that releases */
-	_Atomic uint32_t lock;
-	/* Under the lock: */
-	uint32_t closed;
-	struct zrx_chain backlog; /* released, but the ring was full */
-	uint32_t charged;         /* in it, the first whose stream is charged still: index + 1 */
-	_Atomic uint64_t backlog_count; /* for stats */
-	_Atomic uint64_t backlog_high;
-	_Atomic uint64_t filled; /* entries ever written */
-};
-
-/*
- * Any thread: move the backlog, what area->returned holds and the chain, which may be empty, into
- * the ring, as far as there is room. Never blocks: if another thread is at it, that thread does it.
- */
-void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain);
-
-/*
- * Owner: put the holds of buffers of this area into the ring that have one view, one reference and
- * this owner, from the front of the run on, as far as nobody else is at it and there is room. They
- * are idle then. Returns how many there were.
- */
-uint32_t zrx_refill_whole(struct zrx_area *area, struct zrx_run *run, uint32_t owner);
-
-/* The same of one buffer. Returns 0 if it is not such a one, or another thread is at it. */
-int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint32_t owner);
-
-static inline void zrx_refill_drain(struct zrx_area *area)
-{
-	zrx_refill_give(area, (struct zrx_chain){0});
-}
-
-/* How many entries the kernel has taken, modulo 2^32 and from where it began to count. */
-static inline uint32_t zrx_refill_taken(const struct zrx_refill *refill)
-{
-	/* Acquire pairs with the kernel's store-release of head: what it took, it has read. */
-	return atomic_load_explicit(refill->head, memory_order_acquire);
-}
-
-/* Entries that the kernel has not taken yet. */
-static inline uint32_t zrx_refill_pending(const struct zrx_refill *refill)
-{
-	return atomic_load_explicit(refill->tail, memory_order_relaxed) - zrx_refill_taken(refill);
-}
-
-static inline uint64_t zrx_refill_backlog(struct zrx_refill *refill)
-{
-	return atomic_load_explicit(&refill->backlog_count, memory_order_relaxed);
-}
-
-/* Owner, before it sleeps: whether released holds wait that nobody is at. */
-int zrx_refill_to_do(struct zrx_area *area);
-
-/*
- * The area is closed. Owner: wait for the thread that is filling, if any, and let no other begin; a
- * shared ring still takes what comes back.
- */
-void zrx_refill_close(struct zrx_area *area);
-
-/* Whether what is released after the close goes into the ring. */
-static inline int zrx_refill_outlives(const struct zrx_refill *refill)
-{
-	return refill->shared != NULL;
-}
-
-/* Fill the ring of that one, too, which is its own until now. */
-void zrx_refill_share(struct zrx_refill *refill, const struct zrx_refill *with,
-		      struct zrx_refill_shared *shared);
-
-/* Owner: put what areas that were closed have left into the ring, as far as there is room. */
-void zrx_refill_serve_left(struct zrx_refill *refill);
-
-/* The ring is about to go: no thread touches it after this. */
-void zrx_refill_shared_close(struct zrx_refill_shared *shared);
-
-#endif
-
 /*
  * Take the buffer's view out of its hold, and put the hold before the chain if that was the last
  * one. Returns 1 for a view taken, -EALREADY or -EINVAL.
@@ -2389,7 +2407,6 @@ static inline int claim(const struct zrx_holds *holds, const struct zrx_buffer *
 	chain->head = index + 1;
 	if (!chain->tail)
 		chain->tail = chain->head;
-	chain->references += zrx_hold_references(left);
 	return 1;
 }
 
@@ -3824,8 +3841,10 @@ struct zrx_group {
 	struct zrx_listener listeners[ZRX_GROUP_LISTENERS];
 	_Atomic uint32_t listening; /* bits: those that are listened on */
 
-	_Atomic uint32_t turn;      /* where the next look for the least loaded begins */
-	_Atomic uint64_t napi_at;   /* when NAPI ids may be looked up again (zrx_sys_now_ns) */
+	_Atomic uint32_t turn;          /* where the next look for the least loaded begins */
+	_Atomic uint64_t starved_until; /* a connection that is accepted lacks a descriptor:
+					   nobody accepts more (zrx_sys_now_ns) */
+	_Atomic uint64_t napi_at;       /* when NAPI ids may be looked up again (zrx_sys_now_ns) */
 	_Atomic uint64_t settle_at; /* when the NIC may be looked at for what dead processes left */
 	_Atomic uint64_t settle_ns; /* the next wait of that */
 
@@ -4594,16 +4613,13 @@ static uint64_t chunks_in_turn(const struct zrx_zcrx *state, const struct zrx_re
 
 /*
  * Copies take their chunks from the free list, and only a flush moves released ones there: do it
- * before they run out, and whenever streams wait. And when all spare holds wait in the backlog.
+ * before they run out, and whenever streams wait.
  */
 static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
 	uint32_t pending = zrx_refill_pending(zrx_zcrx_refill(receiver));
 	int due = state->shortage || zrx_any_parked(receiver);
 
-	if (zrx_refill_backlog(zrx_zcrx_refill(receiver)) &&
-	    !zrx_holds_room(&receiver->area->holds))
-		due = 1;
 	state->shortage = 0;
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
@@ -5631,8 +5647,9 @@ int zrx_stream_enter(struct zrx_receiver *receiver, int named, int own, uint64_t
 		     struct zrx_stream **entered);
 
 /*
- * Owner: receive from it. If that fails its entry is gone, the library's descriptor is the caller's
- * again, and receiver->last is filled.
+ * Owner: receive from it, by the next request; who is not in a receive tells event loops of it. If
+ * that fails its entry is gone, the library's descriptor is the caller's again, and receiver->last
+ * is filled.
  */
 int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
 		     const struct zrx_stream_options *options);
@@ -6596,10 +6613,8 @@ struct zrx_chain zrx_chain_measure(const struct zrx_holds *holds, uint32_t head)
 {
 	struct zrx_chain chain = {.head = head};
 
-	for (uint32_t at = head; at; at = holds->next[at - 1]) {
+	for (uint32_t at = head; at; at = holds->next[at - 1])
 		chain.tail = at;
-		chain.references += zrx_hold_references(zrx_hold_word(holds, at - 1));
-	}
 	return chain;
 }
 
@@ -7478,6 +7493,23 @@ static void intake_accept(struct zrx_inbox *inbox, struct zrx_sink *sink, uint32
 		intake_lose(inbox, sink, listener, fd);
 }
 
+/*
+ * What is accepted gets the next descriptor, before others accept more and take it. Not for long: a
+ * thread that does not come back for its connection holds up nobody.
+ */
+static void intake_starve(struct zrx_group *group)
+{
+	atomic_store_explicit(&group->starved_until, zrx_sys_now_ns() + 2 * ACCEPT_RETRY_NS,
+			      memory_order_relaxed);
+}
+
+static int intake_is_starved(const struct zrx_group *group)
+{
+	uint64_t until = atomic_load_explicit(&group->starved_until, memory_order_relaxed);
+
+	return until && zrx_sys_now_ns() < until;
+}
+
 /* It belongs here. Returns 1, or 0 where there are no descriptors. */
 static int intake_own(struct zrx_receiver *receiver, struct zrx_sink *sink)
 {
@@ -7494,9 +7526,11 @@ static int intake_own(struct zrx_receiver *receiver, struct zrx_sink *sink)
 		inbox->kept.given = -1;
 	}
 	zrx_fork_allow();
-	if (arrival.own >= 0)
-		intake_begin(receiver, sink, &arrival, stream, result);
-	return arrival.own >= 0;
+	if (arrival.own < 0)
+		return 0;
+	atomic_store_explicit(&inbox->group->starved_until, 0, memory_order_relaxed);
+	intake_begin(receiver, sink, &arrival, stream, result);
+	return 1;
 }
 
 /* The kept connection goes where it belongs; where that cannot be yet, accepting waits. */
@@ -7507,10 +7541,13 @@ static void intake_place(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	int result = zrx_group_hand_over(inbox->group, inbox, &arrival);
 
 	inbox->kept.flags = arrival.flags;
-	if (!result)
+	if (!result) {
 		inbox->kept.given = -1;
-	else if (result < 0 || !intake_own(receiver, sink))
+	} else if (result < 0 || !intake_own(receiver, sink)) {
+		if (result != -ENOBUFS)
+			intake_starve(inbox->group);
 		intake_postpone(inbox);
+	}
 }
 
 static int intake_is_postponed(const struct zrx_inbox *inbox)
@@ -7531,7 +7568,9 @@ static void intake_from_listeners(struct zrx_receiver *receiver, struct zrx_sink
 		while (!inbox->retry_at && left && sink->count < sink->capacity &&
 		       (inbox->kept.given >= 0 || inbox->ready & 1u << listener)) {
 			left--;
-			if (inbox->kept.given < 0)
+			if (inbox->kept.given < 0 && intake_is_starved(inbox->group))
+				intake_postpone(inbox);
+			else if (inbox->kept.given < 0)
 				intake_accept(inbox, sink, listener);
 			if (inbox->kept.given >= 0 && sink->count < sink->capacity)
 				intake_place(receiver, sink);
@@ -10133,6 +10172,13 @@ int zrx_receiver_receive(struct zrx_receiver *receiver, struct zrx_event *events
 }
 /* ---- core/refill.c ---- */
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+int zrx_refill_hold(struct zrx_refill *refill, uint64_t chunks)
+{
+	refill->owed = zrx_sys_alloc(chunks * sizeof(*refill->owed));
+	return refill->owed ? 0 : -ENOMEM;
+}
 
 static int try_lock(struct zrx_refill *refill)
 {
@@ -10217,55 +10263,83 @@ static ZRX_INTO void publish(struct zrx_refill *refill, uint32_t written)
 			      memory_order_relaxed);
 }
 
-/* The holds that are in the ring: their streams are credited, by the owner. */
+/* The holds are done with: their streams are credited, by the owner. */
 static void settled(struct zrx_area *area, struct zrx_chain done)
 {
-	area->holds.next[done.tail - 1] = 0;
-	if (is_closed(area))
+	if (!done.head || is_closed(area))
 		return;
+	area->holds.next[done.tail - 1] = 0;
 	if (zrx_area_owned(area))
 		zrx_windows_settle(area->receiver, done);
 	else
 		zrx_chain_push(&area->holds, &area->settled, done);
 }
 
-/* Put as much of the chain into the ring as it has room for; returns the rest. */
-static struct zrx_chain fill(struct zrx_area *area, struct zrx_refill *refill,
-			     struct zrx_chain chain)
+/* What is being written behind the tail. */
+struct filling {
+	const struct zrx_area *area;
+	struct zrx_refill *refill;
+	uint32_t room;
+	uint32_t written;
+};
+
+/* Entries for so many references to the chunk, as far as there is room; returns how many there is
+ * none for. */
+static uint32_t fill_chunk(struct filling *filling, uint32_t chunk, uint32_t references)
 {
-	const struct zrx_holds *holds = &area->holds;
-	uint32_t room = room_left(refill);
-	struct zrx_chain done = {.head = chain.head};
-	uint32_t written = 0;
+	uint64_t where = (uint64_t)chunk << filling->area->chunk_shift;
+	uint64_t offset = zrx_parts_offset(&filling->refill->parts, where);
 
-	while (written < room && chain.head) {
-		uint32_t index = chain.head - 1;
-		uint64_t word = zrx_hold_word(holds, index);
-		uint64_t where = (uint64_t)zrx_hold_chunk(holds, index) << area->chunk_shift;
-		uint64_t offset = zrx_parts_offset(&refill->parts, where);
-		uint32_t references = zrx_hold_references(word);
+	for (; references && filling->written < filling->room; references--)
+		set_entry(entry_at(filling->refill, filling->written++), offset);
+	return references;
+}
 
-		for (; references && written < room; references--)
-			set_entry(entry_at(refill, written++), offset);
-		if (references) {
-			/* Half of them: who has the lock is the only one to write to the hold. */
-			word = (word & (ZRX_HOLD_REFERENCE - 1)) | (word >> 32) << 32 |
-			       (uint64_t)references * ZRX_HOLD_REFERENCE;
-			atomic_store_explicit(&holds->words[index], word, memory_order_relaxed);
+static void fill_backlog(struct filling *filling)
+{
+	struct zrx_backlog *backlog = &filling->refill->backlog;
+	uint32_t before = filling->written;
+
+	while (backlog->head) {
+		struct zrx_owed *owed = &filling->refill->owed[backlog->head - 1];
+
+		owed->references = fill_chunk(filling, backlog->head - 1, owed->references);
+		if (owed->references)
 			break;
-		}
-		done.tail = chain.head;
-		if (refill->charged == chain.head)
-			refill->charged = holds->next[index];
-		chain.head = holds->next[index];
+		backlog->head = owed->next;
 	}
-	chain.references -= written;
-	if (!written)
-		return chain;
-	publish(refill, written);
-	if (done.tail)
-		settled(area, done);
-	return chain;
+	backlog->references -= filling->written - before;
+}
+
+static void owe(struct zrx_refill *refill, uint32_t chunk, uint32_t references)
+{
+	struct zrx_backlog *backlog = &refill->backlog;
+	struct zrx_owed *owed = &refill->owed[chunk];
+
+	if (!owed->references) {
+		owed->next = 0;
+		if (backlog->head)
+			refill->owed[backlog->tail - 1].next = chunk + 1;
+		else
+			backlog->head = chunk + 1;
+		backlog->tail = chunk + 1;
+	}
+	owed->references += references;
+	backlog->references += references;
+}
+
+static void fill_chain(struct filling *filling, struct zrx_chain chain)
+{
+	const struct zrx_holds *holds = &filling->area->holds;
+
+	for (uint32_t at = chain.head; at; at = holds->next[at - 1]) {
+		uint32_t chunk = zrx_hold_chunk(holds, at - 1);
+		uint32_t references = zrx_hold_references(zrx_hold_word(holds, at - 1));
+
+		references = fill_chunk(filling, chunk, references);
+		if (references)
+			owe(filling->refill, chunk, references);
+	}
 }
 
 static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, struct zrx_chain second)
@@ -10276,7 +10350,6 @@ static struct zrx_chain join(struct zrx_area *area, struct zrx_chain first, stru
 		return first;
 	area->holds.next[first.tail - 1] = second.head;
 	first.tail = second.tail;
-	first.references += second.references;
 	return first;
 }
 
@@ -10287,18 +10360,6 @@ static void note_backlog(struct zrx_refill *refill)
 	atomic_store_explicit(&refill->backlog_count, count, memory_order_relaxed);
 	if (count > atomic_load_explicit(&refill->backlog_high, memory_order_relaxed))
 		atomic_store_explicit(&refill->backlog_high, count, memory_order_relaxed);
-}
-
-/*
- * What waits in the backlog is nobody's any more: the kernel takes from the ring only when packets
- * come, and streams that rested until it did could rest for good. Only the owner may credit them.
- */
-static void credit_backlog(struct zrx_area *area, struct zrx_refill *refill)
-{
-	if (!refill->charged || is_closed(area) || !zrx_area_owned(area))
-		return;
-	zrx_windows_uncharge(area->receiver, refill->charged);
-	refill->charged = 0;
 }
 
 /*
@@ -10321,6 +10382,7 @@ static void leave_behind(struct zrx_area *area, struct zrx_refill *refill)
 /* Under the lock. A closed ring takes nothing: the holds go with the area. */
 static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_chain chain)
 {
+	struct filling filling = {area, refill, 0, 0};
 	uint32_t head = 0;
 
 	/* Acquire pairs with zrx_chain_push. Looked at first: it is empty, as a rule. */
@@ -10330,13 +10392,15 @@ static void settle(struct zrx_area *area, struct zrx_refill *refill, struct zrx_
 		return;
 	if (head)
 		chain = join(area, zrx_chain_measure(&area->holds, head), chain);
-	if (!refill->charged)
-		refill->charged = chain.head;
-	refill->backlog = fill(area, refill, join(area, refill->backlog, chain));
+	filling.room = room_left(refill);
+	fill_backlog(&filling);
+	fill_chain(&filling, chain);
+	if (filling.written)
+		publish(refill, filling.written);
 	leave_behind(area, refill);
 	leave_ring(refill);
-	credit_backlog(area, refill);
 	note_backlog(refill);
+	settled(area, chain);
 }
 
 void zrx_refill_give(struct zrx_area *area, struct zrx_chain chain)
@@ -11712,7 +11776,6 @@ int zrx_stream_begin(struct zrx_receiver *receiver, struct zrx_stream *stream,
 		zrx_stream_drop(receiver, stream);
 		return result;
 	}
-	tell_event_loop(receiver, &receiver->queued);
 	zrx_list_append(&receiver->queued, stream);
 	zrx_streams_counted(receiver, 1);
 	return 0;
@@ -11754,6 +11817,7 @@ int zrx_receiver_add(struct zrx_receiver *receiver, int fd,
 	if (result)
 		return result;
 	own = stream->fd;
+	tell_event_loop(receiver, &receiver->queued);
 	result = zrx_stream_begin(receiver, stream, &checked);
 	if (result)
 		zrx_sys_close(own); /* the caller has one, too: it waits for nothing */
@@ -12296,26 +12360,13 @@ void zrx_windows_settle(struct zrx_receiver *receiver, struct zrx_chain chain)
 			count = 0;
 		}
 		owner = stream;
-		count += chunks.total ? put_chunk(&chunks, holds, index)
-				      : holds->owners[index] != ZRX_HOLD_NOBODY;
+		count += chunks.total ? put_chunk(&chunks, holds, index) : 1;
 		at = holds->next[index];
 		zrx_hold_rest(holds, index);
 	}
 	receiver->chunks.free_count = chunks.free_count;
 	if (count)
 		zrx_window_credit_holds(receiver, owner, count);
-}
-
-void zrx_windows_uncharge(struct zrx_receiver *receiver, uint32_t head)
-{
-	struct zrx_holds *holds = &receiver->area->holds;
-
-	for (uint32_t at = head; at; at = holds->next[at - 1]) {
-		uint32_t owner = holds->owners[at - 1];
-
-		holds->owners[at - 1] = ZRX_HOLD_NOBODY;
-		zrx_window_credit_holds(receiver, owner >> ZRX_HOLD_OWNER_BITS, 1);
-	}
 }
 
 /* ---- what may be asked for ---- */

@@ -30,25 +30,16 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = [
-    Mutation("backlog-lost", "refill.c", "refill->backlog = fill(area,", "fill(area,"),
-    Mutation(
-        "backlog-charged", "refill.c", "\tcredit_backlog(area, refill);\n\tnote_backlog", "\tnote_backlog"
-    ),
-    Mutation(
-        "credited-twice",
-        "window.c",
-        "holds->owners[at - 1] = ZRX_HOLD_NOBODY;\n",
-        "",
-    ),
+    Mutation("backlog-lost", "refill.c", "owed->references += references;", ""),
+    Mutation("backlog-out-of-its-list", "refill.c", "\tif (!owed->references) {", "\tif (1) {"),
     Mutation(
         "holds-left-in-the-backlog",
-        "engine_zcrx.c",
-        "!zrx_holds_room(&receiver->area->holds)",
-        "0",
-        seeds="14536 15624 28232",
+        "refill.c",
+        "\tsettled(area, chain);\n",
+        "\tif (!filling.refill->backlog.head)\n\t\tsettled(area, chain);\n",
     ),
     Mutation("backlog-looked-for-too-often", "engine_zcrx.c", "if (*wait_ns < RETRY_LAST_NS)", "if (0)"),
-    Mutation("entry-skipped", "refill.c", "entry_at(refill, written++)", "entry_at(refill, ++written)"),
+    Mutation("entry-skipped", "refill.c", "filling->written++), offset)", "++filling->written), offset)"),
     Mutation(
         "refill-ring-overrun",
         "refill.c",
@@ -58,8 +49,8 @@ MUTATIONS = [
     Mutation(
         "refilled-twice",
         "refill.c",
-        "chain.references -= written;",
-        "written += written != 0;\n\tchain.references -= written;",
+        "references = fill_chunk(filling, chunk, references);",
+        "references = fill_chunk(filling, chunk, references + 1);",
     ),
     Mutation(
         "list-not-seen-again",
@@ -111,7 +102,7 @@ MUTATIONS = [
     ),
     Mutation("joined-while-returning", "hold.c", "if (!(word & ZRX_HOLD_OUT))", "if (0)"),
     Mutation("last-view-not-last", "buffer.c", "if (left & ZRX_HOLD_OUT)\n", "if (0)\n"),
-    Mutation("half-filled-hold-forgotten", "refill.c", "if (references) {", "if (0) {"),
+    Mutation("half-filled-chunk-forgotten", "refill.c", "\t\tif (owed->references)\n\t\t\tbreak;\n", ""),
     Mutation("joined-completion-not-returned", "engine_zcrx.c", "zrx_hold_refer(row->holds, row->hold)", "1"),
     Mutation("window-ignored", "window.c", "if (stream->state != ZRX_STREAM_ARMED ||", "if (1 ||"),
     Mutation("credit-never-grows", "window.c", "credit < stream->granted * 2)", "0)"),

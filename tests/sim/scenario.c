@@ -120,15 +120,18 @@ static void choose_habits(void)
 
 /* ---- in between ---- */
 
-/* The kernel's references that holds have: not those of holds that are in the refill ring by now.
- */
-static uint32_t held_references(const struct zrx_holds *holds)
+/* The kernel's references that holds have, or chunks of the backlog: not those of holds that are
+ * done with. */
+static uint32_t held_references(const struct zrx_area *area)
 {
-	uint32_t references = 0, settled = atomic_load(&app.area->settled);
+	const struct zrx_holds *holds = &area->holds;
+	uint32_t references = (uint32_t)zrx_refill_backlog(area->refill);
 
 	for (uint32_t i = 0; i < holds->total; i++)
 		references += zrx_hold_references(zrx_hold_word(holds, i));
-	return references - zrx_chain_measure(holds, settled).references;
+	for (uint32_t at = atomic_load(&area->settled); at; at = holds->next[at - 1])
+		references -= zrx_hold_references(zrx_hold_word(holds, at - 1));
+	return references;
 }
 
 /* zcrx: each reference of the user is a hold's, a completion, or in the refill ring. */
@@ -140,7 +143,7 @@ static void check_references(void)
 		return;
 	for (uint32_t i = sim_uring.cq_head; i != sim_uring.cq_tail; i++)
 		unread += !!(sim_uring.cqes[(i & mask) * 2].flags & IORING_CQE_F_MORE);
-	held = held_references(&app.area->holds);
+	held = held_references(app.area);
 	if (sim_zcrx_user_references() != held + unread + sim_zcrx_pending())
 		sim_fail("%u references are out: %u in holds, %u completions, %u refill entries",
 			 sim_zcrx_user_references(), held, unread, sim_zcrx_pending());
