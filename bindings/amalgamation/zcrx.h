@@ -279,7 +279,9 @@ struct zrx_buffer {
  */
 #define ZRX_ADDED_ACCEPTED 1u /* it came by zrx_group_listen. ADDED: the descriptor is the caller's, to be closed. ERROR: it
 				 is closed already */
-#define ZRX_ADDED_COPIED   2u /* ADDED: it arrives at a queue that is no receiver's of the group, and is served by copies */
+#define ZRX_ADDED_COPIED   2u /* ADDED: it arrives at a queue that is no receiver's of the group, and is served by copies. If the
+				 NIC leads it to the queue of another receiver later, when the parts of a port are shared out
+				 anew, it ends with -EFAULT */
 #define ZRX_ADDED_LISTENER 4u /* ERROR: it is the listening socket itself that failed, and is no longer listened on */
 
 /* What receiving hands out. 64 bytes in every release: the stride of an array is ABI. */

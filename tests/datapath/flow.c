@@ -15,12 +15,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SEED         1
 #define FORGET_BELOW 64 /* descriptors */
 #define PENDING_MS   10000
 #define CONNECT_MS   30000
+/* Between the parts of flows that go on until they are told: leaves time for what happens beside.
+ */
+#define PART_NS 100000000
 
 /* Statuses of a sender. */
 #define SENDER_DONE    0
@@ -56,7 +60,7 @@ void listener_open(struct listener *listener, int family)
 	CHECK(fd >= 0 && !bind(fd, &address.any, length) && !listen(fd, 8) &&
 		      !getsockname(fd, &address.any, &length),
 	      "listen: %s", strerror(errno));
-	*listener = (struct listener){fd, family, ntohs(address.v6.sin6_port)};
+	*listener = (struct listener){fd, family, ntohs(address.v6.sin6_port), NULL};
 }
 
 void listener_close(const struct listener *listener)
@@ -89,20 +93,56 @@ static int send_all(int fd, uint64_t number, uint64_t bytes)
 	return shutdown(fd, SHUT_WR);
 }
 
+static int send_until_told(int fd, uint64_t number, struct flow_ends *ends)
+{
+	uint64_t sent = 0;
+
+	while (!sent || !atomic_load(&ends->now)) {
+		ssize_t count =
+			send(fd, payload_at(SEED, number, sent), PAYLOAD_BYTES, MSG_NOSIGNAL);
+
+		if (count < 0)
+			return -1;
+		sent += (uint64_t)count;
+		nanosleep(&(struct timespec){.tv_nsec = PART_NS}, NULL);
+	}
+	atomic_store(&ends->bytes[number], sent);
+	return shutdown(fd, SHUT_WR);
+}
+
+/* Ports that the kernel takes one after the other hash to few of a NIC's queues. */
+static void spread_port(int fd, int family, uint64_t number)
+{
+	uint16_t port = (uint16_t)(10000 + (number * number * 1237 + number * 7919) % 50000);
+	union address address = {
+		.v6 = {.sin6_family = (sa_family_t)family, .sin6_port = htons(port)}};
+	int one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	CHECK(!bind(fd, &address.any, family == AF_INET ? sizeof(address.v4) : sizeof(address.v6)),
+	      "port %u: %s", port, strerror(errno));
+}
+
 __attribute__((noreturn)) static void be_sender(const struct listener *listener, uint64_t number,
 						uint64_t bytes)
 {
 	union address address;
 	socklen_t length;
 	char byte;
-	int fd;
+	int fd, failed;
 
 	forget_sockets();
 	nic_enter_peer();
 	length = local_address(&address, listener->family, listener->port);
 	fd = socket(listener->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener->ends)
+		spread_port(fd, listener->family, number);
 	CHECK(fd >= 0 && !connect(fd, &address.any, length), "connect: %s", strerror(errno));
-	if (read(fd, &byte, 1) != 1 || send_all(fd, number, bytes) || read(fd, &byte, 1) != 0)
+	if (read(fd, &byte, 1) != 1)
+		_exit(SENDER_CUT_OFF);
+	failed = listener->ends ? send_until_told(fd, number, listener->ends)
+				: send_all(fd, number, bytes);
+	if (failed || read(fd, &byte, 1) != 0)
 		_exit(SENDER_CUT_OFF);
 	_exit(SENDER_DONE);
 }
@@ -172,6 +212,15 @@ void flow_abandon(struct flow *flow)
 {
 	close(flow->fd);
 	wait_for(flow);
+}
+
+int flow_was_sent(const struct flow *flow)
+{
+	int status = wait_for(flow);
+
+	CHECK(status == SENDER_DONE || status == SENDER_CUT_OFF,
+	      "the sender of stream %u failed: %d", (unsigned)flow->number, status);
+	return status == SENDER_DONE;
 }
 
 unsigned flow_napi(const struct flow *flow)

@@ -139,7 +139,7 @@ static void grouped_check(struct grouped *grouped, int zero_copy)
 {
 	struct zrx_group_stats stats = ZRX_GROUP_STATS_INIT;
 	struct zrx_stats sum = ZRX_STATS_INIT;
-	uint32_t per_receiver[RECEIVERS] = {0};
+	uint32_t per_receiver[RECEIVERS] = {0}, served = 0;
 
 	stats.sum = &sum;
 	CHECK(!zrx_group_stats(grouped->group, &stats), "stats");
@@ -148,8 +148,10 @@ static void grouped_check(struct grouped *grouped, int zero_copy)
 		      grouped->flows[i].received);
 		per_receiver[atomic_load(&grouped->receiver[i]) - 1]++;
 	}
+	/* By hash, 12 flows miss one of three receivers once in 43 times, and two of them never. */
 	for (uint32_t i = 0; i < RECEIVERS; i++)
-		CHECK(per_receiver[i], "receiver %u has got none of %u flows", i, FLOWS);
+		served += per_receiver[i] != 0;
+	CHECK(served > 1, "%u of %u receivers have got %u flows", served, RECEIVERS, FLOWS);
 	CHECK(stats.added == FLOWS && !stats.refused && sum.bytes == (uint64_t)FLOWS * BYTES,
 	      "%" PRIu64 " added, %" PRIu64 " refused, %" PRIu64 " bytes", stats.added,
 	      stats.refused, sum.bytes);

@@ -73,6 +73,12 @@ static const struct scenario scenarios[] = {
 	{"group-by-connection", group_by_connection},
 	{"group-of-another-port", group_of_another_port},
 	{"group-too-large", group_too_large},
+	{"group-killed", group_killed},
+	{"group-leaving", group_leaving},
+	{"group-joining", group_joining},
+	{"numa-of-nic", numa_of_nic},
+	{"numa-beyond-node", numa_beyond_node},
+	{"numa-of-copies", numa_of_copies},
 	{"receiver-killed", receiver_killed},
 };
 /* clang-format on */

@@ -19,11 +19,14 @@ $(B)/tests/datapath: $(DATAPATH_OBJECTS) $(DATAPATH_SHARED) $(LIBZCRX)
 DATAPATH_RUNS := bnxt:7.3 gve:7.3
 DATAPATH_ALL  := bnxt:6.16 bnxt:7.2 bnxt:7.3 gve:6.18 gve:7.2 gve:7.3
 
-# $(call datapath,DRIVER:KERNEL...,SECONDS,OPTIONS): the bound is for a machine that has much else to do.
+# A second NUMA node with the NICs, smaller than the area of numa-beyond-node.
+NUMA := --far-memory 256M
+
+# $(call datapath,DRIVER:KERNEL...,SECONDS,OPTIONS,RIG): the bound is for a machine that has much else to do.
 datapath = failed=0; for run in $(1); do \
 		echo "$$run"; \
 		tests/rig/nicmodel/rig --driver $${run%%:*} --kernel $${run\#\#*:} --timeout $(2) \
-			--log $(B)/datapath/$$run -- $(B)/tests/datapath $(3) || failed=1; \
+			--log $(B)/datapath/$$run $(4) -- $(B)/tests/datapath $(3) || failed=1; \
 	done; exit $$failed
 
 # Where a closed ring gives views back to a NIC that still writes, and where the kernel stops the queue first.
@@ -36,9 +39,11 @@ BENCHES += bench-stalled-nic
 test-datapath: $(B)/tests/datapath ## try on modelled NICs what is a NIC's own: areas, foreign queues, faults, kills
 	$(Q)$(call datapath,bnxt:6.18,900,--held 3 \
 		--scenario close-held-small-ring$(comma)port-left-at-close$(comma)prepared-and-closed)
+	$(Q)$(call datapath,$(firstword $(DATAPATH_RUNS)),600,--scenario 'numa-*',$(NUMA))
 	$(Q)$(call datapath,$(DATAPATH_RUNS),900,--kills 10)
 
 test-datapath-all: $(B)/tests/datapath ## the same on every kernel and driver, with 100 kills
+	$(Q)$(call datapath,$(DATAPATH_ALL),600,--scenario 'numa-*',$(NUMA))
 	$(Q)$(call datapath,$(DATAPATH_ALL),1800,--kills 100)
 
 test-close-held-all: $(B)/tests/datapath ## close with views out 20 times, on kernels that stop the queue first and others

@@ -78,4 +78,14 @@ void group_by_connection(void);
 void group_of_another_port(void);
 void group_too_large(void);
 
+/* numa.c */
+void numa_of_nic(void);
+void numa_beyond_node(void);
+void numa_of_copies(void);
+
+/* group_changes.c */
+void group_killed(void);
+void group_leaving(void);
+void group_joining(void);
+
 #endif

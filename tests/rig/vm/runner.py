@@ -57,7 +57,9 @@ def argument_parser(name: str, summary: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout", type=float, default=300.0, metavar="S", help="seconds, boot included (300)"
     )
-    parser.add_argument("--memory", type=_size, default="1G", metavar="SIZE", help="the guest's memory (1G)")
+    parser.add_argument(
+        "--memory", type=size_of, default="1G", metavar="SIZE", help="the guest's memory (1G)"
+    )
     parser.add_argument(
         "--writable", type=_directory, action="append", default=[], metavar="DIR",
         help="a directory that the command may write to (repeatable)",
@@ -163,7 +165,8 @@ def _complain(guest: Guest, text: str, status: int) -> int:
     return status
 
 
-def _size(text: str) -> int:
+def size_of(text: str) -> int:
+    """Bytes: 512M, 2G; MiB without a unit."""
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "M")
     if not number.isdecimal() or unit not in UNITS:
         raise argparse.ArgumentTypeError(f"not a size: {text!r} (like 512M or 2G)")
