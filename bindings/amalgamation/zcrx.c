@@ -10196,7 +10196,7 @@ static void leave_shared(struct zrx_refill_shared *shared)
 	atomic_store_explicit(&shared->lock, 0, memory_order_release);
 }
 
-static void leave_ring(struct zrx_refill *refill)
+static ZRX_INTO void leave_ring(struct zrx_refill *refill)
 {
 	if (refill->shared)
 		leave_shared(refill->shared);
@@ -10209,16 +10209,19 @@ static void enter_shared(struct zrx_refill_shared *shared)
 		zrx_sys_yield();
 }
 
-/* Under the lock of the area: whether the ring may be filled; then leave_ring follows. */
-static int enter_ring(struct zrx_refill *refill)
+static ZRX_APART int enter_if_open(struct zrx_refill_shared *shared)
 {
-	if (!refill->shared)
-		return !refill->closed;
-	enter_shared(refill->shared);
-	if (!refill->shared->closed)
+	enter_shared(shared);
+	if (!shared->closed)
 		return 1;
-	leave_shared(refill->shared);
+	leave_shared(shared);
 	return 0;
+}
+
+/* Under the lock of the area: whether the ring may be filled; then leave_ring follows. */
+static ZRX_INTO int enter_ring(struct zrx_refill *refill)
+{
+	return refill->shared ? enter_if_open(refill->shared) : !refill->closed;
 }
 
 static int is_closed(const struct zrx_area *area)
@@ -10505,18 +10508,15 @@ int zrx_refill_one(struct zrx_area *area, const struct zrx_buffer *buffer, uint3
 	uint32_t index;
 	int done = 0;
 
-	if (!try_lock(refill))
+	/* A shared ring has one lock more: that is the unusual case. */
+	if (refill->shared || !try_lock(refill))
 		return 0;
-	if (!refill->backlog.head && enter_ring(refill)) {
-		done = room_left(refill) && zrx_hold_take_whole(&area->holds, buffer->slot,
-								buffer->generation, owner, &index);
-		if (done) {
-			uint64_t where = (uint64_t)index << area->chunk_shift;
-
-			set_entry(entry_at(refill, 0), zrx_parts_offset(&refill->parts, where));
-			publish(refill, 1);
-		}
-		leave_ring(refill);
+	if (!refill->closed && !refill->backlog.head && room_left(refill) &&
+	    zrx_hold_take_whole(&area->holds, buffer->slot, buffer->generation, owner, &index)) {
+		set_entry(entry_at(refill, 0),
+			  zrx_parts_offset(&refill->parts, (uint64_t)index << area->chunk_shift));
+		publish(refill, 1);
+		done = 1;
 	}
 	unlock(refill);
 	if (atomic_load_explicit(&area->returned, memory_order_seq_cst))
