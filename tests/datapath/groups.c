@@ -23,6 +23,7 @@
 #define BATCH     64
 /* Each sender is a fork, and has a copy of what is pinned: three areas. */
 #define AREA_BYTES (12u << 20)
+#define HELD_BYTES (64u << 10)
 
 struct grouped {
 	struct zrx_group *group;
@@ -97,21 +98,24 @@ static void *member_receive(void *argument)
 	return NULL;
 }
 
-static void grouped_open(struct grouped *grouped, uint32_t steer, uint16_t port)
+static struct zrx_group *grouped_open(uint32_t count, uint32_t flags, uint32_t steer, uint16_t port)
 {
 	struct zrx_group_options options = ZRX_GROUP_OPTIONS_INIT;
 	struct zrx_options receiver = rx_options();
 	struct zrx_error error = ZRX_ERROR_INIT;
+	struct zrx_group *group;
 	int result;
 
 	receiver.steer = steer;
 	receiver.steer_port = port;
 	receiver.area_bytes = AREA_BYTES;
 	receiver.flags = ZRX_SMALL_AREA;
-	options.count = RECEIVERS;
+	options.flags = flags;
+	options.count = count;
 	options.receiver = &receiver;
-	result = zrx_group_open(&grouped->group, &options, &error);
+	result = zrx_group_open(&group, &options, &error);
 	CHECK(!result, "group: %s: %s. Hint: %s", strerror(-result), error.message, error.hint);
+	return group;
 }
 
 /* Each flow is added by this thread, and received by that of the queue at which it arrives. */
@@ -168,14 +172,14 @@ static void grouped_close(struct grouped *grouped)
 		flow_close(&grouped->flows[i]);
 }
 
-static void group_of(uint32_t steer)
+static void group_of(uint32_t flags, uint32_t steer)
 {
 	struct grouped *grouped = calloc(1, sizeof(*grouped));
 	struct listener listener;
 
 	CHECK(grouped, "out of memory");
 	listener_open(&listener, AF_INET6);
-	grouped_open(grouped, steer, listener.port);
+	grouped->group = grouped_open(RECEIVERS, flags, steer, listener.port);
 	grouped_run(grouped, &listener);
 	listener_close(&listener);
 	grouped_check(grouped, 1);
@@ -185,12 +189,73 @@ static void group_of(uint32_t steer)
 
 void group_by_port(void)
 {
-	group_of(ZRX_STEER_PORT);
+	group_of(0, ZRX_STEER_PORT);
 }
 
 void group_by_connection(void)
 {
-	group_of(ZRX_STEER_CONNECTION);
+	group_of(0, ZRX_STEER_CONNECTION);
+}
+
+/* ---- one queue for all ---- */
+
+/* Since Linux 6.19. */
+static int group_can_share(void)
+{
+	struct zrx_capabilities capabilities = {.size = sizeof(capabilities)};
+
+	CHECK(!zrx_probe(&capabilities), "probe");
+	return (capabilities.features & ZRX_FEATURE_SHARED_QUEUE) != 0;
+}
+
+void group_shared_by_port(void)
+{
+	if (group_can_share())
+		group_of(ZRX_GROUP_SHARED_QUEUE,
+			 nic_is("gve") ? ZRX_STEER_CONNECTION : ZRX_STEER_PORT);
+}
+
+void group_shared_by_connection(void)
+{
+	if (group_can_share())
+		group_of(ZRX_GROUP_SHARED_QUEUE, ZRX_STEER_CONNECTION);
+}
+
+/*
+ * A receiver that is closed with views out: the NIC writes into none of them, while the other
+ * receives more than the area has; and has their chunks when they are released.
+ */
+void group_shared_held(void)
+{
+	struct rx rx[2] = {0};
+	struct flow flows[2];
+	struct listener listener;
+	struct zrx_group *group;
+
+	if (!group_can_share())
+		return;
+	listener_open(&listener, AF_INET6);
+	group = grouped_open(2, ZRX_GROUP_SHARED_QUEUE, ZRX_STEER_CONNECTION, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		rx[i].receiver = zrx_group_receiver(group, i);
+		rx[i].info.size = sizeof(rx[i].info);
+		CHECK(!zrx_receiver_info(rx[i].receiver, &rx[i].info), "info");
+		flow_connect(&flows[i], &listener, i, 3ull * AREA_BYTES);
+		rx_start(&rx[i], &flows[i]);
+	}
+	listener_close(&listener);
+	rx[0].hold = 1;
+	rx_until(&rx[0], &flows[0], HELD_BYTES);
+	CHECK(rx_close_receiver(&rx[0]) >= 0, "close");
+	rx_until(&rx[1], &flows[1], 2ull * AREA_BYTES);
+	CHECK(!rx_changed(&rx[0]), "%zu of %zu views have changed", rx_changed(&rx[0]),
+	      rx[0].held_count);
+	rx_release(&rx[0]);
+	rx_until_ended(&rx[1]);
+	rx_check_whole(&rx[1]);
+	flow_abandon(&flows[0]);
+	flow_close(&flows[1]);
+	CHECK(zrx_group_close(group) >= 0, "close");
 }
 
 /* A port that the group does not have: all comes by queues that are nobody's, is served, and
@@ -203,7 +268,7 @@ void group_of_another_port(void)
 	CHECK(grouped, "out of memory");
 	listener_open(&listener, AF_INET6);
 	listener_open(&other, AF_INET6);
-	grouped_open(grouped, ZRX_STEER_PORT, other.port);
+	grouped->group = grouped_open(RECEIVERS, 0, ZRX_STEER_PORT, other.port);
 	grouped_run(grouped, &listener);
 	listener_close(&listener);
 	listener_close(&other);

@@ -75,6 +75,9 @@ extern unsigned receiver_kills; /* how often */
 /* groups.c */
 void group_by_port(void);
 void group_by_connection(void);
+void group_shared_by_port(void);
+void group_shared_by_connection(void);
+void group_shared_held(void);
 void group_of_another_port(void);
 void group_too_large(void);
 
