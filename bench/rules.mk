@@ -19,8 +19,9 @@ bench-core: $(B)/bench/receive $(B)/bench/idle $(B)/bench/stalled $(B)/bench/scr
 	$(Q)$(DEPS) core bench uml
 	bench/core $(BENCH_OPTIONS)
 
-test-bench: ## run the core's measurements in small, to see that they work
+test-bench: ## run the measurements of core and groups in small, to see that they work
 	$(Q)$(MAKE) --no-print-directory bench-core BENCH_OPTIONS=--quick
+	$(Q)$(MAKE) --no-print-directory test-bench-group
 	$(Q)bench/check-form $(B)/bench/*.json
 	$(Q)echo '{"short": {"value": 1}}' >$(B)/bench/wrong-form; \
 		! bench/check-form $(B)/bench/wrong-form 2>/dev/null
