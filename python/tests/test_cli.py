@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,15 @@ def test_doctor_on_an_interface():
     assert done.returncode == 1  # loopback cannot
     assert any(name.startswith("lo: ") for name in report["missing"])
     assert report["auto"] != "zcrx"
+    text = zcrx_command("doctor", "--interface", "lo").stdout
+    assert "no NUMA node; the interrupt of the queue is not told" in text
+
+
+def test_doctor_tells_where_to_pin(monkeypatch, capsys):
+    report = replace(zcrx.nic.inspect("lo"), numa_node=1, irq=42, irq_processor=3)
+    monkeypatch.setattr(zcrx.nic, "inspect", lambda *_: report)
+    cli.main(["doctor", "--interface", "lo"])
+    assert "NUMA node 1; the queue's interrupt 42 is served by processor 3" in capsys.readouterr().out
 
 
 def test_doctor_promises_no_split_that_is_unknown(monkeypatch, capsys):

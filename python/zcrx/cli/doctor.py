@@ -50,6 +50,15 @@ def _inspect(interface: str, queue: int | None) -> nic.Report:
     return replace(report, checks=tuple(map(judge, report.checks)))
 
 
+def _placement(report: nic.Report) -> str:
+    """Where its memory and its interrupts are: what pinning goes by."""
+    node = "no NUMA node" if report.numa_node is None else f"NUMA node {report.numa_node}"
+    if report.irq is None:
+        return f"{node}; the interrupt of the queue is not told"
+    where = "an unknown processor" if report.irq_processor is None else f"processor {report.irq_processor}"
+    return f"{node}; the queue's interrupt {report.irq} is served by {where}"
+
+
 def _print(capabilities: Capabilities, report: nic.Report | None, result: dict[str, Any]) -> None:
     out = view.console()
     out.print(f"[bold]This machine[/]: Linux {capabilities.kernel}")
@@ -57,6 +66,7 @@ def _print(capabilities: Capabilities, report: nic.Report | None, result: dict[s
     if report:
         queue = "no free queue" if report.queue is None else f"queue {report.queue}"
         out.print(f"\n[bold]{report.interface}[/]: driver {report.driver or 'unknown'}, {queue}")
+        out.print(_placement(report))
         view.checks(report.checks)
     out.print("\n[bold]Engines[/]")
     rows = []

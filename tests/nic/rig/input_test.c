@@ -110,18 +110,35 @@ static void unbind(void)
 	close(fd);
 }
 
+/* The group is of no use any more, and says no worse than that nothing comes. */
+static void check_gone(struct zrx_group *group)
+{
+	struct zrx_group_stats stats = ZRX_GROUP_STATS_INIT;
+	struct zrx_event event;
+
+	for (uint32_t i = 0; i < zrx_group_count(group); i++)
+		CHECK(!zrx_receiver_receive(zrx_group_receiver(group, i), &event, 1, 10000000),
+		      "receive");
+	CHECK(!zrx_group_stats(group, &stats) && stats.receiver_count == 2, "stats");
+}
+
 void test_vanishing_interface(void)
 {
+	struct zrx_group_options group_options = ZRX_GROUP_OPTIONS_INIT;
 	struct zrx_options options = rig_options(ZRX_STEER_PORT);
 	struct zrx_error error = ZRX_ERROR_INIT;
-	struct zrx_receiver *receiver;
+	struct zrx_group *group;
 	uint32_t queue;
 
-	receiver = rig_open(&options, &queue);
+	group_options.count = 2;
+	group_options.receiver = &options;
+	CHECK(!zrx_group_open(&group, &group_options, &error), "%s (%s)", error.message,
+	      error.hint);
 	options.steer = options.steer_port = 0;
 	CHECK(!zrx_nic_apply(&options, &queue, &error), "%s", error.message);
 	unbind();
-	CHECK(!zrx_receiver_close(receiver), "close");
+	check_gone(group);
+	CHECK(!zrx_group_close(group), "close");
 	CHECK(zrx_nic_undo(rig_interface, queue, &error) == -ENODEV, "%s", error.message);
 	CHECK_HAS(error.message, "no interface");
 	check_apply(&options, -ENODEV, "no interface");
