@@ -60,9 +60,10 @@ struct zrx_engine {
 
 	/*
 	 * End a wait of the next receives, and make the descriptor readable, at this time
-	 * (zrx_sys_now_ns) at the latest. Not before the first watch.
+	 * (zrx_sys_now_ns) at the latest. Not before the first watch. Returns 0 if there is no room
+	 * for that until the next wait: it is asked again.
 	 */
-	void (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
+	int (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
 
 	/*
 	 * How many streams like this parked one could get a buffer now, as far as can be told. Of

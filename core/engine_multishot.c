@@ -366,11 +366,11 @@ static int multishot_watch(struct zrx_receiver *receiver, int fd, uint32_t liste
 	return zrx_ring_watch(&state->ring, fd, listener);
 }
 
-static void multishot_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+static int multishot_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
 	struct multishot_state *state = receiver->state;
 
-	zrx_ring_set_timer(&state->ring, at_ns);
+	return zrx_ring_set_timer(&state->ring, at_ns);
 }
 
 static int multishot_wait(struct zrx_receiver *receiver, int64_t timeout_ns)

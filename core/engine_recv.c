@@ -137,9 +137,10 @@ static int recv_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 					      EPOLLIN | EPOLLEXCLUSIVE, LISTENER + listener);
 }
 
-static void recv_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+static int recv_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
 	zrx_sys_timer_set(receiver->inbox->timer_fd, at_ns);
+	return 1;
 }
 
 static void listener_ready(struct zrx_receiver *receiver, uint32_t listener)

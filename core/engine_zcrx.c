@@ -109,11 +109,11 @@ static int zcrx_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 	return zrx_ring_watch(&state->ring, fd, listener);
 }
 
-static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+static int zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
 	struct zrx_zcrx *state = receiver->state;
 
-	zrx_ring_set_timer(&state->ring, at_ns);
+	return zrx_ring_set_timer(&state->ring, at_ns);
 }
 
 /* ---- chunks ---- */

@@ -39,7 +39,9 @@ int zrx_group_hand_over(struct zrx_group *group, struct zrx_inbox *self,
 	int result = -ENOBUFS, must = 0, copied;
 
 	for (int i = 0; i < HAND_OVER_TRIES; i++) {
-		struct zrx_inbox *inbox = zrx_route(group, arrival->given, self, &must, &copied);
+		/* The caller may have closed its own since, and the number be another file's. */
+		int fd = arrival->own >= 0 ? arrival->own : arrival->given;
+		struct zrx_inbox *inbox = zrx_route(group, fd, self, &must, &copied);
 
 		arrival->flags &= ~ZRX_ADDED_COPIED;
 		arrival->flags |= copied ? ZRX_ADDED_COPIED : 0;

@@ -182,6 +182,12 @@ static void intake_starve(struct zrx_group *group)
 			      memory_order_relaxed);
 }
 
+static void intake_fed(struct zrx_group *group)
+{
+	if (atomic_load_explicit(&group->starved_until, memory_order_relaxed))
+		atomic_store_explicit(&group->starved_until, 0, memory_order_relaxed);
+}
+
 static int intake_is_starved(const struct zrx_group *group)
 {
 	uint64_t until = atomic_load_explicit(&group->starved_until, memory_order_relaxed);
@@ -207,7 +213,7 @@ static int intake_own(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	zrx_fork_allow();
 	if (arrival.own < 0)
 		return 0;
-	atomic_store_explicit(&inbox->group->starved_until, 0, memory_order_relaxed);
+	intake_fed(inbox->group);
 	intake_begin(receiver, sink, &arrival, stream, result);
 	return 1;
 }
@@ -222,6 +228,7 @@ static void intake_place(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	inbox->kept.flags = arrival.flags;
 	if (!result) {
 		inbox->kept.given = -1;
+		intake_fed(inbox->group);
 	} else if (result < 0 || !intake_own(receiver, sink)) {
 		if (result != -ENOBUFS)
 			intake_starve(inbox->group);
@@ -299,10 +306,9 @@ int zrx_intake_watch(struct zrx_receiver *receiver)
 	struct zrx_inbox *inbox = receiver->inbox;
 	uint32_t todo = intake_to_watch(inbox);
 
-	if (zrx_intake_needs_reminder(receiver)) {
-		receiver->engine->remind(receiver, inbox->retry_at);
+	if (zrx_intake_needs_reminder(receiver) &&
+	    receiver->engine->remind(receiver, inbox->retry_at))
 		inbox->reminded_at = inbox->retry_at;
-	}
 	for (; todo; todo &= todo - 1) {
 		uint32_t listener = (uint32_t)__builtin_ctz(todo);
 		int result = receiver->engine->watch(receiver, inbox->group->listeners[listener].fd,
@@ -322,6 +328,12 @@ void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener)
 	inbox->watching &= ~(1u << listener);
 	if (atomic_load_explicit(&inbox->group->listening, memory_order_relaxed) & 1u << listener)
 		inbox->ready |= 1u << listener;
+}
+
+void zrx_intake_reminded(struct zrx_receiver *receiver)
+{
+	if (receiver->inbox)
+		receiver->inbox->reminded_at = 0;
 }
 
 int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns)

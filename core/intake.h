@@ -33,6 +33,9 @@ void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener);
  */
 int zrx_intake_needs_reminder(const struct zrx_receiver *receiver);
 
+/* The engine: it has reminded, perhaps early, of something else; of a later time it does not. */
+void zrx_intake_reminded(struct zrx_receiver *receiver);
+
 /* How long a wait may last if accepting is to be tried again. */
 int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns);
 

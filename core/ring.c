@@ -208,6 +208,7 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 		break;
 	case ZRX_RING_TIMER:
 		ring->timer_at = 0;
+		zrx_intake_reminded(receiver);
 		ring->in_flight--;
 		break;
 	case ZRX_RING_CANCEL:

@@ -576,9 +576,10 @@ struct zrx_engine {
 
 	/*
 	 * End a wait of the next receives, and make the descriptor readable, at this time
-	 * (zrx_sys_now_ns) at the latest. Not before the first watch.
+	 * (zrx_sys_now_ns) at the latest. Not before the first watch. Returns 0 if there is no room
+	 * for that until the next wait: it is asked again.
 	 */
-	void (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
+	int (*remind)(struct zrx_receiver *receiver, uint64_t at_ns);
 
 	/*
 	 * How many streams like this parked one could get a buffer now, as far as can be told. Of
@@ -3420,11 +3421,11 @@ static int multishot_watch(struct zrx_receiver *receiver, int fd, uint32_t liste
 	return zrx_ring_watch(&state->ring, fd, listener);
 }
 
-static void multishot_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+static int multishot_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
 	struct multishot_state *state = receiver->state;
 
-	zrx_ring_set_timer(&state->ring, at_ns);
+	return zrx_ring_set_timer(&state->ring, at_ns);
 }
 
 static int multishot_wait(struct zrx_receiver *receiver, int64_t timeout_ns)
@@ -3927,6 +3928,9 @@ void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener);
  */
 int zrx_intake_needs_reminder(const struct zrx_receiver *receiver);
 
+/* The engine: it has reminded, perhaps early, of something else; of a later time it does not. */
+void zrx_intake_reminded(struct zrx_receiver *receiver);
+
 /* How long a wait may last if accepting is to be tried again. */
 int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns);
 
@@ -4053,9 +4057,10 @@ static int recv_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 					      EPOLLIN | EPOLLEXCLUSIVE, LISTENER + listener);
 }
 
-static void recv_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+static int recv_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
 	zrx_sys_timer_set(receiver->inbox->timer_fd, at_ns);
+	return 1;
 }
 
 static void listener_ready(struct zrx_receiver *receiver, uint32_t listener)
@@ -4563,11 +4568,11 @@ static int zcrx_watch(struct zrx_receiver *receiver, int fd, uint32_t listener)
 	return zrx_ring_watch(&state->ring, fd, listener);
 }
 
-static void zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
+static int zcrx_remind(struct zrx_receiver *receiver, uint64_t at_ns)
 {
 	struct zrx_zcrx *state = receiver->state;
 
-	zrx_ring_set_timer(&state->ring, at_ns);
+	return zrx_ring_set_timer(&state->ring, at_ns);
 }
 
 /* ---- chunks ---- */
@@ -5687,7 +5692,9 @@ int zrx_group_hand_over(struct zrx_group *group, struct zrx_inbox *self,
 	int result = -ENOBUFS, must = 0, copied;
 
 	for (int i = 0; i < HAND_OVER_TRIES; i++) {
-		struct zrx_inbox *inbox = zrx_route(group, arrival->given, self, &must, &copied);
+		/* The caller may have closed its own since, and the number be another file's. */
+		int fd = arrival->own >= 0 ? arrival->own : arrival->given;
+		struct zrx_inbox *inbox = zrx_route(group, fd, self, &must, &copied);
 
 		arrival->flags &= ~ZRX_ADDED_COPIED;
 		arrival->flags |= copied ? ZRX_ADDED_COPIED : 0;
@@ -7503,6 +7510,12 @@ static void intake_starve(struct zrx_group *group)
 			      memory_order_relaxed);
 }
 
+static void intake_fed(struct zrx_group *group)
+{
+	if (atomic_load_explicit(&group->starved_until, memory_order_relaxed))
+		atomic_store_explicit(&group->starved_until, 0, memory_order_relaxed);
+}
+
 static int intake_is_starved(const struct zrx_group *group)
 {
 	uint64_t until = atomic_load_explicit(&group->starved_until, memory_order_relaxed);
@@ -7528,7 +7541,7 @@ static int intake_own(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	zrx_fork_allow();
 	if (arrival.own < 0)
 		return 0;
-	atomic_store_explicit(&inbox->group->starved_until, 0, memory_order_relaxed);
+	intake_fed(inbox->group);
 	intake_begin(receiver, sink, &arrival, stream, result);
 	return 1;
 }
@@ -7543,6 +7556,7 @@ static void intake_place(struct zrx_receiver *receiver, struct zrx_sink *sink)
 	inbox->kept.flags = arrival.flags;
 	if (!result) {
 		inbox->kept.given = -1;
+		intake_fed(inbox->group);
 	} else if (result < 0 || !intake_own(receiver, sink)) {
 		if (result != -ENOBUFS)
 			intake_starve(inbox->group);
@@ -7620,10 +7634,9 @@ int zrx_intake_watch(struct zrx_receiver *receiver)
 	struct zrx_inbox *inbox = receiver->inbox;
 	uint32_t todo = intake_to_watch(inbox);
 
-	if (zrx_intake_needs_reminder(receiver)) {
-		receiver->engine->remind(receiver, inbox->retry_at);
+	if (zrx_intake_needs_reminder(receiver) &&
+	    receiver->engine->remind(receiver, inbox->retry_at))
 		inbox->reminded_at = inbox->retry_at;
-	}
 	for (; todo; todo &= todo - 1) {
 		uint32_t listener = (uint32_t)__builtin_ctz(todo);
 		int result = receiver->engine->watch(receiver, inbox->group->listeners[listener].fd,
@@ -7643,6 +7656,12 @@ void zrx_intake_ready(struct zrx_receiver *receiver, uint32_t listener)
 	inbox->watching &= ~(1u << listener);
 	if (atomic_load_explicit(&inbox->group->listening, memory_order_relaxed) & 1u << listener)
 		inbox->ready |= 1u << listener;
+}
+
+void zrx_intake_reminded(struct zrx_receiver *receiver)
+{
+	if (receiver->inbox)
+		receiver->inbox->reminded_at = 0;
 }
 
 int64_t zrx_intake_patience(const struct zrx_receiver *receiver, int64_t timeout_ns)
@@ -10817,6 +10836,7 @@ void zrx_ring_internal(struct zrx_ring *ring, struct zrx_receiver *receiver, uin
 		break;
 	case ZRX_RING_TIMER:
 		ring->timer_at = 0;
+		zrx_intake_reminded(receiver);
 		ring->in_flight--;
 		break;
 	case ZRX_RING_CANCEL:

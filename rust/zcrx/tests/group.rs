@@ -385,7 +385,9 @@ fn what_cannot_be_is_refused_with_a_hint() {
     assert!(error.message().contains("inbox_entries"), "{error}");
     let error = refused(builder(Engine::Recv, 2).shared_queue(true).pin(Pinning::WithQueue));
     assert!(error.message().contains("flags"), "{error}");
-    let error = refused(Group::builder().shared_queue(true).receiver(small(Engine::Recv).area_max_bytes(1 << 30)));
+    let error = refused(
+        Group::builder().shared_queue(true).receiver(small(Engine::Recv).area_max_bytes(1 << 30)),
+    );
     assert!(error.message().contains("area_max_bytes"), "{error}");
     let error = refused(Group::builder().count(2).receiver(small(Engine::Recv).processor(0)));
     assert!(error.message().contains("processor"), "{error}");
