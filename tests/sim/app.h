@@ -14,10 +14,12 @@
 #define APP_STREAMS 512
 #define APP_VIEWS   8192
 #define APP_BATCH   64
+#define APPS        3 /* receivers of a group */
 
 struct app_stream {
 	struct sim_socket *socket;
 	uint64_t handle;
+	uint64_t tag;
 	uint64_t start; /* offset of its first byte in the socket's payload */
 	uint64_t received;
 	uint64_t limit;  /* 0: none */
@@ -54,18 +56,28 @@ struct app {
 	uint64_t progress;     /* at the last of them */
 	/* Inside of a receive. Atomic, so that no compiler reads it where it need not be read. */
 	_Atomic uint32_t receiving;
-	uint32_t closing;        /* inside of a close */
-	uint32_t broken;         /* the ring has lost a completion: nothing is left but to close */
-	int app_fd[SIM_SOCKETS]; /* its own descriptor of each socket; -1: closed */
+	uint32_t closing; /* inside of a close */
+	uint32_t broken;  /* the ring has lost a completion: nothing is left but to close */
 	struct app_stream streams[APP_STREAMS];
 	_Atomic uint32_t releasing; /* views whose release has begun */
 	uint32_t view_count;
 	struct app_view views[APP_VIEWS];
 };
 
-extern struct app app;
+extern struct app apps[APPS];
+extern struct app *app;          /* whose thread has the processor */
+extern int app_fds[SIM_SOCKETS]; /* the application's own descriptor of each socket; -1: closed */
 
 void app_begin(void);
+uint32_t app_number(const struct sim_socket *socket);
+/* A new connection, which the application has a descriptor of; NULL: there are enough. */
+struct sim_socket *app_connect(void);
+/* A socket whose stream is over, but that the application still has; NULL: none. */
+struct sim_socket *app_pick_again(void);
+/* A stream of this receiver, with the fields that it is known by. */
+struct app_stream *app_new_stream(const struct app_stream *stream);
+/* The application has no more use for its own descriptor of a socket that is added. */
+void app_perhaps_close(struct sim_socket *socket);
 void app_add_socket(void); /* a new connection, or one whose stream is over */
 void app_remove(void);
 void app_pause_or_resume(void);
@@ -83,6 +95,32 @@ void app_release_wrongly(void);
 struct app_view app_take_view(void);
 void app_check_view(const struct app_view *view, const char *when);
 void app_check_views(void);
+
+/* ---- app_group.c ---- */
+
+void app_group_begin(void);
+int app_group_wanted(void); /* whether this run's receivers are a group's */
+/* Returns what opening gives; the receivers are apps[] then. */
+int app_group_open(const struct zrx_options *options, struct zrx_error *error);
+int app_group_is_open(void);
+/* Sockets are handed over, peers connect. 0: nothing of that is due. */
+int app_group_act(void);
+/* The same by others, while a receiver is at work or sleeps. 0: there are no more sockets. */
+int app_group_elsewhere(void);
+/* A socket is handed over: by this thread, or another one in its place. */
+int app_group_add(void);
+void app_group_added(const struct zrx_event *event);
+void app_group_refused(const struct zrx_event *event);
+/* Whether a socket is on its way to a receiver. */
+int app_group_has(const struct sim_socket *socket);
+/* What it owes to this receiver's thread; NULL: nothing. */
+const char *app_group_owed(void);
+/* The receiver's event loop is about to sleep: where accepting waits it is woken in time. */
+void app_group_sleeps(void);
+/* Another receiver's thread has its turn. 0: all are closed. */
+int app_group_turn(void);
+int app_group_turn_left(void); /* the same, without the turn */
+void app_group_close(void);
 
 /* ---- around.c ---- */
 

@@ -7,9 +7,11 @@
 #ifndef SIM_ATOMICS_H
 #define SIM_ATOMICS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 void sim_yield(void);
+void sim_lock(pthread_mutex_t *mutex);
 
 #undef atomic_load_explicit
 #undef atomic_store_explicit
@@ -37,5 +39,8 @@ void sim_yield(void);
 	(sim_yield(), SIM_COMPARE(o, e, v, 1, s, f))
 #define atomic_compare_exchange_strong_explicit(o, e, v, s, f) \
 	(sim_yield(), SIM_COMPARE(o, e, v, 0, s, f))
+
+/* Who waits for a lock lets those go on that may have it. */
+#define pthread_mutex_lock(mutex) sim_lock(mutex)
 
 #endif

@@ -16,7 +16,7 @@
 struct descriptor {
 	enum sim_fd_kind kind;
 	void *object;
-	_Atomic uint64_t count; /* of an eventfd */
+	_Atomic uint64_t count; /* of an eventfd; of a timer: when it goes off, 0: never */
 };
 
 static struct descriptor table[FDS_MAX];
@@ -81,13 +81,16 @@ uint32_t sim_fd_poll(int fd)
 {
 	switch (sim_fd_kind(fd)) {
 	case SIM_FD_EVENT:
+	case SIM_FD_TIMER:
 		return sim_event_readable(fd) ? POLLIN : 0;
 	case SIM_FD_SOCKET:
 		return sim_socket_poll(sim_fd_object(fd, SIM_FD_SOCKET));
 	case SIM_FD_RING:
 		return sim_uring_readable() ? POLLIN : 0;
 	case SIM_FD_EPOLL:
-		return sim_epoll_readable() ? POLLIN : 0;
+		return sim_epoll_readable(sim_fd_object(fd, SIM_FD_EPOLL)) ? POLLIN : 0;
+	case SIM_FD_LISTENER:
+		return sim_listener_poll(sim_fd_object(fd, SIM_FD_LISTENER));
 	default:
 		sim_fail("poll of descriptor %d, which is not open", fd);
 	}
@@ -101,12 +104,14 @@ int sim_fd_wakes_sleeper(int fd)
 int zrx_sys_dup(int fd)
 {
 	struct descriptor *descriptor = lookup(fd);
+	int lacking;
 
 	if (!descriptor)
 		return -EBADF;
-	if (sim_chance(sim.kernel.short_memory))
-		return -EMFILE;
-	return sim_fd_new(descriptor->kind, descriptor->object);
+	lacking = sim_chance(sim.kernel.short_memory);
+	if (descriptor->kind == SIM_FD_SOCKET)
+		sim_world_duplicated(fd, lacking);
+	return lacking ? -EMFILE : sim_fd_new(descriptor->kind, descriptor->object);
 }
 
 void zrx_sys_close(int fd)
@@ -123,28 +128,35 @@ void zrx_sys_close(int fd)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Nobody listens here: groups are tried on Linux. */
-int zrx_sys_accept(int fd)
-{
-	(void)fd;
-	return -EAGAIN;
-}
-
-int zrx_sys_set_blocking(int fd, int blocking)
-{
-	(void)fd;
-	return !blocking;
-}
+/* ---- timers ---- */
 
 int zrx_sys_timer_open(void)
 {
-	return -EMFILE;
+	return sim_chance(sim.kernel.short_memory) ? -EMFILE : sim_fd_new(SIM_FD_TIMER, NULL);
 }
 
 void zrx_sys_timer_set(int fd, uint64_t at_ns)
 {
-	(void)fd;
-	(void)at_ns;
+	if (sim_fd_kind(fd) != SIM_FD_TIMER)
+		sim_fail("setting descriptor %d, which is no timer", fd);
+	lookup(fd)->count = at_ns;
+}
+
+uint64_t sim_timer_at(int fd)
+{
+	return lookup(fd)->count;
+}
+
+uint64_t sim_timer_next(uint64_t other)
+{
+	for (int i = 0; i < FDS_MAX; i++) {
+		uint64_t at = table[i].kind == SIM_FD_TIMER ? table[i].count : 0;
+
+		/* One that is due is seen: its thread has not come back for it. */
+		if (at > sim.now_ns && (!other || at < other))
+			other = at;
+	}
+	return other;
 }
 
 /* ---- eventfds ---- */
@@ -153,6 +165,8 @@ int sim_event_readable(int fd)
 {
 	struct descriptor *descriptor = lookup(fd);
 
+	if (descriptor && descriptor->kind == SIM_FD_TIMER)
+		return descriptor->count && descriptor->count <= sim.now_ns;
 	if (!descriptor || descriptor->kind != SIM_FD_EVENT)
 		sim_fail("descriptor %d is no eventfd", fd);
 	return atomic_load(&descriptor->count) != 0;
@@ -172,7 +186,7 @@ int zrx_sys_eventfd_open(void)
 
 void zrx_sys_eventfd_signal(int fd)
 {
-	sim_world_signalled();
+	sim_world_signalled(fd);
 	sim_event_add(fd);
 	/* If the ring polls it. A real thread leaves that to the owner. */
 	if (!sim.threads || !others_running())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SEEDS = "1-4000"
+GROUP_SEEDS = " ".join(f"{seed}-{seed + 3}" for seed in range(160012, 172012, 12))
 SECONDS = 300
 MINIMISED = {"backlog-lost", "late-timer-masks"}  # their failing runs are minimised, too
 MOST_LEFT = 0.75  # of their actions: which run fails first, and what it needs, changes with the core
@@ -72,14 +73,16 @@ MUTATIONS = [
     Mutation("close-without-stop", "receiver.c", "stopped = receiver->engine->stop(receiver);", ";"),
     Mutation(
         "ring-gone-before-its-views",
-        "engine_zcrx.c",
+        "engine_zcrx_open.c",
         "return !(state->queue.features & ZRX_FEATURE_EVENTS);",
         "return 0;",
     ),
     Mutation("led-to-a-closed-queue", "receiver.c", "receiver->engine->retire(receiver);", ";"),
     Mutation("sockets-kept", "receiver.c", "if (stopped > 0)", "if (0)"),
     Mutation("freed-while-bound", "area.c", "if (area->lost)", "if (0)"),
-    Mutation("bound-and-not-told", "receiver.c", "receiver->area->lost = 1;", ";"),
+    Mutation(
+        "bound-and-not-told", "area.c", "(area->lender ? area->lender : area)->lost = 1;", "(void)area;"
+    ),
     Mutation(
         "descriptor-kept",
         "receiver.c",
@@ -180,7 +183,7 @@ MUTATIONS = [
         "return-after-shortage-lost",
         "engine_zcrx.c",
         "state->spent = stream->taken;",
-        "state->spent = zrx_refill_taken(refill_of(receiver));",
+        "state->spent = zrx_refill_taken(zrx_zcrx_refill(receiver));",
     ),
     Mutation("stop-without-end", "ring.c", "if (vain == STOP_VAIN)", "if (0)"),
     Mutation(
@@ -189,8 +192,94 @@ MUTATIONS = [
     Mutation(
         "flush-resumes-nobody",
         "engine_zcrx.c",
-        "return zrx_refill_taken(refill_of(receiver)) - state->spent;",
+        "return zrx_refill_taken(zrx_zcrx_refill(receiver)) - state->spent;",
         "return 0;",
+    ),
+    Mutation("full-inbox-unseen", "inbox.c", "return -ENOBUFS;", "turn = 0;", seeds=GROUP_SEEDS),
+    Mutation("inbox-wakes-nobody", "inbox.c", "zrx_area_nudge(inbox->area);", ";", seeds=GROUP_SEEDS),
+    Mutation(
+        "inbox-read-before-written",
+        "inbox.c",
+        "slot->arrival = *arrival;\n",
+        "atomic_store_explicit(&slot->turn, at + 1, memory_order_seq_cst);\n"
+        "\t\tslot->arrival = *(atomic_load_explicit(&inbox->tail, memory_order_relaxed), arrival);\n",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation(
+        "inbox-closed-amid-a-push",
+        "inbox.c",
+        "while (atomic_load_explicit(&inbox->producers, memory_order_acquire) != ZRX_INBOX_CLOSED)",
+        "while (0)",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation(
+        "inbox-not-looked-at-before-sleep",
+        "receiver.c",
+        "if (receiver->inbox && zrx_intake_due(receiver))",
+        "if (0)",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation("refused-and-kept", "intake.c", "zrx_group_let_go(group, arrival);", ";", seeds=GROUP_SEEDS),
+    Mutation(
+        "accepting-not-tried-again",
+        "intake.c",
+        "if (!at || !timeout_ns)",
+        "if (1)",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation(
+        "event-loop-not-reminded",
+        "intake.c",
+        "receiver->engine->remind(receiver, inbox->retry_at)",
+        "1",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation(
+        "handed-over-and-kept",
+        "intake.c",
+        "if (!result) {\n\t\tinbox->kept.given = -1;\n",
+        "if (!result) {\n",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation("listener-lost-twice", "intake.c", "if (before & 1u << listener)", "if (1)", seeds=GROUP_SEEDS),
+    Mutation("inbox-left-behind", "group.c", "\tgroup_empty(inbox);\n", "", seeds=GROUP_SEEDS),
+    Mutation(
+        "kept-connection-left-behind", "group.c", "group_pass_on(inbox, inbox->kept);", ";", seeds=GROUP_SEEDS
+    ),
+    Mutation(
+        "duplicate-of-a-full-inbox-kept",
+        "group.c",
+        "zrx_sys_close(arrival->own);\n\t\tarrival->own = -1;",
+        "arrival->own = -1;",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation(
+        "listener-left-non-blocking", "listen.c", "if (listener->blocking)", "if (0)", seeds=GROUP_SEEDS
+    ),
+    Mutation(
+        "the-next-descriptor-taken-by-others",
+        "intake.c",
+        "intake_starve(inbox->group);",
+        ";",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation(
+        "reminder-of-a-later-time-lost", "ring.c", "zrx_intake_reminded(receiver);", ";", seeds=GROUP_SEEDS
+    ),
+    Mutation(
+        "routed-by-the-callers-descriptor",
+        "group.c",
+        "arrival->own >= 0 ? arrival->own : arrival->given",
+        "arrival->given",
+        seeds=GROUP_SEEDS,
+    ),
+    Mutation(
+        "told-amid-a-receive",
+        "stream_life.c",
+        "\tzrx_list_append(&receiver->queued, stream);\n\tzrx_streams_counted(receiver, 1);",
+        "\ttell_event_loop(receiver, &receiver->queued);\n"
+        "\tzrx_list_append(&receiver->queued, stream);\n\tzrx_streams_counted(receiver, 1);",
+        seeds=GROUP_SEEDS,
     ),
 ]
 

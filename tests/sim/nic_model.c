@@ -41,7 +41,7 @@ int zrx_nic_acquire(struct zrx_nic **nic, const struct zrx_options *options, uin
 	the_nic.held = 1;
 	*nic = &the_nic;
 	*ifindex = 7;
-	*queue = 1;
+	*queue = SIM_NIC_QUEUE;
 	return 0;
 }
 
@@ -179,13 +179,17 @@ int32_t zrx_nic_numa_node(const char *interface)
 	return sim.seed & 64 ? 0 : -1;
 }
 
+uint32_t sim_nic_napi_id(uint32_t queue)
+{
+	return 100 + queue;
+}
+
 int zrx_nic_napi_ids(const char *interface, const uint32_t *queues, uint32_t count,
 		     uint32_t *napi_ids)
 {
 	(void)interface;
-	(void)queues;
 	for (uint32_t i = 0; i < count; i++)
-		napi_ids[i] = 0;
+		napi_ids[i] = sim_nic_napi_id(queues[i]);
 	return 0;
 }
 

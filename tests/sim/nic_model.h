@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SIM_NIC_QUEUE 1
+
 void sim_nic_begin(void);
 void sim_nic_check_empty(void); /* no NIC is held, no rule is left */
 int sim_nic_leads(void);        /* flows are led to the queue */
+uint32_t sim_nic_napi_id(uint32_t queue);
 
 /* From the registration until the kernel has let go of the queue the NIC writes into this memory.
  */

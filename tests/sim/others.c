@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <pthread.h>
 #include <stdlib.h>
 #include <ucontext.h>
 
@@ -13,7 +14,9 @@
 struct other {
 	ucontext_t context;
 	char *stack;
-	uint32_t count; /* views to release; 0: idle */
+	struct app *of; /* whose views */
+	uint32_t count; /* views to release */
+	uint32_t adds;  /* a socket; with neither it is idle */
 };
 
 static struct other others[OTHERS];
@@ -24,8 +27,10 @@ static uint32_t busy;
 static void live(void)
 {
 	for (;;) {
+		if (running->adds)
+			app_group_add();
 		app_release(running->count);
-		running->count = 0;
+		running->count = running->adds = 0;
 		busy--;
 		swapcontext(&running->context, &owner_context);
 	}
@@ -35,7 +40,7 @@ static void prepare(struct other *other)
 {
 	if (!other->stack)
 		other->stack = malloc(STACK_BYTES);
-	other->count = 0;
+	other->count = other->adds = 0;
 	getcontext(&other->context);
 	other->context.uc_stack.ss_sp = other->stack;
 	other->context.uc_stack.ss_size = STACK_BYTES;
@@ -55,18 +60,31 @@ void others_begin(void)
  * Until it is done or loses the processor. The area lives as long as it has something to release;
  * what is left after the receiver has gone has no owner.
  */
+static void run_releasing(struct other *other)
+{
+	struct app *owner = app;
+	uint64_t saved;
+
+	app = other->of;
+	saved = atomic_exchange(&app->area->owner, ANOTHER_THREAD);
+	swapcontext(&owner_context, &other->context);
+	if (app->receiver)
+		atomic_store(&app->area->owner, saved);
+	app = owner;
+}
+
 static void run(struct other *other)
 {
-	uint64_t saved = atomic_exchange(&app.area->owner, ANOTHER_THREAD);
 	uint32_t inside = sim.inside;
 
 	sim.inside = 1;
 	running = other;
-	swapcontext(&owner_context, &other->context);
+	if (other->adds)
+		swapcontext(&owner_context, &other->context);
+	else
+		run_releasing(other);
 	running = NULL;
 	sim.inside = inside;
-	if (app.receiver)
-		atomic_store(&app.area->owner, saved);
 }
 
 static struct other *pick(int idle)
@@ -76,7 +94,7 @@ static struct other *pick(int idle)
 	for (uint32_t i = 0; i < OTHERS; i++) {
 		struct other *other = &others[(start + i) % OTHERS];
 
-		if ((other->count == 0) == idle)
+		if ((other->count == 0 && !other->adds) == idle)
 			return other;
 	}
 	return NULL;
@@ -86,9 +104,22 @@ int others_release(uint32_t count)
 {
 	struct other *other = pick(1);
 
-	if (!other || !app.view_count)
+	if (!other || !app->view_count)
 		return 0;
+	other->of = app;
 	other->count = count;
+	busy++;
+	run(other);
+	return 1;
+}
+
+int others_add(void)
+{
+	struct other *other = pick(1);
+
+	if (!other)
+		return 0;
+	other->adds = 1;
 	busy++;
 	run(other);
 	return 1;
@@ -124,5 +155,15 @@ void sim_yield(void)
 			swapcontext(&running->context, &owner_context);
 	} else if (!sim.inside && sim_chance(10)) {
 		others_step();
+	}
+}
+
+void sim_lock(pthread_mutex_t *mutex)
+{
+	while (pthread_mutex_trylock(mutex)) {
+		if (running)
+			swapcontext(&running->context, &owner_context);
+		else if (!others_step())
+			sim_fail("a lock is taken that nobody will give back");
 	}
 }

@@ -12,6 +12,8 @@ void others_begin(void);
 /* Hand some views to another thread to release. 0: there is none to release, or none free to do it.
  */
 int others_release(uint32_t count);
+/* Let another thread hand a socket to a group. 0: none is free to do it. */
+int others_add(void);
 /* Let another thread that has begun go on. 0: there is none. */
 int others_step(void);
 /* Whether one of them has the processor that this call is made on. */

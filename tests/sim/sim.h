@@ -121,8 +121,13 @@ void sim_world_quiet(void);
 /* The receiver, or its event loop, is about to sleep until a completion or this time (0: no timer).
  */
 void sim_world_sleeps(uint64_t timer);
-/* It signals an eventfd. */
-void sim_world_signalled(void);
+/* This eventfd is signalled. */
+void sim_world_signalled(int fd);
+/* A group asks where the socket of this descriptor belongs. */
+void sim_world_asked(int fd);
+/* A socket's descriptor is duplicated, or there is none left for that; a receiver accepts. */
+void sim_world_duplicated(int fd, int lacking);
+void sim_world_accepts(void);
 /* Time passed until a timer was due. */
 void sim_world_leapt(void);
 /* The kernel unmaps or reuses memory: fails if a view of it is out. */
@@ -145,7 +150,15 @@ int sim_growth_put_off(void);
 
 /* ---- descriptors.c ---- */
 
-enum sim_fd_kind { SIM_FD_FREE, SIM_FD_EVENT, SIM_FD_EPOLL, SIM_FD_RING, SIM_FD_SOCKET };
+enum sim_fd_kind {
+	SIM_FD_FREE,
+	SIM_FD_EVENT,
+	SIM_FD_TIMER,
+	SIM_FD_EPOLL,
+	SIM_FD_RING,
+	SIM_FD_SOCKET,
+	SIM_FD_LISTENER,
+};
 
 struct sim_socket;
 
@@ -156,6 +169,10 @@ void *sim_fd_object(int fd, enum sim_fd_kind kind); /* NULL if it is not of this
 void sim_fd_check_empty(void);
 int sim_event_readable(int fd);
 void sim_event_add(int fd);
+/* When this timer goes off; 0: never. */
+uint64_t sim_timer_at(int fd);
+/* When the next timer goes off, or this one, if that is sooner; 0: never. */
+uint64_t sim_timer_next(uint64_t other);
 
 /* POLLIN and so on that this descriptor shows. */
 uint32_t sim_fd_poll(int fd);
@@ -165,7 +182,7 @@ int sim_fd_wakes_sleeper(int fd);
 /* ---- epoll.c ---- */
 
 void sim_epoll_begin(void);
-int sim_epoll_readable(void);
+int sim_epoll_readable(const void *set);
 void sim_epoll_forget(int fd);
 
 #endif

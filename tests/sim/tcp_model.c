@@ -35,6 +35,84 @@ struct sim_socket *sim_socket_new(uint64_t total, enum sim_finish finish)
 	return socket;
 }
 
+/* ---- listening ---- */
+
+uint32_t sim_listener_poll(const struct sim_listener *listener)
+{
+	if (listener->error)
+		return POLLERR | POLLHUP;
+	return listener->waiting_count ? POLLIN : 0;
+}
+
+void sim_listener_connect(struct sim_listener *listener, struct sim_socket *socket)
+{
+	listener->waiting[listener->waiting_count++] = socket;
+	sim_trace("socket %u: a peer connects", (unsigned)(socket - sim_sockets));
+	sim_progressed();
+	sim_uring_work();
+}
+
+static struct sim_socket *take_waiting(struct sim_listener *listener)
+{
+	struct sim_socket *socket = listener->waiting[0];
+
+	memmove(listener->waiting, listener->waiting + 1,
+		--listener->waiting_count * sizeof(listener->waiting[0]));
+	return socket;
+}
+
+/* Why a connection cannot be accepted now; 0: it can. */
+static int refuse_accept(struct sim_listener *listener)
+{
+	static const int shortages[] = {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM};
+
+	if (sim_chance(1))
+		listener->error = -EINVAL;
+	if (listener->error)
+		return listener->error;
+	if (!listener->waiting_count)
+		return -EAGAIN;
+	if (sim_chance(sim.kernel.short_memory))
+		return shortages[sim_below(4)];
+	if (sim_chance(sim.kernel.interrupted))
+		return -EINTR;
+	if (!sim_chance(3))
+		return 0;
+	take_waiting(listener); /* its peer has gone already */
+	return -ECONNABORTED;
+}
+
+int zrx_sys_accept(int fd)
+{
+	struct sim_listener *listener = sim_fd_object(fd, SIM_FD_LISTENER);
+	int result;
+
+	if (!listener || listener->blocking)
+		sim_fail("accept on descriptor %d, which %s", fd,
+			 listener ? "may block" : "does not listen");
+	sim_world_accepts();
+	result = refuse_accept(listener);
+	if (!result) {
+		result = sim_fd_new(SIM_FD_SOCKET, take_waiting(listener));
+		listener->accepted++;
+		sim_progressed();
+	}
+	sim_trace("accept: %d", result);
+	return result;
+}
+
+int zrx_sys_set_blocking(int fd, int blocking)
+{
+	struct sim_listener *listener = sim_fd_object(fd, SIM_FD_LISTENER);
+	int was;
+
+	if (!listener)
+		sim_fail("descriptor %d, which does not listen, is set non-blocking", fd);
+	was = (int)listener->blocking;
+	listener->blocking = (uint32_t)blocking;
+	return was;
+}
+
 /* ---- payload ---- */
 
 static uint64_t word_at(const struct sim_socket *socket, uint64_t index)
@@ -209,20 +287,28 @@ int64_t sim_socket_read(struct sim_socket *socket, uint8_t *memory, size_t lengt
 int zrx_sys_socket_option(int fd, int level, int name, void *value, uint32_t *length)
 {
 	struct sim_socket *socket = sim_fd_object(fd, SIM_FD_SOCKET);
-	int protocol = IPPROTO_TCP;
+	int protocol = IPPROTO_TCP, listens = sim_fd_kind(fd) == SIM_FD_LISTENER;
 
-	if (!socket)
+	if (name == SO_INCOMING_NAPI_ID && level == SOL_SOCKET)
+		sim_world_asked(fd);
+	if (!socket && !listens)
 		return sim_fd_kind(fd) == SIM_FD_FREE ? -EBADF : -ENOTSOCK;
 	if (level == SOL_SOCKET && name == SO_PROTOCOL)
 		memcpy(value, &protocol, sizeof(protocol));
+	else if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
+		memcpy(value, &listens, sizeof(listens));
+	else if (level == IPPROTO_TCP && name == TCP_ULP)
+		*length = 0;
+	else if (!socket)
+		sim_fail("option %d/%d of a listener is not modelled", level, name);
 	else if (level == SOL_SOCKET && name == SO_COOKIE)
 		memcpy(value, &socket->cookie, sizeof(socket->cookie));
 	else if (level == IPPROTO_TCP && name == TCP_INFO)
 		((struct tcp_info *)value)->tcpi_state = TCP_ESTABLISHED;
+	else if (level == SOL_SOCKET && name == SO_INCOMING_NAPI_ID && socket->napi_id)
+		memcpy(value, &socket->napi_id, sizeof(socket->napi_id));
 	else if (level == SOL_SOCKET && name == SO_INCOMING_NAPI_ID)
 		return -ENOPROTOOPT; /* a kernel without busy polling */
-	else if (level == IPPROTO_TCP && name == TCP_ULP)
-		*length = 0;
 	else
 		sim_fail("socket option %d/%d is not modelled", level, name);
 	return 0;

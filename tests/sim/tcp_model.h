@@ -32,6 +32,7 @@ struct sim_socket {
 	uint32_t buffer;   /* for receiving: bytes; a figure, nothing is dropped for it */
 	uint32_t buffer_fixed;
 	uint32_t on_queue; /* its flow is led to the zcrx queue */
+	uint32_t napi_id;  /* of the queue at which it arrives; 0: not told */
 	uint32_t first;    /* oldest segment */
 	uint32_t segment_count;
 	struct sim_segment segments[SIM_SEGMENTS];
@@ -43,6 +44,19 @@ extern uint32_t sim_socket_count;
 
 struct sim_socket *sim_socket_new(uint64_t total, enum sim_finish finish);
 void sim_sockets_begin(void);
+
+/* A socket that is listened on, and the connections that wait there to be accepted. */
+struct sim_listener {
+	uint32_t blocking;
+	int32_t error; /* it has failed: what accept says */
+	uint32_t waiting_count;
+	struct sim_socket *waiting[SIM_SOCKETS];
+	uint32_t accepted;
+};
+
+uint32_t sim_listener_poll(const struct sim_listener *listener);
+/* A peer connects. */
+void sim_listener_connect(struct sim_listener *listener, struct sim_socket *socket);
 
 /* The peer sends more, or ends. 0: it has nothing left to do, or there is no room. */
 int sim_socket_arrive(struct sim_socket *socket);

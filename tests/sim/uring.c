@@ -266,6 +266,8 @@ static struct sim_request *new_request(const struct io_uring_sqe *sqe)
 		};
 		if (sqe->fd >= 0)
 			request->socket = sim_fd_object(sqe->fd, SIM_FD_SOCKET);
+		if (sqe->fd >= 0)
+			request->listener = sim_fd_object(sqe->fd, SIM_FD_LISTENER);
 		if (request->socket)
 			request->socket->requests++;
 		return request;
@@ -370,7 +372,11 @@ static void submit_one(struct io_uring_sqe *sqe)
 		submit_timeout_update(sqe);
 		break;
 	case IORING_OP_POLL_ADD:
-		new_request(sqe)->events = sqe->poll32_events;
+		/* A group closes its listeners when its last receiver goes, whatever is queued. */
+		if (sim_fd_kind(sqe->fd) == SIM_FD_FREE)
+			sim_uring_notify(sqe->user_data, -EBADF);
+		else
+			new_request(sqe)->events = sqe->poll32_events;
 		break;
 	case IORING_OP_RECV:
 	case ZRX_UAPI_OP_RECV_ZC:
@@ -409,11 +415,20 @@ static int has_work(const struct sim_request *request)
 				 (request->deadline && request->deadline <= sim.now_ns));
 }
 
+/* A request has the file, also when its descriptor is closed. */
+static uint32_t polled(const struct sim_request *request)
+{
+	uint32_t mask =
+		request->listener ? sim_listener_poll(request->listener) : sim_fd_poll(request->fd);
+
+	return mask & (request->events | POLLHUP | POLLERR);
+}
+
 static void run_poll(struct sim_request *request)
 {
-	uint32_t mask = sim_fd_poll(request->fd) & (request->events | POLLHUP | POLLERR);
+	uint32_t mask = polled(request);
 
-	/* A socket wakes its polls; an eventfd is looked at each time. */
+	/* A socket wakes its polls; others are looked at each time. */
 	request->woken = !request->socket;
 	if (mask)
 		sim_uring_finish(request, (int32_t)mask, 0);
@@ -511,7 +526,8 @@ uint64_t sim_uring_next_timer(void)
 
 /* ---- waiting ---- */
 
-/* Whether an eventfd that is polled has become readable; polls of sockets are woken. */
+/* Whether an eventfd, or a listener, that is polled has become readable; polls of sockets are
+ * woken. */
 static int something_ready(void)
 {
 	for (uint32_t i = 0; i < SIM_REQUESTS; i++) {
@@ -520,7 +536,7 @@ static int something_ready(void)
 		if (!has_work(request))
 			continue;
 		if (request->opcode != IORING_OP_POLL_ADD || request->socket ||
-		    request->cancelled || sim_event_readable(request->fd))
+		    request->cancelled || polled(request))
 			return 1;
 	}
 	return 0;

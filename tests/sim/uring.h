@@ -8,6 +8,7 @@
 #include "sys.h"
 
 struct sim_socket;
+struct sim_listener;
 
 #define SIM_REQUESTS 256
 #define SIM_OVERFLOW 1024
@@ -27,6 +28,7 @@ struct sim_request {
 	uint64_t deadline; /* of a timeout */
 	uint64_t order;    /* when it was submitted */
 	struct sim_socket *socket;
+	const struct sim_listener *listener;
 };
 
 struct sim_completion {

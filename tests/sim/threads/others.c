@@ -47,7 +47,7 @@ static void *live(void *unused)
 		}
 		if (zrx_buffer_release(buffers, count))
 			sim_fail("a release on another thread fails");
-		atomic_fetch_sub(&app.releasing, count);
+		atomic_fetch_sub(&app->releasing, count);
 	}
 	return unused;
 }
@@ -70,8 +70,8 @@ int others_release(uint32_t count)
 	uint32_t given = 0;
 
 	pthread_mutex_lock(&lock);
-	while (given < count && app.view_count > 1 && queued < QUEUE_MOST) {
-		atomic_fetch_add(&app.releasing, 1);
+	while (given < count && app->view_count > 1 && queued < QUEUE_MOST) {
+		atomic_fetch_add(&app->releasing, 1);
 		queue[queued++] = app_take_view();
 		given++;
 	}
@@ -80,9 +80,15 @@ int others_release(uint32_t count)
 	return given != 0;
 }
 
+/* The owner does so itself: what a real thread adds when would not follow from the seed. */
+int others_add(void)
+{
+	return 0;
+}
+
 int others_step(void)
 {
-	if (!atomic_load(&app.releasing))
+	if (!atomic_load(&app->releasing))
 		return 0;
 	sched_yield();
 	sim_uring_work(); /* of the eventfd that they signalled */
