@@ -16,11 +16,14 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t filled = PTHREAD_COND_INITIALIZER;
-static struct app_view queue[QUEUE_MOST];
+static struct released {
+	struct app *of; /* app is the owner's to change */
+	struct app_view view;
+} queue[QUEUE_MOST];
 static uint32_t queued;
 static pthread_t owner;
 
-static uint32_t take_batch(struct app_view *batch)
+static uint32_t take_batch(struct released *batch)
 {
 	uint32_t count = 0;
 
@@ -35,19 +38,20 @@ static uint32_t take_batch(struct app_view *batch)
 
 static void *live(void *unused)
 {
-	struct app_view batch[APP_BATCH];
+	struct released batch[APP_BATCH];
 	struct zrx_buffer buffers[APP_BATCH];
 
 	for (;;) {
 		uint32_t count = take_batch(batch);
 
 		for (uint32_t i = 0; i < count; i++) {
-			app_check_view(&batch[i], "on another thread");
-			buffers[i] = batch[i].buffer;
+			app_check_view(&batch[i].view, "on another thread");
+			buffers[i] = batch[i].view.buffer;
 		}
 		if (zrx_buffer_release(buffers, count))
 			sim_fail("a release on another thread fails");
-		atomic_fetch_sub(&app->releasing, count);
+		for (uint32_t i = 0; i < count; i++)
+			atomic_fetch_sub(&batch[i].of->releasing, 1);
 	}
 	return unused;
 }
@@ -72,7 +76,7 @@ int others_release(uint32_t count)
 	pthread_mutex_lock(&lock);
 	while (given < count && app->view_count > 1 && queued < QUEUE_MOST) {
 		atomic_fetch_add(&app->releasing, 1);
-		queue[queued++] = app_take_view();
+		queue[queued++] = (struct released){app, app_take_view()};
 		given++;
 	}
 	pthread_cond_broadcast(&filled);
