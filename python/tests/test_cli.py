@@ -23,7 +23,7 @@ from programs import connect, free_port
 import zcrx
 import zcrx.nic
 from zcrx import cli
-from zcrx.cli import arguments, listen, view
+from zcrx.cli import arguments, bench, listen, view
 
 
 def zcrx_command(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -359,6 +359,17 @@ def test_bench_over_ipv6():
         output, _ = process.communicate(timeout=100)
     assert (process.returncode, sent.returncode, sent.stderr) == (0, 0, "")
     assert set(json.loads(output)["placements"]["same"]) == {"epoll", "recv"}
+
+
+def test_bench_stops_listening_while_the_sender_connects(monkeypatch):
+    """The connection is reset then, and the next one refused."""
+    ends = iter((ConnectionResetError(), ConnectionRefusedError()))
+
+    def create_connection(*_arguments, **_options):
+        raise next(ends)
+
+    monkeypatch.setattr(socket, "create_connection", create_connection)
+    assert bench.send("127.0.0.1", 1, 1) == 0
 
 
 def test_bench_tells_that_nobody_listens():

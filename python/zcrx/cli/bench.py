@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import platform
 import socket
@@ -51,18 +50,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def send(host: str, port: int, count: int) -> int:
     """Send so many bytes to whoever listens, again and again, until nobody does. Returns how often."""
     piece = bytes(1 << 20)
-    for sent in itertools.count():
+    sent = 0
+    while True:
         try:
             sock = socket.create_connection((host, port), timeout=_GIVE_UP_S)
         except ConnectionRefusedError:
             return sent
+        except ConnectionResetError:  # nobody listens since this one began to connect
+            continue
+        sent += 1
         with sock, contextlib.suppress(ConnectionResetError, BrokenPipeError):
             left = count
             while left:
                 left -= sock.send(piece[: min(left, len(piece))])
             sock.shutdown(socket.SHUT_WR)
             sock.recv(1)  # until the other side has read everything
-    raise AssertionError("unreachable")
 
 
 def _methods(settings: argparse.Namespace) -> list[str]:
