@@ -49,7 +49,7 @@ static void test_all_there(void)
 
 	zrx_probe_judge(&facts, &findings);
 	CHECK(found->engines == (1u << ZRX_ENGINE_COUNT) - 1, "engines %x", found->engines);
-	CHECK(found->features == 0x7f, "features %x", found->features);
+	CHECK(found->features == (0x7f | ZRX_FEATURE_SHARED_QUEUE), "features %x", found->features);
 	CHECK(found->kernel_version == (7 << 16 | 2 << 8 | 13), "version %x",
 	      found->kernel_version);
 	for (uint32_t i = 0; i < found->check_count; i++)
