@@ -110,17 +110,22 @@ static int send_until_told(int fd, uint64_t number, struct flow_ends *ends)
 	return shutdown(fd, SHUT_WR);
 }
 
+#define PORT_TRIES 100
+
 /* Ports that the kernel takes one after the other hash to few of a NIC's queues. */
 static void spread_port(int fd, int family, uint64_t number)
 {
 	uint16_t port = (uint16_t)(10000 + (number * number * 1237 + number * 7919) % 50000);
-	union address address = {
-		.v6 = {.sin6_family = (sa_family_t)family, .sin6_port = htons(port)}};
-	int one = 1;
+	union address address = {.v6 = {.sin6_family = (sa_family_t)family}};
+	socklen_t length = family == AF_INET ? sizeof(address.v4) : sizeof(address.v6);
+	int one = 1, result = -1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	CHECK(!bind(fd, &address.any, family == AF_INET ? sizeof(address.v4) : sizeof(address.v6)),
-	      "port %u: %s", port, strerror(errno));
+	for (int i = 0; result && i < PORT_TRIES; i++) { /* connections have ports of these, too */
+		address.v6.sin6_port = htons((uint16_t)(port + i));
+		result = bind(fd, &address.any, length);
+	}
+	CHECK(!result, "ports from %u on: %s", port, strerror(errno));
 }
 
 __attribute__((noreturn)) static void be_sender(const struct listener *listener, uint64_t number,

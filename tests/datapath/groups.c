@@ -199,13 +199,18 @@ void group_by_connection(void)
 
 /* ---- one queue for all ---- */
 
-/* Since Linux 6.19. */
-static int group_can_share(void)
+static int group_kernel_has(uint32_t feature)
 {
 	struct zrx_capabilities capabilities = {.size = sizeof(capabilities)};
 
 	CHECK(!zrx_probe(&capabilities), "probe");
-	return (capabilities.features & ZRX_FEATURE_SHARED_QUEUE) != 0;
+	return (capabilities.features & feature) != 0;
+}
+
+/* Since Linux 6.19. */
+static int group_can_share(void)
+{
+	return group_kernel_has(ZRX_FEATURE_SHARED_QUEUE);
 }
 
 void group_shared_by_port(void)
@@ -262,9 +267,14 @@ void group_shared_held(void)
  * counted. */
 void group_of_another_port(void)
 {
-	struct grouped *grouped = calloc(1, sizeof(*grouped));
+	struct grouped *grouped;
 	struct listener listener, other;
 
+	/* Before Linux 6.19 chunks that were copied into come back for packets of the queue alone.
+	 */
+	if (!nic_is("gve") && !group_kernel_has(ZRX_FEATURE_FLUSH))
+		return;
+	grouped = calloc(1, sizeof(*grouped));
 	CHECK(grouped, "out of memory");
 	listener_open(&listener, AF_INET6);
 	listener_open(&other, AF_INET6);
