@@ -149,9 +149,9 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 }
 
 /* Those that streams do not hold: where many have stalled, what is left goes round faster. */
-static uint64_t chunks_in_turn(const struct zrx_zcrx *state, const struct zrx_receiver *receiver)
+static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
 {
-	uint64_t chunks = zrx_area_chunks(receiver->area) / state->parts;
+	uint64_t chunks = zrx_area_chunks(receiver->area) / receiver->sharing.parts;
 	uint64_t held = receiver->windows.held_bytes >> receiver->area->chunk_shift;
 
 	return chunks > held ? chunks - held : 1;
@@ -170,7 +170,7 @@ static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
 		return;
-	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(state, receiver))
+	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(receiver))
 		due = 1;
 	if (state->nodev && pending * 2 >= state->queue.entries)
 		due = 1;

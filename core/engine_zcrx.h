@@ -32,7 +32,6 @@ struct zrx_zcrx {
 	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
 	struct zrx_shared_queue *shared; /* NULL: the queue is this receiver's alone */
-	uint32_t parts;                  /* in which its area is shared */
 	uint8_t nodev;
 	uint8_t counted; /* which chunks are free is known: all completions are this receiver's */
 	uint8_t retired;

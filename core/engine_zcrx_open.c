@@ -63,14 +63,14 @@ static uint64_t open_budget(struct zrx_zcrx *state, const struct zrx_receiver *r
 	uint32_t shift = receiver->area->chunk_shift;
 
 	zrx_budget_open(&state->budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
-			zrx_area_chunks(receiver->area) / state->parts,
-			(uint32_t)(receiver->info.demand_bytes >> shift) / state->parts);
+			zrx_area_chunks(receiver->area) / receiver->sharing.parts,
+			(uint32_t)(receiver->info.demand_bytes >> shift) / receiver->sharing.parts);
 	return (uint64_t)zrx_budget_views(&state->budget) << shift;
 }
 
 static void open_windows(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
-	zrx_windows_open(receiver, state->nodev ? receiver->area->bytes / state->parts
+	zrx_windows_open(receiver, state->nodev ? receiver->area->bytes / receiver->sharing.parts
 						: open_budget(state, receiver));
 }
 
@@ -92,7 +92,6 @@ static int allocate(struct zrx_zcrx **out, struct zrx_receiver *receiver, int no
 	if (shares)
 		area->refill->shared = &area->shared->ring;
 	state->nodev = (uint8_t)nodev;
-	state->parts = sharing->parts;
 	state->counted = nodev && sharing->parts == 1;
 	state->retry_ns = state->backlog_ns = ZRX_ZCRX_FIRST_NS;
 	state->arms = state->arms_left = UINT32_MAX;
@@ -153,7 +152,7 @@ static void join_shared(struct zrx_zcrx *state, const struct zrx_receiver *recei
 {
 	const struct zrx_receiver *first = receiver->sharing.first;
 
-	if (state->parts == 1)
+	if (receiver->sharing.parts == 1)
 		return;
 	state->shared = first ? first->area->shared : receiver->area->shared;
 	/* Relaxed: nobody closes one before all are open. */

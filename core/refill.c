@@ -17,6 +17,13 @@ static int try_lock(struct zrx_refill *refill)
 	return !atomic_exchange_explicit(&refill->lock, 1, memory_order_seq_cst);
 }
 
+/* A holder writes at most one ring's worth of entries. */
+static void wait_lock(struct zrx_refill *refill)
+{
+	while (!try_lock(refill))
+		zrx_sys_yield();
+}
+
 static void unlock(struct zrx_refill *refill)
 {
 	atomic_store_explicit(&refill->lock, 0, memory_order_seq_cst);
@@ -367,8 +374,7 @@ static void settle_after(struct zrx_area *area)
 {
 	struct zrx_refill *refill = area->refill;
 
-	while (!try_lock(refill))
-		zrx_sys_yield(); /* a holder writes at most one ring's worth of entries */
+	wait_lock(refill);
 	settle(area, refill, (struct zrx_chain){0});
 	unlock(refill);
 	/* As in zrx_refill_give: what others left meanwhile. */
@@ -384,8 +390,7 @@ void zrx_refill_close(struct zrx_area *area)
 		settle_after(area);
 		return;
 	}
-	while (!try_lock(refill))
-		zrx_sys_yield();
+	wait_lock(refill);
 	refill->closed = 1;
 	unlock(refill);
 }

@@ -4338,7 +4338,6 @@ struct zrx_zcrx {
 	uint32_t arms;       /* requests to make before the next wait, at most */
 	uint32_t arms_left;
 	struct zrx_shared_queue *shared; /* NULL: the queue is this receiver's alone */
-	uint32_t parts;                  /* in which its area is shared */
 	uint8_t nodev;
 	uint8_t counted; /* which chunks are free is known: all completions are this receiver's */
 	uint8_t retired;
@@ -4608,9 +4607,9 @@ static uint32_t zcrx_available(struct zrx_receiver *receiver, const struct zrx_s
 }
 
 /* Those that streams do not hold: where many have stalled, what is left goes round faster. */
-static uint64_t chunks_in_turn(const struct zrx_zcrx *state, const struct zrx_receiver *receiver)
+static uint64_t chunks_in_turn(const struct zrx_receiver *receiver)
 {
-	uint64_t chunks = zrx_area_chunks(receiver->area) / state->parts;
+	uint64_t chunks = zrx_area_chunks(receiver->area) / receiver->sharing.parts;
 	uint64_t held = receiver->windows.held_bytes >> receiver->area->chunk_shift;
 
 	return chunks > held ? chunks - held : 1;
@@ -4629,7 +4628,7 @@ static void flush_if_due(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 	if (!zrx_area_has_owner(receiver->area) || !(state->queue.features & ZRX_FEATURE_FLUSH) ||
 	    !pending)
 		return;
-	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(state, receiver))
+	if (state->nodev && (uint64_t)pending * FLUSH_PART >= chunks_in_turn(receiver))
 		due = 1;
 	if (state->nodev && pending * 2 >= state->queue.entries)
 		due = 1;
@@ -5147,14 +5146,14 @@ static uint64_t open_budget(struct zrx_zcrx *state, const struct zrx_receiver *r
 	uint32_t shift = receiver->area->chunk_shift;
 
 	zrx_budget_open(&state->budget, 1u << shift, 1u << shift > zrx_sys_page_bytes(),
-			zrx_area_chunks(receiver->area) / state->parts,
-			(uint32_t)(receiver->info.demand_bytes >> shift) / state->parts);
+			zrx_area_chunks(receiver->area) / receiver->sharing.parts,
+			(uint32_t)(receiver->info.demand_bytes >> shift) / receiver->sharing.parts);
 	return (uint64_t)zrx_budget_views(&state->budget) << shift;
 }
 
 static void open_windows(struct zrx_zcrx *state, struct zrx_receiver *receiver)
 {
-	zrx_windows_open(receiver, state->nodev ? receiver->area->bytes / state->parts
+	zrx_windows_open(receiver, state->nodev ? receiver->area->bytes / receiver->sharing.parts
 						: open_budget(state, receiver));
 }
 
@@ -5176,7 +5175,6 @@ static int allocate(struct zrx_zcrx **out, struct zrx_receiver *receiver, int no
 	if (shares)
 		area->refill->shared = &area->shared->ring;
 	state->nodev = (uint8_t)nodev;
-	state->parts = sharing->parts;
 	state->counted = nodev && sharing->parts == 1;
 	state->retry_ns = state->backlog_ns = ZRX_ZCRX_FIRST_NS;
 	state->arms = state->arms_left = UINT32_MAX;
@@ -5237,7 +5235,7 @@ static void join_shared(struct zrx_zcrx *state, const struct zrx_receiver *recei
 {
 	const struct zrx_receiver *first = receiver->sharing.first;
 
-	if (state->parts == 1)
+	if (receiver->sharing.parts == 1)
 		return;
 	state->shared = first ? first->area->shared : receiver->area->shared;
 	/* Relaxed: nobody closes one before all are open. */
@@ -10205,6 +10203,13 @@ static int try_lock(struct zrx_refill *refill)
 	return !atomic_exchange_explicit(&refill->lock, 1, memory_order_seq_cst);
 }
 
+/* A holder writes at most one ring's worth of entries. */
+static void wait_lock(struct zrx_refill *refill)
+{
+	while (!try_lock(refill))
+		zrx_sys_yield();
+}
+
 static void unlock(struct zrx_refill *refill)
 {
 	atomic_store_explicit(&refill->lock, 0, memory_order_seq_cst);
@@ -10555,8 +10560,7 @@ static void settle_after(struct zrx_area *area)
 {
 	struct zrx_refill *refill = area->refill;
 
-	while (!try_lock(refill))
-		zrx_sys_yield(); /* a holder writes at most one ring's worth of entries */
+	wait_lock(refill);
 	settle(area, refill, (struct zrx_chain){0});
 	unlock(refill);
 	/* As in zrx_refill_give: what others left meanwhile. */
@@ -10572,8 +10576,7 @@ void zrx_refill_close(struct zrx_area *area)
 		settle_after(area);
 		return;
 	}
-	while (!try_lock(refill))
-		zrx_sys_yield();
+	wait_lock(refill);
 	refill->closed = 1;
 	unlock(refill);
 }
