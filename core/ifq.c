@@ -28,22 +28,11 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring)
 {
 	struct zrx_uapi_query_zcrx zcrx = {0};
 	struct zrx_uapi_query_zcrx_event event = {0};
-	uint32_t features = 0;
+	uint32_t features;
 
 	if (query(ring, ZRX_UAPI_QUERY_ZCRX, &zcrx, sizeof(zcrx)))
 		return 0; /* before 6.18: none of these */
-	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
-		features |= ZRX_FEATURE_FLUSH;
-	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
-		features |= ZRX_FEATURE_ADD_AREA;
-	if (zcrx.register_flags & ZRX_UAPI_REG_NODEV)
-		features |= ZRX_FEATURE_NODEV;
-	if (zrx_uapi_shares_queues(&zcrx))
-		features |= ZRX_FEATURE_SHARED_QUEUE;
-	if (zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
-		features |= ZRX_FEATURE_RX_BUF_LEN;
-	if (zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
-		features |= ZRX_FEATURE_DMABUF;
+	features = zrx_probe_zcrx_features(&zcrx);
 	if (zcrx.features & ZRX_UAPI_FEATURE_EVENT &&
 	    !query(ring, ZRX_UAPI_QUERY_ZCRX_EVENT, &event, sizeof(event)) &&
 	    event.event_flags & ZRX_UAPI_EVENT_FLAG_STATS &&

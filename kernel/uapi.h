@@ -191,13 +191,6 @@ struct zrx_uapi_query_zcrx {
 	uint64_t resv2;
 };
 
-/* A ring can hand its ifq on, and another take it. */
-static inline int zrx_uapi_shares_queues(const struct zrx_uapi_query_zcrx *zcrx)
-{
-	return zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
-	       zcrx->register_flags & ZRX_UAPI_REG_IMPORT;
-}
-
 struct zrx_uapi_query_zcrx_event {
 	uint32_t event_flags;
 	uint32_t stats_size;

@@ -1360,13 +1360,6 @@ struct zrx_uapi_query_zcrx {
 	uint64_t resv2;
 };
 
-/* A ring can hand its ifq on, and another take it. */
-static inline int zrx_uapi_shares_queues(const struct zrx_uapi_query_zcrx *zcrx)
-{
-	return zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
-	       zcrx->register_flags & ZRX_UAPI_REG_IMPORT;
-}
-
 struct zrx_uapi_query_zcrx_event {
 	uint32_t event_flags;
 	uint32_t stats_size;
@@ -6688,6 +6681,31 @@ struct zrx_probe_facts {
 	struct zrx_uapi_query_zcrx_event event;
 };
 
+/*
+ * What an answered IORING_REGISTER_QUERY tells that the kernel has: ZRX_FEATURE_*, but for events,
+ * which have a query of their own.
+ */
+static inline uint32_t zrx_probe_zcrx_features(const struct zrx_uapi_query_zcrx *zcrx)
+{
+	uint32_t features = 0;
+
+	if (zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
+		features |= ZRX_FEATURE_FLUSH;
+	if (zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
+		features |= ZRX_FEATURE_ADD_AREA;
+	if (zcrx->register_flags & ZRX_UAPI_REG_NODEV)
+		features |= ZRX_FEATURE_NODEV;
+	/* A ring can hand its ifq on, and another take it. */
+	if (zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
+	    zcrx->register_flags & ZRX_UAPI_REG_IMPORT)
+		features |= ZRX_FEATURE_SHARED_QUEUE;
+	if (zcrx->features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
+		features |= ZRX_FEATURE_RX_BUF_LEN;
+	if (zcrx->area_flags & ZRX_UAPI_AREA_DMABUF)
+		features |= ZRX_FEATURE_DMABUF;
+	return features;
+}
+
 void zrx_probe_observe(struct zrx_probe_facts *facts);
 void zrx_probe_observe_process(struct zrx_probe_process *process);
 
@@ -6735,22 +6753,11 @@ uint32_t zrx_ifq_features(struct zrx_ring *ring)
 {
 	struct zrx_uapi_query_zcrx zcrx = {0};
 	struct zrx_uapi_query_zcrx_event event = {0};
-	uint32_t features = 0;
+	uint32_t features;
 
 	if (query(ring, ZRX_UAPI_QUERY_ZCRX, &zcrx, sizeof(zcrx)))
 		return 0; /* before 6.18: none of these */
-	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
-		features |= ZRX_FEATURE_FLUSH;
-	if (zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
-		features |= ZRX_FEATURE_ADD_AREA;
-	if (zcrx.register_flags & ZRX_UAPI_REG_NODEV)
-		features |= ZRX_FEATURE_NODEV;
-	if (zrx_uapi_shares_queues(&zcrx))
-		features |= ZRX_FEATURE_SHARED_QUEUE;
-	if (zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
-		features |= ZRX_FEATURE_RX_BUF_LEN;
-	if (zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
-		features |= ZRX_FEATURE_DMABUF;
+	features = zrx_probe_zcrx_features(&zcrx);
 	if (zcrx.features & ZRX_UAPI_FEATURE_EVENT &&
 	    !query(ring, ZRX_UAPI_QUERY_ZCRX_EVENT, &event, sizeof(event)) &&
 	    event.event_flags & ZRX_UAPI_EVENT_FLAG_STATS &&
@@ -19630,20 +19637,9 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_BUSY_POLL;
 	if (facts->query_zcrx)
 		return features;
-	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
-		features |= ZRX_FEATURE_FLUSH;
-	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
-		features |= ZRX_FEATURE_ADD_AREA;
-	if (facts->zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
-		features |= ZRX_FEATURE_RX_BUF_LEN;
+	features |= zrx_probe_zcrx_features(&facts->zcrx);
 	if (facts->zcrx.features & ZRX_UAPI_FEATURE_EVENT && !facts->query_event)
 		features |= ZRX_FEATURE_EVENTS;
-	if (facts->zcrx.register_flags & ZRX_UAPI_REG_NODEV)
-		features |= ZRX_FEATURE_NODEV;
-	if (facts->zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
-		features |= ZRX_FEATURE_DMABUF;
-	if (zrx_uapi_shares_queues(&facts->zcrx))
-		features |= ZRX_FEATURE_SHARED_QUEUE;
 	return features;
 }
 

@@ -61,20 +61,9 @@ static uint32_t probe_features(const struct zrx_probe_facts *facts)
 		features |= ZRX_FEATURE_BUSY_POLL;
 	if (facts->query_zcrx)
 		return features;
-	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
-		features |= ZRX_FEATURE_FLUSH;
-	if (facts->zcrx.nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
-		features |= ZRX_FEATURE_ADD_AREA;
-	if (facts->zcrx.features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
-		features |= ZRX_FEATURE_RX_BUF_LEN;
+	features |= zrx_probe_zcrx_features(&facts->zcrx);
 	if (facts->zcrx.features & ZRX_UAPI_FEATURE_EVENT && !facts->query_event)
 		features |= ZRX_FEATURE_EVENTS;
-	if (facts->zcrx.register_flags & ZRX_UAPI_REG_NODEV)
-		features |= ZRX_FEATURE_NODEV;
-	if (facts->zcrx.area_flags & ZRX_UAPI_AREA_DMABUF)
-		features |= ZRX_FEATURE_DMABUF;
-	if (zrx_uapi_shares_queues(&facts->zcrx))
-		features |= ZRX_FEATURE_SHARED_QUEUE;
 	return features;
 }
 

@@ -44,6 +44,31 @@ struct zrx_probe_facts {
 	struct zrx_uapi_query_zcrx_event event;
 };
 
+/*
+ * What an answered IORING_REGISTER_QUERY tells that the kernel has: ZRX_FEATURE_*, but for events,
+ * which have a query of their own.
+ */
+static inline uint32_t zrx_probe_zcrx_features(const struct zrx_uapi_query_zcrx *zcrx)
+{
+	uint32_t features = 0;
+
+	if (zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_FLUSH_RQ)
+		features |= ZRX_FEATURE_FLUSH;
+	if (zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_ADD_AREA)
+		features |= ZRX_FEATURE_ADD_AREA;
+	if (zcrx->register_flags & ZRX_UAPI_REG_NODEV)
+		features |= ZRX_FEATURE_NODEV;
+	/* A ring can hand its ifq on, and another take it. */
+	if (zcrx->nr_ctrl_opcodes > ZRX_UAPI_CTRL_EXPORT &&
+	    zcrx->register_flags & ZRX_UAPI_REG_IMPORT)
+		features |= ZRX_FEATURE_SHARED_QUEUE;
+	if (zcrx->features & ZRX_UAPI_FEATURE_RX_PAGE_SIZE)
+		features |= ZRX_FEATURE_RX_BUF_LEN;
+	if (zcrx->area_flags & ZRX_UAPI_AREA_DMABUF)
+		features |= ZRX_FEATURE_DMABUF;
+	return features;
+}
+
 void zrx_probe_observe(struct zrx_probe_facts *facts);
 void zrx_probe_observe_process(struct zrx_probe_process *process);
 
