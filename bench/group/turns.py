@@ -4,24 +4,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from figure import Figure
-
-Run = Mapping[str, float]
-Runs = Sequence[Run]
-Of = Callable[[Run], float]
-
-
-def median(runs: Runs, of: Of) -> float:
-    return statistics.median(map(of, runs))
-
-
-def own_spread(runs: Runs, of: Of) -> float:
-    """Of the side by itself: the first runs of all rounds against the second ones."""
-    second = median(runs[1::2], of)
-    return abs(1 - median(runs[::2], of) / second) if second else 0.0
+from runs import Of, Run, Runs, median, own_spread
 
 
 @dataclass

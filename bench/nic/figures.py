@@ -3,16 +3,11 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from figure import Figure
-
-GIB = 1 << 30
-
-Run = Mapping[str, float]
-Runs = Sequence[Run]
+from runs import GIB, Run, Runs, median, own_spread, throughput
 
 
 def busy(run: Run) -> float:
@@ -30,22 +25,8 @@ def user_instructions(run: Run) -> float:
     return run["user_instructions"] / run["buffers"]
 
 
-def throughput(run: Run) -> float:
-    return run["bytes"] / run["seconds"]
-
-
 def copied_fraction(run: Run) -> float:
     return run["copied"] / run["bytes"]
-
-
-def median(runs: Runs, of: Callable[[Run], float]) -> float:
-    return statistics.median(map(of, runs))
-
-
-def own_spread(runs: Runs, of: Callable[[Run], float]) -> float:
-    """A against A: the first runs of all rounds and the second ones."""
-    second = median(runs[1::2], of)
-    return abs(1 - median(runs[::2], of) / second) if second else 0.0
 
 
 @dataclass(frozen=True)
