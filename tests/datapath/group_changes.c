@@ -154,7 +154,7 @@ void group_leaving(void)
 {
 	static struct crew crew;
 	const struct crew_told *told;
-	unsigned ended[CREW_LEFT + 1], left = 0, led_away;
+	unsigned ended[CREW_LEFT + 1], left, led_away;
 	uint32_t asked, settled, leaver = 1;
 
 	crew_open(&crew);
@@ -178,8 +178,7 @@ void group_leaving(void)
 	crew_until_flowing(&crew);
 	crew_finish(&crew, ended);
 	changes_check_counters(&crew);
-	for (uint32_t i = 0; i < crew.count; i++)
-		left += crew_state(&crew, i) == CREW_LEFT;
+	left = ended[CREW_LEFT];
 	CHECK(left, "the leaver had no flows");
 	/* Whose connection began by the leaver's queue, and was accepted when that was nobody's. */
 	led_away = changes_led_away(&crew, ended, asked, settled, 1);
