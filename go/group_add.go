@@ -114,7 +114,7 @@ func (g *Group) use(m *member, op string, o streamOptions, call func(core.Group,
 	var failure core.Error
 	err := ErrClosed
 	g.life.RLock()
-	if !g.closed {
+	if !g.closing.Load() { // finish, which closes the handle, waits for those who have seen it false
 		err = m.source.control(func(fd uintptr) { failure = call(g.handle, fd, &o) })
 	}
 	g.life.RUnlock()
